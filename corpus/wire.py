@@ -1,0 +1,195 @@
+"""The flat form in which a case is executed, and the form in which its trace returns.
+
+Every executor (the C one for KVM, the C++ one for the emulator) reads and writes
+exactly this. All integers are little-endian; every record starts 8-byte aligned.
+
+Request::
+
+    u32 magic 'VFC1' | u32 total bytes | u32 number of ops | u32 flags
+    per op:  u16 kind | u8 vcpu slot | u8 0 | u32 payload bytes | u64 a | u64 b
+             payload, padded with zeros to a multiple of 8
+
+Response::
+
+    u32 magic 'VFT1' | u32 total bytes | u32 number of observations | u32 status
+    per op:  u16 kind | u8 vcpu slot | u8 0 | u32 err | u64 aux | u32 data bytes | u32 0
+             data, padded with zeros to a multiple of 8
+
+`err` is 0 or a positive errno. status: 0 all ops executed, 1 malformed request,
+2 response buffer full (observations up to there are valid).
+
+An op on a slot whose vcpu was never created observes EBADF, as an ioctl on
+descriptor -1 does. Per kind (`a`, `b`, payload -> aux, data):
+
+============  =====================================================================
+CREATE_VCPU   create vcpu `slot` (vcpu id = slot). EEXIST if it exists.
+PREF_TARGET   KVM_ARM_PREFERRED_TARGET on the VM -> struct kvm_vcpu_init, 32 bytes.
+INIT          a = target; payload = features[7], u32 each.
+FINALIZE      a = what (as the int the ioctl reads).
+SET_REG       a = id; payload = buffer. b = 0: the buffer is followed by mapped
+              zeros up to 64 KiB. b = 1 + n: only the first n payload bytes are
+              mapped, directly below an unmapped page (n = 0: pointer to it).
+GET_REG       a = id; b as above. Buffer pre-filled with 0x5a. Data = the first
+              min(1 << size code, 256) bytes (b = 0) or n bytes, also after an error.
+REG_LIST      a = user's n. Data = u64 n as written back; after success followed by
+              the n ids, u64 each, in KVM's order.
+RUN           payload = guest code, u32 words; a: bit 0 immediate_exit. The code is
+              copied to CODE_BASE, PC := CODE_BASE and VBAR_EL1 := VECTOR_BASE
+              through SET_ONE_REG (aux = errno of the former | errno of the latter
+              << 32), then KVM_RUN. After an MMIO exit the access is completed by
+              one more KVM_RUN with immediate_exit set. If the vcpu's MP_STATE is
+              not RUNNABLE the run is made with immediate_exit, too. `err` is that
+              of the first KVM_RUN; EINTR also when RUN_LIMIT_MS pass.
+              Data = u32 exit reason | u32 is_write | u64 mmio address | u64 mmio
+              data (zero-extended) | u32 mmio length | u32 flags (bit 0: made with
+              immediate_exit because not runnable, bit 1: the time limit struck).
+              All zero when KVM_RUN failed, except flags.
+READ_ALL      payload = groups: u32 count | u32 0 | count x u64 id. Each id is read
+              with GET_ONE_REG; when the first id of a group fails the rest of that
+              group is left out. Data = per id read: u32 err | u32 size |
+              value (size bytes, 0 bytes after an error) padded to 8.
+SET_MP        a = mp_state.  KVM_SET_MP_STATE.
+GET_MP        KVM_GET_MP_STATE -> u32 (4 bytes).
+READ_MEM      a = offset in guest RAM, b = length (clipped to RAM) -> bytes.
+WRITE_MEM     a = offset in guest RAM; payload = bytes (clipped to RAM).
+PROBE         only op of a request -> text, "key=value" lines.
+============  =====================================================================
+
+Guest RAM is RAM_SIZE bytes at RAM_BASE, all zero when the VM is created except the
+vectors. Vector entry i (i = 0..15, at VECTOR_BASE + 0x80 * i) is
+``movz x30, #0x5000, lsl #16; movk x30, #(0x100 + 8 * i); str x30, [x30]``: an
+exception taken to EL1 shows as an MMIO write at VECTOR_MMIO + 8 * i.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from corpus.trace import Observation
+
+REQUEST_MAGIC = 0x31434656
+RESPONSE_MAGIC = 0x31544656
+
+RAM_BASE = 0x4000_0000
+RAM_SIZE = 0x1_0000
+VECTOR_BASE = RAM_BASE
+CODE_BASE = RAM_BASE + 0x1000
+CODE_SIZE = 0x3000
+DATA_BASE = RAM_BASE + 0x8000
+MMIO_BASE = 0x5000_0000
+VECTOR_MMIO = MMIO_BASE + 0x100
+RUN_LIMIT_MS = 2000
+
+FLAG_REUSE_VM = 1
+"""Request flag: the executor may run this case in a VM that served an earlier case."""
+
+
+class Kind(IntEnum):
+    """Wire op kinds; the numbers are shared with the C and C++ executors."""
+
+    PROBE = 0
+    CREATE_VCPU = 1
+    PREF_TARGET = 2
+    INIT = 3
+    FINALIZE = 4
+    SET_REG = 5
+    GET_REG = 6
+    REG_LIST = 7
+    RUN = 8
+    READ_ALL = 9
+    SET_MP = 10
+    GET_MP = 11
+    READ_MEM = 12
+    WRITE_MEM = 13
+
+
+@dataclass(frozen=True, slots=True)
+class WireOp:
+    """One op as the executors see it."""
+
+    kind: Kind
+    vcpu: int = 0
+    a: int = 0
+    b: int = 0
+    payload: bytes = b""
+
+
+class WireError(ValueError):
+    """A response that does not follow the form above."""
+
+
+_HEADER = struct.Struct("<4I")
+_OP = struct.Struct("<HBBIQQ")
+_OBS = struct.Struct("<HBBIQII")
+
+
+def _padding(n: int) -> int:
+    return -n & 7
+
+
+def pack_request(ops: Sequence[WireOp], flags: int = 0) -> bytes:
+    """Lay `ops` out as one request."""
+    parts = [b""]
+    for op in ops:
+        size = len(op.payload)
+        parts.append(_OP.pack(op.kind, op.vcpu, 0, size, op.a, op.b))
+        parts.append(op.payload)
+        parts.append(bytes(_padding(size)))
+    total = _HEADER.size + sum(map(len, parts))
+    parts[0] = _HEADER.pack(REQUEST_MAGIC, total, len(ops), flags)
+    return b"".join(parts)
+
+
+def unpack_response(response: bytes) -> tuple[Observation, ...]:
+    """Take a response apart. Raises WireError."""
+    if len(response) < _HEADER.size:
+        raise WireError(f"response of {len(response)} bytes is shorter than its header")
+    magic, total, count, status = _HEADER.unpack_from(response)
+    if magic != RESPONSE_MAGIC or total > len(response):
+        raise WireError(f"bad response header: magic {magic:#x}, {total} of {len(response)} bytes")
+    if status != 0:
+        raise WireError(f"executor refused the request with status {status}")
+    at = _HEADER.size
+    observations = []
+    for _ in range(count):
+        if at + _OBS.size > total:
+            raise WireError("response ends inside an observation")
+        _kind, _vcpu, _zero, err, aux, size, _pad = _OBS.unpack_from(response, at)
+        at += _OBS.size
+        if at + size > total:
+            raise WireError("response ends inside an observation's data")
+        observations.append(Observation(err, aux, response[at : at + size]))
+        at += size + _padding(size)
+    return tuple(observations)
+
+
+_GROUP = struct.Struct("<II")
+_VALUE = struct.Struct("<II")
+
+
+def pack_groups(groups: Iterable[Sequence[int]]) -> bytes:
+    """The payload of READ_ALL for groups of register ids."""
+    parts = []
+    for ids in groups:
+        parts.append(_GROUP.pack(len(ids), 0))
+        parts.append(struct.pack(f"<{len(ids)}Q", *ids))
+    return b"".join(parts)
+
+
+def unpack_values(data: bytes) -> list[tuple[int, bytes]]:
+    """The data of READ_ALL: (errno, value) per id that was read, in order. Raises WireError."""
+    at = 0
+    values = []
+    while at < len(data):
+        if at + _VALUE.size > len(data):
+            raise WireError("register values end early")
+        err, size = _VALUE.unpack_from(data, at)
+        at += _VALUE.size
+        if at + size > len(data):
+            raise WireError("register value ends early")
+        values.append((err, data[at : at + size]))
+        at += size + _padding(size)
+    return values

@@ -1,0 +1,61 @@
+"""How request bytes reach the code that executes a case, and how its response comes back.
+
+A *transport* knows nothing of cases or oracles: it moves the byte strings of
+`corpus.wire` to an executor (real KVM in the lab, real KVM in this process, the
+emulator's worker) and tells how that ended.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from corpus.trace import Ending
+
+
+class TransportError(RuntimeError):
+    """The executor cannot be started or reached; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back for one request.
+
+    `response` is None unless `ending` is `Ending.OK`. `log` holds what the
+    executor's machine said meanwhile (kernel log lines, a crash message).
+    """
+
+    ending: Ending
+    response: bytes | None
+    log: str
+    seconds: float
+
+
+class Transport(ABC):
+    """One executor, reached by bytes.
+
+    `submit` never blocks on execution; several requests may be in flight up to
+    `depth`. After a reply whose ending is not OK the transport has already
+    discarded the broken executor; the next `submit` starts a fresh one. Requests
+    that were in flight behind the one at fault end as `Ending.LOST` and may be
+    submitted again.
+    """
+
+    depth: int = 1
+
+    @abstractmethod
+    def start(self) -> Mapping[str, str]:
+        """Start the executor; return the probe's `key -> value` lines. Raises TransportError."""
+
+    @abstractmethod
+    def submit(self, request: bytes) -> int:
+        """Queue one request; return its ticket. Raises TransportError."""
+
+    @abstractmethod
+    def collect(self, ticket: int) -> Reply:
+        """Wait for the reply to `ticket`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop the executor. Idempotent."""
