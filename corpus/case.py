@@ -1,0 +1,60 @@
+"""A case: what it needs, and the ops it does; its byte form and its identity."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+from corpus.ops import OP_TAGS, Op, Run, fields_of
+from corpus.stream import Sink, Source
+from corpus.wire import pack_request
+
+MAX_OPS = 40
+
+
+@dataclass(frozen=True)
+class Case:
+    """A sequence of ops. `min_vq`: the host must offer a vector length of at least this."""
+
+    ops: tuple[Op, ...]
+    min_vq: int = 0
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """The canonical bytes."""
+        sink = Sink()
+        sink.u8(self.min_vq)
+        for op in self.ops:
+            sink.uint(OP_TAGS.tag(op.word), 2)
+            for field in fields_of(type(op)):
+                field.domain.put(getattr(op, field.name), sink)
+        return sink.bytes()
+
+    @cached_property
+    def id(self) -> str:
+        """16 hexadecimal digits that name this case."""
+        return hashlib.sha256(self.encoded).hexdigest()[:16]
+
+    @cached_property
+    def request(self) -> bytes:
+        """The executor form, for a fresh VM."""
+        return pack_request([op.lower() for op in self.ops])
+
+    @cached_property
+    def capabilities(self) -> frozenset[str]:
+        """CPU features that the case's guest instructions need."""
+        return frozenset(
+            insn.form.cap for op in self.ops if isinstance(op, Run) for insn in op.program
+        ) - {"base"}
+
+
+def decode(data: bytes) -> Case:
+    """The case that any byte string stands for."""
+    source = Source(data)
+    min_vq = source.u8() % 17
+    ops: list[Op] = []
+    while not source.exhausted and len(ops) < MAX_OPS:
+        kind = OP_TAGS.nearest(source.uint(2))
+        ops.append(kind(*(field.domain.draw(source) for field in fields_of(kind))))
+    return Case(tuple(ops), min_vq)

@@ -1,0 +1,211 @@
+"""What a field of an op or an operand of an instruction can hold.
+
+One small class per kind of value. Each knows how its values are read from and
+written to bytes (`draw`, `put`), how people write them (`parse`, `format`), and
+which values are simpler (`simpler`, for the minimiser). Codec, text form,
+generator, mutator and minimiser need nothing else.
+
+Laws, proved in the tests: `draw` is total; `draw(put(v)) == v`;
+`parse(format(v)) == v`; following `simpler` always ends.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from abc import ABC, abstractmethod
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Generic, TypeVar
+
+from corpus.stream import Sink, Source
+
+T = TypeVar("T")
+
+
+class TextError(ValueError):
+    """A text form that cannot be read; the message is one sentence for the user."""
+
+
+class Domain(ABC, Generic[T]):
+    """The set of values of one field."""
+
+    pattern: str = r"[^\s,]+"
+    """Regular expression of the text form, without groups."""
+
+    @abstractmethod
+    def draw(self, source: Source) -> T:
+        """Read a value; every byte string gives one."""
+
+    @abstractmethod
+    def put(self, value: T, sink: Sink) -> None:
+        """Write the canonical bytes of `value`."""
+
+    @abstractmethod
+    def parse(self, text: str) -> T:
+        """Read the text form. Raises TextError."""
+
+    @abstractmethod
+    def format(self, value: T) -> str:
+        """The canonical text form."""
+
+    @abstractmethod
+    def simpler(self, value: T) -> Iterator[T]:
+        """Simpler values to try instead, simplest first; nothing for the simplest."""
+
+
+def parse_int(text: str) -> int:
+    """Decimal or 0x-hexadecimal, with an optional sign. Raises TextError."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise TextError(f"{text!r} is not a number") from None
+
+
+class IntRange(Domain[int]):
+    """Integers lo, lo + step, ... up to hi."""
+
+    def __init__(self, lo: int, hi: int, step: int = 1, prefix: str = "") -> None:
+        self.lo, self.hi, self.step, self.prefix = lo, hi, step, prefix
+        self._count = (hi - lo) // step + 1
+        self._size = ((self._count - 1).bit_length() + 7) // 8 or 1
+        self.pattern = re.escape(prefix) + r"-?(?:0x[0-9a-f]+|\d+)"
+
+    def draw(self, source: Source) -> int:
+        return self.lo + source.uint(self._size) % self._count * self.step
+
+    def put(self, value: int, sink: Sink) -> None:
+        sink.uint((value - self.lo) // self.step, self._size)
+
+    def parse(self, text: str) -> int:
+        if not text.startswith(self.prefix):
+            raise TextError(f"{text!r} does not start with {self.prefix!r}")
+        value = parse_int(text[len(self.prefix) :])
+        if not self.lo <= value <= self.hi or (value - self.lo) % self.step:
+            every = f" in steps of {self.step}" if self.step > 1 else ""
+            raise TextError(f"{text!r} is outside {self.lo}..{self.hi}{every}")
+        return value
+
+    def format(self, value: int) -> str:
+        return f"{self.prefix}{value}"
+
+    def simpler(self, value: int) -> Iterator[int]:
+        floor = min(max(0, self.lo), self.hi)
+        floor = self.lo + (floor - self.lo) // self.step * self.step
+        if value == floor:
+            return
+        yield floor
+        steps = (value - floor) // self.step
+        half = floor + int(steps / 2) * self.step
+        if half not in (floor, value):
+            yield half
+
+
+class Choice(Domain[int]):
+    """One of a fixed list of named integers, e.g. element sizes or shift kinds."""
+
+    def __init__(self, names: Mapping[str, int]) -> None:
+        self._values = dict(names)
+        self._order = list(self._values.values())
+        self._names = {value: name for name, value in reversed(self._values.items())}
+        longest_first = sorted(map(re.escape, self._values), key=len, reverse=True)
+        self.pattern = "(?:" + "|".join(longest_first) + ")"
+
+    @property
+    def values(self) -> Sequence[int]:
+        """Every value, in the table's order."""
+        return self._order
+
+    def draw(self, source: Source) -> int:
+        return self._order[source.u8() % len(self._order)]
+
+    def put(self, value: int, sink: Sink) -> None:
+        sink.u8(self._order.index(value))
+
+    def parse(self, text: str) -> int:
+        if text not in self._values:
+            raise TextError(f"{text!r} is none of {', '.join(self._values)}")
+        return self._values[text]
+
+    def format(self, value: int) -> str:
+        return self._names[value]
+
+    def simpler(self, value: int) -> Iterator[int]:
+        if value != self._order[0]:
+            yield self._order[0]
+
+
+class Word(Domain[int]):
+    """An unsigned integer of `size` bytes; the interesting ones are one byte long."""
+
+    _RAW = 0xFF
+    pattern = r"0x[0-9a-f]+|\d+|[a-z]\w*"
+
+    def __init__(
+        self, size: int, interesting: Sequence[int], names: Mapping[str, int] | None = None
+    ) -> None:
+        self._size = size
+        self._interesting = list(dict.fromkeys(interesting))
+        self._by_name = dict(names or {})
+        self._names = {value: name for name, value in self._by_name.items()}
+
+    def draw(self, source: Source) -> int:
+        tag = source.u8()
+        if tag >= 0xE0:
+            return source.uint(self._size)
+        return self._interesting[tag % len(self._interesting)]
+
+    def put(self, value: int, sink: Sink) -> None:
+        if value in self._interesting:
+            sink.u8(self._interesting.index(value))
+        else:
+            sink.u8(self._RAW)
+            sink.uint(value, self._size)
+
+    def parse(self, text: str) -> int:
+        if text in self._by_name:
+            return self._by_name[text]
+        value = parse_int(text)
+        if not 0 <= value < 1 << 8 * self._size:
+            raise TextError(f"{text!r} does not fit {8 * self._size} unsigned bits")
+        return value
+
+    def format(self, value: int) -> str:
+        return self._names.get(value) or (hex(value) if value > 9 else str(value))
+
+    def simpler(self, value: int) -> Iterator[int]:
+        simplest = self._interesting[0]
+        if value == simplest:
+            return
+        yield simplest
+        if value in self._interesting:
+            yield from self._interesting[1 : self._interesting.index(value)]
+        else:
+            yield from self._interesting[1:]
+
+
+def tag16(name: str) -> int:
+    """A name's stable 16-bit number: rows may be added to a table without renumbering it."""
+    return zlib.crc32(name.encode()) & 0xFFFF
+
+
+class TagTable(Generic[T]):
+    """Rows found by the nearest 16-bit tag, so that any two bytes name a row."""
+
+    def __init__(self, rows: Mapping[str, T]) -> None:
+        tagged = sorted((tag16(name), name) for name in rows)
+        self._tags = [tag for tag, _ in tagged]
+        if len(set(self._tags)) != len(self._tags):
+            clash = next(b for a, b in pairwise(tagged) if a[0] == b[0])
+            raise ValueError(f"two names share tag {clash[0]:#x}, rename {clash[1]!r}")
+        self._rows = [rows[name] for _, name in tagged]
+        self._index = {name: tag for tag, name in tagged}
+
+    def nearest(self, tag: int) -> T:
+        """The row at `tag`, or the next one above it, wrapping around."""
+        return self._rows[bisect_left(self._tags, tag) % len(self._rows)]
+
+    def tag(self, name: str) -> int:
+        """The tag of the row called `name`."""
+        return self._index[name]

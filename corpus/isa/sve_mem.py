@@ -1,0 +1,5 @@
+"""Placeholder replaced below."""
+
+from corpus.isa.form import Form
+
+FORMS: tuple[Form, ...] = ()

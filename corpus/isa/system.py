@@ -1,0 +1,153 @@
+"""Forms outside the vector units: constants, addresses, system registers, barriers."""
+
+from __future__ import annotations
+
+from corpus.isa.form import Form, Operand, at, bits, choice, imm, x, xsp
+from corpus.registers import SYSREG_ENCODINGS
+from corpus.wire import RAM_BASE, RAM_SIZE
+
+_MRS_TABLE: dict[str, tuple[int, int, int, int, int]] = {
+    **{n: SYSREG_ENCODINGS[n] for n in ("zcr_el1", "cpacr_el1", "tpidr_el0", "tpidr_el1")},
+    "fpcr": (3, 3, 4, 4, 0),
+    "fpsr": (3, 3, 4, 4, 1),
+    "nzcv": (3, 3, 4, 2, 0),
+}
+
+
+def sysreg_operand(encoding: tuple[int, int, int, int, int]) -> int:
+    """The o0:op1:CRn:CRm:op2 field of MRS and MSR, in place."""
+    op0, op1, crn, crm, op2 = encoding
+    return (op0 & 1) << 19 | op1 << 16 | crn << 12 | crm << 8 | op2 << 5
+
+
+_SYSREG = {name: sysreg_operand(encoding) for name, encoding in _MRS_TABLE.items()}
+
+_LDA_PLACE = 32 + 5
+
+
+def _lda_place(offset: int) -> int:
+    return offset << _LDA_PLACE
+
+
+def _both(position: int) -> Operand:
+    """An X register named in both words of a two-word pseudo-instruction."""
+    first = x("xd", position)
+    return Operand("xd", first.domain, lambda n: n << position | n << 32 + position)
+
+
+FORMS: tuple[Form, ...] = (
+    Form(
+        "movz",
+        "mov {xd}, #{imm}",
+        (0xD280_0000,),
+        (x("xd", 0), imm("imm", 0, 65535, at(5))),
+        "core",
+        "base",
+    ),
+    Form(
+        "movz16",
+        "movz {xd}, #{imm}, lsl #16",
+        (0xD2A0_0000,),
+        (x("xd", 0), imm("imm", 0, 65535, at(5))),
+        "core",
+        "base",
+    ),
+    Form(
+        "movk",
+        "movk {xd}, #{imm}, lsl #{shift}",
+        (0xF280_0000,),
+        (
+            x("xd", 0),
+            imm("imm", 0, 65535, at(5)),
+            choice("shift", {"0": 0, "16": 1, "32": 2, "48": 3}, 21),
+        ),
+        "core",
+        "base",
+    ),
+    Form(
+        "lda",
+        "lda {xd}, ram+{offset}",
+        (0xD280_0000 | (RAM_BASE >> 16) << 5 | 1 << 21, 0xF280_0000),
+        (_both(0), imm("offset", 0, RAM_SIZE - 1, _lda_place)),
+        "core",
+        "base",
+        asm=f"movz {{xd}}, #{RAM_BASE >> 16:#x}, lsl #16\nmovk {{xd}}, #{{offset}}",
+    ),
+    Form(
+        "add_imm",
+        "add {xd}, {xn}, #{imm}",
+        (0x9100_0000,),
+        (xsp("xd", 0), xsp("xn", 5), imm("imm", 0, 4095, at(10))),
+        "core",
+        "base",
+    ),
+    Form(
+        "sub_imm",
+        "sub {xd}, {xn}, #{imm}",
+        (0xD100_0000,),
+        (xsp("xd", 0), xsp("xn", 5), imm("imm", 0, 4095, at(10))),
+        "core",
+        "base",
+    ),
+    Form(
+        "add_x",
+        "add {xd}, {xn}, {xm}",
+        (0x8B00_0000,),
+        (x("xd", 0), x("xn", 5), x("xm", 16)),
+        "core",
+        "base",
+    ),
+    Form(
+        "sub_x",
+        "sub {xd}, {xn}, {xm}",
+        (0xCB00_0000,),
+        (x("xd", 0), x("xn", 5), x("xm", 16)),
+        "core",
+        "base",
+    ),
+    Form(
+        "eor_x",
+        "eor {xd}, {xn}, {xm}",
+        (0xCA00_0000,),
+        (x("xd", 0), x("xn", 5), x("xm", 16)),
+        "core",
+        "base",
+    ),
+    Form(
+        "str_x",
+        "str {xt}, [{xn}, #{imm}]",
+        (0xF900_0000,),
+        (x("xt", 0), xsp("xn", 5), imm("imm", 0, 32760, bits(10, 12, scale=8), 8)),
+        "mem",
+        "base",
+    ),
+    Form(
+        "ldr_x",
+        "ldr {xt}, [{xn}, #{imm}]",
+        (0xF940_0000,),
+        (x("xt", 0), xsp("xn", 5), imm("imm", 0, 32760, bits(10, 12, scale=8), 8)),
+        "mem",
+        "base",
+    ),
+    Form(
+        "msr",
+        "msr {sys}, {xt}",
+        (0xD510_0000,),
+        (choice("sys", _SYSREG), x("xt", 0)),
+        "sys",
+        "base",
+    ),
+    Form(
+        "mrs",
+        "mrs {xt}, {sys}",
+        (0xD530_0000,),
+        (x("xt", 0), choice("sys", _SYSREG)),
+        "sys",
+        "base",
+    ),
+    Form("isb", "isb", (0xD503_3FDF,), (), "sys", "base"),
+    Form("nop", "nop", (0xD503_201F,), (), "core", "base"),
+    Form("svc", "svc #{imm}", (0xD400_0001,), (imm("imm", 0, 65535, at(5)),), "sys", "base"),
+    Form("brk", "brk #{imm}", (0xD420_0000,), (imm("imm", 0, 65535, at(5)),), "sys", "base"),
+    Form("udf", "udf #{imm}", (0,), (imm("imm", 0, 65535, at(0)),), "sys", "base"),
+)

@@ -1,0 +1,74 @@
+"""The instruction table: every form the guest can run, by name, by tag and by text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from corpus.domain import TagTable, TextError
+from corpus.isa import advsimd, sve_int, sve_mem, sve_pred, system
+from corpus.isa.form import Form, Insn
+from corpus.stream import Sink, Source
+
+_TABLES = (system.FORMS, advsimd.FORMS, sve_int.FORMS, sve_pred.FORMS, sve_mem.FORMS)
+
+
+def _by_name() -> dict[str, Form]:
+    forms: dict[str, Form] = {}
+    for form in (form for table in _TABLES for form in table):
+        if form.name in forms:
+            raise ValueError(f"two instruction forms are called {form.name!r}")
+        forms[form.name] = form
+    return forms
+
+
+FORMS: dict[str, Form] = _by_name()
+_TAGS = TagTable(FORMS)
+_MATCHERS: dict[str, list[tuple[Form, re.Pattern[str]]]] = {}
+
+
+def _matchers(mnemonic: str) -> list[tuple[Form, re.Pattern[str]]]:
+    if not _MATCHERS:
+        for form in FORMS.values():
+            head = form.syntax.partition(" ")[0]
+            _MATCHERS.setdefault(head, []).append((form, form.regex()))
+    return _MATCHERS.get(mnemonic, [])
+
+
+def draw_insn(source: Source) -> Insn:
+    """An instruction from bytes; every byte string gives one."""
+    form = _TAGS.nearest(source.uint(2))
+    return Insn(form, form.draw(source))
+
+
+def put_insn(insn: Insn, sink: Sink) -> None:
+    """The canonical bytes of `insn`."""
+    sink.uint(_TAGS.tag(insn.form.name), 2)
+    insn.form.put(insn.args, sink)
+
+
+def parse_insn(text: str) -> Insn:
+    """An instruction from its assembler-like text. Raises TextError."""
+    text = re.sub(r"\s+", " ", text.strip().lower())
+    complaint = None
+    for form, regex in _matchers(text.partition(" ")[0]):
+        match = regex.fullmatch(text)
+        if match:
+            try:
+                return Insn(form, form.parse(match))
+            except TextError as error:
+                complaint = error
+    if complaint:
+        raise TextError(f"instruction {text!r}: {complaint}")
+    raise TextError(f"instruction {text!r} is not in the instruction table")
+
+
+def simpler_insn(insn: Insn) -> Iterator[Insn]:
+    """The same form with one simpler operand."""
+    for args in insn.form.simpler(insn.args):
+        yield Insn(insn.form, args)
+
+
+def insn(form: str, *args: int) -> Insn:
+    """An instruction by form name and operand values, for code that builds programs."""
+    return Insn(FORMS[form], args)

@@ -1,0 +1,312 @@
+"""The ops: frozen steps of a case, each a row that drives every tool.
+
+A class here is a row of the op table: its fields carry their domains, `code` is its
+number in the codec, `word` its name in the text form, `lower` its executor form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import cache
+from typing import Any, ClassVar
+
+from corpus import registers as regs
+from corpus.domain import Choice, Domain, IntRange, TagTable, Word
+from corpus.fields import CodeDomain, EdgeDomain, FeatureDomain, VqDomain
+from corpus.isa.form import Insn
+from corpus.values import Pattern, PatternDomain
+from corpus.wire import RAM_SIZE, Kind, WireOp, pack_groups
+
+MAX_VCPUS = 3
+"""Slots a case may name; the last one is for the op that migrates."""
+
+GENERIC_V8 = 5
+FEATURE_SVE = 1 << 4
+FINALIZE_SVE = 4
+
+
+def _at(domain: Domain[Any], default: Any = MISSING) -> Any:
+    metadata = {"domain": domain}
+    if default is MISSING:
+        return field(metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+_VCPU: Domain[int] = IntRange(0, MAX_VCPUS - 1, prefix="v")
+_TARGET = Word(4, (GENERIC_V8, 0, 1, 2, 3, 4, 6, 0xFFFFFFFF), {"generic": GENERIC_V8})
+_WHAT = Word(4, (FINALIZE_SVE, 0, 1, 2, 3, 5, 9, 7, 0xFFFFFFFC, 0xFFFFFFFF), {"sve": FINALIZE_SVE})
+_FLAG = Choice({"no": 0, "yes": 1})
+_EDGE = EdgeDomain()
+_REG = regs.RegisterDomain()
+_VALUE = PatternDomain()
+_ROOM = Word(2, (1024, 0, 1, 43, 75, 500))
+_MP = Word(4, (0, 3, 1, 2, 4, 5, 8, 9), {"runnable": 0, "stopped": 3})
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One step of a case. Concrete ops say what they observe in their docstring."""
+
+    code: ClassVar[int]
+    word: ClassVar[str]
+
+    def lower(self) -> WireOp:
+        """This op as the executors see it."""
+        raise TypeError(f"{type(self).__name__} is no concrete op")
+
+
+@dataclass(frozen=True, slots=True)
+class CreateVcpu(Op):
+    """KVM_CREATE_VCPU."""
+
+    code, word = 1, "create"
+    vcpu: int = _at(_VCPU)
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.CREATE_VCPU, self.vcpu)
+
+
+@dataclass(frozen=True, slots=True)
+class PreferredTarget(Op):
+    """KVM_ARM_PREFERRED_TARGET on the VM: observes struct kvm_vcpu_init."""
+
+    code, word = 2, "preferred-target"
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.PREF_TARGET)
+
+
+@dataclass(frozen=True, slots=True)
+class Init(Op):
+    """KVM_ARM_VCPU_INIT, also on a vcpu that was initialised before."""
+
+    code, word = 3, "init"
+    vcpu: int = _at(_VCPU)
+    features: int = _at(FeatureDomain(), FEATURE_SVE)
+    target: int = _at(_TARGET, GENERIC_V8)
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.INIT, self.vcpu, self.target, 0, self.features.to_bytes(28, "little"))
+
+
+@dataclass(frozen=True, slots=True)
+class SetVls(Op):
+    """SET_ONE_REG of KVM_REG_ARM64_SVE_VLS; `vqs` has bit vq - 1 set per vector length."""
+
+    code, word = 4, "set-vls"
+    vcpu: int = _at(_VCPU)
+    vqs: int = _at(VqDomain())
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.SET_REG, self.vcpu, regs.VLS_ID, 0, self.vqs.to_bytes(64, "little"))
+
+
+@dataclass(frozen=True, slots=True)
+class GetVls(Op):
+    """GET_ONE_REG of KVM_REG_ARM64_SVE_VLS."""
+
+    code, word = 5, "get-vls"
+    vcpu: int = _at(_VCPU)
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.GET_REG, self.vcpu, regs.VLS_ID)
+
+
+@dataclass(frozen=True, slots=True)
+class Finalize(Op):
+    """KVM_ARM_VCPU_FINALIZE."""
+
+    code, word = 6, "finalize"
+    vcpu: int = _at(_VCPU)
+    what: int = _at(_WHAT, FINALIZE_SVE)
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.FINALIZE, self.vcpu, self.what)
+
+
+@dataclass(frozen=True, slots=True)
+class SetReg(Op):
+    """KVM_SET_ONE_REG; with `edge` n only the first n bytes of the buffer are mapped."""
+
+    code, word = 7, "set"
+    vcpu: int = _at(_VCPU)
+    reg: int = _at(_REG)
+    value: Pattern = _at(_VALUE)
+    edge: int | None = _at(_EDGE, None)
+
+    def lower(self) -> WireOp:
+        size = min(regs.size_of(self.reg), 256)
+        b = 0 if self.edge is None else 1 + min(self.edge, size)
+        return WireOp(Kind.SET_REG, self.vcpu, self.reg, b, self.value.expand(size))
+
+
+@dataclass(frozen=True, slots=True)
+class GetReg(Op):
+    """KVM_GET_ONE_REG into a buffer of 0x5a bytes; observes the buffer, also after an error."""
+
+    code, word = 8, "get"
+    vcpu: int = _at(_VCPU)
+    reg: int = _at(_REG)
+    edge: int | None = _at(_EDGE, None)
+
+    def lower(self) -> WireOp:
+        size = min(regs.size_of(self.reg), 256)
+        b = 0 if self.edge is None else 1 + min(self.edge, size)
+        return WireOp(Kind.GET_REG, self.vcpu, self.reg, b)
+
+
+@dataclass(frozen=True, slots=True)
+class RegList(Op):
+    """KVM_GET_REG_LIST with room for `room` ids."""
+
+    code, word = 9, "reg-list"
+    vcpu: int = _at(_VCPU)
+    room: int = _at(_ROOM, 1024)
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.REG_LIST, self.vcpu, self.room)
+
+
+EPILOGUE = (0xD2AA001E, 0xF90003DF)
+"""movz x30, #0x5000, lsl #16; str xzr, [x30]: the MMIO exit that ends a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Op):
+    """KVM_RUN of a straight-line guest program, at CODE_BASE, until it exits by MMIO."""
+
+    code, word = 10, "run"
+    vcpu: int = _at(_VCPU)
+    immediate: int = _at(_FLAG, 0)
+    program: tuple[Insn, ...] = _at(CodeDomain(), ())
+
+    def lower(self) -> WireOp:
+        words = [word for insn in self.program for word in insn.words()]
+        words += EPILOGUE
+        payload = b"".join(word.to_bytes(4, "little") for word in words)
+        return WireOp(Kind.RUN, self.vcpu, self.immediate, 0, payload)
+
+
+READ_GROUPS: tuple[tuple[int, ...], ...] = (
+    (*regs.Z_IDS, *regs.P_IDS, regs.REGISTERS["ffr"].id),
+    regs.V_IDS,
+    (
+        *regs.X_IDS,
+        *(regs.REGISTERS[name].id for name in ("sp", "pc", "pstate", "fpsr", "fpcr")),
+        *(regs.REGISTERS[name].id for name in ("elr_el1", "spsr_el1", "sp_el1")),
+    ),
+    tuple(regs.REGISTERS[name].id for name in ("cpacr_el1", "tpidr_el0", "esr_el1", "far_el1")),
+    (regs.REGISTERS["zcr_el1"].id,),
+)
+"""What ReadAll reads; an error on a group's first id leaves the rest of the group out."""
+
+
+@cache
+def _read_payload() -> bytes:
+    return pack_groups(READ_GROUPS)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAll(Op):
+    """GET_ONE_REG of every vector, core and vector-control register."""
+
+    code, word = 11, "read-all"
+    vcpu: int = _at(_VCPU)
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.READ_ALL, self.vcpu, 0, 0, _read_payload())
+
+
+@dataclass(frozen=True, slots=True)
+class SetMp(Op):
+    """KVM_SET_MP_STATE."""
+
+    code, word = 12, "set-mp"
+    vcpu: int = _at(_VCPU)
+    state: int = _at(_MP)
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.SET_MP, self.vcpu, self.state)
+
+
+@dataclass(frozen=True, slots=True)
+class GetMp(Op):
+    """KVM_GET_MP_STATE."""
+
+    code, word = 13, "get-mp"
+    vcpu: int = _at(_VCPU)
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.GET_MP, self.vcpu)
+
+
+_OFFSET = IntRange(0x8000, RAM_SIZE - 16, 16)
+_LENGTH = IntRange(16, 512, 16)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMem(Op):
+    """User space reads guest RAM."""
+
+    code, word = 14, "read-mem"
+    offset: int = _at(_OFFSET)
+    length: int = _at(_LENGTH, 256)
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.READ_MEM, 0, self.offset, self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteMem(Op):
+    """User space writes guest RAM."""
+
+    code, word = 15, "write-mem"
+    offset: int = _at(_OFFSET)
+    value: Pattern = _at(_VALUE)
+    length: int = _at(_LENGTH, 256)
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.WRITE_MEM, 0, self.offset, 0, self.value.expand(self.length))
+
+
+OPS: dict[str, type[Op]] = {
+    op.word: op
+    for op in (
+        *(CreateVcpu, PreferredTarget, Init, SetVls, GetVls, Finalize, SetReg, GetReg),
+        *(RegList, Run, ReadAll, SetMp, GetMp, ReadMem, WriteMem),
+    )
+}
+BY_CODE: dict[int, type[Op]] = {op.code: op for op in OPS.values()}
+OP_TAGS: TagTable[type[Op]] = TagTable(OPS)
+
+
+@dataclass(frozen=True, slots=True)
+class OpField:
+    """A field of an op: `optional` ones have a default and may be left out of the text."""
+
+    name: str
+    domain: Domain[Any]
+    optional: bool
+    default: Any
+
+
+_FIELDS: dict[str, tuple[OpField, ...]] = {
+    word: tuple(
+        OpField(f.name, f.metadata["domain"], f.default is not MISSING, f.default)
+        for f in fields(kind)
+    )
+    for word, kind in OPS.items()
+}
+
+
+def fields_of(kind: type[Op]) -> tuple[OpField, ...]:
+    """The fields of an op class, in order."""
+    return _FIELDS[kind.word]
+
+
+def simpler_op(op: Op) -> Iterator[Op]:
+    """The same op with one simpler field."""
+    for f in fields_of(type(op)):
+        for value in f.domain.simpler(getattr(op, f.name)):
+            yield replace(op, **{f.name: value})
