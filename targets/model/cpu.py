@@ -1,0 +1,345 @@
+"""Guest execution: what an instruction can see and change.
+
+`Cpu` lives for one KVM_RUN of one vcpu. Semantics (in `semantics/`) are functions
+`(cpu, *operands) -> None`, registered per instruction form; they use only the
+accessors below. All values are Python ints, byte 0 lowest; every accessor pairs a
+value with the mask of its unknown bits (0 almost always, and then free of cost).
+
+Before a semantic runs, `execute` has made the access checks that its form's `cap`
+calls for (SVE: CPACR_EL1.ZEN, then FPEN; FP and AdvSIMD: FPEN) and has loaded the
+guest's FP state, so semantics never trap for access.
+
+Rules: a semantic must be *sound*: where an input has unknown bits, every output bit
+that could depend on them must be unknown. When an unknown value decides something
+that cannot be expressed so (an address, ZCR_EL1, FPCR), raise Unpredictable.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpus import wire
+from corpus.isa.form import Insn
+from targets.model.errors import (
+    FP_TRAP,
+    SVE_TRAP,
+    UNDEFINED,
+    GuestException,
+    MmioExit,
+    RunFailed,
+    Unpredictable,
+)
+from targets.model.memory import Memory
+from targets.model.sets import ZERO, Set, join, keep_or_clear_above, low, unknown, write_low
+from targets.model.vcpu import Vcpu
+
+U64 = (1 << 64) - 1
+NZCV_SHIFT = 28
+
+ZEN_SHIFT, FPEN_SHIFT = 16, 20
+
+FPCR_STATEFUL = 0x07C0_0000
+"""AHP, DN, FZ, RMode: bits every implementation keeps (facts 2.6). Other bits may read as
+written or as zero, depending on features."""
+FPSR_STATEFUL = 0x0800_009F
+ZCR_LEN = 0xF
+
+ENOSYS = 38
+
+BASE_CAPS = frozenset({"base"})
+FP_CAPS = frozenset({"fp", "fp16", "bf16-fp", "dotprod", "i8mm-fp"})
+"""Capabilities of instructions on V registers only; all others but `base` are SVE."""
+
+
+class Cpu:
+    """A vcpu while it runs."""
+
+    __slots__ = ("_vectors_on", "el", "host_vqs", "loaded", "mem", "pc", "rules", "vcpu", "vl")
+
+    def __init__(self, vcpu: Vcpu, host_vqs: int, mem: Memory, rules: set[str]) -> None:
+        self.vcpu = vcpu
+        self.host_vqs = host_vqs
+        self.mem = mem
+        self.rules = rules
+        self.pc = wire.CODE_BASE
+        self.loaded = False
+        self.el = 0 if self._exact("pstate") & 0xF == 0 else 1
+        self.vl = 16
+        """Effective VL in bytes while SVE is enabled; 16 before FP state is loaded."""
+        self._vectors_on = False
+
+    # -- control state ---------------------------------------------------------
+
+    def _exact(self, name: str) -> int:
+        """A control register that the model must know exactly. Raises Unpredictable."""
+        candidates = self.vcpu.core.get(name) or self.vcpu.sys[name]
+        value, mask = join(candidates)
+        if mask:
+            raise Unpredictable(f"{name} is not known")
+        return value
+
+    def enabled(self, shift: int) -> bool:
+        """Whether a two-bit field of CPACR_EL1 enables its unit at the current EL."""
+        value, mask = join(self.vcpu.sys["cpacr_el1"])
+        if mask >> shift & 3:
+            raise Unpredictable("CPACR_EL1 is not known")
+        field = value >> shift & 3
+        return field == 3 or (field == 1 and self.el == 1)
+
+    def need_fp(self) -> None:
+        """An FP or AdvSIMD access: traps, or loads the guest's FP state."""
+        if not self.enabled(FPEN_SHIFT):
+            self.rules.add("run.trap-fpen")
+            raise GuestException(FP_TRAP)
+        if not self.loaded:
+            self.load_fp()
+
+    def need_sve(self) -> None:
+        """An SVE or ZCR_EL1 access: traps, or loads the guest's FP state."""
+        if not self.enabled(ZEN_SHIFT):
+            self.rules.add("run.trap-zen")
+            raise GuestException(SVE_TRAP)
+        if not self.enabled(FPEN_SHIFT):
+            self.rules.add("run.trap-fpen")
+            raise GuestException(FP_TRAP)
+        if not self.vcpu.sve:
+            self.rules.add("run.sve-undefined")
+            raise GuestException(UNDEFINED)
+        if not self.loaded:
+            self.load_fp()
+
+    def load_fp(self) -> None:
+        """The guest's first FP access: the vcpu's FP state goes into the hardware
+        (facts 3), which normalises what was stored raw (1.7, 2.3, 2.6)."""
+        vcpu = self.vcpu
+        self.loaded = True
+        self.rules.add("run.load-fp")
+        vcpu.core["fpcr"] = normalised(vcpu.core["fpcr"], FPCR_STATEFUL)
+        vcpu.core["fpsr"] = normalised(vcpu.core["fpsr"], FPSR_STATEFUL)
+        if vcpu.sve:
+            zcr, mask = join(vcpu.sys["zcr_el1"])
+            vcpu.sys["zcr_el1"] = unknown(zcr & ZCR_LEN, mask & ZCR_LEN)
+            vcpu.ffr[0] = load_ffr(vcpu.ffr[0], vcpu.vector_bits // 8)
+            self.tails_may_vanish(self._recompute_vl())
+
+    def vl_changed(self) -> None:
+        """ZCR_EL1, CPACR_EL1 or the EL changed: bits above the smaller of the old and the
+        new VL may vanish (facts 2.2)."""
+        if self.loaded and self.vcpu.sve:
+            old = self._tail_vl
+            self.tails_may_vanish(min(old, self._recompute_vl()))
+
+    @property
+    def _tail_vl(self) -> int:
+        return self.vl if self._vectors_on else 16
+
+    def _recompute_vl(self) -> int:
+        zcr, mask = join(self.vcpu.sys["zcr_el1"])
+        if mask & ZCR_LEN:
+            raise Unpredictable("ZCR_EL1.LEN is not known")
+        self.vl = effective_vl(zcr, self.vcpu.max_vq, self.host_vqs)
+        self._vectors_on = self.enabled(ZEN_SHIFT) and self.enabled(FPEN_SHIFT)
+        return self._tail_vl
+
+    def leave(self) -> None:
+        """The exit to EL2."""
+        if self.loaded and self.vcpu.sve:
+            self.tails_may_vanish(self._tail_vl)
+
+    def tails_may_vanish(self, vl: int) -> None:
+        """An event after which each register's bits above `vl` bytes are kept or cleared."""
+        vcpu = self.vcpu
+        self.rules.add("run.tail-may-vanish")
+        bits, pbits = vl * 8, vl
+        for regs, width in ((vcpu.z, bits), (vcpu.p, pbits), (vcpu.ffr, pbits)):
+            for n, candidates in enumerate(regs):
+                if candidates is not ZERO:
+                    regs[n] = keep_or_clear_above(candidates, width)
+
+    # -- vector registers --------------------------------------------------------
+
+    def z(self, n: int) -> tuple[int, int]:
+        """Z register n, the low VL bytes."""
+        return low(self.vcpu.z[n], self.vl * 8)
+
+    def set_z(self, n: int, value: int, mask: int = 0) -> None:
+        """An SVE write: bits above VL are kept or cleared."""
+        self.vcpu.z[n] = write_low(self.vcpu.z[n], self.vl * 8, value, mask)
+
+    def v(self, n: int, size: int = 16) -> tuple[int, int]:
+        """The low `size` bytes of V register n."""
+        return low(self.vcpu.z[n], size * 8)
+
+    def set_v(self, n: int, value: int, mask: int = 0) -> None:
+        """An AdvSIMD or FP write of up to 128 bits: zero up to the current VL (up to 128
+        bits where SVE is disabled), kept or cleared above (facts 2.2)."""
+        self.rules.add("asimd.clears-tail")
+        bits = self.vl * 8 if self._vectors_on else 128
+        self.vcpu.z[n] = write_low(self.vcpu.z[n], bits, value, mask)
+
+    def p(self, n: int) -> tuple[int, int]:
+        """Predicate n, the low VL/8 bytes: one bit per byte of a Z register."""
+        return low(self.vcpu.p[n], self.vl)
+
+    def set_p(self, n: int, value: int, mask: int = 0) -> None:
+        """A predicate write; bits above VL are kept or cleared."""
+        self.vcpu.p[n] = write_low(self.vcpu.p[n], self.vl, value, mask)
+
+    def ffr(self) -> tuple[int, int]:
+        """FFR, the low VL/8 bytes."""
+        return low(self.vcpu.ffr[0], self.vl)
+
+    def set_ffr(self, value: int, mask: int = 0) -> None:
+        """An FFR write."""
+        self.vcpu.ffr[0] = write_low(self.vcpu.ffr[0], self.vl, value, mask)
+
+    # -- general registers and flags ---------------------------------------------
+
+    def x(self, n: int) -> tuple[int, int]:
+        """X register n (0..30)."""
+        candidates = self.vcpu.x[n]
+        return candidates[0] if len(candidates) == 1 else join(candidates)
+
+    def set_x(self, n: int, value: int, mask: int = 0) -> None:
+        """Write X register n (0..30)."""
+        self.vcpu.x[n] = ((value & U64 & ~mask, mask),)
+
+    def _sp_name(self) -> str:
+        return "sp_el1" if self._exact("pstate") & 1 else "sp"
+
+    def xsp(self, n: int) -> tuple[int, int]:
+        """X register n, or the current stack pointer for n = 31."""
+        return join(self.vcpu.core[self._sp_name()]) if n == 31 else self.x(n)
+
+    def set_xsp(self, n: int, value: int, mask: int = 0) -> None:
+        """Write X register n, or the current stack pointer for n = 31."""
+        if n == 31:
+            self.vcpu.core[self._sp_name()] = unknown(value & U64, mask)
+        else:
+            self.set_x(n, value, mask)
+
+    def nzcv(self) -> tuple[int, int]:
+        """The flags as four bits, N highest."""
+        value, mask = join(self.vcpu.core["pstate"])
+        return value >> NZCV_SHIFT & 15, mask >> NZCV_SHIFT & 15
+
+    def set_nzcv(self, value: int, mask: int = 0) -> None:
+        """Write the flags."""
+        old, old_mask = join(self.vcpu.core["pstate"])
+        field = 15 << NZCV_SHIFT
+        self.vcpu.core["pstate"] = unknown(
+            old & ~field | value << NZCV_SHIFT, old_mask & ~field | mask << NZCV_SHIFT
+        )
+
+    # -- FP control ----------------------------------------------------------------
+
+    def fpcr(self) -> int:
+        """FPCR's bits that every implementation keeps. Raises Unpredictable."""
+        value, mask = join(self.vcpu.core["fpcr"])
+        if mask & FPCR_STATEFUL:
+            raise Unpredictable("FPCR is not known")
+        return value & FPCR_STATEFUL
+
+    def fpcr_plain(self) -> bool:
+        """Whether FPCR is known to be all zero (round to nearest, nothing flushed)."""
+        return self.vcpu.core["fpcr"] == ZERO
+
+    def raise_fpsr(self, bits: int, maybe: int = 0) -> None:
+        """Set cumulative bits of FPSR; those in `maybe` may or may not be set."""
+        if bits | maybe:
+            value, mask = join(self.vcpu.core["fpsr"])
+            self.vcpu.core["fpsr"] = unknown(value | bits, (mask | maybe & ~value) & ~bits)
+
+    # -- memory -----------------------------------------------------------------------
+
+    def address(self, n: int, offset: int = 0) -> int:
+        """The address in X register n (31: sp) plus `offset`. Raises Unpredictable."""
+        value, mask = self.xsp(n)
+        if mask:
+            raise Unpredictable("an address is not known")
+        return value + offset & U64
+
+    def load(self, address: int, size: int, *, vector: bool = True) -> tuple[int, int]:
+        """Load `size` bytes. `vector`: the access gives KVM no valid syndrome (any vector
+        or multi-register access), so outside RAM the run fails. Raises MmioExit, RunFailed."""
+        if self.mem.contains(address, size):
+            return self.mem.load(address, size)
+        self._outside(address, size)
+        if vector:
+            self.rules.add("run.abort-without-syndrome")
+            raise RunFailed(ENOSYS)
+        raise MmioExit(address, size, 0, 0, write=False)
+
+    def store(
+        self, address: int, size: int, value: int, mask: int = 0, *, vector: bool = True
+    ) -> None:
+        """Store `size` bytes; outside RAM as for `load`."""
+        if self.mem.contains(address, size):
+            self.mem.store(address, size, value, mask)
+            return
+        self._outside(address, size)
+        if vector:
+            self.rules.add("run.abort-without-syndrome")
+            raise RunFailed(ENOSYS)
+        raise MmioExit(address, size, value, mask, write=True)
+
+    def in_ram(self, address: int, size: int) -> bool:
+        """Whether an access lies in RAM entirely (first-fault loads ask)."""
+        return self.mem.contains(address, size)
+
+    def _outside(self, address: int, size: int) -> None:
+        start = address - wire.MMIO_BASE
+        if not 0 <= start < 0x1_0000 - size:
+            raise Unpredictable(f"access to {address:#x}, outside guest RAM")
+
+
+def effective_vl(zcr: int, max_vq: int, host_vqs: int) -> int:
+    """The VL in bytes for ZCR_EL1 = zcr: rounded down to a host length (facts 2.1)."""
+    vq = min((zcr & ZCR_LEN) + 1, max_vq)
+    available = host_vqs & ((1 << vq) - 1)
+    return 16 * (available.bit_length() or 1)
+
+
+def normalised(candidates: Set, stateful: int) -> Set:
+    """A raw 32-bit value after hardware held it: stateful bits as they were, any other set
+    bit may read as set or clear."""
+    value, mask = join(candidates)
+    return unknown(value, mask | value & ~stateful)
+
+
+def load_ffr(candidates: Set, bits: int) -> Set:
+    """FFR after WRFFR of `candidates`: UNKNOWN unless monotonic (facts 2.3)."""
+    if len(candidates) == 1:
+        value, mask = candidates[0]
+        if not mask and value & (value + 1) == 0:
+            return candidates
+    if all(mask == 0 and value & (value + 1) == 0 for value, mask in candidates):
+        return candidates
+    return unknown(0, (1 << bits) - 1)
+
+
+def lanes(value: int, size: int, dtype: str) -> NDArray[Any]:
+    """The low `size` bytes of `value` as lanes of numpy `dtype`, e.g. '<u4'. Read-only."""
+    return np.frombuffer(value.to_bytes(size, "little"), dtype)
+
+
+def from_lanes(array: NDArray[Any]) -> int:
+    """The register value of an array of lanes."""
+    return int.from_bytes(array.tobytes(), "little")
+
+
+def access_check(cpu: Cpu, insn: Insn) -> None:
+    """The access checks of an instruction, by its form's capability."""
+    cap = insn.form.cap
+    if cap in BASE_CAPS:
+        return
+    if cap in FP_CAPS:
+        cpu.need_fp()
+    else:
+        cpu.need_sve()
+
+
+__all__ = ["Cpu", "access_check", "effective_vl", "from_lanes", "lanes"]

@@ -1,0 +1,55 @@
+"""What stops a guest program, and what stops the model from predicting."""
+
+from __future__ import annotations
+
+
+class Unpredictable(Exception):
+    """The specification does not say what happens from here on; judging ends here."""
+
+
+class GuestException(Exception):
+    """A synchronous exception taken to EL1. `esr`: ESR_EL1; `far`: FAR_EL1 or None.
+
+    `ret`: offset of the preferred return address from the instruction (4 for SVC).
+    """
+
+    def __init__(self, esr: int, far: int | None = None, ret: int = 0) -> None:
+        super().__init__(f"exception with ESR_EL1 {esr:#x}")
+        self.esr = esr
+        self.far = far
+        self.ret = ret
+
+
+def syndrome(ec: int, iss: int = 0) -> int:
+    """ESR_EL1 for exception class `ec`, of a 32-bit instruction (IL set)."""
+    return ec << 26 | 1 << 25 | iss
+
+
+UNDEFINED = syndrome(0)
+"""Undefined instruction (EC 0)."""
+FP_TRAP = syndrome(0x07, 0x1E0_0000)
+"""CPACR_EL1.FPEN (EC 7, CV set, COND 0b1110)."""
+SVE_TRAP = syndrome(0x19)
+"""CPACR_EL1.ZEN (EC 0x19)."""
+
+
+class MmioExit(Exception):
+    """The guest's access left RAM with a valid syndrome: KVM_EXIT_MMIO."""
+
+    def __init__(self, address: int, size: int, value: int, mask: int, *, write: bool) -> None:
+        super().__init__(f"MMIO at {address:#x}")
+        self.address, self.size, self.value, self.mask, self.write = (
+            address,
+            size,
+            value,
+            mask,
+            write,
+        )
+
+
+class RunFailed(Exception):
+    """KVM_RUN itself fails with `err`, e.g. an abort outside RAM without a valid syndrome."""
+
+    def __init__(self, err: int) -> None:
+        super().__init__(f"KVM_RUN fails with errno {err}")
+        self.err = err

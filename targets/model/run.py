@@ -1,0 +1,117 @@
+"""One KVM_RUN: from the entry state to what user space sees of the exit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from corpus import wire
+from corpus.isa.form import Insn
+from targets.model.cpu import Cpu, access_check
+from targets.model.errors import GuestException, MmioExit, RunFailed, Unpredictable
+from targets.model.memory import Memory
+from targets.model.semantics import SEMANTICS
+from targets.model.semantics.system import loaded_cpacr
+from targets.model.sets import ZERO, exact, join, unknown
+from targets.model.vcpu import SCTLR_RESET, Vcpu
+
+PLAIN_PSTATE = 0xF000_03CF
+"""PSTATE bits a run may start with: NZCV, DAIF and the mode."""
+RUNNABLE_MODES = frozenset({0x0, 0x4, 0x5})
+"""EL0t, EL1t, EL1h. The model does not run AArch32 or EL2."""
+NZCV = 0xF000_0000
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a run ended: errno of KVM_RUN, or the MMIO access that user space completes."""
+
+    err: int
+    mmio: MmioExit | None = None
+
+
+def check_runnable(vcpu: Vcpu) -> None:
+    """Raises Unpredictable for entry states that the model does not follow."""
+    if vcpu.aarch32:
+        raise Unpredictable("AArch32 guests are not modelled")
+    value, mask = join(vcpu.core["pstate"])
+    if mask & ~NZCV or value & ~PLAIN_PSTATE or value & 0xF not in RUNNABLE_MODES:
+        raise Unpredictable(f"a run from PSTATE {value:#x} is not modelled")
+    if vcpu.sys["sctlr_el1"] != exact(SCTLR_RESET):
+        raise Unpredictable("a run with another SCTLR_EL1 than the reset value is not modelled")
+
+
+def run(vcpu: Vcpu, host_vqs: int, mem: Memory, program: tuple[Insn, ...], rules: set[str]) -> Exit:
+    """Execute `program` at CODE_BASE on `vcpu`. Raises Unpredictable."""
+    check_runnable(vcpu)
+    enter(vcpu)
+    cpu = Cpu(vcpu, host_vqs, mem, rules)
+    try:
+        mmio = _execute(cpu, program)
+    except RunFailed as failure:
+        cpu.leave()
+        vcpu.core["pc"] = exact(cpu.pc)
+        return Exit(failure.err)
+    cpu.leave()
+    if not mmio.write:
+        raise Unpredictable("MMIO loads are not modelled")
+    vcpu.core["pc"] = exact(cpu.pc + 4)
+    return Exit(0, mmio)
+
+
+def enter(vcpu: Vcpu) -> None:
+    """Entry loads the system registers into hardware, which drops RES0 bits of some."""
+    sys = vcpu.sys
+    sys["cpacr_el1"] = loaded_cpacr(*join(sys["cpacr_el1"]))
+    if sys["esr_el1"] != ZERO:
+        value, mask = join(sys["esr_el1"])
+        sys["esr_el1"] = unknown(value, mask | value & ~0xFFFF_FFFF)
+    spsr, mask = join(vcpu.core["spsr_el1"])
+    vcpu.core["spsr_el1"] = unknown(spsr, mask | spsr & ~PLAIN_PSTATE)
+
+
+def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> MmioExit:
+    try:
+        for insn in program:
+            access_check(cpu, insn)
+            SEMANTICS[insn.form.name](cpu, *insn.args)
+            cpu.rules.add("isa." + insn.form.name)
+            cpu.pc += 4 * len(insn.form.words)
+        return _epilogue(cpu)
+    except GuestException as exception:
+        return _take_exception(cpu, exception)
+    except MmioExit as mmio:
+        return mmio
+
+
+def _epilogue(cpu: Cpu) -> MmioExit:
+    cpu.set_x(30, wire.MMIO_BASE)
+    cpu.pc += 4
+    return MmioExit(wire.MMIO_BASE, 8, 0, 0, write=True)
+
+
+def _take_exception(cpu: Cpu, exception: GuestException) -> MmioExit:
+    """To EL1, where the vector's code stores its own address and so exits by MMIO."""
+    cpu.rules.add("run.exception")
+    vcpu = cpu.vcpu
+    pstate, mask = join(vcpu.core["pstate"])
+    vcpu.core["elr_el1"] = exact(cpu.pc + exception.ret)
+    vcpu.core["spsr_el1"] = unknown(pstate, mask)
+    vcpu.sys["esr_el1"] = exact(exception.esr)
+    if exception.far is not None:
+        vcpu.sys["far_el1"] = exact(exception.far)
+    else:
+        vcpu.sys["far_el1"] = unknown(0, (1 << 64) - 1)
+    vector = _VECTOR_OF_MODE[pstate & 0xF]
+    # The flags are the interrupted code's on silicon; QEMU clears them.
+    vcpu.core["pstate"] = unknown(pstate & NZCV | 0x3C5, mask | pstate & NZCV)
+    if cpu.el == 0:
+        cpu.el = 1
+        cpu.vl_changed()
+    address = wire.VECTOR_MMIO + 8 * vector
+    cpu.set_x(30, address)
+    cpu.pc = wire.VECTOR_BASE + 0x80 * vector + 8
+    return MmioExit(address, 8, address, 0, write=True)
+
+
+_VECTOR_OF_MODE = {0x4: 0, 0x5: 4, 0x0: 8}
+"""Synchronous entries: current EL with SP_EL0, current EL with SP_ELx, lower EL."""

@@ -1,0 +1,10 @@
+"""What each instruction form does, one function per form."""
+
+from __future__ import annotations
+
+from targets.model.semantics import system
+from targets.model.semantics.registry import SEMANTICS, Semantic
+
+_MODULES = (system,)
+
+__all__ = ["SEMANTICS", "Semantic"]

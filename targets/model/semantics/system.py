@@ -1,0 +1,152 @@
+"""Semantics outside the vector units: constants, addresses, system registers, exceptions."""
+
+from __future__ import annotations
+
+from corpus.isa.system import FORMS as SYSTEM_FORMS
+from corpus.wire import RAM_BASE
+from targets.model.cpu import FPCR_STATEFUL, FPSR_STATEFUL, U64, ZCR_LEN, Cpu, normalised
+from targets.model.errors import UNDEFINED, GuestException, syndrome
+from targets.model.semantics.registry import semantic
+from targets.model.sets import join, unknown
+
+
+def carry_mask(mask: int) -> int:
+    """Unknown bits of a sum: everything from the lowest unknown input bit up."""
+    return U64 & ~((mask & -mask) - 1) if mask else 0
+
+
+@semantic("movz")
+def movz(cpu: Cpu, xd: int, imm: int) -> None:
+    cpu.set_x(xd, imm)
+
+
+@semantic("movz16")
+def movz16(cpu: Cpu, xd: int, imm: int) -> None:
+    cpu.set_x(xd, imm << 16)
+
+
+@semantic("movk")
+def movk(cpu: Cpu, xd: int, imm: int, shift: int) -> None:
+    value, mask = cpu.x(xd)
+    keep = ~(0xFFFF << 16 * shift)
+    cpu.set_x(xd, value & keep | imm << 16 * shift, mask & keep)
+
+
+@semantic("lda")
+def lda(cpu: Cpu, xd: int, offset: int) -> None:
+    cpu.set_x(xd, RAM_BASE + offset)
+
+
+@semantic("add_imm")
+def add_imm(cpu: Cpu, xd: int, xn: int, imm: int) -> None:
+    value, mask = cpu.xsp(xn)
+    cpu.set_xsp(xd, value + imm, carry_mask(mask))
+
+
+@semantic("sub_imm")
+def sub_imm(cpu: Cpu, xd: int, xn: int, imm: int) -> None:
+    value, mask = cpu.xsp(xn)
+    cpu.set_xsp(xd, value - imm, carry_mask(mask))
+
+
+@semantic("add_x")
+def add_x(cpu: Cpu, xd: int, xn: int, xm: int) -> None:
+    (a, ma), (b, mb) = cpu.x(xn), cpu.x(xm)
+    cpu.set_x(xd, a + b, carry_mask(ma | mb))
+
+
+@semantic("sub_x")
+def sub_x(cpu: Cpu, xd: int, xn: int, xm: int) -> None:
+    (a, ma), (b, mb) = cpu.x(xn), cpu.x(xm)
+    cpu.set_x(xd, a - b, carry_mask(ma | mb))
+
+
+@semantic("eor_x")
+def eor_x(cpu: Cpu, xd: int, xn: int, xm: int) -> None:
+    (a, ma), (b, mb) = cpu.x(xn), cpu.x(xm)
+    cpu.set_x(xd, a ^ b, ma | mb)
+
+
+@semantic("str_x")
+def str_x(cpu: Cpu, xt: int, xn: int, imm: int) -> None:
+    cpu.store(cpu.address(xn, imm), 8, *cpu.x(xt), vector=False)
+
+
+@semantic("ldr_x")
+def ldr_x(cpu: Cpu, xt: int, xn: int, imm: int) -> None:
+    cpu.set_x(xt, *cpu.load(cpu.address(xn, imm), 8, vector=False))
+
+
+@semantic("isb", "nop")
+def nothing(cpu: Cpu) -> None:
+    """No effect on the registers followed here."""
+
+
+@semantic("svc")
+def svc(cpu: Cpu, imm: int) -> None:
+    raise GuestException(syndrome(0x15, imm), ret=4)
+
+
+@semantic("brk")
+def brk(cpu: Cpu, imm: int) -> None:
+    raise GuestException(syndrome(0x3C, imm))
+
+
+@semantic("udf")
+def udf(cpu: Cpu, imm: int) -> None:
+    raise GuestException(UNDEFINED)
+
+
+_SYS_OPERAND = next(f for f in SYSTEM_FORMS if f.name == "msr").operands[0].domain
+_EL1_ONLY = ("zcr_el1", "cpacr_el1", "tpidr_el1")
+_STATEFUL = {"fpcr": FPCR_STATEFUL, "fpsr": FPSR_STATEFUL}
+
+
+def _sys_access(cpu: Cpu, sys: int) -> str:
+    """The register's name, after the access checks."""
+    name = _SYS_OPERAND.format(sys)
+    if cpu.el == 0 and name in _EL1_ONLY:
+        raise GuestException(UNDEFINED)
+    if name == "zcr_el1":
+        cpu.need_sve()
+    elif name in _STATEFUL:
+        cpu.need_fp()
+    return name
+
+
+@semantic("mrs")
+def mrs(cpu: Cpu, xt: int, sys: int) -> None:
+    name = _sys_access(cpu, sys)
+    if name == "nzcv":
+        value, mask = cpu.nzcv()
+        cpu.set_x(xt, value << 28, mask << 28)
+    else:
+        cpu.set_x(xt, *join((cpu.vcpu.core if name in _STATEFUL else cpu.vcpu.sys)[name]))
+
+
+@semantic("msr")
+def msr(cpu: Cpu, sys: int, xt: int) -> None:
+    name = _sys_access(cpu, sys)
+    value, mask = cpu.x(xt)
+    if name == "nzcv":
+        cpu.set_nzcv(value >> 28 & 15, mask >> 28 & 15)
+    elif name in _STATEFUL:
+        low32 = unknown(value & 0xFFFFFFFF, mask & 0xFFFFFFFF)
+        cpu.vcpu.core[name] = normalised(low32, _STATEFUL[name])
+    elif name == "zcr_el1":
+        cpu.vcpu.sys[name] = unknown(value & ZCR_LEN, mask & ZCR_LEN)
+        cpu.vl_changed()
+    else:
+        cpu.vcpu.sys[name] = unknown(value, mask)
+        if name == "cpacr_el1":
+            cpu.vcpu.sys[name] = loaded_cpacr(value, mask)
+            cpu.vl_changed()
+
+
+CPACR_STATEFUL = 0x0033_0000
+"""FPEN and ZEN; other set bits may read as set or clear, depending on features."""
+
+
+def loaded_cpacr(value: int, mask: int) -> tuple[tuple[int, int], ...]:
+    """CPACR_EL1 after hardware held `value`."""
+    return unknown(value, mask | value & ~CPACR_STATEFUL)

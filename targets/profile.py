@@ -1,0 +1,72 @@
+"""What the model must know of the machine whose behaviour it predicts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from corpus.fields import FEATURE_BITS, parse_vqs
+
+_FEATURE_CAPS = {
+    "el1_32bit": "cap.el1_32bit",
+    "pmu_v3": "cap.pmu_v3",
+    "sve": "cap.sve",
+    "ptrauth_address": "cap.ptrauth_address",
+    "ptrauth_generic": "cap.ptrauth_generic",
+    "has_el2": "cap.el2",
+    "has_el2_e2h0": "cap.el2",
+}
+"""INIT features that a host may lack, with the probe line that tells (api.rst 4.82)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The machine behind a leg, as its probe described it.
+
+    `vqs`: host vector lengths, bit vq - 1 each, as KVM offers them to guests.
+    `features`: supported INIT feature bits. `kernel`: (major, minor), (0, 0) when the
+    leg is no kernel. `lazy_fp`: guest FP state is loaded at its first use only.
+    """
+
+    vqs: int = 0xFFFF
+    features: int = 0x7F
+    kernel: tuple[int, int] = (6, 12)
+    mode: str = "vhe"
+    valid_features: int = 0x7F
+    el0_32bit: bool = True
+    lazy_fp: bool = True
+
+    @property
+    def max_vq(self) -> int:
+        """The largest host vector length in quadwords; 0 without SVE."""
+        return self.vqs.bit_length()
+
+    @classmethod
+    def from_probe(cls, probe: Mapping[str, str]) -> Profile:
+        """Read a leg's probe (`corpus.wire`, PROBE)."""
+        features = 1 << FEATURE_BITS["power_off"] | 1 << FEATURE_BITS["psci_0_2"]
+        for name, cap in _FEATURE_CAPS.items():
+            if probe.get(cap, "0") not in ("0", ""):
+                features |= 1 << FEATURE_BITS[name]
+        release = re.match(r"(\d+)\.(\d+)", probe.get("release", ""))
+        kernel = (int(release[1]), int(release[2])) if release else (0, 0)
+        vqs = probe.get("vqs", "")
+        valid = 0x1FF if kernel >= NV_FEATURES_SINCE else 0x7F
+        return cls(
+            vqs=parse_vqs(vqs) if vqs else 0,
+            features=features & valid,
+            kernel=kernel,
+            mode=probe.get("mode", "unknown"),
+            valid_features=valid,
+            el0_32bit=_has_el0_32bit(probe),
+        )
+
+
+NV_FEATURES_SINCE = (6, 16)
+"""First kernel whose INIT knows HAS_EL2 and HAS_EL2_E2H0; before, ENOENT (6.12 source)."""
+
+
+def _has_el0_32bit(probe: Mapping[str, str]) -> bool:
+    pfr0 = probe.get("id_aa64pfr0")
+    return pfr0 is None or int(pfr0, 16) & 0xF == 2
