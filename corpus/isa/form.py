@@ -5,29 +5,42 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
-from corpus.domain import Choice, Domain, IntRange, TextError
+from corpus.domain import Domain, TextError
 from corpus.stream import Sink, Source
+
+Args = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """One operand: where its values come from and which instruction bits they set."""
+    """One operand: where its values come from and which instruction bits they set.
+
+    `views` are further texts that follow from the value: the view `wide` of an
+    arrangement `4h` is `4s`. The syntax names them `{operand.view}`.
+    """
 
     name: str
     domain: Domain[int]
     place: Callable[[int], int]
+    views: Mapping[str, Mapping[int, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """One row of the table.
 
-    `syntax` is the assembler's, with `{operand}` placeholders. `words` holds the
-    fixed bits; pseudo-instructions have more than one word, and operand bits beyond
-    32 go to the following words. `group` is what the specification treats alike;
-    `cap` the CPU feature needed; `valid` rejects operand combinations that are
-    UNPREDICTABLE or unallocated (such a draw is mended by `repair`).
+    `syntax` is the assembler's, with `{operand}` and `{operand.view}` placeholders
+    and literal braces doubled. `words` holds the fixed bits; pseudo-instructions have
+    more than one word, and operand bits beyond 32 go to the following words. `group`
+    is what the specification treats alike; `cap` the CPU feature needed; `valid`
+    rejects operand combinations that are UNPREDICTABLE or unallocated (such a draw is
+    mended by `repair`); `joint` gives bits that depend on several operands at once;
+    `asm` replaces `syntax` where an assembler reads something else.
+
+    In the text form of a case braces delimit blocks, so there a register list is
+    written in parentheses.
     """
 
     name: str
@@ -37,49 +50,70 @@ class Form:
     group: str
     cap: str
     asm: str = ""
-    valid: Callable[[tuple[int, ...]], bool] | None = None
-    repair: Callable[[tuple[int, ...]], tuple[int, ...]] | None = None
+    valid: Callable[[Args], bool] | None = None
+    repair: Callable[[Args], Args] | None = None
+    joint: Callable[[Args], int] | None = None
 
-    def encode(self, args: tuple[int, ...]) -> tuple[int, ...]:
+    @property
+    def mnemonic(self) -> str:
+        """The first word of the syntax."""
+        return self.syntax.partition(" ")[0]
+
+    def encode(self, args: Args) -> tuple[int, ...]:
         """The instruction words for operand values `args`."""
-        bits = 0
+        bits = self.joint(args) if self.joint else 0
         for index, word in enumerate(self.words):
             bits |= word << 32 * index
         for operand, value in zip(self.operands, args, strict=True):
             bits |= operand.place(value)
         return tuple(bits >> 32 * i & 0xFFFFFFFF for i in range(len(self.words)))
 
-    def format(self, args: tuple[int, ...], *, assembler: bool = False) -> str:
+    def format(self, args: Args, *, assembler: bool = False) -> str:
         """The instruction as text; with `assembler`, as an assembler wants it."""
-        texts = {
-            operand.name: operand.domain.format(value)
-            for operand, value in zip(self.operands, args, strict=True)
-        }
-        return (self.asm if assembler and self.asm else self.syntax).format_map(texts)
+        values = dict(zip((operand.name for operand in self.operands), args, strict=True))
+        operands = {operand.name: operand for operand in self.operands}
+        out = []
+        for literal, placeholder in _pieces(self.asm if assembler and self.asm else self.syntax):
+            out.append(literal)
+            name, _, view = placeholder.partition(".")
+            if name:
+                out.append(_text(operands[name], view, values[name]))
+        return "".join(out) if assembler else "".join(out).translate(LIST_MARKS)
 
     def regex(self) -> re.Pattern[str]:
-        """Matches this form's text, one named group per operand (first occurrence)."""
+        """Matches this form's text, one named group per placeholder (first occurrence)."""
+        operands = {operand.name: operand for operand in self.operands}
         seen: set[str] = set()
-        domains = {operand.name: operand.domain for operand in self.operands}
         parts = []
         for literal, name in _pieces(self.syntax):
-            parts.append(re.escape(literal).replace(r"\ ", r"\s*" if "," in literal else r"\s+"))
-            if name is None:
+            escaped = re.escape(literal.translate(LIST_MARKS))
+            parts.append(escaped.replace(r",\ ", r",\s*").replace(r"\ ", r"\s+"))
+            if not name:
                 continue
-            parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>{domains[name].pattern})")
-            seen.add(name)
+            group = name.replace(".", "__")
+            if group in seen:
+                parts.append(f"(?P={group})")
+            else:
+                parts.append(f"(?P<{group}>{_pattern(operands, name)})")
+            seen.add(group)
         return re.compile("".join(parts))
 
-    def parse(self, match: re.Match[str]) -> tuple[int, ...]:
+    def parse(self, match: re.Match[str]) -> Args:
         """Operand values from a match of `regex`. Raises TextError."""
         args = tuple(operand.domain.parse(match[operand.name]) for operand in self.operands)
+        found = match.groupdict()
+        for operand, value in zip(self.operands, args, strict=True):
+            for view, names in (operand.views or {}).items():
+                text = found.get(f"{operand.name}__{view}")
+                if text is not None and text != names.get(value):
+                    raise TextError(f"{match[0]!r} mixes operand sizes that do not go together")
         if self.valid and not self.valid(args):
             raise TextError(
                 f"{match[0]!r} is an operand combination this instruction does not have"
             )
         return args
 
-    def draw(self, source: Source) -> tuple[int, ...]:
+    def draw(self, source: Source) -> Args:
         """Operand values from bytes; always valid ones."""
         args = tuple(operand.domain.draw(source) for operand in self.operands)
         if self.valid and not self.valid(args):
@@ -87,12 +121,12 @@ class Form:
             args = self.repair(args)
         return args
 
-    def put(self, args: tuple[int, ...], sink: Sink) -> None:
+    def put(self, args: Args, sink: Sink) -> None:
         """The bytes that `draw` reads back."""
         for operand, value in zip(self.operands, args, strict=True):
             operand.domain.put(value, sink)
 
-    def simpler(self, args: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    def simpler(self, args: Args) -> Iterator[Args]:
         """Simpler operand tuples, one operand changed at a time."""
         for index, operand in enumerate(self.operands):
             for value in operand.domain.simpler(args[index]):
@@ -101,12 +135,41 @@ class Form:
                     yield candidate
 
 
-def _pieces(syntax: str) -> Iterator[tuple[str, str | None]]:
-    at = 0
-    for match in re.finditer(r"\{(\w+)\}", syntax):
-        yield syntax[at : match.start()], match[1]
-        at = match.end()
-    yield syntax[at:], None
+LIST_MARKS = str.maketrans("{}", "()")
+"""Register lists: from the assembler's text to that of a case."""
+
+
+@cache
+def _pieces(syntax: str) -> tuple[tuple[str, str], ...]:
+    """`syntax` as (literal, placeholder) pairs; the last placeholder is empty."""
+    pieces = []
+    literal = ""
+    for token in re.findall(r"\{\{|\}\}|\{[\w.]+\}|[^{}]+", syntax):
+        if token in ("{{", "}}"):
+            literal += token[0]
+        elif token[0] == "{":
+            pieces.append((literal, token[1:-1]))
+            literal = ""
+        else:
+            literal += token
+    return (*pieces, (literal, ""))
+
+
+def _text(operand: Operand, view: str, value: int) -> str:
+    if not view:
+        return operand.domain.format(value)
+    assert operand.views is not None
+    return operand.views[view][value]
+
+
+def _pattern(operands: Mapping[str, Operand], name: str) -> str:
+    operand, _, view = name.partition(".")
+    if not view:
+        return operands[operand].domain.pattern
+    views = operands[operand].views
+    assert views is not None
+    texts = sorted(map(re.escape, set(views[view].values())), key=len, reverse=True)
+    return "(?:" + "|".join(texts) + ")"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +177,7 @@ class Insn:
     """One instruction of a guest program: a form and its operand values, in the form's order."""
 
     form: Form
-    args: tuple[int, ...]
+    args: Args
 
     def __repr__(self) -> str:
         return f"<{self.format()}>"
@@ -135,90 +198,3 @@ class Insn:
     def format(self) -> str:
         """Its text form."""
         return self.form.format(self.args)
-
-
-def at(position: int) -> Callable[[int], int]:
-    """Places an unsigned value at bit `position`."""
-    return lambda value: value << position
-
-
-def bits(position: int, width: int, offset: int = 0, scale: int = 1) -> Callable[[int], int]:
-    """Places (value - offset) / scale as a two's complement field of `width` bits."""
-    mask = (1 << width) - 1
-    return lambda value: ((value - offset) // scale & mask) << position
-
-
-def x(name: str, position: int) -> Operand:
-    """A 64-bit general register, x0 to x30 (never 31)."""
-    return Operand(name, IntRange(0, 30, prefix="x"), at(position))
-
-
-class _RegisterOrSp(IntRange):
-    """x0..x30, or sp as number 31."""
-
-    def __init__(self) -> None:
-        super().__init__(0, 31, prefix="x")
-        self.pattern = r"x\d+|sp"
-
-    def parse(self, text: str) -> int:
-        value = 31 if text == "sp" else super().parse(text)
-        if text == "x31":
-            raise TextError("'x31' does not exist: write sp")
-        return value
-
-    def format(self, value: int) -> str:
-        return "sp" if value == 31 else f"x{value}"
-
-
-def xsp(name: str, position: int) -> Operand:
-    """A base register: x0 to x30 or sp."""
-    return Operand(name, _RegisterOrSp(), at(position))
-
-
-def w(name: str, position: int) -> Operand:
-    """A 32-bit general register, w0 to w30."""
-    return Operand(name, IntRange(0, 30, prefix="w"), at(position))
-
-
-def z(name: str, position: int, count: int = 32) -> Operand:
-    """An SVE vector register, z0 to z(count - 1)."""
-    return Operand(name, IntRange(0, count - 1, prefix="z"), at(position))
-
-
-def p(name: str, position: int, count: int = 16) -> Operand:
-    """A predicate register; governing predicates of most instructions are p0 to p7."""
-    return Operand(name, IntRange(0, count - 1, prefix="p"), at(position))
-
-
-def v(name: str, position: int, prefix: str = "v", count: int = 32) -> Operand:
-    """An AdvSIMD/FP register under one of its names (v, q, d, s, h, b)."""
-    return Operand(name, IntRange(0, count - 1, prefix=prefix), at(position))
-
-
-def imm(name: str, lo: int, hi: int, place: Callable[[int], int], step: int = 1) -> Operand:
-    """An immediate from `lo` to `hi` in steps."""
-    return Operand(name, IntRange(lo, hi, step), place)
-
-
-def choice(name: str, values: Mapping[str, int], position: int = 0) -> Operand:
-    """A named choice whose value is a bit field at `position`."""
-    return Operand(name, Choice(values), at(position))
-
-
-ESIZE: dict[str, int] = {"b": 0, "h": 1, "s": 2, "d": 3}
-"""SVE element sizes by suffix: log2 of the size in bytes."""
-
-SVE_PATTERN: dict[str, int] = {
-    "all": 31,
-    "pow2": 0,
-    **{f"vl{n}": n for n in range(1, 9)},
-    **{f"vl{8 << n}": 8 + n for n in range(1, 6)},
-    "mul4": 29,
-    "mul3": 30,
-}
-"""Predicate constraints (Arm ARM, SVE predicate pattern operand)."""
-
-
-def esize(position: int = 22, names: str = "bhsd", name: str = "t") -> Operand:
-    """The element size suffix, at the usual place of SVE encodings."""
-    return choice(name, {n: ESIZE[n] for n in names}, position)

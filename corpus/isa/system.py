@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from corpus.isa.form import Form, Operand, at, bits, choice, imm, x, xsp
+from corpus.isa.form import Form, Operand
+from corpus.isa.operands import at, bits, choice, imm, x, xsp
 from corpus.registers import SYSREG_ENCODINGS
 from corpus.wire import RAM_BASE, RAM_SIZE
 

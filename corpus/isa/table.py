@@ -6,11 +6,19 @@ import re
 from collections.abc import Iterator
 
 from corpus.domain import TagTable, TextError
-from corpus.isa import advsimd, sve_int, sve_mem, sve_pred, system
-from corpus.isa.form import Form, Insn
+from corpus.isa import advsimd, sve_count, sve_int, sve_mem, sve_perm, sve_pred, system
+from corpus.isa.form import LIST_MARKS, Form, Insn
 from corpus.stream import Sink, Source
 
-_TABLES = (system.FORMS, advsimd.FORMS, sve_int.FORMS, sve_pred.FORMS, sve_mem.FORMS)
+_TABLES = (
+    system.FORMS,
+    advsimd.FORMS,
+    sve_int.FORMS,
+    sve_perm.FORMS,
+    sve_pred.FORMS,
+    sve_count.FORMS,
+    sve_mem.FORMS,
+)
 
 
 def _by_name() -> dict[str, Form]:
@@ -30,8 +38,7 @@ _MATCHERS: dict[str, list[tuple[Form, re.Pattern[str]]]] = {}
 def _matchers(mnemonic: str) -> list[tuple[Form, re.Pattern[str]]]:
     if not _MATCHERS:
         for form in FORMS.values():
-            head = form.syntax.partition(" ")[0]
-            _MATCHERS.setdefault(head, []).append((form, form.regex()))
+            _MATCHERS.setdefault(form.mnemonic, []).append((form, form.regex()))
     return _MATCHERS.get(mnemonic, [])
 
 
@@ -48,8 +55,11 @@ def put_insn(insn: Insn, sink: Sink) -> None:
 
 
 def parse_insn(text: str) -> Insn:
-    """An instruction from its assembler-like text. Raises TextError."""
-    text = re.sub(r"\s+", " ", text.strip().lower())
+    """An instruction from its assembler-like text; register lists in braces or parentheses.
+
+    Raises TextError.
+    """
+    text = re.sub(r"\s+", " ", text.strip().lower()).translate(LIST_MARKS)
     complaint = None
     for form, regex in _matchers(text.partition(" ")[0]):
         match = regex.fullmatch(text)

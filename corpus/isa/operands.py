@@ -1,0 +1,207 @@
+"""Builders of operands: registers, immediates, element sizes and arrangements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from corpus.domain import Choice, IntRange, TextError
+from corpus.isa.form import Operand
+
+
+def at(position: int) -> Callable[[int], int]:
+    """Places an unsigned value at bit `position`."""
+    return lambda value: value << position
+
+
+def bits(position: int, width: int, offset: int = 0, scale: int = 1) -> Callable[[int], int]:
+    """Places (value - offset) / scale as a two's complement field of `width` bits."""
+    mask = (1 << width) - 1
+    return lambda value: ((value - offset) // scale & mask) << position
+
+
+def split(*fields: tuple[int, int]) -> Callable[[int], int]:
+    """Places a value whose bits are spread over (position, width) fields, lowest field first."""
+
+    def place(value: int) -> int:
+        placed = 0
+        for position, width in fields:
+            placed |= (value & (1 << width) - 1) << position
+            value >>= width
+        return placed
+
+    return place
+
+
+def nowhere(_value: int) -> int:
+    """Places nothing: the form's `joint` encodes this operand."""
+    return 0
+
+
+def x(name: str, position: int) -> Operand:
+    """A 64-bit general register, x0 to x30 (never 31)."""
+    return Operand(name, IntRange(0, 30, prefix="x"), at(position))
+
+
+class _RegisterOrSp(IntRange):
+    """x0..x30, or sp as number 31."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 31, prefix="x")
+        self.pattern = r"x\d+|sp"
+
+    def parse(self, text: str) -> int:
+        value = 31 if text == "sp" else super().parse(text)
+        if text == "x31":
+            raise TextError("'x31' does not exist: write sp")
+        return value
+
+    def format(self, value: int) -> str:
+        return "sp" if value == 31 else f"x{value}"
+
+
+def xsp(name: str, position: int) -> Operand:
+    """A base register: x0 to x30 or sp."""
+    return Operand(name, _RegisterOrSp(), at(position))
+
+
+def w(name: str, position: int) -> Operand:
+    """A 32-bit general register, w0 to w30."""
+    return Operand(name, IntRange(0, 30, prefix="w"), at(position))
+
+
+def r(name: str, position: int) -> Operand:
+    """A general register whose letter another operand's view supplies."""
+    return Operand(name, IntRange(0, 30), at(position))
+
+
+def _following(count: int, prefix: str) -> dict[str, dict[int, str]]:
+    """Views `next`, `next2`, `next3`: the registers that follow, wrapping around."""
+    names = ("next", "next2", "next3")
+    return {
+        names[step - 1]: {n: f"{prefix}{(n + step) % 32}" for n in range(count)}
+        for step in (1, 2, 3)
+    }
+
+
+def z(name: str, position: int, count: int = 32) -> Operand:
+    """An SVE vector register, z0 to z(count - 1)."""
+    return Operand(name, IntRange(0, count - 1, prefix="z"), at(position), _following(count, "z"))
+
+
+def p(name: str, position: int, count: int = 16) -> Operand:
+    """A predicate register; governing predicates of most instructions are p0 to p7."""
+    return Operand(name, IntRange(0, count - 1, prefix="p"), at(position))
+
+
+def v(name: str, position: int, prefix: str = "v", count: int = 32) -> Operand:
+    """An AdvSIMD/FP register under one of its names (v, q, d, s, h, b).
+
+    An empty `prefix` leaves the letter to another operand, as in `{t}{vd}`.
+    """
+    views = _following(count, prefix) if prefix == "v" else None
+    return Operand(name, IntRange(0, count - 1, prefix=prefix), at(position), views)
+
+
+def imm(name: str, lo: int, hi: int, place: Callable[[int], int], step: int = 1) -> Operand:
+    """An immediate from `lo` to `hi` in steps."""
+    return Operand(name, IntRange(lo, hi, step), place)
+
+
+def choice(name: str, values: Mapping[str, int], position: int = 0) -> Operand:
+    """A named choice whose value is a bit field at `position`."""
+    return Operand(name, Choice(values), at(position))
+
+
+ESIZE: dict[str, int] = {"b": 0, "h": 1, "s": 2, "d": 3, "q": 4}
+"""Element sizes by suffix: log2 of the size in bytes."""
+
+_ESIZE_VIEWS: dict[str, dict[int, str]] = {
+    "r": {0: "w", 1: "w", 2: "w", 3: "x"},
+    "wide": {0: "h", 1: "s", 2: "d"},
+    "half": {1: "b", 2: "h", 3: "s"},
+    "quarter": {2: "b", 3: "h"},
+}
+"""Texts that follow from an element size: its general register, the double and half sizes."""
+
+
+def esize(
+    position: int = 22,
+    names: str = "bhsd",
+    name: str = "t",
+    place: Callable[[int], int] | None = None,
+) -> Operand:
+    """The element size suffix, at the usual place of SVE encodings."""
+    domain = Choice({n: ESIZE[n] for n in names})
+    return Operand(name, domain, place or at(position), _ESIZE_VIEWS)
+
+
+SVE_PATTERN: dict[str, int] = {
+    "all": 31,
+    "pow2": 0,
+    **{f"vl{n}": n for n in range(1, 9)},
+    **{f"vl{8 << n}": 8 + n for n in range(1, 6)},
+    "mul4": 29,
+    "mul3": 30,
+    "#14": 14,
+    "#28": 28,
+}
+"""Predicate constraints (Arm ARM, SVE predicate pattern operand); #14 and #28 stand for the
+numbers without a name, which select no element."""
+
+
+def pattern(position: int = 5) -> Operand:
+    """The predicate constraint operand."""
+    return choice("pat", SVE_PATTERN, position)
+
+
+ARRANGEMENT: dict[str, int] = {
+    "8b": 0,
+    "16b": 1,
+    "4h": 2,
+    "8h": 3,
+    "2s": 4,
+    "4s": 5,
+    "1d": 6,
+    "2d": 7,
+}
+"""AdvSIMD arrangements: log2 of the element's bytes * 2 + (1 for 128 bits)."""
+
+_NAME_OF = {value: name for name, value in ARRANGEMENT.items()}
+_ARRANGEMENT_VIEWS: dict[str, dict[int, str]] = {
+    "letter": {a: "bhsd"[a >> 1] for a in range(8)},
+    "wide": {a: _NAME_OF[(a >> 1) + 1 << 1 | 1] for a in range(6)},
+    "pair": {a: _NAME_OF[a + 2] for a in range(6)},
+    "quad": {a: _NAME_OF[a + 4] for a in range(4)},
+}
+"""Texts that follow from an arrangement: the letter of its elements; `wide`, the 128-bit
+arrangement of doubled elements; `pair`, doubled elements in the same number of bits; `quad`."""
+
+
+def arrangement(
+    names: str = "8b 16b 4h 8h 2s 4s 2d",
+    name: str = "t",
+    place: Callable[[int], int] | None = None,
+) -> Operand:
+    """An AdvSIMD arrangement: Q at bit 30 and the element size at bit 22, unless `place` says."""
+    domain = Choice({n: ARRANGEMENT[n] for n in names.split()})
+    return Operand(name, domain, place or q_size, _ARRANGEMENT_VIEWS)
+
+
+def q_size(a: int) -> int:
+    """An integer arrangement: Q at bit 30, size at 23:22."""
+    return (a & 1) << 30 | (a >> 1) << 22
+
+
+def q_fp(a: int) -> int:
+    """A single- or double-precision arrangement: Q at bit 30, sz at bit 22."""
+    return (a & 1) << 30 | ((a >> 1) - 2) << 22
+
+
+def q_only(a: int) -> int:
+    """An arrangement of which only Q is encoded."""
+    return (a & 1) << 30
+
+
+def size_only(a: int) -> int:
+    """An arrangement of which only the element size is encoded, at 23:22."""
+    return (a >> 1) << 22
