@@ -1,0 +1,1 @@
+"""What is kept of divergences: schema, migrations, and the store that hides both."""

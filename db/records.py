@@ -1,0 +1,205 @@
+"""What goes into and comes out of the store: frozen data, no database behind it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from corpus.case import Case
+from corpus.trace import Trace
+
+
+class StoreError(RuntimeError):
+    """The store cannot do what was asked; the message is one sentence for the user."""
+
+
+class NotFound(StoreError):
+    """There is no such bucket, finding or campaign."""
+
+
+class Status(StrEnum):
+    """Where a bucket stands in triage."""
+
+    NEW = "new"  # nobody has looked at it
+    KNOWN = "known"  # understood, reported or tracked
+    FIXED = "fixed"  # should not be seen again
+    REGRESSED = "regressed"  # was fixed, and was seen again
+    IGNORED = "ignored"  # not worth a report
+
+
+@dataclass(frozen=True, slots=True)
+class LegRecord:
+    """A leg as it took part: the fingerprint holds all that can change the outcome."""
+
+    name: str
+    kind: str
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Hash of the fingerprint, 64 hexadecimal digits."""
+        canonical = json.dumps([self.kind, dict(self.fingerprint)], sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureRecord:
+    """What makes two findings the same. Never holds raw values."""
+
+    oracle: str
+    op_kind: str
+    rule: str
+    register_class: str
+    vl_relation: str
+    legs: str
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts in the order of the text form."""
+        return (
+            *(self.oracle, self.op_kind, self.rule),
+            *(self.register_class, self.vl_relation, self.legs),
+        )
+
+    @property
+    def text(self) -> str:
+        """All parts in one line; an empty part shows as a dash."""
+        return " | ".join(part or "-" for part in self.parts)
+
+    @property
+    def title(self) -> str:
+        """A short name for people: what was judged, where, and who deviates."""
+        what = f"{self.rule or self.oracle}: {self.op_kind}"
+        details = " ".join(part for part in (self.register_class, self.vl_relation) if part)
+        return " ".join(part for part in (what, details, f"({self.legs})") if part)
+
+    @property
+    def digest(self) -> str:
+        """Hash of the parts, 64 hexadecimal digits: the key of the bucket."""
+        return hashlib.sha256(json.dumps(self.parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRecord:
+    """A confirmed, minimised divergence, ready to be stored.
+
+    `traces` are those of `minimal`, by leg name. `op_index` counts into `minimal`.
+    `reproduced` is (times seen, times tried) of the confirmation.
+    """
+
+    signature: SignatureRecord
+    minimal: Case
+    original: Case
+    strict: bool
+    op_index: int
+    expected: str
+    observed: str
+    explanation: str
+    reproduced: tuple[int, int]
+    deviating: tuple[str, ...]
+    traces: Mapping[str, Trace] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFinding:
+    """What became of a finding. `regressed`: its bucket had been marked as fixed."""
+
+    finding_id: int
+    bucket_id: int
+    new_bucket: bool
+    regressed: bool
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class NoteView:
+    """A note on a bucket."""
+
+    author: str
+    created: datetime
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BucketView:
+    """A bucket as read. `votes` counts per leg name how often it `deviated` and `agreed`."""
+
+    id: int
+    signature: SignatureRecord
+    strict: bool
+    status: Status
+    title: str
+    first_seen: datetime
+    last_seen: datetime
+    count: int
+    reproduced: tuple[int, int]
+    votes: Mapping[str, Mapping[str, int]]
+    notes: tuple[NoteView, ...]
+
+    @property
+    def reproduction_rate(self) -> float | None:
+        """Share of the tries that showed the divergence again, 0 to 1."""
+        seen, tried = self.reproduced
+        return seen / tried if tried else None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingView:
+    """A finding as read. `minimal` and `original` are as they were stored."""
+
+    id: int
+    campaign_id: int
+    bucket_id: int
+    minimal: Case
+    original: Case
+    minimal_text: str
+    strict: bool
+    oracle: str
+    rule: str
+    op_index: int
+    expected: str
+    observed: str
+    explanation: str
+    reproduced: tuple[int, int]
+    deviating: tuple[str, ...]
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TraceView:
+    """A trace as read, with the leg it came from."""
+
+    leg: LegRecord
+    case_id: str
+    trace: Trace
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignView:
+    """A campaign as read. `ended` is None while it runs, or when it was killed."""
+
+    id: int
+    started: datetime
+    ended: datetime | None
+    seed: str
+    options: Mapping[str, Any]
+    statistics: Mapping[str, Any]
+    reason: str
+    legs: tuple[LegRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditView:
+    """One entry of the audit log."""
+
+    created: datetime
+    actor: str
+    action: str
+    subject: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]

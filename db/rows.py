@@ -1,0 +1,127 @@
+"""Rows to records and back: nothing here decides anything."""
+
+from __future__ import annotations
+
+import zlib
+
+import msgspec
+
+from corpus.case import decode
+from corpus.trace import Ending, Observation, Trace
+from db import records as r
+from db import schema as s
+
+LOG_LIMIT = 1 << 18
+"""Characters of a log that are kept: both ends, since a crash's cause comes first."""
+
+_Packed = list[tuple[int, int, bytes]]
+
+
+def pack_observations(trace: Trace) -> bytes:
+    """The observations as compressed msgpack: register files are mostly zeros."""
+    plain = [(o.err, o.aux, o.data) for o in trace.observations]
+    return zlib.compress(msgspec.msgpack.encode(plain), 6)
+
+
+def unpack_observations(packed: bytes) -> tuple[Observation, ...]:
+    """The inverse of `pack_observations`. Raises StoreError."""
+    try:
+        plain = msgspec.msgpack.decode(zlib.decompress(packed), type=_Packed)
+    except (zlib.error, msgspec.MsgspecError) as error:
+        raise r.StoreError(f"a stored trace cannot be read: {error}") from error
+    return tuple(Observation(*one) for one in plain)
+
+
+def cut(log: str) -> str:
+    """`log` with its middle left out where it is too long."""
+    if len(log) <= LOG_LIMIT:
+        return log
+    half = LOG_LIMIT // 2
+    return f"{log[:half]}\n[... {len(log) - 2 * half} characters left out ...]\n{log[-half:]}"
+
+
+def trace_row(trace: Trace, case_id: str, leg: s.Leg) -> s.TraceRow:
+    """A row for what `leg` did with the case."""
+    return s.TraceRow(
+        case_id=case_id,
+        leg=leg,
+        observations=pack_observations(trace),
+        ending=trace.ending.value,
+        log=cut(trace.log),
+    )
+
+
+def leg_record(row: s.Leg) -> r.LegRecord:
+    """A leg as read."""
+    return r.LegRecord(row.name, row.kind, row.fingerprint)
+
+
+def trace_view(row: s.TraceRow) -> r.TraceView:
+    """A trace as read."""
+    trace = Trace(unpack_observations(row.observations), Ending(row.ending), row.log)
+    return r.TraceView(leg_record(row.leg), row.case_id, trace)
+
+
+def signature_record(row: s.Bucket) -> r.SignatureRecord:
+    """The signature a bucket stands for."""
+    return r.SignatureRecord(
+        *(row.oracle, row.op_kind, row.rule, row.register_class, row.vl_relation, row.legs)
+    )
+
+
+def bucket_view(row: s.Bucket) -> r.BucketView:
+    """A bucket as read."""
+    return r.BucketView(
+        id=row.id,
+        signature=signature_record(row),
+        strict=row.strict,
+        status=r.Status(row.status),
+        title=row.title,
+        first_seen=row.first_seen,
+        last_seen=row.last_seen,
+        count=row.count,
+        reproduced=(row.reproduced, row.attempts),
+        votes=row.votes,
+        notes=tuple(r.NoteView(n.author, n.created, n.text) for n in row.notes),
+    )
+
+
+def finding_view(row: s.Finding) -> r.FindingView:
+    """A finding as read."""
+    return r.FindingView(
+        id=row.id,
+        campaign_id=row.campaign_id,
+        bucket_id=row.bucket_id,
+        minimal=decode(row.minimal.encoded),
+        original=decode(row.original.encoded),
+        minimal_text=row.minimal.text,
+        strict=row.strict,
+        oracle=row.oracle,
+        rule=row.rule,
+        op_index=row.op_index,
+        expected=row.expected,
+        observed=row.observed,
+        explanation=row.explanation,
+        reproduced=(row.reproduced, row.attempts),
+        deviating=tuple(row.deviating),
+        created=row.created,
+    )
+
+
+def campaign_view(row: s.Campaign) -> r.CampaignView:
+    """A campaign as read."""
+    return r.CampaignView(
+        id=row.id,
+        started=row.started,
+        ended=row.ended,
+        seed=row.seed,
+        options=row.options,
+        statistics=row.statistics,
+        reason=row.reason,
+        legs=tuple(leg_record(leg) for leg in row.legs),
+    )
+
+
+def audit_view(row: s.Audit) -> r.AuditView:
+    """An audit entry as read."""
+    return r.AuditView(row.created, row.actor, row.action, row.subject, row.before, row.after)

@@ -1,0 +1,138 @@
+"""Opening: every bad database is one sentence, and processes may race to create a good one."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from db.schema import Base
+from db.session import VERSION_TABLE, connect, parse_url, shown
+from db.store import Store, StoreError
+
+
+def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
+    engine, _ = connect(f"sqlite:///{tmp_path}/t.db")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"version_table": VERSION_TABLE, "compare_type": True}
+        )
+        assert compare_metadata(context, Base.metadata) == []
+    engine.dispose()
+
+
+def test_a_new_database_uses_the_wal_journal(tmp_path: Path) -> None:
+    Store.open(str(tmp_path / "t.db")).close()
+    with sqlite3.connect(tmp_path / "t.db") as raw:
+        assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_memory_will_do() -> None:
+    with Store.open("sqlite://") as store:
+        assert store.buckets() == ()
+
+
+def test_processes_may_open_a_new_database_at_once(tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[2]); from db.store import Store;"
+        "print('ready', flush=True); sys.stdin.readline();"
+        "s = Store.open(sys.argv[1]); s.begin_campaign(1, [], {})"
+    )
+    root = str(Path(__file__).parents[1])
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path / "t.db"), root],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    results = [(racer.communicate("go\n")[1], racer.returncode) for racer in racers]
+    assert results == [("", 0)] * 4
+    with Store.open(str(tmp_path / "t.db")) as store:
+        assert len(store.campaigns()) == 4
+
+
+def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    Store.open(str(path)).close()
+    with sqlite3.connect(path) as raw:
+        raw.execute(f"UPDATE {VERSION_TABLE} SET version_num = 'zzzz'")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"t\.db was written by a newer vcpufuzz \(revision zzzz"):
+        Store.open(str(path))
+    assert path.read_bytes() == before
+
+
+def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "bookmarks.db"
+    with sqlite3.connect(path) as raw:
+        raw.execute("CREATE TABLE bookmarks (url TEXT)")
+    with pytest.raises(StoreError, match=r"holds other tables and is no database of vcpufuzz"):
+        Store.open(str(path))
+
+
+def test_a_locked_database_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.db"
+    monkeypatch.setattr("db.session.BUSY_SECONDS", 0.2)
+    with Store.open(str(path)) as store, sqlite3.connect(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match=r"t\.db has been locked by another process for"):
+            store.begin_campaign(1, [], {})
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("these are my notes, and they are rather longer than a header\n" * 20)
+    with pytest.raises(StoreError, match=r"notes\.txt is not an SQLite database"):
+        Store.open(str(path))
+
+
+def test_a_damaged_database(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    Store.open(str(path)).close()
+    content = bytearray(path.read_bytes())
+    content[100:8192] = b"\xff" * 8092
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"t\.db is damaged"):
+        Store.open(str(path))
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("", "the database URL is empty"),
+        ("://x", "is not a database URL such as"),
+        ("sqlite:///{tmp}/none/t.db", "the directory of the database .* does not exist"),
+        ("sqlite:///{tmp}", "is a directory, not a database file"),
+        ("nosuch://host/x", "this kind of database is not supported"),
+        ("postgresql+psycopg://u:secret@host/x", "needs the Python package psycopg"),
+        ("/proc/version", "cannot be|is not an SQLite"),
+    ],
+)
+def test_bad_urls(tmp_path: Path, url: str, sentence: str) -> None:
+    with pytest.raises(StoreError, match=sentence) as caught:
+        Store.open(url.format(tmp=tmp_path))
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_password_is_never_shown() -> None:
+    assert "secret" not in shown(parse_url("postgresql://u:secret@host/x"))
+
+
+def test_whether_a_database_exists(tmp_path: Path) -> None:
+    assert not Store.exists(f"sqlite:///{tmp_path}/t.db")
+    assert not (tmp_path / "t.db").exists()
+    Store.open(str(tmp_path / "t.db")).close()
+    assert Store.exists(str(tmp_path / "t.db"))
