@@ -1,0 +1,16 @@
+/* Runs one wire request against /dev/kvm. */
+#ifndef VF_EXECUTOR_H
+#define VF_EXECUTOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Execute the request `req` and write its response; returns the response's length,
+ * 0 if `resp_cap` cannot hold even a response header. `req` must be 8-byte aligned.
+ * Not re-entrant: one thread of the process at a time. Uses SIGALRM and ITIMER_REAL. */
+size_t vf_execute(const uint8_t *req, size_t req_len, uint8_t *resp, size_t resp_cap);
+
+/* Count the ops executed in `*counter` (NULL: nowhere), so that a watcher sees progress. */
+void vf_count_progress(volatile uint32_t *counter);
+
+#endif

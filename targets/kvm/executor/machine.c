@@ -1,0 +1,160 @@
+#include "machine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "wire.h"
+
+int call(int fd, unsigned long request, void *argument)
+{
+    return ioctl(fd, request, argument) < 0 ? errno : 0;
+}
+
+int get_reg(int fd, uint64_t id, void *value)
+{
+    struct kvm_one_reg reg = {.id = id, .addr = (uintptr_t)value};
+    return call(fd, KVM_GET_ONE_REG, &reg);
+}
+
+int set_reg(int fd, uint64_t id, const void *value)
+{
+    struct kvm_one_reg reg = {.id = id, .addr = (uintptr_t)value};
+    return call(fd, KVM_SET_ONE_REG, &reg);
+}
+
+static uint64_t cache_type(void)
+{
+    uint64_t ctr;
+    __asm__("mrs %0, ctr_el0" : "=r"(ctr));
+    return ctr;
+}
+
+void sync_data(const void *start, size_t size)
+{
+    size_t line = (size_t)4 << (cache_type() >> 16 & 15);
+    uintptr_t end = (uintptr_t)start + size;
+    for (uintptr_t at = (uintptr_t)start & ~(line - 1); at < end; at += line)
+        __asm__ volatile("dc civac, %0" ::"r"(at) : "memory");
+    __asm__ volatile("dsb sy" ::: "memory");
+}
+
+void sync_code(const void *start, size_t size)
+{
+    size_t line = (size_t)4 << (cache_type() & 15);
+    uintptr_t end = (uintptr_t)start + size;
+    sync_data(start, size);
+    for (uintptr_t at = (uintptr_t)start & ~(line - 1); at < end; at += line)
+        __asm__ volatile("ic ivau, %0" ::"r"(at) : "memory");
+    __asm__ volatile("dsb ish\n\tisb" ::: "memory");
+}
+
+static void *map(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static bool edge_map(struct edge *e)
+{
+    const size_t guard = 0x10000; /* one page of any page size */
+    e->start = map(EDGE_SIZE + guard);
+    return e->start && mprotect(e->start + EDGE_SIZE, guard, PROT_NONE) == 0;
+}
+
+static bool machine_setup(struct machine *m)
+{
+    m->vm = -1;
+    m->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    if (m->kvm < 0)
+        return false;
+    int size = ioctl(m->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+    if (size < 0)
+        return false;
+    m->run_size = (size_t)size;
+    m->ram = map(RAM_SIZE);
+    for (unsigned slot = 0; slot < SLOTS; slot++)
+        m->vcpus[slot].fd = -1;
+    return m->ram && edge_map(&m->in) && edge_map(&m->out);
+}
+
+struct machine *machine_get(void)
+{
+    static struct machine machine;
+    static bool ready;
+    if (!ready)
+        ready = machine_setup(&machine);
+    return ready ? &machine : NULL;
+}
+
+/* An exception taken to EL1 becomes an MMIO write at 0x50000100 + 8 * vector. */
+static void write_vectors(uint8_t *ram)
+{
+    for (uint32_t vector = 0; vector < 16; vector++) {
+        uint32_t code[3] = {
+            0xd2aa001e,                                /* movz x30, #0x5000, lsl #16 */
+            0xf280001e | (0x100 + 8 * vector) << 5,    /* movk x30, #(0x100 + 8 * vector) */
+            0xf90003de,                                /* str x30, [x30] */
+        };
+        memcpy(ram + VECTOR_OFFSET + 0x80 * vector, code, sizeof code);
+    }
+}
+
+int machine_begin(struct machine *m)
+{
+    m->vm = ioctl(m->kvm, KVM_CREATE_VM, 0);
+    if (m->vm < 0)
+        return errno;
+    m->first_id = m->next_id = 0;
+    memset(m->ram, 0, RAM_SIZE);
+    write_vectors(m->ram);
+    sync_code(m->ram, RAM_SIZE);
+    struct kvm_userspace_memory_region region = {
+        .guest_phys_addr = RAM_BASE,
+        .memory_size = RAM_SIZE,
+        .userspace_addr = (uintptr_t)m->ram,
+    };
+    int err = call(m->vm, KVM_SET_USER_MEMORY_REGION, &region);
+    if (err)
+        machine_end(m);
+    return err;
+}
+
+void machine_end(struct machine *m)
+{
+    for (unsigned slot = 0; slot < SLOTS; slot++) {
+        struct vcpu *v = &m->vcpus[slot];
+        if (v->fd < 0)
+            continue;
+        if (v->run)
+            munmap(v->run, m->run_size);
+        close(v->fd);
+        v->fd = -1;
+        v->run = NULL;
+    }
+    if (m->vm >= 0)
+        close(m->vm);
+    m->vm = -1;
+}
+
+int machine_create_vcpu(struct machine *m, uint8_t slot)
+{
+    struct vcpu *v = &m->vcpus[slot];
+    int fd = ioctl(m->vm, KVM_CREATE_VCPU, (unsigned long)(m->first_id + slot));
+    if (fd < 0)
+        return errno;
+    void *run = mmap(NULL, m->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (run == MAP_FAILED) {
+        int err = errno;
+        close(fd);
+        return err;
+    }
+    v->fd = fd;
+    v->run = run;
+    if (m->next_id <= m->first_id + slot)
+        m->next_id = m->first_id + slot + 1;
+    return 0;
+}

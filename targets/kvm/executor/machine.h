@@ -1,0 +1,56 @@
+/* The VM a case runs in, and the buffers whose last byte lies below unmapped memory. */
+#ifndef VF_MACHINE_H
+#define VF_MACHINE_H
+
+#include <linux/kvm.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SLOTS 256
+#define EDGE_SIZE 0x10000u
+
+struct vcpu {
+    int fd; /* -1: never created */
+    struct kvm_run *run;
+};
+
+struct edge {
+    uint8_t *start; /* EDGE_SIZE mapped bytes, then PROT_NONE */
+};
+
+struct machine {
+    int kvm, vm;
+    size_t run_size;
+    uint8_t *ram;
+    struct edge in, out; /* `in` is all zero between ops */
+    unsigned first_id, next_id; /* vcpu id = first_id + slot; ids cannot be freed */
+    struct vcpu vcpus[SLOTS];
+};
+
+/* The process's one machine with its buffers mapped and /dev/kvm open, or NULL and errno. */
+struct machine *machine_get(void);
+
+/* A VM with zeroed RAM, the vectors in it and no vcpu. 0 or an errno. */
+int machine_begin(struct machine *m);
+void machine_end(struct machine *m);
+
+/* 0 or an errno. */
+int machine_create_vcpu(struct machine *m, uint8_t slot);
+
+/* ioctl as 0 or a positive errno. */
+int call(int fd, unsigned long request, void *argument);
+int get_reg(int fd, uint64_t id, void *value);
+int set_reg(int fd, uint64_t id, const void *value);
+
+/* Guests run with caches off: make host writes visible to them and theirs to us. */
+void sync_data(const void *start, size_t size);
+void sync_code(const void *start, size_t size);
+
+/* Where a buffer of which `n` bytes are mapped begins; b as in the wire form. */
+static inline uint8_t *edge_at(const struct edge *e, uint64_t b)
+{
+    return b == 0 ? e->start : e->start + EDGE_SIZE - (b - 1);
+}
+
+#endif

@@ -1,0 +1,236 @@
+#include "ops.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#define FILL 0x5a
+#define LARGEST_REG 256u
+
+void *sink_take(struct sink *s, uint64_t size)
+{
+    if (s->full || size > (uint64_t)(s->end - s->at)) {
+        s->full = true;
+        return NULL;
+    }
+    void *at = s->at;
+    s->at += size;
+    return at;
+}
+
+void sink_put(struct sink *s, const void *bytes, uint64_t size)
+{
+    void *at = sink_take(s, size);
+    if (at)
+        memcpy(at, bytes, size);
+}
+
+static int fd_of(const struct machine *m, const struct op *op)
+{
+    return m->vcpus[op->head.vcpu].fd;
+}
+
+static struct outcome only(int err)
+{
+    return (struct outcome){.err = (uint32_t)err};
+}
+
+static uint64_t reg_size(uint64_t id)
+{
+    return 1ull << (id >> 52 & 15);
+}
+
+static struct outcome op_create(struct machine *m, const struct op *op, struct sink *out)
+{
+    (void)out;
+    return only(machine_create_vcpu(m, op->head.vcpu));
+}
+
+static struct outcome op_pref_target(struct machine *m, const struct op *op, struct sink *out)
+{
+    (void)op;
+    struct kvm_vcpu_init init;
+    memset(&init, 0, sizeof init);
+    int err = call(m->vm, KVM_ARM_PREFERRED_TARGET, &init);
+    if (!err)
+        sink_put(out, &init, sizeof init);
+    return only(err);
+}
+
+static struct outcome op_init(struct machine *m, const struct op *op, struct sink *out)
+{
+    (void)out;
+    struct kvm_vcpu_init init = {.target = (uint32_t)op->head.a};
+    memcpy(init.features, op->payload, sizeof init.features);
+    return only(call(fd_of(m, op), KVM_ARM_VCPU_INIT, &init));
+}
+
+static struct outcome op_finalize(struct machine *m, const struct op *op, struct sink *out)
+{
+    (void)out;
+    int what = (int)(uint32_t)op->head.a;
+    return only(call(fd_of(m, op), KVM_ARM_VCPU_FINALIZE, &what));
+}
+
+static struct outcome op_set_reg(struct machine *m, const struct op *op, struct sink *out)
+{
+    (void)out;
+    uint64_t mapped = op->head.b ? op->head.b - 1 : EDGE_SIZE;
+    uint64_t used = op->head.size < mapped ? op->head.size : mapped;
+    uint8_t *buffer = edge_at(&m->in, op->head.b);
+    memcpy(buffer, op->payload, used);
+    int err = set_reg(fd_of(m, op), op->head.a, buffer);
+    memset(buffer, 0, used);
+    return only(err);
+}
+
+static struct outcome op_get_reg(struct machine *m, const struct op *op, struct sink *out)
+{
+    uint64_t size = reg_size(op->head.a);
+    uint64_t shown = op->head.b ? op->head.b - 1 : size < LARGEST_REG ? size : LARGEST_REG;
+    uint8_t *buffer = edge_at(&m->out, op->head.b);
+    memset(buffer, FILL, shown);
+    int err = get_reg(fd_of(m, op), op->head.a, buffer);
+    sink_put(out, buffer, shown);
+    return only(err);
+}
+
+static struct outcome op_reg_list(struct machine *m, const struct op *op, struct sink *out)
+{
+    struct kvm_reg_list *list = (struct kvm_reg_list *)m->out.start;
+    const uint64_t room = EDGE_SIZE / sizeof list->reg[0] - 1;
+    list->n = op->head.a;
+    int err = call(fd_of(m, op), KVM_GET_REG_LIST, list);
+    sink_put(out, &list->n, sizeof list->n);
+    if (!err && list->n <= room)
+        sink_put(out, list->reg, list->n * sizeof list->reg[0]);
+    return only(err);
+}
+
+static void read_one(int fd, uint64_t id, uint8_t *buffer, struct sink *out, uint32_t *err)
+{
+    struct { uint32_t err, size; } head;
+    uint64_t size = reg_size(id);
+    *err = (uint32_t)get_reg(fd, id, buffer);
+    head.err = *err;
+    head.size = *err ? 0 : (uint32_t)size;
+    sink_put(out, &head, sizeof head);
+    uint8_t *at = sink_take(out, wire_padded(head.size));
+    if (at) {
+        memcpy(at, buffer, head.size);
+        memset(at + head.size, 0, wire_padded(head.size) - head.size);
+    }
+}
+
+static struct outcome op_read_all(struct machine *m, const struct op *op, struct sink *out)
+{
+    int fd = fd_of(m, op);
+    const uint8_t *at = op->payload, *end = at + op->head.size;
+    while (at < end) {
+        uint32_t count, err;
+        memcpy(&count, at, sizeof count);
+        at += 8;
+        for (uint32_t i = 0; i < count; i++) {
+            uint64_t id;
+            memcpy(&id, at + 8ull * i, sizeof id);
+            read_one(fd, id, m->out.start, out, &err);
+            if (i == 0 && err)
+                break;
+        }
+        at += 8ull * count;
+    }
+    return only(fd < 0 ? EBADF : 0);
+}
+
+static struct outcome op_set_mp(struct machine *m, const struct op *op, struct sink *out)
+{
+    (void)out;
+    struct kvm_mp_state state = {.mp_state = (uint32_t)op->head.a};
+    return only(call(fd_of(m, op), KVM_SET_MP_STATE, &state));
+}
+
+static struct outcome op_get_mp(struct machine *m, const struct op *op, struct sink *out)
+{
+    struct kvm_mp_state state = {0};
+    int err = call(fd_of(m, op), KVM_GET_MP_STATE, &state);
+    if (!err)
+        sink_put(out, &state.mp_state, sizeof state.mp_state);
+    return only(err);
+}
+
+static uint64_t clip(uint64_t offset, uint64_t length)
+{
+    uint64_t room = offset < RAM_SIZE ? RAM_SIZE - offset : 0;
+    return length < room ? length : room;
+}
+
+static struct outcome op_read_mem(struct machine *m, const struct op *op, struct sink *out)
+{
+    uint64_t length = clip(op->head.a, op->head.b);
+    if (length) {
+        sync_data(m->ram + op->head.a, length);
+        sink_put(out, m->ram + op->head.a, length);
+    }
+    return only(0);
+}
+
+static struct outcome op_write_mem(struct machine *m, const struct op *op, struct sink *out)
+{
+    (void)out;
+    uint64_t length = clip(op->head.a, op->head.size);
+    if (length) {
+        memcpy(m->ram + op->head.a, op->payload, length);
+        sync_code(m->ram + op->head.a, length);
+    }
+    return only(0);
+}
+
+handler *const handlers[KIND_COUNT] = {
+    [KIND_PROBE] = op_probe,
+    [KIND_CREATE_VCPU] = op_create,
+    [KIND_PREF_TARGET] = op_pref_target,
+    [KIND_INIT] = op_init,
+    [KIND_FINALIZE] = op_finalize,
+    [KIND_SET_REG] = op_set_reg,
+    [KIND_GET_REG] = op_get_reg,
+    [KIND_REG_LIST] = op_reg_list,
+    [KIND_RUN] = op_run,
+    [KIND_READ_ALL] = op_read_all,
+    [KIND_SET_MP] = op_set_mp,
+    [KIND_GET_MP] = op_get_mp,
+    [KIND_READ_MEM] = op_read_mem,
+    [KIND_WRITE_MEM] = op_write_mem,
+};
+
+static bool groups_well_formed(const uint8_t *at, uint64_t size)
+{
+    while (size) {
+        uint32_t count;
+        if (size < 8)
+            return false;
+        memcpy(&count, at, sizeof count);
+        if (count > (size - 8) / 8)
+            return false;
+        at += 8 + 8ull * count;
+        size -= 8 + 8ull * count;
+    }
+    return true;
+}
+
+bool op_well_formed(const struct op *op)
+{
+    switch (op->head.kind) {
+    case KIND_INIT:
+        return op->head.size == sizeof((struct kvm_vcpu_init *)0)->features;
+    case KIND_SET_REG:
+        return op->head.size <= EDGE_SIZE && op->head.b <= 1 + EDGE_SIZE;
+    case KIND_GET_REG:
+        return op->head.b <= 1 + EDGE_SIZE;
+    case KIND_RUN:
+        return op->head.size <= CODE_SIZE;
+    case KIND_READ_ALL:
+        return groups_well_formed(op->payload, op->head.size);
+    default:
+        return op->head.kind < KIND_COUNT;
+    }
+}

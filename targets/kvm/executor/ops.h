@@ -1,0 +1,38 @@
+/* One handler per op kind. */
+#ifndef VF_OPS_H
+#define VF_OPS_H
+
+#include "machine.h"
+#include "wire.h"
+
+struct op {
+    struct wire_op head;
+    const uint8_t *payload;
+};
+
+/* Where an observation's data goes; `full` once something did not fit. */
+struct sink {
+    uint8_t *at, *end;
+    bool full;
+};
+
+/* `size` writable bytes at the sink's end, or NULL when full. */
+void *sink_take(struct sink *s, uint64_t size);
+void sink_put(struct sink *s, const void *bytes, uint64_t size);
+
+struct outcome {
+    uint32_t err;
+    uint64_t aux;
+};
+
+typedef struct outcome handler(struct machine *m, const struct op *op, struct sink *out);
+
+extern handler *const handlers[KIND_COUNT];
+
+/* Whether an op's payload and operands have the form its kind demands. */
+bool op_well_formed(const struct op *op);
+
+handler op_run;
+handler op_probe;
+
+#endif

@@ -1,0 +1,161 @@
+/* PROBE: what this kernel and its KVM are, as key=value lines. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/klog.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "ops.h"
+
+#ifndef KVM_CAP_ARM_EL2
+#define KVM_CAP_ARM_EL2 240
+#endif
+
+static void line(struct sink *out, const char *key, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    int n = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    sink_put(out, key, strlen(key));
+    sink_put(out, "=", 1);
+    sink_put(out, text, n < 0 ? 0 : strnlen(text, sizeof text));
+    sink_put(out, "\n", 1);
+}
+
+static const struct {
+    const char *key;
+    int number;
+} capabilities[] = {
+    {"cap.sve", KVM_CAP_ARM_SVE},
+    {"cap.el1_32bit", KVM_CAP_ARM_EL1_32BIT},
+    {"cap.pmu_v3", KVM_CAP_ARM_PMU_V3},
+    {"cap.ptrauth_address", KVM_CAP_ARM_PTRAUTH_ADDRESS},
+    {"cap.ptrauth_generic", KVM_CAP_ARM_PTRAUTH_GENERIC},
+    {"cap.el2", KVM_CAP_ARM_EL2},
+    {"cap.nisv_to_user", KVM_CAP_ARM_NISV_TO_USER},
+    {"cap.mp_state", KVM_CAP_MP_STATE},
+    {"cap.psci_0_2", KVM_CAP_ARM_PSCI_0_2},
+    {"cap.mte", KVM_CAP_ARM_MTE},
+    {"max_vcpus", KVM_CAP_MAX_VCPUS},
+    {"ipa_bits", KVM_CAP_ARM_VM_IPA_SIZE},
+};
+
+static const struct {
+    const char *key;
+    uint64_t id;
+} id_registers[] = {
+    {"midr", ARM64_SYS_REG(3, 0, 0, 0, 0)},
+    {"id_aa64pfr0", ARM64_SYS_REG(3, 0, 0, 4, 0)},
+    {"id_aa64pfr1", ARM64_SYS_REG(3, 0, 0, 4, 1)},
+    {"id_aa64pfr2", ARM64_SYS_REG(3, 0, 0, 4, 2)},
+    {"id_aa64zfr0", ARM64_SYS_REG(3, 0, 0, 4, 4)},
+    {"id_aa64smfr0", ARM64_SYS_REG(3, 0, 0, 4, 5)},
+    {"id_aa64dfr0", ARM64_SYS_REG(3, 0, 0, 5, 0)},
+    {"id_aa64isar0", ARM64_SYS_REG(3, 0, 0, 6, 0)},
+    {"id_aa64isar1", ARM64_SYS_REG(3, 0, 0, 6, 1)},
+    {"id_aa64isar2", ARM64_SYS_REG(3, 0, 0, 6, 2)},
+    {"id_aa64mmfr0", ARM64_SYS_REG(3, 0, 0, 7, 0)},
+    {"id_aa64mmfr1", ARM64_SYS_REG(3, 0, 0, 7, 1)},
+    {"id_aa64mmfr2", ARM64_SYS_REG(3, 0, 0, 7, 2)},
+};
+
+/* What KVM says of itself once at boot; the first that is found wins. */
+static const struct {
+    const char *said, *mode;
+} modes[] = {
+    {"VHE+NV", "nested"},
+    {"Protected hVHE mode initialized", "protected"},
+    {"Protected nVHE mode initialized", "protected"},
+    {"hVHE mode initialized", "hvhe"},
+    {"nVHE mode initialized", "nvhe"},
+    {"VHE mode initialized", "vhe"},
+    {"Hyp mode initialized", "nvhe"},
+};
+
+static const char *mode_of_log(void)
+{
+    enum { LOG_READ_ALL = 3, LOG_SIZE = 10 };
+    const char *mode = "unknown";
+    int size = klogctl(LOG_SIZE, NULL, 0);
+    if (size <= 0)
+        return mode;
+    char *log = calloc(1, (size_t)size + 1);
+    if (!log)
+        return mode;
+    if (klogctl(LOG_READ_ALL, log, size) > 0)
+        for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
+            if (strstr(log, modes[i].said)) {
+                mode = modes[i].mode;
+                break;
+            }
+    free(log);
+    return mode;
+}
+
+static void vector_lengths(struct sink *out, int fd)
+{
+    uint64_t vls[8] = {0};
+    char text[1024] = "";
+    size_t used = 0;
+    if (get_reg(fd, KVM_REG_ARM64_SVE_VLS, vls) == 0)
+        for (unsigned vq = 1; vq <= 512 && used + 8 < sizeof text; vq++)
+            if (vls[(vq - 1) / 64] >> (vq - 1) % 64 & 1)
+                used += (size_t)sprintf(text + used, used ? ",%u" : "%u", vq);
+    line(out, "vqs", "%s", text);
+}
+
+static void scratch_vcpu(struct machine *m, struct sink *out)
+{
+    struct kvm_vcpu_init init;
+    memset(&init, 0, sizeof init);
+    if (machine_create_vcpu(m, 0) || call(m->vm, KVM_ARM_PREFERRED_TARGET, &init))
+        return;
+    int fd = m->vcpus[0].fd;
+    line(out, "preferred_target", "%u", init.target);
+    if (ioctl(m->kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_SVE) > 0)
+        init.features[0] |= 1u << KVM_ARM_VCPU_SVE;
+    if (call(fd, KVM_ARM_VCPU_INIT, &init))
+        return;
+    vector_lengths(out, fd);
+    for (size_t i = 0; i < sizeof id_registers / sizeof id_registers[0]; i++) {
+        uint64_t value;
+        if (get_reg(fd, id_registers[i].id, &value) == 0)
+            line(out, id_registers[i].key, "%#llx", (unsigned long long)value);
+    }
+}
+
+struct outcome op_probe(struct machine *m, const struct op *op, struct sink *out)
+{
+    (void)op;
+    struct utsname name;
+    if (uname(&name) == 0) {
+        line(out, "release", "%s", name.release);
+        line(out, "version", "%s", name.version);
+    }
+    line(out, "api_version", "%d", ioctl(m->kvm, KVM_GET_API_VERSION, 0));
+    for (size_t i = 0; i < sizeof capabilities / sizeof capabilities[0]; i++) {
+        int value = ioctl(m->kvm, KVM_CHECK_EXTENSION, capabilities[i].number);
+        line(out, capabilities[i].key, "%d", value < 0 ? 0 : value);
+    }
+    line(out, "mode", "%s", mode_of_log());
+    char text[1024] = "";
+    int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t n = read(fd, text, sizeof text - 1);
+        close(fd);
+        text[n < 0 ? 0 : n] = 0;
+        text[strcspn(text, "\n")] = 0;
+    }
+    line(out, "boot_cmdline", "%s", text);
+    line(out, "page_size", "%ld", sysconf(_SC_PAGESIZE));
+    line(out, "memory_pages", "%ld", sysconf(_SC_PHYS_PAGES));
+    scratch_vcpu(m, out);
+    return (struct outcome){0};
+}

@@ -1,0 +1,115 @@
+/* RUN: enter the guest, never for longer than the limit. */
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/time.h>
+
+#include "ops.h"
+
+#define CORE_REG(member)                                                                          \
+    (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(member))
+#define VBAR_EL1 ARM64_SYS_REG(3, 0, 12, 0, 0)
+
+static struct kvm_run *volatile running;
+static volatile sig_atomic_t struck;
+
+/* The signal itself ends a KVM_RUN in progress; immediate_exit ends one about to start. */
+static void strike(int signal)
+{
+    (void)signal;
+    struct kvm_run *run = running;
+    if (!run)
+        return;
+    struck = 1;
+    run->immediate_exit = 1;
+}
+
+static void limit_start(struct kvm_run *run)
+{
+    static bool installed;
+    if (!installed) {
+        struct sigaction action = {.sa_handler = strike}; /* no SA_RESTART */
+        sigaction(SIGALRM, &action, NULL);
+        installed = true;
+    }
+    struck = 0;
+    running = run;
+    struct itimerval limit = {
+        .it_value = {.tv_sec = RUN_LIMIT_MS / 1000, .tv_usec = RUN_LIMIT_MS % 1000 * 1000},
+        .it_interval = {.tv_usec = 50 * 1000},
+    };
+    setitimer(ITIMER_REAL, &limit, NULL);
+}
+
+static void limit_stop(void)
+{
+    struct itimerval off = {0};
+    setitimer(ITIMER_REAL, &off, NULL);
+    running = NULL;
+}
+
+static void complete_mmio(const struct vcpu *v)
+{
+    v->run->immediate_exit = 1;
+    ioctl(v->fd, KVM_RUN, 0);
+    v->run->immediate_exit = 0;
+}
+
+static bool runnable(int fd)
+{
+    struct kvm_mp_state state;
+    return call(fd, KVM_GET_MP_STATE, &state) != 0 || state.mp_state == KVM_MP_STATE_RUNNABLE;
+}
+
+static int enter(const struct vcpu *v, bool immediate, struct wire_run *seen)
+{
+    struct kvm_run *run = v->run;
+    limit_start(run);
+    run->exit_reason = 0;
+    if (immediate)
+        run->immediate_exit = 1;
+    int err = ioctl(v->fd, KVM_RUN, 0) < 0 ? errno : 0;
+    limit_stop();
+    run->immediate_exit = 0;
+    if (err == EINTR && struck)
+        seen->flags |= RUN_TIMED_OUT;
+    if (err)
+        return err;
+    seen->reason = run->exit_reason;
+    if (run->exit_reason == KVM_EXIT_MMIO) {
+        seen->is_write = run->mmio.is_write;
+        seen->address = run->mmio.phys_addr;
+        seen->length = run->mmio.len;
+        if (run->mmio.is_write)
+            memcpy(&seen->value, run->mmio.data, run->mmio.len <= 8 ? run->mmio.len : 8);
+        else
+            memset(run->mmio.data, 0, sizeof run->mmio.data); /* devices read as zero */
+        complete_mmio(v);
+    }
+    return 0;
+}
+
+struct outcome op_run(struct machine *m, const struct op *op, struct sink *out)
+{
+    const struct vcpu *v = &m->vcpus[op->head.vcpu];
+    const uint64_t pc = RAM_BASE + CODE_OFFSET, vectors = RAM_BASE + VECTOR_OFFSET;
+    struct wire_run seen = {0};
+    int err = EBADF;
+
+    memcpy(m->ram + CODE_OFFSET, op->payload, op->head.size);
+    sync_code(m->ram + CODE_OFFSET, op->head.size);
+    uint64_t pc_err = (uint64_t)set_reg(v->fd, CORE_REG(regs.pc), &pc);
+    uint64_t vbar_err = (uint64_t)set_reg(v->fd, VBAR_EL1, &vectors);
+    if (v->fd >= 0) {
+        bool immediate = op->head.a & RUN_IMMEDIATE;
+        if (!runnable(v->fd)) {
+            seen.flags |= RUN_NOT_RUNNABLE;
+            immediate = true;
+        }
+        err = enter(v, immediate, &seen);
+    }
+    sink_put(out, &seen, sizeof seen);
+    return (struct outcome){.err = (uint32_t)err, .aux = pc_err | vbar_err << 32};
+}

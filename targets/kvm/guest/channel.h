@@ -1,0 +1,32 @@
+/* The page host and guest share. The host lays it out: targets/kvm/lab/channel.py. */
+#ifndef VF_CHANNEL_H
+#define VF_CHANNEL_H
+
+#include <stdint.h>
+
+#define CHANNEL_MAGIC 0x48434656u /* 'VFCH' */
+#define CHANNEL_AREAS 4096u       /* where the first slot's request area begins */
+#define DOORBELL 0x06             /* the byte either side sends; no kernel logs it */
+
+enum slot_state { SLOT_FREE, SLOT_PENDING, SLOT_RUNNING, SLOT_DONE };
+enum slot_command { COMMAND_EXECUTE, COMMAND_READ_FILE };
+
+struct channel_header {
+    uint32_t magic, slots, request_cap, response_cap; /* by the host, before boot */
+    uint32_t ready;    /* by the guest, once it serves */
+    uint32_t progress; /* by the guest: ops executed so far */
+    uint32_t sleeping; /* by the guest: needs a doorbell to see a new request */
+    uint32_t pad[9];
+};
+
+struct channel_slot {
+    uint32_t state, command, request_len, response_len;
+    uint64_t sequence; /* requests are served in this order */
+    uint32_t error;    /* errno of COMMAND_READ_FILE */
+    uint32_t pad[9];
+};
+
+_Static_assert(sizeof(struct channel_header) == 64, "channel header");
+_Static_assert(sizeof(struct channel_slot) == 64, "slot header");
+
+#endif

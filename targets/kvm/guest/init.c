@@ -1,0 +1,233 @@
+/* The lab guest's only process: serves requests from the shared page until the end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../executor/executor.h"
+#include "channel.h"
+
+#define IVSHMEM_VENDOR "0x1af4"
+#define IVSHMEM_DEVICE "0x1110"
+
+/* A host that keeps requests coming is found waiting less often than it costs to sleep. */
+#define LINGER_NS 300000
+#define NAP_MS 1000 /* bounds the harm of a doorbell that got lost */
+
+static struct channel_header *channel;
+static struct channel_slot *slots;
+
+static _Noreturn void fail(const char *what)
+{
+    fprintf(stderr, "vcpufuzz: %s: %s\n", what, strerror(errno));
+    exit(1); /* the kernel panics, the host sees it */
+}
+
+static void write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, text, strlen(text)) < 0)
+        fail(path);
+    close(fd);
+}
+
+static bool file_begins(const char *directory, const char *name, const char *text)
+{
+    char path[512], content[16] = "";
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t n = read(fd, content, sizeof content - 1);
+    close(fd);
+    return n > 0 && strncmp(content, text, strlen(text)) == 0;
+}
+
+static void mount_all(void)
+{
+    static const struct { const char *where, *type; } mounts[] = {
+        {"/dev", "devtmpfs"}, {"/proc", "proc"}, {"/sys", "sysfs"}};
+    for (size_t i = 0; i < sizeof mounts / sizeof mounts[0]; i++) {
+        mkdir(mounts[i].where, 0755);
+        if (mount(mounts[i].type, mounts[i].where, mounts[i].type, 0, "") && errno != EBUSY)
+            fail(mounts[i].where);
+    }
+}
+
+static int open_console(void)
+{
+    int fd = open("/dev/console", O_RDWR | O_NOCTTY);
+    struct termios raw;
+    if (fd < 0 || tcgetattr(fd, &raw) != 0)
+        fail("/dev/console");
+    cfmakeraw(&raw);
+    tcsetattr(fd, TCSANOW, &raw);
+    dup2(fd, STDOUT_FILENO);
+    dup2(fd, STDERR_FILENO);
+    return fd;
+}
+
+static void map_channel(void)
+{
+    glob_t found;
+    char path[512];
+    struct stat status;
+    if (glob("/sys/bus/pci/devices/*", 0, NULL, &found) != 0)
+        fail("no PCI devices");
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        const char *device = found.gl_pathv[i];
+        if (!file_begins(device, "vendor", IVSHMEM_VENDOR) ||
+            !file_begins(device, "device", IVSHMEM_DEVICE))
+            continue;
+        snprintf(path, sizeof path, "%s/enable", device);
+        write_file(path, "1");
+        /* Write-combined is normal memory; plain resource2 would fault unaligned access. */
+        snprintf(path, sizeof path, "%s/resource2_wc", device);
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, &status) != 0)
+            fail(path);
+        channel = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        close(fd);
+        if (channel == MAP_FAILED)
+            fail(path);
+        slots = (struct channel_slot *)(channel + 1);
+        globfree(&found);
+        return;
+    }
+    errno = ENODEV;
+    fail("shared memory device");
+}
+
+static uint32_t load(const uint32_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_SEQ_CST);
+}
+
+static void store(uint32_t *word, uint32_t value)
+{
+    __atomic_store_n(word, value, __ATOMIC_SEQ_CST);
+}
+
+static struct channel_slot *next_pending(void)
+{
+    struct channel_slot *oldest = NULL;
+    for (uint32_t i = 0; i < channel->slots; i++)
+        if (load(&slots[i].state) == SLOT_PENDING &&
+            (!oldest || slots[i].sequence < oldest->sequence))
+            oldest = &slots[i];
+    return oldest;
+}
+
+/* Request: u64 offset, then the path. Response: up to the area's size from there on.
+ * The file stays open between pieces: seq_file would start over for each otherwise. */
+static size_t read_file(const struct channel_slot *slot, const uint8_t *request, uint8_t *response,
+                        uint32_t *error)
+{
+    static char path[256];
+    static int fd = -1;
+    uint64_t offset;
+    size_t length = 0;
+    *error = EINVAL;
+    if (slot->request_len <= sizeof offset || slot->request_len - sizeof offset >= sizeof path)
+        return 0;
+    memcpy(&offset, request, sizeof offset);
+    if (offset == 0) {
+        memset(path, 0, sizeof path);
+        memcpy(path, request + sizeof offset, slot->request_len - sizeof offset);
+        if (fd >= 0)
+            close(fd);
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    }
+    *error = 0;
+    while (length < channel->response_cap) {
+        ssize_t n = read(fd, response + length, channel->response_cap - length);
+        if (n < 0 && errno != EAGAIN)
+            *error = (uint32_t)errno;
+        if (n <= 0)
+            break;
+        length += (size_t)n;
+    }
+    return length;
+}
+
+static void serve(struct channel_slot *slot, int doorbell)
+{
+    const size_t stride = (size_t)channel->request_cap + channel->response_cap;
+    uint8_t *request = (uint8_t *)channel + CHANNEL_AREAS + (size_t)(slot - slots) * stride;
+    uint8_t *response = request + channel->request_cap;
+    uint32_t error = 0;
+    size_t length;
+
+    store(&slot->state, SLOT_RUNNING);
+    if (slot->command == COMMAND_READ_FILE)
+        length = read_file(slot, request, response, &error);
+    else
+        length = vf_execute(request, slot->request_len, response, channel->response_cap);
+    slot->response_len = (uint32_t)length;
+    slot->error = error;
+    store(&channel->progress, channel->progress + 1);
+    store(&slot->state, SLOT_DONE);
+    const char byte = DOORBELL;
+    if (write(doorbell, &byte, 1) != 1)
+        fail("doorbell");
+}
+
+static struct channel_slot *linger(void)
+{
+    struct timespec start, now;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    do {
+        struct channel_slot *slot = next_pending();
+        if (slot)
+            return slot;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((now.tv_sec - start.tv_sec) * 1000000000L + now.tv_nsec - start.tv_nsec < LINGER_NS);
+    return NULL;
+}
+
+static void nap(int doorbell)
+{
+    char bytes[64];
+    store(&channel->sleeping, 1);
+    if (!next_pending()) {
+        struct pollfd bell = {.fd = doorbell, .events = POLLIN};
+        if (poll(&bell, 1, NAP_MS) > 0 && read(doorbell, bytes, sizeof bytes) < 0)
+            fail("doorbell");
+    }
+    store(&channel->sleeping, 0);
+}
+
+int main(void)
+{
+    mount_all();
+    int doorbell = open_console();
+    write_file("/proc/sys/kernel/kptr_restrict", "0");
+    map_channel();
+    if (channel->magic != CHANNEL_MAGIC) {
+        errno = EPROTO;
+        fail("shared memory");
+    }
+    vf_count_progress(&channel->progress);
+    store(&channel->ready, 1);
+    const char byte = DOORBELL;
+    if (write(doorbell, &byte, 1) != 1)
+        fail("doorbell");
+    for (;;) {
+        struct channel_slot *slot = linger();
+        if (slot)
+            serve(slot, doorbell);
+        else
+            nap(doorbell);
+    }
+}

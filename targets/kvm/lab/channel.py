@@ -1,0 +1,134 @@
+"""The page shared with the lab guest: a header, slot headers, then each slot's two areas.
+
+The guest's view of the same layout is targets/kvm/guest/channel.h. Either side stores
+a slot's state last, as one aligned word.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar
+
+from targets.transport import TransportError
+
+MAGIC = 0x48434656
+DOORBELL = b"\x06"
+AREAS = 4096
+_HEAD = 64
+_SLOT = 64
+
+
+class State(IntEnum):
+    """Who owns a slot and what for."""
+
+    FREE = 0
+    PENDING = 1
+    RUNNING = 2
+    DONE = 3
+
+
+class Command(IntEnum):
+    """What the guest is asked for."""
+
+    EXECUTE = 0
+    READ_FILE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Geometry, in bytes; the guest reads it from the header."""
+
+    slots: int = 4
+    request_cap: int = 1 << 18
+    response_cap: int = 1 << 20
+
+    MAX_SLOTS: ClassVar[int] = AREAS // _SLOT - 1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.slots <= self.MAX_SLOTS:
+            raise ValueError(f"{self.slots} slots: 1 to {self.MAX_SLOTS} fit before the areas")
+        if self.request_cap % 8 or self.response_cap % 8:
+            raise ValueError("areas begin 8-byte aligned, so their sizes are multiples of 8")
+
+    @property
+    def stride(self) -> int:
+        return self.request_cap + self.response_cap
+
+    @property
+    def size(self) -> int:
+        """Of the whole page: a PCI BAR, so a power of two."""
+        return 1 << (AREAS + self.slots * self.stride - 1).bit_length()
+
+    def request_at(self, slot: int) -> int:
+        return AREAS + slot * self.stride
+
+    def response_at(self, slot: int) -> int:
+        return self.request_at(slot) + self.request_cap
+
+
+class Channel:
+    """The host's end, over a writable buffer of `layout.size` bytes."""
+
+    def __init__(self, memory: memoryview, layout: Layout) -> None:
+        self.layout = layout
+        self._bytes = memory
+        self._words = memory.cast("I")
+        struct.pack_into(
+            "<4I", memory, 0, MAGIC, layout.slots, layout.request_cap, layout.response_cap
+        )
+
+    def release(self) -> None:
+        """Let go of the buffer."""
+        self._words.release()
+        self._bytes.release()
+
+    @property
+    def ready(self) -> bool:
+        """The guest serves requests."""
+        return bool(self._words[4])
+
+    @property
+    def progress(self) -> int:
+        """Ops the guest executed so far, modulo 2**32."""
+        return self._words[5]
+
+    @property
+    def sleeping(self) -> bool:
+        """The guest sees a new request only after a doorbell."""
+        return bool(self._words[6])
+
+    def _word(self, slot: int, index: int) -> int:
+        return (_HEAD + slot * _SLOT) // 4 + index
+
+    def state(self, slot: int) -> State:
+        return State(self._words[self._word(slot, 0)])
+
+    def free_slot(self) -> int | None:
+        """A slot nobody uses, or None."""
+        for slot in range(self.layout.slots):
+            if self.state(slot) is State.FREE:
+                return slot
+        return None
+
+    def post(self, slot: int, sequence: int, command: Command, request: bytes) -> None:
+        """Hand a request to the guest. Raises TransportError if it does not fit."""
+        if len(request) > self.layout.request_cap:
+            raise TransportError(
+                f"a request of {len(request)} bytes exceeds the lab's {self.layout.request_cap}."
+            )
+        at = self.layout.request_at(slot)
+        self._bytes[at : at + len(request)] = request
+        head = _HEAD + slot * _SLOT
+        struct.pack_into("<3IQ", self._bytes, head + 4, command, len(request), 0, sequence)
+        self._words[self._word(slot, 0)] = State.PENDING
+
+    def take(self, slot: int) -> tuple[int, bytes]:
+        """(errno, response) of a slot that is DONE; frees the slot."""
+        error = self._words[self._word(slot, 6)]
+        length = min(self._words[self._word(slot, 3)], self.layout.response_cap)
+        at = self.layout.response_at(slot)
+        response = bytes(self._bytes[at : at + length])
+        self._words[self._word(slot, 0)] = State.FREE
+        return error, response

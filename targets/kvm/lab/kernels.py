@@ -1,0 +1,145 @@
+"""The kernels the lab knows: Debian's cloud kernels by release, fetched once and kept.
+
+A kernel is kept under the hash of its image; the release's entry names the hash and
+is replaced in one step, so a reader sees a whole kernel or none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from targets.cache import cache_dir
+from targets.kvm.lab.apt import AptRoot, locked
+from targets.transport import TransportError
+
+SUITES = {"6.1": "bookworm", "6.12": "trixie", "newest": "sid"}
+"""Release the user names -> Debian suite that carries it."""
+
+META = "linux-image-cloud-arm64"
+"""Exists in every suite and depends on that suite's kernel."""
+
+_PART = re.compile(r"linux-(image|binary|modules)-\d[^ ]*$")
+_IMAGES = ("boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz", "lib/modules/*/vmlinuz")
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A bootable arm64 Image. `package_version` is empty for a user's own."""
+
+    path: Path
+    release: str
+    package_version: str
+    sha256: str
+
+
+def own(path: Path) -> Kernel:
+    """The user's own Image. Raises TransportError."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise TransportError(
+            f"kernel image {path} cannot be read: {error.strerror or error}."
+        ) from error
+    if content[56:60] != b"ARM\x64":
+        # The magic of the arm64 boot protocol, Documentation/arch/arm64/booting.rst.
+        raise TransportError(f"{path} is no arm64 Image (arch/arm64/boot/Image of a kernel build).")
+    return Kernel(path, path.name, "", hashlib.sha256(content).hexdigest())
+
+
+def cached(release: str) -> Kernel | None:
+    """The kept kernel of a catalogue release, or None."""
+    store = _store()
+    try:
+        entry = json.loads((store / f"{release}.json").read_text())
+        kernel = Kernel(store / entry["sha256"] / "Image", **entry)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return kernel if kernel.path.is_file() else None
+
+
+def fetch(release: str, *, refresh: bool = False) -> Kernel:
+    """The kernel of a catalogue release; downloaded if not kept or `refresh`.
+
+    Raises TransportError. Safe in several processes at once.
+    """
+    suite = SUITES.get(release)
+    if suite is None:
+        known = ", ".join(SUITES)
+        raise TransportError(
+            f"no kernel release {release!r}: the lab knows {known}, or the path of an Image."
+        )
+    found = None if refresh else cached(release)
+    if found:
+        return found
+    with locked(_store()):
+        found = None if refresh else cached(release)
+        return found or _download(release, suite)
+
+
+def _store() -> Path:
+    path = cache_dir() / "kernels"
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def _download(release: str, suite: str) -> Kernel:
+    store = _store()
+    for left in store.glob(".fetch-*"):  # of a killed download: we hold the lock
+        shutil.rmtree(left, ignore_errors=True)
+    root = AptRoot(suite)
+    root.update()
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=store) as name:
+        work = Path(name)
+        image, version = _find_image(root, work)
+        digest = hashlib.sha256(image.read_bytes()).hexdigest()
+        kept = store / digest
+        if not (kept / "Image").is_file():
+            staged = work / "kept"
+            staged.mkdir()
+            image.rename(staged / "Image")
+            shutil.rmtree(kept, ignore_errors=True)
+            staged.rename(kept)
+        entry = Kernel(kept / "Image", release, version, digest)
+        record = {k: v for k, v in asdict(entry).items() if k != "path"}
+        (work / "entry").write_text(json.dumps(record))
+        os.replace(work / "entry", store / f"{release}.json")
+    return entry
+
+
+def _find_image(root: AptRoot, work: Path) -> tuple[Path, str]:
+    """Follow the meta package's dependencies to the package that holds an image."""
+    wanted, seen = [META], set[str]()
+    while wanted:
+        package = wanted.pop(0)
+        if package in seen:
+            continue
+        seen.add(package)
+        if package != META:
+            tree = work / "tree"
+            deb = root.download(package, work)
+            _unpack(deb, tree)
+            for pattern in _IMAGES:
+                for image in sorted(tree.glob(pattern)):
+                    return image, deb.name.split("_")[1].replace("%3a", ":")
+            shutil.rmtree(tree)
+        wanted += [name for name in root.depends(package) if _PART.match(name)]
+    raise TransportError(f"suite {root.suite}: no package under {META} holds a kernel image.")
+
+
+def _unpack(deb: Path, into: Path) -> None:
+    tool = shutil.which("dpkg-deb")
+    if tool is None:
+        raise TransportError("dpkg-deb is not installed: kernels are unpacked with it.")
+    done = subprocess.run(
+        [tool, "-x", str(deb), str(into)], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise TransportError(f"{deb.name} cannot be unpacked: {done.stderr.strip()}")

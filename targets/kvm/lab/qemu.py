@@ -1,0 +1,115 @@
+"""QEMU's command line: nothing else in the project knows it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from targets.transport import TransportError
+
+VARIABLE = "VCPUFUZZ_QEMU"
+PROGRAM = "qemu-system-aarch64"
+ALL_VQS = tuple(range(1, 17))
+
+CMDLINE = (
+    "console=ttyAMA0 rdinit=/init"
+    # WARN and worse, and the modes KVM announces are read from the log, not from here.
+    " loglevel=5"
+    " panic=-1 nokaslr"
+)
+"""Of every lab kernel; the leg's boot option follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What to boot. `vqs`: vector lengths of the emulated CPU, in quadwords."""
+
+    kernel: Path
+    initramfs: Path
+    boot_options: str = ""
+    vqs: tuple[int, ...] = ALL_VQS
+    memory_mib: int = 512
+    plugin: str = ""
+    """Argument of -plugin, for kernel coverage; empty: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Descriptors QEMU inherits: the shared page (and its size) and one end of the serial line."""
+
+    memory_fd: int
+    memory_size: int
+    serial_fd: int
+
+
+def find() -> str:
+    """Path of QEMU: $VCPUFUZZ_QEMU or the first on PATH. Raises TransportError."""
+    named = os.environ.get(VARIABLE)
+    path = shutil.which(named or PROGRAM)
+    if path is None:
+        if named:
+            raise TransportError(f"{VARIABLE} names {named}, which cannot be executed.")
+        raise TransportError(
+            f"{PROGRAM} is not installed: the lab runs in it (package qemu-system-arm)."
+        )
+    return path
+
+
+def version(qemu: str) -> str:
+    """Version number such as 7.2.22. Raises TransportError."""
+    try:
+        done = subprocess.run([qemu, "--version"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise TransportError(f"{qemu} cannot be executed: {error.strerror}.") from error
+    found = re.search(r"version (\d[\d.]*)", done.stdout)
+    if found is None:
+        raise TransportError(f"{qemu} does not tell its version, so it is no QEMU.")
+    return found[1]
+
+
+def possible(vqs: Sequence[int]) -> bool:
+    """Whether an emulated CPU can have just these lengths.
+
+    QEMU wants every power of two below the longest (docs/system/arm/cpu-features).
+    """
+    chosen = set(vqs)
+    if not chosen or not chosen <= set(ALL_VQS):
+        return False
+    return all(power in chosen for power in (1, 2, 4, 8, 16) if power <= max(chosen))
+
+
+def cpu(vqs: Sequence[int]) -> str:
+    """The CPU model with exactly the vector lengths `vqs`."""
+    # The architected PAC algorithm is emulated several times slower than the own one.
+    base = "max,sve=on,pauth-impdef=on"
+    longest = max(vqs)
+    if set(vqs) == set(range(1, longest + 1)):
+        return f"{base},sve-max-vq={longest}"
+    switches = (f"sve{128 * vq}={'on' if vq in vqs else 'off'}" for vq in ALL_VQS)
+    return ",".join((base, *switches))
+
+
+def command(qemu: str, machine: Machine, shared: Shared) -> list[str]:
+    """The argv that boots `machine`."""
+    argv = [
+        qemu,
+        *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *("-machine", "virt,virtualization=on,gic-version=3"),
+        *("-cpu", cpu(machine.vqs)),
+        *("-accel", "tcg", "-smp", "1", "-m", str(machine.memory_mib)),
+        *("-chardev", f"socket,id=line,fd={shared.serial_fd}", "-serial", "chardev:line"),
+        "-object",
+        f"memory-backend-file,id=page,share=on,size={shared.memory_size}"
+        f",mem-path=/proc/self/fd/{shared.memory_fd}",
+        *("-device", "ivshmem-plain,memdev=page"),
+        *("-kernel", str(machine.kernel), "-initrd", str(machine.initramfs)),
+        *("-append", f"{CMDLINE} {machine.boot_options}".strip()),
+    ]
+    if machine.plugin:
+        argv += ["-plugin", machine.plugin]
+    return argv

@@ -1,0 +1,110 @@
+"""Names of KVM legs, and the transport each name stands for.
+
+`kvm:<release>:<mode>[:vq=...]`: a catalogue release (6.1, 6.12, newest) or the path of
+an Image, a KVM mode, and the vector lengths of the machine in quadwords, such as
+`kvm:6.12:vhe`, `kvm:/src/linux/arch/arm64/boot/Image:nvhe:vq=1,2,4` or `kvm:6.1:vhe:vq=1-4`.
+`kvm:host` is the KVM of the machine vcpufuzz runs on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from targets.kvm.lab import kernels, qemu
+from targets.kvm.lab.transport import LabSpec, LabTransport
+from targets.kvm.native import NativeTransport
+from targets.transport import Transport, TransportError
+
+MODES = {
+    "vhe": "",
+    "nvhe": "kvm-arm.mode=nvhe",
+    "protected": "kvm-arm.mode=protected",
+    "nested": "kvm-arm.mode=nested",
+}
+"""KVM mode -> boot option (Documentation/admin-guide/kernel-parameters)."""
+
+HOST = "host"
+
+
+class LegNameError(ValueError):
+    """A leg name that stands for nothing; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegSpec:
+    """A KVM leg. `kernel` is a catalogue release, an Image's path, or "host"."""
+
+    kernel: str | Path
+    mode: str = "vhe"
+    vqs: tuple[int, ...] = qemu.ALL_VQS
+
+    @property
+    def name(self) -> str:
+        """The shortest name that parses to this leg."""
+        if self.kernel == HOST:
+            return f"kvm:{HOST}"
+        name = f"kvm:{self.kernel}:{self.mode}"
+        return name if self.vqs == qemu.ALL_VQS else f"{name}:vq={','.join(map(str, self.vqs))}"
+
+
+def _parse_vqs(text: str) -> tuple[int, ...]:
+    chosen: set[int] = set()
+    try:
+        for part in text.split(","):
+            first, dash, last = part.partition("-")
+            chosen.update(range(int(first), int(last if dash else first) + 1))
+    except ValueError as error:
+        raise LegNameError(f"vq={text} is no list of numbers such as 1,2,4 or 1-8.") from error
+    if not qemu.possible(tuple(chosen)):
+        raise LegNameError(
+            f"vq={text} is no set an emulated CPU can have: numbers from 1 to 16"
+            " with every power of two below the largest."
+        )
+    return tuple(sorted(chosen))
+
+
+def parse(name: str) -> LegSpec:
+    """The leg a name stands for. Raises LegNameError."""
+    kind, *parts = name.split(":")
+    if kind != "kvm" or not parts or not parts[0]:
+        raise LegNameError(f"{name!r} is no KVM leg: kvm:<release or Image>:<mode>[:vq=...].")
+    if parts == [HOST]:
+        return LegSpec(HOST)
+    release, *rest = parts
+    kernel: str | Path = Path(release) if "/" in release else release
+    if isinstance(kernel, str) and kernel not in kernels.SUITES:
+        raise LegNameError(
+            f"{name!r} names no known kernel: {', '.join(kernels.SUITES)}, or the path of an Image."
+        )
+    mode, vqs = "vhe", qemu.ALL_VQS
+    if rest and not rest[0].startswith("vq="):
+        mode = rest.pop(0)
+        if mode not in MODES:
+            raise LegNameError(f"{name!r} names no KVM mode: {', '.join(MODES)}.")
+    if rest:
+        option, equals, value = rest.pop(0).partition("=")
+        if rest or option != "vq" or not equals:
+            raise LegNameError(f"{name!r} ends in something that is not vq=...")
+        vqs = _parse_vqs(value)
+    return LegSpec(kernel, mode, vqs)
+
+
+def open_transport(spec: LegSpec, *, depth: int = 2, plugin: str = "") -> Transport:
+    """The transport of a leg, not started. `plugin`: argument of QEMU's -plugin.
+
+    Raises TransportError for a leg this machine cannot have.
+    """
+    if spec.kernel == HOST:
+        return NativeTransport()
+    if spec.mode not in MODES:
+        raise TransportError(f"{spec.name}: no KVM mode {spec.mode!r}.")
+    fetch = (
+        partial(kernels.own, spec.kernel)
+        if isinstance(spec.kernel, Path)
+        else partial(kernels.fetch, spec.kernel)
+    )
+    return LabTransport(
+        LabSpec(spec.name, fetch, spec.mode, MODES[spec.mode], spec.vqs, plugin), depth
+    )

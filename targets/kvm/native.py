@@ -1,0 +1,139 @@
+"""Real KVM on this very machine: the executor in a forked child, so that it may die alone."""
+
+from __future__ import annotations
+
+import os
+import platform
+import select
+import signal
+import socket
+import struct
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from corpus.trace import Ending
+from corpus.wire import Kind, WireError, WireOp, pack_request, unpack_response
+from targets.kvm import build_native
+from targets.transport import Reply, Transport, TransportError
+
+RESPONSE_CAP = 1 << 20
+HANG_LIMIT_S = 60.0
+"""For one request; a run inside it is cut off after 2 s already."""
+
+_LENGTH = struct.Struct("<I")
+
+
+def unavailable() -> str | None:
+    """Why this machine cannot run cases itself, in one sentence; None if it can."""
+    if platform.machine() != "aarch64":
+        return f"this machine is {platform.machine()}, not aarch64: its KVM has no SVE vcpus."
+    device = Path("/dev/kvm")
+    if not device.exists():
+        return "/dev/kvm does not exist: KVM is off or not built into this kernel."
+    if not os.access(device, os.R_OK | os.W_OK):
+        return "/dev/kvm may not be opened by this user (group kvm)."
+    return None
+
+
+def _receive(line: socket.socket, count: int) -> bytes:
+    """Exactly `count` bytes. Raises EOFError when the other side is gone."""
+    data = bytearray()
+    while len(data) < count:
+        try:
+            piece = line.recv(count - len(data))
+        except ConnectionError as error:
+            raise EOFError from error
+        if not piece:
+            raise EOFError
+        data += piece
+    return bytes(data)
+
+
+def serve(line: socket.socket, module: Any) -> None:
+    """The child's life: execute requests off `line` until it closes."""
+    ffi, lib = module.ffi, module.lib
+    response = ffi.new("uint8_t[]", RESPONSE_CAP)
+    with suppress(EOFError, OSError):
+        while True:
+            (size,) = _LENGTH.unpack(_receive(line, _LENGTH.size))
+            request = ffi.new("uint8_t[]", _receive(line, size))
+            used = lib.vf_execute(request, size, response, RESPONSE_CAP)
+            line.sendall(_LENGTH.pack(used) + ffi.buffer(response, used)[:])
+
+
+class NativeTransport(Transport):
+    """KVM of the machine vcpufuzz runs on. Not for several threads at once."""
+
+    depth = 1
+
+    def __init__(self) -> None:
+        self._line: socket.socket | None = None
+        self._child = 0
+        self._ticket = 0
+        self._submitted = 0.0
+
+    def start(self) -> Mapping[str, str]:
+        self.submit(pack_request([WireOp(Kind.PROBE)]))
+        reply = self.collect(self._ticket)
+        if reply.response is None:
+            raise TransportError("the executor died when this machine's KVM was probed.")
+        try:
+            (seen,) = unpack_response(reply.response)
+        except (WireError, ValueError) as error:
+            raise TransportError("this machine's /dev/kvm gives no VM.") from error
+        text = seen.data.decode("utf-8", "replace")
+        return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+    def submit(self, request: bytes) -> int:
+        line = self._line or self._fork()
+        self._ticket += 1
+        self._submitted = time.monotonic()
+        with suppress(OSError):  # the child is gone: `collect` says so
+            line.sendall(_LENGTH.pack(len(request)) + request)
+        return self._ticket
+
+    def collect(self, ticket: int) -> Reply:
+        if ticket != self._ticket or self._line is None:
+            raise ValueError(f"ticket {ticket} is not in flight")
+        ending, response, log = Ending.OK, None, ""
+        if not select.select([self._line], [], [], HANG_LIMIT_S)[0]:
+            ending, log = Ending.HANG, f"no reply within {HANG_LIMIT_S:.0f} s"
+            self.close()
+        else:
+            try:
+                (size,) = _LENGTH.unpack(_receive(self._line, _LENGTH.size))
+                response = _receive(self._line, size)
+            except EOFError:
+                ending, log = Ending.CRASH, self.close()
+        return Reply(ending, response, log, time.monotonic() - self._submitted)
+
+    def _fork(self) -> socket.socket:
+        reason = unavailable()
+        if reason:
+            raise TransportError(reason)
+        module = build_native.load()
+        ours, theirs = socket.socketpair()
+        child = os.fork()
+        if child == 0:
+            ours.close()
+            try:
+                serve(theirs, module)
+            finally:
+                os._exit(0)
+        theirs.close()
+        self._line, self._child = ours, child
+        return ours
+
+    def close(self) -> str:  # type: ignore[override]
+        """Stop the child; how it ended. Idempotent."""
+        if self._line is None:
+            return ""
+        self._line.close()
+        self._line = None
+        os.kill(self._child, signal.SIGKILL)
+        _, status = os.waitpid(self._child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
