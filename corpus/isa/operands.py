@@ -169,11 +169,15 @@ ARRANGEMENT: dict[str, int] = {
 _NAME_OF = {value: name for name, value in ARRANGEMENT.items()}
 _ARRANGEMENT_VIEWS: dict[str, dict[int, str]] = {
     "letter": {a: "bhsd"[a >> 1] for a in range(8)},
+    "wletter": {a: "hsd"[a >> 1] for a in range(6)},
+    "r": {a: "wwwx"[a >> 1] for a in range(8)},
+    "bits": {a: str(8 << (a >> 1)) for a in range(8)},
     "wide": {a: _NAME_OF[(a >> 1) + 1 << 1 | 1] for a in range(6)},
     "pair": {a: _NAME_OF[a + 2] for a in range(6)},
     "quad": {a: _NAME_OF[a + 4] for a in range(4)},
 }
-"""Texts that follow from an arrangement: the letter of its elements; `wide`, the 128-bit
+"""Texts that follow from an arrangement: the letter of its elements and of doubled ones, the
+general register that holds an element, the bits of an element; `wide`, the 128-bit
 arrangement of doubled elements; `pair`, doubled elements in the same number of bits; `quad`."""
 
 
@@ -200,6 +204,11 @@ def q_fp(a: int) -> int:
 def q_only(a: int) -> int:
     """An arrangement of which only Q is encoded."""
     return (a & 1) << 30
+
+
+def log2_bytes(a: int) -> int:
+    """log2 of the bytes of an arrangement's elements."""
+    return a >> 1
 
 
 def size_only(a: int) -> int:

@@ -8,6 +8,16 @@ from dataclasses import dataclass
 from corpus.isa.form import Args, Form, Operand
 
 
+_RENAMED: dict[str, str] = {
+    "urshr_sci": "urshr_scalar_imm",
+    "srsra_vi": "srsra_v_imm",
+    "cmge_v0": "cmge_v_zero",
+    "umull_eh": "umull_v_eh",
+    "smull_eh": "smull_v_eh",
+}
+"""Names whose tag an older row already has, and the names their rows have instead."""
+
+
 def rows(  # noqa: PLR0917
     group: str,
     cap: str,
@@ -24,7 +34,7 @@ def rows(  # noqa: PLR0917
     """One form per entry of `table` (mnemonic -> fixed bits), named mnemonic + suffix."""
     return tuple(
         Form(
-            mnemonic + suffix,
+            _RENAMED.get(mnemonic + suffix, mnemonic + suffix),
             f"{mnemonic} {tail}".rstrip(),
             (word,),
             operands,

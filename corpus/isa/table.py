@@ -6,13 +6,23 @@ import re
 from collections.abc import Iterator
 
 from corpus.domain import TagTable, TextError
-from corpus.isa import advsimd, sve_count, sve_int, sve_mem, sve_perm, sve_pred, system
+from corpus.isa import (
+    asimd_int,
+    asimd_shift,
+    sve_count,
+    sve_int,
+    sve_mem,
+    sve_perm,
+    sve_pred,
+    system,
+)
 from corpus.isa.form import LIST_MARKS, Form, Insn
 from corpus.stream import Sink, Source
 
 _TABLES = (
     system.FORMS,
-    advsimd.FORMS,
+    asimd_int.FORMS,
+    asimd_shift.FORMS,
     sve_int.FORMS,
     sve_perm.FORMS,
     sve_pred.FORMS,

@@ -1,5 +1,0 @@
-"""Placeholder replaced below."""
-
-from corpus.isa.form import Form
-
-FORMS: tuple[Form, ...] = ()
