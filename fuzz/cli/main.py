@@ -1,0 +1,102 @@
+"""The `vcpufuzz` command: finds the sub-command, and turns what goes wrong into a sentence."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from contextlib import suppress
+from importlib import import_module
+from typing import Any
+
+import click
+
+from fuzz.cli.errors import Exit, debugging, explain
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "triage": ("fuzz.cli.triage:triage", "Look through what was found, and decide about it."),
+}
+"""name -> (module:attribute, help line), in the order `--help` shows them.
+
+A row is all a new command needs; its module is imported only when it is called.
+"""
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done, nothing new
+  1    replay: a kept case does not behave as recorded
+  2    wrong usage or input
+  3    a leg, a tool, a disk or the store is not usable
+  70   a target hung
+  77   a new divergence
+  130  stopped by Ctrl-C
+  141  nobody reads the output any more
+"""
+
+
+class Commands(click.Group):
+    """The group of all commands, loaded lazily, where every error ends."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], COMMANDS, 1)
+            hint = f" Did you mean {close[0]}?" if close else " See vcpufuzz --help."
+            ctx.fail(f"There is no command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            # Output that nobody takes must fail here, not when the interpreter ends.
+            sys.stdout.flush()
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except (KeyboardInterrupt, click.Abort):
+            ctx.exit(Exit.INTERRUPTED)
+        except BrokenPipeError:
+            _forget_stdout()
+            ctx.exit(Exit.BROKEN_PIPE)
+        except Exception as error:
+            if debugging():
+                raise
+            code, sentence = explain(error)
+            with suppress(OSError):
+                click.echo(f"vcpufuzz: {sentence}", err=True)
+            ctx.exit(code)
+        # A command may return its exit code.
+        ctx.exit(result if isinstance(result, int) else Exit.OK)
+
+
+@click.command(
+    "vcpufuzz", cls=Commands, epilog=EXIT_CODES, context_settings={"max_content_width": 100}
+)
+@click.version_option(package_name="vcpufuzz")
+def main() -> None:
+    """Differential fuzzer for the KVM/arm64 SVE vcpu interface.
+
+    \b
+    Example:
+      vcpufuzz triage list
+    """
+
+
+def _forget_stdout() -> None:
+    """Send the rest of the output nowhere, or Python complains about it on the way out."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,200 @@
+"""What the store returns, as table rows, as JSON objects and as short words. Pure."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from corpus.text import format_op
+from corpus.trace import Ending, Observation, Trace
+from db.records import BucketView, FindingView, TraceView
+from fuzz.cli.table import Column
+
+BUCKET_COLUMNS = (
+    Column("Bucket"),
+    Column("Status"),
+    Column("Class"),
+    Column("Seen", "right"),
+    Column("Repro", "right"),
+    Column("Last seen"),
+    Column("Title", wrap=True),
+)
+
+LEG_COLUMNS = (
+    Column("Leg", wrap=True),
+    Column("Verdict"),
+    Column("Ending"),
+    Column("Errno"),
+    Column("Observed", wrap=True),
+)
+
+_SHORT = 24
+_TROUBLE = re.compile(
+    r"WARNING:|BUG:|Oops|panic|Unable to handle|KASAN|UBSAN|lockdep|Internal error"
+)
+_EXCERPT = 16
+
+
+def bucket_row(bucket: BucketView) -> tuple[str, ...]:
+    """One line of `triage list`."""
+    return (
+        f"B{bucket.id}",
+        bucket.status.value,
+        strictness(bucket.strict),
+        str(bucket.count),
+        ratio(bucket.reproduced),
+        f"{bucket.last_seen:%Y-%m-%d %H:%M}",
+        bucket.title,
+    )
+
+
+def strictness(strict: bool) -> str:
+    """The verdict class in one word."""
+    return "strict" if strict else "lenient"
+
+
+def ratio(reproduced: tuple[int, int]) -> str:
+    """`3/3`, or a dash if it was never tried."""
+    return f"{reproduced[0]}/{reproduced[1]}" if reproduced[1] else "-"
+
+
+def bucket_json(bucket: BucketView) -> dict[str, Any]:
+    """A bucket for machines."""
+    signature = bucket.signature
+    return {
+        "bucket": f"B{bucket.id}",
+        "status": bucket.status.value,
+        "class": strictness(bucket.strict),
+        "title": bucket.title,
+        "count": bucket.count,
+        "first_seen": bucket.first_seen.isoformat(),
+        "last_seen": bucket.last_seen.isoformat(),
+        "reproduced": bucket.reproduced[0],
+        "attempts": bucket.reproduced[1],
+        "votes": {leg: dict(vote) for leg, vote in bucket.votes.items()},
+        "signature": {
+            "oracle": signature.oracle,
+            "op_kind": signature.op_kind,
+            "rule": signature.rule,
+            "register_class": signature.register_class,
+            "vl_relation": signature.vl_relation,
+            "legs": signature.legs,
+        },
+        "notes": [
+            {"author": n.author, "created": n.created.isoformat(), "text": n.text}
+            for n in bucket.notes
+        ],
+    }
+
+
+def finding_json(finding: FindingView, traces: Sequence[TraceView]) -> dict[str, Any]:
+    """A finding for machines, with what each leg did at the op in question."""
+    return {
+        "finding": f"F{finding.id}",
+        "bucket": f"B{finding.bucket_id}",
+        "class": strictness(finding.strict),
+        "case": finding.minimal.id,
+        "text": finding.minimal_text,
+        "oracle": finding.oracle,
+        "rule": finding.rule,
+        "op_index": finding.op_index,
+        "expected": finding.expected,
+        "observed": finding.observed,
+        "explanation": finding.explanation,
+        "reproduced": finding.reproduced[0],
+        "attempts": finding.reproduced[1],
+        "deviating": list(finding.deviating),
+        "created": finding.created.isoformat(),
+        "legs": {
+            view.leg.name: {
+                "fingerprint": dict(view.leg.fingerprint),
+                "ending": view.trace.ending.value,
+                **_observation_json(at(view.trace, finding.op_index)),
+            }
+            for view in traces
+        },
+    }
+
+
+def _observation_json(seen: Observation | None) -> dict[str, Any]:
+    if seen is None:
+        return {"err": None, "aux": None, "data": None}
+    return {"err": seen.err, "aux": seen.aux, "data": seen.data.hex()}
+
+
+def at(trace: Trace, index: int) -> Observation | None:
+    """What the leg observed at that op; None if it did not get there."""
+    return trace.observations[index] if 0 <= index < len(trace.observations) else None
+
+
+def leg_rows(finding: FindingView, traces: Sequence[TraceView]) -> Iterator[tuple[str, ...]]:
+    """One line per leg: what it observed, told against the first leg that agreed."""
+    agreeing = [v for v in traces if v.leg.name not in finding.deviating]
+    reference = at((agreeing or list(traces))[0].trace, finding.op_index) if traces else None
+    for view in traces:
+        seen = at(view.trace, finding.op_index)
+        yield (
+            view.leg.name,
+            "deviates" if view.leg.name in finding.deviating else "agrees",
+            view.trace.ending.value,
+            "-" if seen is None else errno_name(seen.err),
+            "not reached" if seen is None else _against(seen.data, reference),
+        )
+
+
+def _against(data: bytes, reference: Observation | None) -> str:
+    told_whole = len(data) <= _SHORT or len(set(data)) == 1
+    if reference is None or told_whole or data == reference.data:
+        return brief(data)
+    other = reference.data
+    first = next((i for i, (a, b) in enumerate(zip(data, other, strict=False)) if a != b), None)
+    if first is None:
+        return f"{len(data)} bytes, not {len(other)}"
+    return f"{len(data)} bytes, from byte {first}: {data[first : first + 16].hex(' ')}"
+
+
+def brief(data: bytes) -> str:
+    """Bytes for people: a repeated byte once, a long value cut."""
+    if not data:
+        return "no data"
+    if len(set(data)) == 1:
+        return f"{data[0]:02x} x {len(data)}" if len(data) > 1 else data.hex()
+    if len(data) <= _SHORT:
+        return data.hex(" ")
+    return f"{data[:_SHORT].hex(' ')} ... ({len(data)} bytes)"
+
+
+def errno_name(err: int) -> str:
+    """`0`, or the name of the errno."""
+    return errno.errorcode.get(err, str(err)) if err else "0"
+
+
+def log_excerpt(trace: Trace) -> list[str]:
+    """The telling lines of a log: from the first sign of trouble, or the last ones."""
+    lines = trace.log.splitlines()
+    for number, line in enumerate(lines):
+        if _TROUBLE.search(line):
+            return lines[number : number + _EXCERPT]
+    return [] if trace.ending is Ending.OK else lines[-_EXCERPT:]
+
+
+def op_text(finding: FindingView) -> str:
+    """The op that diverged, in the text form."""
+    ops = finding.minimal.ops
+    return format_op(ops[finding.op_index]) if 0 <= finding.op_index < len(ops) else ""
+
+
+def export_comment(finding: FindingView) -> str:
+    """What a case file says on top about why it is kept."""
+    return "\n".join(
+        (
+            finding.explanation,
+            f"op {finding.op_index}, rule {finding.rule or '-'}, {strictness(finding.strict)}",
+            f"expected: {finding.expected}",
+            f"observed: {finding.observed}",
+            f"deviating: {', '.join(finding.deviating) or '-'}",
+            f"reproduced: {ratio(finding.reproduced)}",
+        )
+    )
