@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from corpus.isa.form import Args, Form, Operand
 
-
 _RENAMED: dict[str, str] = {
     "urshr_sci": "urshr_scalar_imm",
     "srsra_vi": "srsra_v_imm",
     "cmge_v0": "cmge_v_zero",
     "umull_eh": "umull_v_eh",
     "smull_eh": "smull_v_eh",
+    "fmov_wh": "fmov_w_from_h",
+    "fmov_vh": "fmov_v_half",
+    "st1_m2_post": "st1_two_post",
 }
 """Names whose tag an older row already has, and the names their rows have instead."""
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from corpus.domain import TagTable, TextError
 from corpus.isa import (
     asimd_int,
+    asimd_mem,
+    asimd_move,
     asimd_shift,
     sve_count,
     sve_int,
@@ -23,6 +25,8 @@ _TABLES = (
     system.FORMS,
     asimd_int.FORMS,
     asimd_shift.FORMS,
+    asimd_move.FORMS,
+    asimd_mem.FORMS,
     sve_int.FORMS,
     sve_perm.FORMS,
     sve_pred.FORMS,
