@@ -36,6 +36,8 @@ class Profile:
     valid_features: int = 0x7F
     el0_32bit: bool = True
     lazy_fp: bool = True
+    missing: frozenset[str] = frozenset()
+    """Instruction capabilities (`corpus.isa`) that the machine lacks."""
 
     @property
     def max_vq(self) -> int:

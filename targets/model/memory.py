@@ -16,7 +16,7 @@ class Memory:
 
     def contains(self, address: int, size: int) -> bool:
         """Whether [address, address + size) is RAM."""
-        return RAM_BASE <= address and address + size <= RAM_BASE + RAM_SIZE
+        return address >= RAM_BASE and address + size <= RAM_BASE + RAM_SIZE
 
     def load(self, address: int, size: int) -> tuple[int, int]:
         """(value, unknown bits) of `size` bytes at a RAM address."""

@@ -73,7 +73,10 @@ def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> MmioExit:
     try:
         for insn in program:
             access_check(cpu, insn)
-            SEMANTICS[insn.form.name](cpu, *insn.args)
+            semantic = SEMANTICS.get(insn.form.name)
+            if semantic is None:
+                raise Unpredictable(f"{insn.form.name} has no semantics")
+            semantic(cpu, *insn.args)
             cpu.rules.add("isa." + insn.form.name)
             cpu.pc += 4 * len(insn.form.words)
         return _epilogue(cpu)

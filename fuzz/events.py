@@ -1,0 +1,103 @@
+"""What a worker tells the campaign: one JSON line per event."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class LegReady(msgspec.Struct, frozen=True):
+    """A leg as the worker opened it."""
+
+    name: str
+    kind: str
+    fingerprint: dict[str, str]
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The worker's legs are up."""
+
+    legs: list[LegReady]
+
+
+class Stats(msgspec.Struct, frozen=True, tag=True):
+    """Totals since the worker started."""
+
+    cases: int
+    discarded: int
+    executions: dict[str, int]
+    divergences: int
+    infra_errors: int
+    restarts: int
+    corpus: int
+    features: int
+    rules: list[str]
+    choices: dict[str, tuple[int, int]]
+    collapses: int
+    unjudged: dict[str, int]
+
+
+class TraceData(msgspec.Struct, frozen=True):
+    """A trace: (errno, aux, data) per op."""
+
+    observations: list[tuple[int, int, bytes]]
+    ending: str
+    log: str
+
+
+class Found(msgspec.Struct, frozen=True, tag=True):
+    """A confirmed and minimised divergence; cases as canonical bytes."""
+
+    signature: tuple[str, str, str, str, str, str]
+    minimal: bytes
+    original: bytes
+    strict: bool
+    op_index: int
+    expected: str
+    observed: str
+    explanation: str
+    seen: int
+    tried: int
+    deviating: list[str]
+    traces: dict[str, TraceData]
+
+
+class Again(msgspec.Struct, frozen=True, tag=True):
+    """A divergence of a kind already reported by this worker was seen again."""
+
+    signature: tuple[str, str, str, str, str, str]
+
+
+class Note(msgspec.Struct, frozen=True, tag=True):
+    """A line for the event log."""
+
+    text: str
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The worker cannot go on: one sentence."""
+
+    reason: str
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """The worker has spent its budget."""
+
+    reason: str
+
+
+Event = Ready | Stats | Found | Again | Note | Failed | Done
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Event).decode
+
+
+class WorkerConfig(msgspec.Struct, frozen=True):
+    """What a worker is to do. `seconds` and `cases`: 0 for no limit."""
+
+    legs: list[str]
+    seed: int
+    seconds: float
+    cases: int
+    corpus: str
+    flags: list[str] = []
+    minimize_seconds: float = 12.0

@@ -1,0 +1,35 @@
+"""What is worth steering by in a case's execution, apart from code coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+
+from corpus.case import Case
+from corpus.ops import Finalize, Init, Run
+from corpus.trace import Trace
+from fuzz.oracle.verdict import Agree, Verdict
+
+
+def features_of(
+    case: Case, traces: Mapping[str, Trace], verdicts: Mapping[str, Verdict]
+) -> Iterator[Hashable]:
+    """Rules used, op x errno x life of the vcpu, exits, and choices taken, per leg."""
+    for leg, verdict in verdicts.items():
+        if isinstance(verdict, Agree):
+            for rule in verdict.rules:
+                yield "rule", rule
+            if verdict.choices.kept:
+                yield "kept", leg, verdict.choices.kept.bit_length()
+            if verdict.choices.cleared:
+                yield "cleared", leg, verdict.choices.cleared.bit_length()
+            if verdict.reason:
+                yield "stopped", verdict.reason.partition(" 0x")[0]
+    for trace in traces.values():
+        life: dict[int, str] = {}
+        for op, seen in zip(case.ops, trace.observations, strict=False):
+            slot = getattr(op, "vcpu", 0)
+            state = life.get(slot, "")
+            yield "op", op.word, seen.err, state
+            if seen.err == 0 and isinstance(op, Init | Finalize | Run) and len(state) < 6:
+                life[slot] = state + op.word[0]
+        break

@@ -1,0 +1,113 @@
+"""Legs by name: `model`, `emulator:keep`, `kvm:6.12:vhe`, `mutant:finalize-twice`, ..."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from targets.base import Target, WireTarget
+from targets.emulator import legs as emulator_legs
+from targets.kvm import legs as kvm_legs
+from targets.model.target import ModelTarget, clear, keep
+from targets.mutants import MUTANTS
+from targets.profile import Profile
+from targets.transport import TransportError
+
+DEFAULT_LEGS = ("model", "kvm", "emulator:keep", "emulator:zero")
+DEFAULT_KVM = "kvm:6.12:vhe"
+
+
+class UnknownLeg(ValueError):
+    """A leg name that means nothing; the message is one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegChoice:
+    """A leg that was asked for. `kernel` replaces the release of `kvm` legs by an Image."""
+
+    name: str
+    kernel: Path | None = None
+
+
+def check(names: Sequence[str]) -> None:
+    """Raises UnknownLeg for the first name that means nothing, without starting anything."""
+    for name in names:
+        _opener(name)
+
+
+def open_leg(name: str, profile: Profile | None = None) -> Target:
+    """Start one leg. `profile` is the machine that `model` and `mutant` legs imitate.
+    Raises UnknownLeg, TransportError."""
+    return _opener(name)(profile or Profile())
+
+
+def open_legs(names: Sequence[str]) -> list[Target]:
+    """Start legs, KVM first, so that model and mutants can imitate its machine.
+    Raises UnknownLeg, TransportError; then nothing stays open."""
+    check(names)
+    opened: dict[str, Target] = {}
+    try:
+        for name in sorted(names, key=_imitates):
+            real = next((t for t in opened.values() if t.kind == "kvm"), None)
+            opened[name] = open_leg(name, real.profile if real else None)
+    except BaseException:
+        for target in opened.values():
+            target.close()
+        raise
+    return [opened[name] for name in names]
+
+
+def _imitates(name: str) -> int:
+    return 0 if name.startswith("kvm") else 1
+
+
+def _opener(name: str) -> Callable[[Profile], Target]:
+    family, _, rest = name.partition(":")
+    opener = _FAMILIES.get(family)
+    if opener is None:
+        raise UnknownLeg(f"no leg is called {name!r}; families are {', '.join(_FAMILIES)}")
+    try:
+        return opener(name, rest)
+    except ValueError as error:
+        raise UnknownLeg(str(error)) from None
+
+
+def _model(name: str, rest: str) -> Callable[[Profile], Target]:
+    choices = {"": keep, "keep": keep, "zero": clear}
+    if rest not in choices:
+        raise UnknownLeg(f"no leg is called {name!r}: write model, model:keep or model:zero")
+    return lambda profile: ModelTarget(profile, name, choose=choices[rest])
+
+
+def _mutant(name: str, rest: str) -> Callable[[Profile], Target]:
+    if rest not in MUTANTS:
+        raise UnknownLeg(f"no mutant is called {rest!r}; there are {', '.join(sorted(MUTANTS))}")
+    make = MUTANTS[rest].make
+
+    def start(profile: Profile) -> Target:
+        target = ModelTarget(profile, name, make=make)
+        target.kind = "mutant"
+        return target
+
+    return start
+
+
+def _emulator(name: str, rest: str) -> Callable[[Profile], Target]:
+    spec = emulator_legs.parse(name)
+    return lambda _: WireTarget(name, "emulator", emulator_legs.open_transport(spec))
+
+
+def _kvm(name: str, rest: str) -> Callable[[Profile], Target]:
+    spec = kvm_legs.parse(name if rest else DEFAULT_KVM)
+    return lambda _: WireTarget(spec.name, "kvm", kvm_legs.open_transport(spec))
+
+
+_FAMILIES: dict[str, Callable[[str, str], Callable[[Profile], Target]]] = {
+    "model": _model,
+    "kvm": _kvm,
+    "emulator": _emulator,
+    "mutant": _mutant,
+}
+
+__all__ = ["DEFAULT_LEGS", "LegChoice", "TransportError", "UnknownLeg", "open_leg", "open_legs"]

@@ -1,0 +1,107 @@
+"""Policy: which simpler cases to try, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from corpus.case import Case
+from corpus.isa.form import Insn
+from corpus.ops import GetReg, Op, ReadAll, Run, fields_of, simpler_op
+from corpus.registers import REGISTERS
+
+
+def cost(case: Case) -> tuple[int, int, int, str]:
+    """The total order of simplicity: fewer ops, fewer instructions, fewer bytes, then
+    the smaller encoding, so that minimising always ends."""
+    instructions = sum(len(op.program) for op in case.ops if isinstance(op, Run))
+    looks = sum(isinstance(op, ReadAll) for op in case.ops)
+    return len(case.ops), instructions, looks, _weight(case)
+
+
+def _weight(case: Case) -> str:
+    """Orders cases of the same shape: how far each field is from its simplest value."""
+    distance = 0
+    for op in case.ops:
+        for field in fields_of(type(op)):
+            distance += sum(1 for _ in _some(field.domain.simpler(getattr(op, field.name))))
+    return f"{distance:06d}{len(case.encoded):06d}{case.encoded.hex()}"
+
+
+def _some(values: Iterator[object]) -> Iterator[object]:
+    for count, value in enumerate(values):
+        if count == 64:
+            return
+        yield value
+
+
+def drop_ops(case: Case) -> Iterator[Case]:
+    """Leave out runs of ops, long ones first, from the end."""
+    size = len(case.ops)
+    span = size // 2
+    while span:
+        for start in range(size - span, -1, -1):
+            yield replace(case, ops=case.ops[:start] + case.ops[start + span :])
+        span //= 2
+
+
+def drop_instructions(case: Case) -> Iterator[Case]:
+    """Leave out runs of instructions of each program, long ones first."""
+    for index, op in enumerate(case.ops):
+        if not isinstance(op, Run):
+            continue
+        size = len(op.program)
+        span = size
+        while span:
+            for start in range(0, size - span + 1):
+                program = op.program[:start] + op.program[start + span :]
+                yield _with(case, index, replace(op, program=program))
+            span //= 2
+
+
+def look_closer(case: Case) -> Iterator[Case]:
+    """Read one register instead of all."""
+    for index, op in enumerate(case.ops):
+        if isinstance(op, ReadAll):
+            for register in REGISTERS.values():
+                yield _with(case, index, GetReg(op.vcpu, register.id))
+
+
+def simplify_fields(case: Case) -> Iterator[Case]:
+    """Simpler values of single fields."""
+    for index, op in enumerate(case.ops):
+        if isinstance(op, Run):
+            continue
+        for simpler in simpler_op(op):
+            yield _with(case, index, simpler)
+
+
+def simplify_operands(case: Case) -> Iterator[Case]:
+    """Simpler operands of single instructions."""
+    for index, op in enumerate(case.ops):
+        if not isinstance(op, Run):
+            continue
+        for at, insn in enumerate(op.program):
+            for args in insn.form.simpler(insn.args):
+                program = (*op.program[:at], Insn(insn.form, args), *op.program[at + 1 :])
+                yield _with(case, index, replace(op, program=program))
+
+
+def drop_requirement(case: Case) -> Iterator[Case]:
+    """Ask for nothing of the host."""
+    if case.min_vq:
+        yield replace(case, min_vq=0)
+
+
+def _with(case: Case, index: int, op: Op) -> Case:
+    return replace(case, ops=(*case.ops[:index], op, *case.ops[index + 1 :]))
+
+
+PASSES: tuple[Callable[[Case], Iterator[Case]], ...] = (
+    drop_ops,
+    drop_instructions,
+    look_closer,
+    simplify_fields,
+    simplify_operands,
+    drop_requirement,
+)

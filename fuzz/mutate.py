@@ -1,0 +1,151 @@
+"""Changes to a case for libFuzzer: one small class of change per row, chosen by weight."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+from corpus.case import MAX_OPS, Case, decode
+from corpus.fields import MAX_PROGRAM
+from corpus.isa.form import Insn
+from corpus.ops import Op, ReadAll, Run, fields_of
+from fuzz.generate import (
+    fill_registers,
+    random_case,
+    random_insn,
+    random_op,
+    random_program,
+    random_run,
+    source,
+)
+
+Ops = list[Op]
+
+
+def _insert(rng: random.Random, ops: Ops) -> None:
+    ops.insert(rng.randrange(len(ops) + 1), random_op(rng))
+
+
+def _insert_run(rng: random.Random, ops: Ops) -> None:
+    at = rng.randrange(len(ops) + 1)
+    ops[at:at] = [*fill_registers(rng, 0), random_run(rng, 0)]
+
+
+def _insert_look(rng: random.Random, ops: Ops) -> None:
+    ops.insert(rng.randrange(len(ops) + 1), ReadAll(0))
+
+
+def _delete(rng: random.Random, ops: Ops) -> None:
+    if len(ops) > 1:
+        at = rng.randrange(len(ops))
+        del ops[at : at + rng.choice((1, 1, 1, 2, 4))]
+
+
+def _duplicate(rng: random.Random, ops: Ops) -> None:
+    if ops:
+        op = rng.choice(ops)
+        ops.insert(rng.randrange(len(ops) + 1), op)
+
+
+def _swap(rng: random.Random, ops: Ops) -> None:
+    if len(ops) > 1:
+        a, b = rng.randrange(len(ops)), rng.randrange(len(ops))
+        ops[a], ops[b] = ops[b], ops[a]
+
+
+def _field(rng: random.Random, ops: Ops) -> None:
+    """One field of one op drawn anew."""
+    candidates = [i for i, op in enumerate(ops) if fields_of(type(op))]
+    if candidates:
+        at = rng.choice(candidates)
+        field = rng.choice(fields_of(type(ops[at])))
+        ops[at] = replace(ops[at], **{field.name: field.domain.draw(source(rng, 256))})
+
+
+def _program(rng: random.Random, ops: Ops) -> None:
+    """One change inside one guest program."""
+    runs = [(i, op) for i, op in enumerate(ops) if isinstance(op, Run)]
+    if not runs:
+        _insert_run(rng, ops)
+        return
+    at, run = rng.choice(runs)
+    program = list(run.program)
+    rng.choice(_PROGRAM_CHANGES)(rng, program)
+    ops[at] = replace(run, program=tuple(program[:MAX_PROGRAM]))
+
+
+def _insn_insert(rng: random.Random, program: list[Insn]) -> None:
+    at = rng.randrange(len(program) + 1)
+    program[at:at] = random_program(rng, 1)[-3:]
+
+
+def _insn_delete(rng: random.Random, program: list[Insn]) -> None:
+    if program:
+        del program[rng.randrange(len(program))]
+
+
+def _insn_operand(rng: random.Random, program: list[Insn]) -> None:
+    if program:
+        at = rng.randrange(len(program))
+        program[at] = random_insn(rng, program[at].form)
+
+
+def _insn_replace(rng: random.Random, program: list[Insn]) -> None:
+    if program:
+        program[rng.randrange(len(program))] = random_insn(rng)
+
+
+_PROGRAM_CHANGES: tuple[Callable[[random.Random, list[Insn]], None], ...] = (
+    _insn_insert,
+    _insn_insert,
+    _insn_delete,
+    _insn_operand,
+    _insn_operand,
+    _insn_replace,
+)
+
+_CHANGES: tuple[tuple[int, Callable[[random.Random, Ops], None]], ...] = (
+    (2, _insert),
+    (3, _insert_run),
+    (1, _insert_look),
+    (2, _delete),
+    (1, _duplicate),
+    (2, _swap),
+    (4, _field),
+    (6, _program),
+)
+_WEIGHTS = [weight for weight, _ in _CHANGES]
+_FUNCTIONS = [change for _, change in _CHANGES]
+
+FRESH = 0.15
+"""How often a mutation starts from a new case instead of the given one."""
+
+
+def mutate(data: bytes, max_size: int, seed: int) -> bytes:
+    """A changed case, as canonical bytes of at most `max_size` (cut if need be)."""
+    rng = random.Random(seed)
+    if len(data) < 2 or rng.random() < FRESH:
+        return random_case(rng).encoded[:max_size]
+    case = decode(data)
+    ops = list(case.ops)
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        rng.choices(_FUNCTIONS, _WEIGHTS)[0](rng, ops)
+    return Case(tuple(ops[:MAX_OPS]), case.min_vq).encoded[:max_size]
+
+
+def crossover(first: bytes, second: bytes, max_size: int, seed: int) -> bytes:
+    """The head of one case and the tail of another, or their programs exchanged."""
+    rng = random.Random(seed)
+    a, b = decode(first), decode(second)
+    if rng.random() < 0.4:
+        donors = [op.program for op in b.ops if isinstance(op, Run)]
+        if donors:
+            ops: Ops = [
+                replace(op, program=rng.choice(donors)) if isinstance(op, Run) else op
+                for op in a.ops
+            ]
+            return Case(tuple(ops), a.min_vq).encoded[:max_size]
+    cut_a, cut_b = rng.randrange(len(a.ops) + 1), rng.randrange(len(b.ops) + 1)
+    joined = (a.ops[:cut_a] + b.ops[cut_b:])[:MAX_OPS]
+    return Case(joined, a.min_vq).encoded[:max_size]

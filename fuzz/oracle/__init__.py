@@ -1,0 +1,1 @@
+"""Oracles: pure functions from a case and its traces to a verdict."""

@@ -1,0 +1,93 @@
+"""Is a trace one of those the model permits?"""
+
+from __future__ import annotations
+
+from corpus.case import Case
+from corpus.ops import Op, Run
+from corpus.trace import Ending, Trace
+from fuzz.oracle.verdict import Agree, Diverge, Verdict
+from targets.model.errors import Unpredictable
+from targets.model.expect import Permitted
+from targets.model.judge import Choices, Mismatch, observe
+from targets.model.model import Model
+from targets.model.rules import is_strict
+from targets.profile import Profile
+
+
+def judge(case: Case, trace: Trace, profile: Profile) -> Verdict:
+    """Hold `trace` against the model of the machine `profile`, then against the ending
+    that every case must have."""
+    model = Model(profile)
+    choices = Choices()
+    judged = 0
+    reason = ""
+    for index, (op, seen) in enumerate(zip(case.ops, trace.observations, strict=False)):
+        try:
+            permitted = model.step(op)
+        except Unpredictable as stop:
+            reason = str(stop)
+            break
+        mismatch = observe(permitted, seen, choices)
+        if mismatch:
+            return _diverge(model, index, op, permitted, mismatch)
+        judged += 1
+    if not reason and judged < len(case.ops) and trace.ending is Ending.OK:
+        try:
+            permitted = model.step(case.ops[judged])
+        except Unpredictable as stop:
+            reason = str(stop)
+        else:
+            missing = Mismatch("observation", "one", "none")
+            return _diverge(model, judged, case.ops[judged], permitted, missing)
+    if trace.ending is not Ending.OK:
+        return _bad_ending(case, trace, frozenset(model.rules))
+    return Agree(judged, frozenset(model.rules), choices, reason)
+
+
+def _diverge(model: Model, index: int, op: Op, permitted: Permitted, mismatch: Mismatch) -> Diverge:
+    return Diverge(
+        oracle="conformance",
+        op_index=index,
+        op_word=op.word,
+        rule=permitted.rule,
+        label=mismatch.label,
+        expected=mismatch.expected,
+        observed=mismatch.observed,
+        detail=mismatch.detail,
+        context=permitted.context,
+        strict=is_strict(permitted.rule),
+        rules=frozenset(model.rules),
+    )
+
+
+def _bad_ending(case: Case, trace: Trace, rules: frozenset[str]) -> Diverge:
+    """A crash, a hang or a kernel complaint: never permitted, whatever the case did."""
+    index = max(0, len(trace.observations) - 1)
+    last = case.ops[index] if case.ops else None
+    if not trace.observations:
+        runs = [i for i, op in enumerate(case.ops) if isinstance(op, Run)]
+        index = runs[-1] if runs else index
+    return Diverge(
+        oracle="ending",
+        op_index=index,
+        op_word=last.word if last else "",
+        rule="ending.ok",
+        label="ending",
+        expected="ok",
+        observed=trace.ending.value,
+        detail=_complaint(trace.log),
+        context="",
+        strict=True,
+        rules=rules,
+    )
+
+
+def _complaint(log: str) -> str:
+    """The line of a log that says most."""
+    words = ("BUG", "WARNING", "Oops", "panic", "KASAN", "HYP", "abort", "signal")
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    for word in words:
+        for line in lines:
+            if word in line:
+                return line[:200]
+    return lines[-1][:200] if lines else ""

@@ -1,0 +1,50 @@
+"""What an oracle can say of one leg's trace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from targets.model.judge import Choices
+
+
+@dataclass(frozen=True, slots=True)
+class Agree:
+    """The trace is permitted. `judged`: ops judged; fewer than the case has when the
+    specification stopped predicting, and then `reason` says why."""
+
+    judged: int
+    rules: frozenset[str]
+    choices: Choices
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diverge:
+    """No permitted outcome matches. `detail` names lanes or bytes; `explanation` is one
+    sentence for an engineer."""
+
+    oracle: str
+    op_index: int
+    op_word: str
+    rule: str
+    label: str
+    expected: str
+    observed: str
+    detail: str
+    context: str
+    strict: bool
+    rules: frozenset[str] = frozenset()
+
+    @property
+    def explanation(self) -> str:
+        """One sentence: where, by which rule, what was expected and what was seen."""
+        where = f" ({self.detail})" if self.detail else ""
+        context = f" [{self.context}]" if self.context else ""
+        return (
+            f"op {self.op_index} ({self.op_word}): rule {self.rule} permits {self.label} "
+            f"= {self.expected}, observed {self.observed}{where}{context}"
+        )
+
+
+Verdict: TypeAlias = Agree | Diverge

@@ -1,0 +1,182 @@
+"""One worker's work on a case: run it on every leg, judge, steer, follow divergences up."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from corpus.case import Case, decode
+from corpus.trace import Ending, Trace
+from db.records import FindingRecord, SignatureRecord
+from fuzz.confirm import Confirmed, confirm, judge_all, pattern_of, run_everywhere, same_kind
+from fuzz.features import features_of
+from fuzz.feedback import Feedback
+from fuzz.minimize.engine import Minimizer
+from fuzz.oracle.conformance import judge
+from fuzz.oracle.verdict import Agree, Diverge, Verdict
+from fuzz.signature import signature
+from targets.base import Target
+from targets.transport import TransportError
+
+_SPEED = {"kvm": 0, "emulator": 1, "mutant": 2, "model": 3}
+"""Legs are started slowest first and collected fastest first, so that all overlap."""
+
+FOLLOW_UPS = 2
+"""Divergences of one rough kind that are confirmed and minimised; later ones are counted."""
+MINIMIZE_RUNS = 600
+
+
+@dataclass(slots=True)
+class Tally:
+    """Totals of a session."""
+
+    cases: int = 0
+    discarded: int = 0
+    divergences: int = 0
+    infra_errors: int = 0
+    executions: Counter[str] = field(default_factory=Counter)
+    rules: set[str] = field(default_factory=set)
+    kept: Counter[str] = field(default_factory=Counter)
+    cleared: Counter[str] = field(default_factory=Counter)
+    unjudged: Counter[str] = field(default_factory=Counter)
+
+
+class Session:
+    """Runs cases on `legs`; tells `found`, `again` and `note` what a campaign must know."""
+
+    def __init__(
+        self,
+        legs: Sequence[Target],
+        feedback: Feedback | None,
+        found: Callable[[FindingRecord], None],
+        again: Callable[[SignatureRecord], None],
+        note: Callable[[str], None],
+        minimize_seconds: float = 12.0,
+    ) -> None:
+        self.legs = sorted(legs, key=lambda leg: _SPEED.get(leg.kind, 1))
+        self.tally = Tally()
+        self._feedback = feedback
+        self._found, self._again, self._note = found, again, note
+        self._minimize_seconds = minimize_seconds
+        self._followed: Counter[tuple[str, ...]] = Counter()
+        self._signatures: dict[tuple[str, ...], SignatureRecord] = {}
+
+    @property
+    def features(self) -> int:
+        """Distinct features seen."""
+        return self._feedback.seen if self._feedback else 0
+
+    def execute(self, data: bytes) -> None:
+        """Run, judge and follow up the case that `data` stands for. Raises TransportError
+        when a leg cannot be had any more."""
+        case = decode(data)
+        if self._unfit(case):
+            self.tally.discarded += 1
+            return
+        traces, verdicts = self._run_and_judge(case)
+        self.tally.cases += 1
+        for name, verdict in verdicts.items():
+            self._count(name, verdict)
+        if self._feedback:
+            self._feedback.report(features_of(case, traces, verdicts))
+        for name, verdict in verdicts.items():
+            if isinstance(verdict, Diverge):
+                self._follow_up(case, name, verdict, verdicts)
+
+    def _unfit(self, case: Case) -> bool:
+        """Whether some leg lacks what the case needs, or there is nothing to run."""
+        return not case.ops or any(
+            case.min_vq > leg.profile.max_vq or case.capabilities & leg.profile.missing
+            for leg in self.legs
+        )
+
+    def _run_and_judge(self, case: Case) -> tuple[dict[str, Trace], dict[str, Verdict]]:
+        tickets = [(leg, leg.submit(case)) for leg in self.legs]
+        traces: dict[str, Trace] = {}
+        verdicts: dict[str, Verdict] = {}
+        for leg, ticket in reversed(tickets):
+            trace = leg.collect(ticket)
+            traces[leg.name] = trace
+            verdicts[leg.name] = judge(case, trace, leg.profile)
+        return traces, verdicts
+
+    def _count(self, name: str, verdict: Verdict) -> None:
+        tally = self.tally
+        tally.executions[name] += 1
+        tally.rules |= verdict.rules
+        if isinstance(verdict, Agree):
+            tally.kept[name] += verdict.choices.kept
+            tally.cleared[name] += verdict.choices.cleared
+            if verdict.reason:
+                tally.unjudged[verdict.reason] += 1
+
+    # -- divergences -----------------------------------------------------------------
+
+    def _follow_up(
+        self, case: Case, name: str, verdict: Diverge, verdicts: dict[str, Verdict]
+    ) -> None:
+        self.tally.divergences += 1
+        leg = next(leg for leg in self.legs if leg.name == name)
+        rough = signature(case, verdict, pattern_of(verdicts), leg.profile).parts
+        self._followed[rough] += 1
+        if self._followed[rough] > FOLLOW_UPS:
+            self._again(self._signatures[rough])
+            return
+        record = self.investigate(case, leg, verdict)
+        if record is None:
+            self._followed[rough] -= 1
+            self.tally.infra_errors += 1
+            self._note(f"{name}: a divergence did not reproduce ({verdict.rule})")
+            return
+        self._signatures[rough] = record.signature
+        self._found(record)
+
+    def investigate(self, case: Case, leg: Target, verdict: Diverge) -> FindingRecord | None:
+        """Confirm, minimise and describe a divergence; None if it never shows again."""
+        confirmed = confirm(case, leg, verdict, self.legs)
+        if not confirmed.seen:
+            return None
+        minimal = self._minimized(case, leg, confirmed)
+        traces = run_everywhere(minimal, self.legs)
+        verdicts = judge_all(minimal, traces, self.legs)
+        last = verdicts[leg.name]
+        if not isinstance(last, Diverge):
+            minimal, traces, verdicts = case, confirmed.traces, confirmed.verdicts
+            last = confirmed.verdict
+        deviating = tuple(sorted(n for n, v in verdicts.items() if isinstance(v, Diverge)))
+        return FindingRecord(
+            signature=signature(minimal, last, pattern_of(verdicts) or leg.name, leg.profile),
+            minimal=minimal,
+            original=case,
+            strict=last.strict,
+            op_index=last.op_index,
+            expected=last.expected,
+            observed=last.observed,
+            explanation=f"{leg.name}: {last.explanation}",
+            reproduced=(confirmed.seen, confirmed.tried),
+            deviating=deviating or (leg.name,),
+            traces=traces,
+        )
+
+    def _minimized(self, case: Case, leg: Target, confirmed: Confirmed) -> Case:
+        slow = confirmed.verdict.observed in (Ending.CRASH.value, Ending.HANG.value)
+        runs = 60 if slow else MINIMIZE_RUNS
+        started = time.monotonic()
+
+        def still(candidate: Case) -> bool:
+            try:
+                trace = leg.run(candidate)
+            except TransportError:
+                return False
+            return same_kind(judge(candidate, trace, leg.profile), confirmed.verdict)
+
+        minimizer = Minimizer(still, runs, self._minimize_seconds)
+        minimal = minimizer.minimize(case)
+        spent = time.monotonic() - started
+        self._note(
+            f"{leg.name}: minimised {len(case.ops)} to {len(minimal.ops)} ops "
+            f"in {minimizer.runs} runs, {spent:.1f} s"
+        )
+        return minimal

@@ -1,0 +1,49 @@
+"""What makes two divergences the same: never raw values, only their shape."""
+
+from __future__ import annotations
+
+import re
+
+from corpus import registers as regs
+from corpus.case import Case
+from corpus.ops import GetReg, SetReg
+from db.records import SignatureRecord
+from fuzz.oracle.verdict import Diverge
+from targets.profile import Profile
+
+
+def signature(case: Case, verdict: Diverge, legs: str, profile: Profile) -> SignatureRecord:
+    """The bucket that `verdict` on `case` belongs to."""
+    op = case.ops[verdict.op_index]
+    register = _class_of(verdict.label)
+    if isinstance(op, GetReg | SetReg) and register == "":
+        register = _class_of(regs.name_of(op.reg))
+    if verdict.label == "errno":
+        register = f"{register or 'op'}:{verdict.expected}->{verdict.observed}"
+    return SignatureRecord(
+        oracle=verdict.oracle,
+        op_kind=verdict.op_word,
+        rule=verdict.rule,
+        register_class=register,
+        vl_relation=_vl_relation(verdict, profile),
+        legs=legs,
+    )
+
+
+def _class_of(label: str) -> str:
+    """z3 -> z, id 0x60... -> raw id, mmio address -> mmio address."""
+    if re.fullmatch(r"0x[0-9a-f]+", label):
+        return "raw-id"
+    match = re.fullmatch(r"([zpvx])\d+", label)
+    return match[1] if match else ("" if label == "errno" else label)
+
+
+def _vl_relation(verdict: Diverge, profile: Profile) -> str:
+    """Whether the guest's VL is below the vcpu's, as far as the context tells."""
+    vcpu = re.search(r"vcpu VL (\d+)", verdict.context)
+    zcr = re.search(r"ZCR_EL1 (0x[0-9a-f]+)", verdict.context)
+    if not vcpu or not zcr:
+        return "-"
+    guest = ((int(zcr[1], 16) & 15) + 1) * 16
+    relation = "guest<vcpu" if guest < int(vcpu[1]) else "guest=vcpu"
+    return relation + ("<host" if int(vcpu[1]) < profile.max_vq * 16 else "=host")

@@ -1,0 +1,156 @@
+"""What a campaign looks like at one moment, and the forms of it that need no terminal. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class LegStatus:
+    """One leg. `state` is a word for people: starting, running, restarting, off, ..."""
+
+    name: str
+    state: str = "running"
+    executions: int = 0
+    per_second: float = 0.0
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BucketStatus:
+    """One bucket this campaign saw; `new` if no campaign before had seen it."""
+
+    title: str
+    strict: bool
+    count: int
+    first_leg: str
+    new: bool = True
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignStatus:
+    """A snapshot. Times are seconds; a budget of None is unlimited.
+
+    `cases_per_second` is the recent rate. `executions` of a case on each leg count
+    apart from `cases`. `divergences` counts every one seen, before confirmation.
+    `buckets` come in the order found, `events` oldest first, one line each.
+    """
+
+    elapsed: float
+    cases: int
+    state: str = "fuzzing"
+    seed: int = 0
+    workers: int = 1
+    time_budget: float | None = None
+    case_budget: int | None = None
+    cases_per_second: float = 0.0
+    legs: tuple[LegStatus, ...] = ()
+    corpus: int = 0
+    rules_hit: int = 0
+    rules_total: int | None = None
+    features: int = 0
+    discarded: int = 0
+    infra_errors: int = 0
+    restarts: int = 0
+    divergences: int = 0
+    buckets: tuple[BucketStatus, ...] = ()
+    events: tuple[str, ...] = field(default=())
+
+    @property
+    def executions(self) -> int:
+        """Executions on all legs together."""
+        return sum(leg.executions for leg in self.legs)
+
+    @property
+    def progress(self) -> float | None:
+        """Share of the budget spent, 0 to 1; None without a budget."""
+        shares = []
+        if self.time_budget:
+            shares.append(self.elapsed / self.time_budget)
+        if self.case_budget:
+            shares.append(self.cases / self.case_budget)
+        return min(max(shares), 1.0) if shares else None
+
+    @property
+    def new_buckets(self) -> int:
+        """How many buckets no campaign before had seen."""
+        return sum(bucket.new for bucket in self.buckets)
+
+
+def clock(seconds: float) -> str:
+    """`1:02`, or `1:02:03` from an hour on."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def plain_line(status: CampaignStatus, word: str = "pulse") -> str:
+    """One line in libFuzzer's manner, for logs."""
+    legs = " ".join(f"{leg.name}={leg.per_second:.1f}" for leg in status.legs)
+    parts = [
+        f"#{status.cases}\t{word:<6}",
+        f"ft: {status.features}",
+        f"rules: {status.rules_hit}",
+        f"corp: {status.corpus}",
+        f"case/s: {status.cases_per_second:.1f}",
+        f"div: {status.divergences}",
+        f"buckets: {len(status.buckets)} new: {status.new_buckets}",
+        f"disc: {status.discarded}",
+        f"infra: {status.infra_errors}",
+        f"time: {clock(status.elapsed)}",
+    ]
+    if legs:
+        parts.append(f"exec/s: {legs}")
+    return " ".join(parts)
+
+
+def headline(status: CampaignStatus) -> str:
+    """The campaign in one sentence, for its end."""
+    # The recent rate says little when all is over.
+    rate = status.cases / status.elapsed if status.elapsed > 0 else 0.0
+    return (
+        f"{counted(status.cases, 'case')} in {clock(status.elapsed)} ({rate:.1f}/s), "
+        f"{counted(status.rules_hit, 'rule')} hit, corpus of {status.corpus}, "
+        f"{counted(status.divergences, 'divergence')} "
+        f"in {counted(len(status.buckets), 'bucket')} ({status.new_buckets} new)"
+    )
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 case`, `2 cases`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def summary(status: CampaignStatus, reason: str = "") -> dict[str, Any]:
+    """The campaign for machines: what `--json` writes and what the store keeps."""
+    return {
+        "reason": reason,
+        "seed": status.seed,
+        "workers": status.workers,
+        "seconds": round(status.elapsed, 3),
+        "cases": status.cases,
+        "cases_per_second": round(status.cases / status.elapsed, 3) if status.elapsed > 0 else 0.0,
+        "executions": {leg.name: leg.executions for leg in status.legs},
+        "rules_hit": status.rules_hit,
+        "rules_total": status.rules_total,
+        "features": status.features,
+        "corpus": status.corpus,
+        "discarded": status.discarded,
+        "infra_errors": status.infra_errors,
+        "restarts": {leg.name: leg.restarts for leg in status.legs},
+        "divergences": status.divergences,
+        "new_buckets": status.new_buckets,
+        "buckets": [
+            {
+                "bucket": f"B{bucket.id}" if bucket.id else None,
+                "title": bucket.title,
+                "class": "strict" if bucket.strict else "lenient",
+                "count": bucket.count,
+                "first_leg": bucket.first_leg,
+                "new": bucket.new,
+            }
+            for bucket in status.buckets
+        ],
+    }

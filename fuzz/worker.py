@@ -1,0 +1,192 @@
+"""A fuzzing process: libFuzzer, through atheris, drives cases into a session.
+
+Started by the campaign with a `WorkerConfig` as its only argument; says what happens as
+JSON lines on descriptor 3. libFuzzer's own chatter goes to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from fuzz import events
+
+if TYPE_CHECKING:
+    from db.records import FindingRecord, SignatureRecord
+    from fuzz.session import Session
+
+EVENT_FD = 3
+STATS_EVERY = 0.5
+
+INSTRUMENTED = ["targets.model.model", "targets.model.onereg", "targets.model.run"]
+"""Modules whose branches steer libFuzzer. Few: instrumented code is four times slower."""
+
+_QUIET_FLAGS = (
+    *("-handle_int=0", "-handle_term=0", "-handle_usr1=0", "-handle_usr2=0"),
+    *("-max_len=4096", "-len_control=0", "-timeout=600", "-rss_limit_mb=4096", "-verbosity=1"),
+)
+
+
+def send(event: events.Event) -> None:
+    """One event to the campaign; a campaign that is gone ends the worker."""
+    try:
+        os.write(EVENT_FD, events.encode(event) + b"\n")
+    except BrokenPipeError:
+        os._exit(0)
+
+
+def to_event(record: FindingRecord) -> events.Found:
+    """A finding in the form that travels."""
+    return events.Found(
+        signature=record.signature.parts,
+        minimal=record.minimal.encoded,
+        original=record.original.encoded,
+        strict=record.strict,
+        op_index=record.op_index,
+        expected=record.expected,
+        observed=record.observed,
+        explanation=record.explanation,
+        seen=record.reproduced[0],
+        tried=record.reproduced[1],
+        deviating=list(record.deviating),
+        traces={
+            name: events.TraceData(
+                [(o.err, o.aux, o.data) for o in trace.observations],
+                trace.ending.value,
+                trace.log,
+            )
+            for name, trace in record.traces.items()
+        },
+    )
+
+
+class Worker:
+    """Feeds a session until the budget is spent or the campaign says stop."""
+
+    def __init__(self, config: events.WorkerConfig, session: Session) -> None:
+        self._config = config
+        self._session = session
+        self._stop = ""
+        self._deadline = time.monotonic() + config.seconds if config.seconds else float("inf")
+        self._next_stats = 0.0
+
+    def stop(self, _signal: int, _frame: FrameType | None) -> None:
+        """Signal handler: end after the current case."""
+        self._stop = "stopped"
+
+    def one_input(self, data: bytes) -> None:
+        """libFuzzer's entry."""
+        from targets.transport import TransportError  # noqa: PLC0415
+
+        try:
+            self._session.execute(data)
+        except TransportError as error:
+            self.report()
+            send(events.Failed(str(error)))
+            os._exit(3)
+        now = time.monotonic()
+        if now >= self._next_stats:
+            self._next_stats = now + STATS_EVERY
+            self.report()
+        tally = self._session.tally
+        if self._config.cases and tally.cases >= self._config.cases:
+            self._stop = self._stop or "cases"
+        if now >= self._deadline:
+            self._stop = self._stop or "time"
+        if self._stop:
+            self.finish()
+
+    def finish(self) -> None:
+        """Last totals, legs closed, and out: atheris has no way to return."""
+        self.report()
+        for leg in self._session.legs:
+            leg.close()
+        send(events.Done(self._stop))
+        sys.stderr.flush()
+        os._exit(0)
+
+    def report(self) -> None:
+        """Send the totals."""
+        from targets.model import sets  # noqa: PLC0415
+
+        tally = self._session.tally
+        send(
+            events.Stats(
+                cases=tally.cases,
+                discarded=tally.discarded,
+                executions=dict(tally.executions),
+                divergences=tally.divergences,
+                infra_errors=tally.infra_errors,
+                restarts=sum(leg.restarts for leg in self._session.legs),
+                corpus=_count_files(self._config.corpus),
+                features=self._session.features,
+                rules=sorted(tally.rules),
+                choices={
+                    leg.name: (tally.kept[leg.name], tally.cleared[leg.name])
+                    for leg in self._session.legs
+                },
+                collapses=sets.collapses,
+                unjudged=dict(tally.unjudged.most_common(20)),
+            )
+        )
+
+
+def _count_files(directory: str) -> int:
+    with os.scandir(directory) as entries:
+        return sum(1 for _ in entries)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run until the budget is spent. Never returns normally."""
+    config = msgspec.json.decode(argv[1].encode(), type=events.WorkerConfig)
+    import atheris  # noqa: PLC0415
+
+    with atheris.instrument_imports(include=INSTRUMENTED):
+        import targets.model.model  # noqa: F401, PLC0415
+    from fuzz.feedback import Feedback  # noqa: PLC0415
+    from fuzz.legs import open_legs  # noqa: PLC0415
+    from fuzz.mutate import crossover, mutate  # noqa: PLC0415
+    from fuzz.session import Session  # noqa: PLC0415
+    from targets.transport import TransportError  # noqa: PLC0415
+
+    try:
+        legs = open_legs(config.legs)
+    except (TransportError, ValueError) as error:
+        send(events.Failed(str(error)))
+        sys.exit(3)
+    send(events.Ready([events.LegReady(t.name, t.kind, dict(t.fingerprint)) for t in legs]))
+
+    def again(record: SignatureRecord) -> None:
+        send(events.Again(record.parts))
+
+    session = Session(
+        legs,
+        Feedback(),
+        found=lambda record: send(to_event(record)),
+        again=again,
+        note=lambda text: send(events.Note(text)),
+        minimize_seconds=config.minimize_seconds,
+    )
+    worker = Worker(config, session)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    flags = [*_QUIET_FLAGS, f"-seed={config.seed or 1}", *config.flags, config.corpus]
+    atheris.Setup(
+        [str(Path(__file__).resolve()), *flags],
+        worker.one_input,
+        custom_mutator=mutate,
+        custom_crossover=crossover,
+    )
+    signal.signal(signal.SIGTERM, worker.stop)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(sys.argv)

@@ -1,0 +1,89 @@
+"""Targets: code that runs a case on one leg and says what happened, with no judgement."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from corpus.case import Case
+from corpus.trace import Ending, Trace
+from corpus.wire import WireError, unpack_response
+from targets.profile import Profile
+from targets.transport import Transport
+
+
+class Target(ABC):
+    """One leg, ready to run cases. Use as a context manager."""
+
+    name: str
+    kind: str
+    profile: Profile
+    fingerprint: Mapping[str, str]
+    executions: int = 0
+    restarts: int = 0
+
+    @abstractmethod
+    def submit(self, case: Case) -> int:
+        """Start `case`; return a ticket. Raises TransportError."""
+
+    @abstractmethod
+    def collect(self, ticket: int) -> Trace:
+        """The trace of a submitted case. Raises TransportError."""
+
+    def run(self, case: Case) -> Trace:
+        """Run one case. Raises TransportError."""
+        return self.collect(self.submit(case))
+
+    def close(self) -> None:  # noqa: B027 (a leg without resources has nothing to do)
+        """Release what the leg holds. Idempotent."""
+
+    def __enter__(self) -> Target:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class WireTarget(Target):
+    """A leg behind a transport: lowers cases, raises traces."""
+
+    def __init__(
+        self, name: str, kind: str, transport: Transport, extra: Mapping[str, str] | None = None
+    ) -> None:
+        self.name, self.kind = name, kind
+        self._transport = transport
+        probe = dict(transport.start())
+        self.profile = Profile.from_probe(probe)
+        self.fingerprint = {**probe, **(extra or {}), "leg": name}
+        self._running: dict[int, Case] = {}
+
+    def submit(self, case: Case) -> int:
+        ticket = self._transport.submit(case.request)
+        self._running[ticket] = case
+        return ticket
+
+    def collect(self, ticket: int) -> Trace:
+        reply = self._transport.collect(ticket)
+        case = self._running.pop(ticket)
+        if reply.ending is Ending.LOST:
+            self.restarts += 1
+            return self.run(case)
+        self.executions += 1
+        if reply.response is None:
+            self.restarts += 1
+            return Trace((), reply.ending, reply.log)
+        try:
+            observations = unpack_response(reply.response)
+        except WireError as error:
+            return Trace((), Ending.CRASH, f"{error}\n{reply.log}")
+        return Trace(observations, reply.ending, reply.log)
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+def fingerprint_hash(fingerprint: Mapping[str, str]) -> str:
+    """12 hexadecimal digits that change with anything in the fingerprint."""
+    text = "\n".join(f"{key}={fingerprint[key]}" for key in sorted(fingerprint))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

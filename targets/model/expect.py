@@ -1,0 +1,52 @@
+"""What the specification permits an op to observe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from targets.model.sets import Set
+
+Home: TypeAlias = tuple[Any, Any]
+"""Where a set lives (a list or dict, and its key), so that observing it can narrow it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """`size` bytes of an observation, named `label`, that must match one candidate."""
+
+    label: str
+    size: int
+    candidates: Set
+    home: Home | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One permitted outcome. `aux` None: not checked. `open_ended`: more data may follow
+    the parts unchecked. `effect` runs once this outcome is known to be the one."""
+
+    err: int = 0
+    parts: tuple[Part, ...] = ()
+    aux: int | None = 0
+    open_ended: bool = False
+    effect: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Permitted:
+    """Every outcome that `rule` permits for one op; `context` explains (VLs and the like).
+
+    `anything`: the specification is silent, every outcome is permitted.
+    """
+
+    rule: str
+    outcomes: tuple[Outcome, ...]
+    context: str = ""
+    anything: bool = False
+
+
+def fails(rule: str, err: int, context: str = "") -> Permitted:
+    """The op fails with `err` and observes nothing else."""
+    return Permitted(rule, (Outcome(err),), context)

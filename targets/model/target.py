@@ -1,0 +1,61 @@
+"""The model as a leg: it runs a case by making one permitted choice after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from corpus.case import Case
+from corpus.trace import Trace
+from targets.base import Target
+from targets.model.errors import Unpredictable
+from targets.model.judge import invent
+from targets.model.model import Model
+from targets.model.sets import Set
+from targets.profile import Profile
+
+
+def keep(candidates: Set) -> int:
+    """The first candidate: bits that may vanish are kept."""
+    return 0
+
+
+def clear(candidates: Set) -> int:
+    """The last candidate: bits that may vanish are cleared."""
+    return len(candidates) - 1
+
+
+class ModelTarget(Target):
+    """Leg `model`. A trace ends early where the model says Unpredictable."""
+
+    kind = "model"
+
+    def __init__(
+        self,
+        profile: Profile,
+        name: str = "model",
+        make: Callable[[Profile], Model] = Model,
+        choose: Callable[[Set], int] = keep,
+    ) -> None:
+        self.name = name
+        self.profile = profile
+        self.fingerprint = {"leg": name, "profile": repr(profile)}
+        self._make = make
+        self._choose = choose
+        self._traces: dict[int, Trace] = {}
+        self._next = 0
+
+    def submit(self, case: Case) -> int:
+        model = self._make(self.profile)
+        observations = []
+        try:
+            for op in case.ops:
+                observations.append(invent(model.step(op), self._choose))
+        except Unpredictable:
+            pass
+        self._next += 1
+        self.executions += 1
+        self._traces[self._next] = Trace(tuple(observations))
+        return self._next
+
+    def collect(self, ticket: int) -> Trace:
+        return self._traces.pop(ticket)
