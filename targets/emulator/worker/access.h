@@ -1,0 +1,31 @@
+// What a load or store outside SVE touches, decoded before VIXL dereferences it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+namespace emu {
+
+struct Access {
+  uint64_t address = 0;
+  uint32_t size = 0;  // bytes from `address` on
+  bool write = false;
+  bool sp_base = false;
+  // The syndrome of a data abort is valid: one general-purpose register, no write-back, not
+  // exclusive (Arm ARM, ISS of a data abort, ISV).
+  bool syndrome = false;
+  uint8_t rt = 31;
+};
+
+// General-purpose registers and the PC as the instruction sees them; x[31] is SP.
+struct AddressRegs {
+  uint64_t x[32];
+  uint64_t pc;
+};
+
+// Nothing for instructions that touch no memory (among them prefetches) and for SVE.
+std::optional<Access> DecodeAccess(uint32_t word, const AddressRegs& regs);
+
+bool IsSveMemory(uint32_t word);
+
+}  // namespace emu

@@ -1,0 +1,110 @@
+// One run of a guest: VIXL executes instructions, everything a hypervisor or the exception
+// model decides is decided here.
+#pragma once
+
+#include <vixl/aarch64/simulator-aarch64.h>
+
+#include "access.h"
+#include "vcpu.h"
+
+namespace emu {
+
+// Why the interpreter stops.
+struct Stop {
+  bool stopped = false;
+  int err = 0;
+};
+
+class Cpu : public vixl::aarch64::Simulator {
+ public:
+  Cpu(Vcpu& vcpu, vixl::aarch64::Decoder* executing, vixl::aarch64::Decoder* probing, bool* known);
+  ~Cpu();
+  int Run(RunExit* exit);
+
+  void VisitUnallocated(const vixl::aarch64::Instruction*) override { undefined_ = true; }
+  void VisitUnimplemented(const vixl::aarch64::Instruction*) override { undefined_ = true; }
+
+ private:
+  // cpu.cc: fetch, dispatch, execution by VIXL.
+  void Load();
+  void Store();
+  void Step();
+  void Execute(uint32_t word);
+  void ExecuteByVixl();
+  bool DecodeAndExecute();
+  void BranchToRegister(uint32_t word);
+  void FinishWith(int err) { stop_ = {true, err}; }
+  uint64_t X(unsigned n) const { return static_cast<uint64_t>(ReadXRegister(n)); }
+  void SetX(unsigned n, uint64_t value) { WriteXRegister(n, static_cast<int64_t>(value)); }
+
+  // memory.cc: accesses that leave RAM.
+  bool AccessAllowed(uint32_t word);
+  bool MisalignedSp();
+  void LeaveByAccess(const Access& access);
+  void ZeroBlock(uint64_t address);
+  void ExecuteSveMemory(uint32_t word);
+
+  // exception.cc: entry to EL1 and return from it.
+  unsigned El() const { return (pstate_ & 0xf) == 0 ? 0 : 1; }
+  uint64_t Pstate();
+  void SetPstate(uint64_t value);
+  void BankSp();
+  void TakeException(uint64_t esr, uint64_t preferred_return);
+  void TakeFault(uint64_t esr, uint64_t address);
+  void TakeUndefined() { TakeException(uint64_t{1} << 25, pc_now_); }
+  void ExceptionReturn();
+  void ExceptionInstruction(uint32_t word);
+  void CallFirmware();
+
+  // system.cc: MRS, MSR, hints, barriers, cache maintenance.
+  void SystemInstruction(uint32_t word);
+  void TrapSystem();
+  void SetPstateField(uint32_t word);
+  void WriteSpSel(uint64_t value);
+  void Hint(uint32_t word);
+  void Maintenance(uint32_t word);
+  void ReadSystemReg(uint16_t encoding, unsigned rt);
+  void WriteSystemReg(uint16_t encoding, unsigned rt);
+  bool AccessibleFromEl0(uint16_t encoding, bool read);
+  bool ReadSpecial(uint16_t encoding, uint64_t* value);
+  bool WriteSpecial(uint16_t encoding, uint64_t value);
+
+  // fp_state.cc: traps, lazy loading, vector length.
+  bool FpEnabled() const;
+  bool SveEnabled() const;
+  bool EnterFp();
+  bool EnterSve();
+  void LoadFpState();
+  void SaveFpState();
+  int EffectiveVq() const;
+  void AdoptVectorLength();
+  void CopyInVectors();
+  void CopyOutVectors();
+  void ClearTails(int vq);
+  void WriteZcr(uint64_t value);
+
+  Vcpu& vcpu_;
+  const Host& host_;
+  vixl::aarch64::Decoder* const probing_;
+  bool* const known_;  // set by `probing_`: VIXL knows the encoding
+
+  uint64_t pstate_ = 0;   // without NZCV, which VIXL holds
+  uint64_t pc_now_ = 0;   // of the instruction being executed
+  uint64_t pc_next_ = 0;
+  uint32_t word_now_ = 0;  // set where a trap needs its syndrome
+  bool undefined_ = false;
+  bool fp_loaded_ = false;
+  int vq_ = 1;            // that VIXL works at
+  uint64_t steps_ = 0;
+  RunExit* exit_ = nullptr;
+  Stop stop_;
+
+  // VIXL's vector state before an access that may fault.
+  struct {
+    uint8_t z[sizeof(vregisters_)];
+    uint8_t p[sizeof(pregisters_)];
+    uint8_t ffr[sizeof(ffr_register_)];
+  } saved_;
+};
+
+}  // namespace emu

@@ -1,0 +1,223 @@
+#include "executor.h"
+
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "probe.h"
+#include "vcpu.h"
+
+namespace emu {
+namespace {
+
+uint8_t* Ram() { return reinterpret_cast<uint8_t*>(kRamBase); }
+
+// All zero but the vectors: entry i stores to VECTOR_MMIO + 8 * i.
+void ClearRam() {
+  std::memset(Ram(), 0, kRamSize);
+  for (uint32_t i = 0; i < 16; i++) {
+    const uint32_t code[] = {
+        0xd2aa001e,                           // movz x30, #0x5000, lsl #16
+        0xf280001e | (0x100 + 8 * i) << 5,    // movk x30, #(0x100 + 8 * i)
+        0xf90003de,                           // str x30, [x30]
+    };
+    std::memcpy(Ram() + (kVectorBase - kRamBase) + 0x80 * i, code, sizeof(code));
+  }
+}
+
+constexpr uint64_t kPcId = 0x6030000000100040;
+constexpr uint64_t kVbarId = 0x6030000000130000 | Encode(3, 0, 12, 0, 0);
+
+// The VM of one request.
+class Execution {
+ public:
+  explicit Execution(const Host& host) : vm_(host) {}
+
+  Observation Do(const Op& op);
+
+ private:
+  Observation CreateVcpu(const Op& op);
+
+  Vm vm_;
+};
+
+Observation Failed(int err) {
+  Observation observation;
+  observation.err = err;
+  return observation;
+}
+
+Observation Text(const std::string& text) {
+  Observation observation;
+  PutBytes(observation.data, text.data(), text.size());
+  return observation;
+}
+
+Observation Execution::CreateVcpu(const Op& op) {
+  auto& vcpu = vm_.vcpus[op.slot];
+  if (vcpu) return Failed(EEXIST);
+  vcpu = std::make_unique<Vcpu>(vm_, op.slot);
+  return {};
+}
+
+int Init(Vcpu& vcpu, const Op& op) {
+  uint32_t features[7];
+  for (int i = 0; i < 7; i++) features[i] = Take<uint32_t>(op.payload + 4 * i);
+  return vcpu.Init(static_cast<uint32_t>(op.a), features);
+}
+
+Observation GetReg(Vcpu* vcpu, const Op& op) {
+  const size_t size = size_t{1} << (op.a >> 52 & 0xf);
+  UserBuffer buffer = UserBuffer::ForGet(op.b, std::min<size_t>(size, 256));
+  Observation observation = Failed(vcpu != nullptr ? vcpu->GetReg(op.a, buffer) : EBADF);
+  observation.data = buffer.TakeBytes();
+  return observation;
+}
+
+Observation RegList(Vcpu* vcpu, const Op& op) {
+  uint64_t n = op.a;
+  std::vector<uint64_t> ids;
+  Observation observation = Failed(vcpu != nullptr ? vcpu->RegList(&n, &ids) : EBADF);
+  Put(observation.data, n);
+  for (const uint64_t id : ids) Put(observation.data, id);
+  return observation;
+}
+
+// SET_ONE_REG of a u64 from well-mapped memory.
+int SetU64(Vcpu& vcpu, uint64_t id, uint64_t value) {
+  Bytes bytes;
+  Put(bytes, value);
+  const Op op = {Kind::kSetReg, 0, id, 0, bytes.data(), bytes.size()};
+  return vcpu.SetReg(id, UserBuffer::ForSet(op));
+}
+
+Observation Run(Vcpu* vcpu, const Op& op) {
+  RunExit exit;
+  Observation observation = Failed(EBADF);
+  observation.aux = uint64_t{EBADF} << 32 | EBADF;
+  bool not_runnable = false;
+  std::memcpy(Ram() + (kCodeBase - kRamBase), op.payload, op.size);
+  if (vcpu != nullptr) {
+    const uint64_t pc_err = SetU64(*vcpu, kPcId, kCodeBase);
+    observation.aux = static_cast<uint64_t>(SetU64(*vcpu, kVbarId, kVectorBase)) << 32 | pc_err;
+    not_runnable = vcpu->mp_state() != kMpRunnable;
+    observation.err = vcpu->Run((op.a & 1) != 0 || not_runnable, &exit);
+  }
+  const uint32_t flags = (not_runnable ? 1 : 0) | (exit.timed_out ? 2 : 0);
+  if (observation.err != 0) exit = RunExit();
+  if (exit.reason == kExitMmio) vcpu->CompleteMmio();
+  Put<uint32_t>(observation.data, exit.reason);
+  Put<uint32_t>(observation.data, exit.is_write ? 1 : 0);
+  Put<uint64_t>(observation.data, exit.address);
+  Put<uint64_t>(observation.data, exit.data);
+  Put<uint32_t>(observation.data, exit.length);
+  Put<uint32_t>(observation.data, flags);
+  return observation;
+}
+
+Observation ReadAll(Vcpu* vcpu, const Op& op) {
+  Observation observation = Failed(vcpu != nullptr ? 0 : EBADF);
+  for (size_t at = 0; at < op.size;) {
+    const uint64_t count = Take<uint32_t>(op.payload + at);
+    at += 8;
+    for (uint64_t i = 0; i < count; i++) {
+      const Observation seen = GetReg(vcpu, {Kind::kGetReg, op.slot,
+                                             Take<uint64_t>(op.payload + at + 8 * i), 0,
+                                             nullptr, 0});
+      const size_t size = seen.err != 0 ? 0 : seen.data.size();
+      Put<uint32_t>(observation.data, static_cast<uint32_t>(seen.err));
+      Put<uint32_t>(observation.data, static_cast<uint32_t>(size));
+      PutBytes(observation.data, seen.data.data(), size);
+      observation.data.resize(PadTo8(observation.data.size()));
+      if (i == 0 && seen.err != 0) break;
+    }
+    at += 8 * count;
+  }
+  return observation;
+}
+
+Observation GetMp(Vcpu* vcpu) {
+  Observation observation = Failed(vcpu != nullptr ? 0 : EBADF);
+  if (vcpu != nullptr) Put(observation.data, vcpu->mp_state());
+  return observation;
+}
+
+Observation ReadMem(const Op& op) {
+  Observation observation;
+  if (op.a < kRamSize) {
+    PutBytes(observation.data, Ram() + op.a, std::min<uint64_t>(op.b, kRamSize - op.a));
+  }
+  return observation;
+}
+
+Observation WriteMem(const Op& op) {
+  if (op.a < kRamSize) {
+    std::memcpy(Ram() + op.a, op.payload, std::min<uint64_t>(op.size, kRamSize - op.a));
+  }
+  return {};
+}
+
+Observation Execution::Do(const Op& op) {
+  Vcpu* const vcpu = vm_.vcpus[op.slot].get();
+  const auto on_vcpu = [vcpu](auto ioctl) { return Failed(vcpu != nullptr ? ioctl() : EBADF); };
+  switch (op.kind) {
+    case Kind::kProbe:
+      return Text(ProbeText(vm_.host));
+    case Kind::kCreateVcpu:
+      return CreateVcpu(op);
+    case Kind::kPreferredTarget: {
+      Observation observation;
+      Put(observation.data, kTargetGenericV8);
+      observation.data.resize(4 + kFeatureBytes);
+      return observation;
+    }
+    case Kind::kInit:
+      return on_vcpu([&] { return Init(*vcpu, op); });
+    case Kind::kFinalize:
+      return on_vcpu([&] { return vcpu->Finalize(static_cast<int>(op.a)); });
+    case Kind::kSetReg:
+      return on_vcpu([&] { return vcpu->SetReg(op.a, UserBuffer::ForSet(op)); });
+    case Kind::kGetReg:
+      return GetReg(vcpu, op);
+    case Kind::kRegList:
+      return RegList(vcpu, op);
+    case Kind::kRun:
+      return Run(vcpu, op);
+    case Kind::kReadAll:
+      return ReadAll(vcpu, op);
+    case Kind::kSetMp:
+      return on_vcpu([&] { return vcpu->SetMpState(static_cast<uint32_t>(op.a)); });
+    case Kind::kGetMp:
+      return GetMp(vcpu);
+    case Kind::kReadMem:
+      return ReadMem(op);
+    case Kind::kWriteMem:
+      return WriteMem(op);
+    case Kind::kCount:
+      break;
+  }
+  return Failed(EINVAL);  // not reached: the request was checked
+}
+
+}  // namespace
+
+bool MapRam() {
+  void* const wanted = reinterpret_cast<void*>(kRamBase);
+  return mmap(wanted, kRamSize, PROT_READ | PROT_WRITE,
+              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == wanted;
+}
+
+Bytes Serve(const Host& host, const Bytes& request) {
+  Response response;
+  std::vector<Op> ops;
+  if (!ParseRequest(request, &ops)) return response.Finish(Status::kMalformed);
+  ClearRam();
+  Execution execution(host);
+  for (const Op& op : ops) {
+    if (!response.Add(op, execution.Do(op))) return response.Finish(Status::kFull);
+  }
+  return response.Finish(Status::kDone);
+}
+
+}  // namespace emu

@@ -1,0 +1,79 @@
+// The vcpu's life: INIT, FINALIZE, RUN, MP_STATE (facts 1.1 to 1.3, 1.9).
+#include "vcpu.h"
+
+#include <cerrno>
+
+#include "guest.h"
+#include "pstate.h"
+
+namespace emu {
+
+uint64_t Vm::ReadIdReg(uint16_t encoding) const {
+  const auto written = id_regs.find(encoding);
+  return written != id_regs.end() ? written->second : IdRegLimit(encoding, (features & kSve) != 0);
+}
+
+int Vm::WriteIdReg(uint16_t encoding, uint64_t value) {
+  if (has_run) return value == ReadIdReg(encoding) ? 0 : EBUSY;
+  if (!IdRegAllows(encoding, value, (features & kSve) != 0)) return EINVAL;
+  id_regs[encoding] = value;
+  return 0;
+}
+
+int Vcpu::Init(uint32_t target, const uint32_t (&features)[7]) {
+  const uint32_t wanted = features[0] & ~kPowerOff;
+  if (target != kTargetGenericV8) return EINVAL;
+  if ((wanted & ~kKnownFeatures) != 0) return ENOENT;
+  for (int i = 1; i < 7; i++) {
+    if (features[i] != 0) return ENOENT;
+  }
+  if ((wanted & ~kSupportedFeatures) != 0) return EINVAL;
+  if (initialised_ ? wanted != features_ : vm_.features_fixed && wanted != vm_.features) {
+    return EINVAL;
+  }
+  vm_.features = features_ = wanted;
+  vm_.features_fixed = true;
+  initialised_ = true;
+  Reset();
+  mp_state_ = (features[0] & kPowerOff) != 0 ? kMpStopped : kMpRunnable;
+  return 0;
+}
+
+void Vcpu::Reset() {
+  core = CoreRegs();
+  core.pstate = kModeEl1h | kDaifMask;
+  vectors = VectorFile();
+  for (int i = 0; i < kSysRegCount; i++) sysregs[i] = kSysRegs[i].reset;
+  sysregs[MPIDR_EL1] = uint64_t{1} << 31 | (id_ & 0xf) | uint64_t{id_} >> 4 << 8;
+  if (!finalized_) max_vq_ = vm_.host.MaxVq();
+}
+
+int Vcpu::Finalize(int what) {
+  if (!initialised_) return ENOEXEC;
+  if (what != kFinalizeSve || !HasSve()) return EINVAL;
+  if (finalized_) return EPERM;
+  finalized_ = true;
+  return 0;
+}
+
+int Vcpu::SetMpState(uint32_t state) {
+  if (state != kMpRunnable && state != kMpStopped && state != kMpSuspended) return EINVAL;
+  mp_state_ = state;
+  return 0;
+}
+
+int Vcpu::Run(bool immediate_exit, RunExit* exit) {
+  if (!initialised_) return ENOEXEC;
+  if (HasSve() && !finalized_) return EPERM;
+  vm_.has_run = true;
+  if (immediate_exit) return EINTR;
+  return RunGuest(*this, exit);
+}
+
+void Vcpu::CompleteMmio() {
+  if (pending.load && pending.rt < 31) core.x[pending.rt] = 0;
+  core.pc += 4;
+  pending = PendingMmio();
+}
+
+}  // namespace emu
