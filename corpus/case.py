@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
+from corpus.domain import TAG_SIZE
 from corpus.ops import OP_TAGS, Op, Run, fields_of
 from corpus.stream import Sink, Source
 from corpus.wire import pack_request
@@ -26,7 +27,7 @@ class Case:
         sink = Sink()
         sink.u8(self.min_vq)
         for op in self.ops:
-            sink.uint(OP_TAGS.tag(op.word), 2)
+            sink.uint(OP_TAGS.tag(op.word), TAG_SIZE)
             for field in fields_of(type(op)):
                 field.domain.put(getattr(op, field.name), sink)
         return sink.bytes()
@@ -55,6 +56,6 @@ def decode(data: bytes) -> Case:
     min_vq = source.u8() % 17
     ops: list[Op] = []
     while not source.exhausted and len(ops) < MAX_OPS:
-        kind = OP_TAGS.nearest(source.uint(2))
+        kind = OP_TAGS.nearest(source.uint(TAG_SIZE))
         ops.append(kind(*(field.domain.draw(source) for field in fields_of(kind))))
     return Case(tuple(ops), min_vq)

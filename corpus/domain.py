@@ -185,16 +185,20 @@ class Word(Domain[int]):
             yield from self._interesting[1:]
 
 
-def tag16(name: str) -> int:
-    """A name's stable 16-bit number: rows may be added to a table without renumbering it."""
-    return zlib.crc32(name.encode()) & 0xFFFF
+TAG_SIZE = 3
+"""Bytes of a tag in the codec: enough that several hundred names do not clash."""
+
+
+def tag_of(name: str) -> int:
+    """A name's stable number: rows may be added to a table without renumbering it."""
+    return zlib.crc32(name.encode()) & ((1 << 8 * TAG_SIZE) - 1)
 
 
 class TagTable(Generic[T]):
-    """Rows found by the nearest 16-bit tag, so that any two bytes name a row."""
+    """Rows found by the nearest tag, so that any TAG_SIZE bytes name a row."""
 
     def __init__(self, rows: Mapping[str, T]) -> None:
-        tagged = sorted((tag16(name), name) for name in rows)
+        tagged = sorted((tag_of(name), name) for name in rows)
         self._tags = [tag for tag, _ in tagged]
         if len(set(self._tags)) != len(self._tags):
             clash = next(b for a, b in pairwise(tagged) if a[0] == b[0])

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from corpus.domain import Domain, TagTable, TextError
+from corpus.domain import TAG_SIZE, Domain, TagTable, TextError
 from corpus.stream import Sink, Source
 
 ARM64 = 0x6000_0000_0000_0000
@@ -114,14 +114,14 @@ class RegisterDomain(Domain[int]):
         tag = source.u8()
         if tag >= self._RAW:
             return source.uint(8)
-        base = _TAGS.nearest(source.uint(2))
+        base = _TAGS.nearest(source.uint(TAG_SIZE))
         return base ^ (1 << source.u8() % 64) if tag >= self._NEAR else base
 
     def put(self, value: int, sink: Sink) -> None:
         row = BY_ID.get(value)
         if row:
             sink.u8(0)
-            sink.uint(_TAGS.tag(row.name), 2)
+            sink.uint(_TAGS.tag(row.name), TAG_SIZE)
         else:
             sink.u8(self._RAW)
             sink.uint(value, 8)
