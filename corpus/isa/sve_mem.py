@@ -74,7 +74,7 @@ def _register_list(count: int) -> str:
     return "{{" + ", ".join(f"{{{name}}}.{{t}}" for name in names) + "}}"
 
 
-def _by_imm(  # noqa: PLR0917
+def _by_imm(
     mnemonic: str, word: int, group: str, sizes: str, place: dict[str, int], count: int = 1
 ) -> tuple[Form, ...]:
     by_log2 = {ESIZE[name]: field for name, field in place.items()}
@@ -91,7 +91,7 @@ def _by_imm(  # noqa: PLR0917
     return rows(group, "sve", tail, operands, {mnemonic: word}, "_i")
 
 
-def _by_register(  # noqa: PLR0917
+def _by_register(
     mnemonic: str, word: int, group: str, place: dict[str, int], msize: int, count: int = 1
 ) -> tuple[Form, ...]:
     by_log2 = {ESIZE[name]: field for name, field in place.items()}

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from corpus.domain import TagTable, TextError
+from corpus.domain import TAG_SIZE, TagTable, TextError
 from corpus.isa import (
     asimd_int,
     asimd_mem,
     asimd_move,
     asimd_shift,
+    fp,
     sve_count,
+    sve_fp,
+    sve_gather,
     sve_int,
     sve_mem,
     sve_perm,
@@ -27,11 +30,14 @@ _TABLES = (
     asimd_shift.FORMS,
     asimd_move.FORMS,
     asimd_mem.FORMS,
+    fp.FORMS,
     sve_int.FORMS,
     sve_perm.FORMS,
     sve_pred.FORMS,
     sve_count.FORMS,
     sve_mem.FORMS,
+    sve_gather.FORMS,
+    sve_fp.FORMS,
 )
 
 
@@ -58,13 +64,13 @@ def _matchers(mnemonic: str) -> list[tuple[Form, re.Pattern[str]]]:
 
 def draw_insn(source: Source) -> Insn:
     """An instruction from bytes; every byte string gives one."""
-    form = _TAGS.nearest(source.uint(2))
+    form = _TAGS.nearest(source.uint(TAG_SIZE))
     return Insn(form, form.draw(source))
 
 
 def put_insn(insn: Insn, sink: Sink) -> None:
     """The canonical bytes of `insn`."""
-    sink.uint(_TAGS.tag(insn.form.name), 2)
+    sink.uint(_TAGS.tag(insn.form.name), TAG_SIZE)
     insn.form.put(insn.args, sink)
 
 
