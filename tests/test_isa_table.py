@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from isa_draws import draws, every_draw
 
-from corpus.domain import TextError, tag16
+from corpus.domain import TextError, tag_of
 from corpus.isa.form import Form, Insn
 from corpus.isa.table import FORMS, draw_insn, insn, parse_insn, put_insn, simpler_insn
 from corpus.stream import Sink, Source
@@ -24,7 +24,7 @@ def test_the_table_is_large_enough() -> None:
 
 
 def test_tags_are_unique() -> None:
-    assert len({tag16(name) for name in FORMS}) == len(FORMS)
+    assert len({tag_of(name) for name in FORMS}) == len(FORMS)
 
 
 @FORM

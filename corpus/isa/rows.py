@@ -7,33 +7,6 @@ from dataclasses import dataclass
 
 from corpus.isa.form import Args, Form, Operand
 
-_RENAMED: dict[str, str] = {
-    "urshr_sci": "urshr_scalar_imm",
-    "srsra_vi": "srsra_v_imm",
-    "cmge_v0": "cmge_v_zero",
-    "umull_eh": "umull_v_eh",
-    "smull_eh": "smull_v_eh",
-    "fmov_wh": "fmov_w_from_h",
-    "fmov_vh": "fmov_v_half",
-    "st1_m2_post": "st1_two_post",
-    "fsub_v": "fsub_vector",
-    "fcmlt_v0": "fcmlt_v_zero",
-    "fcvtns_vh": "fcvtns_v_half",
-    "fminp_sc": "fminp_pair",
-    "fcvtnu_sc": "fcvtnu_scalar",
-    "fmla_eh": "fmla_v_eh",
-    "fminv_v": "fminv_vector",
-    "fcvt_ds": "fcvt_d_from_s",
-    "ld1sb_gd": "ld1sb_gather_d",
-    "ld1w_gs_exts": "ld1w_gather_s_exts",
-    "ld1d_gd_exts": "ld1d_gather_exts",
-    "ldff1b_gs_ext": "ldff1b_gather_s_ext",
-    "ldff1b_gd_ext": "ldff1b_gather_d_ext",
-    "st1h_gd_imm": "st1h_scatter_d_imm",
-    "fadd_zpz": "fadd_zpz_fp",
-}
-"""Names whose tag an older row already has, and the names their rows have instead."""
-
 
 def rows(
     group: str,
@@ -51,7 +24,7 @@ def rows(
     """One form per entry of `table` (mnemonic -> fixed bits), named mnemonic + suffix."""
     return tuple(
         Form(
-            _RENAMED.get(mnemonic + suffix, mnemonic + suffix),
+            mnemonic + suffix,
             f"{mnemonic} {tail}".rstrip(),
             (word,),
             operands,

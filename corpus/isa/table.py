@@ -12,6 +12,8 @@ from corpus.isa import (
     asimd_move,
     asimd_shift,
     fp,
+    prefixed,
+    sve2,
     sve_count,
     sve_fp,
     sve_gather,
@@ -38,6 +40,8 @@ _TABLES = (
     sve_mem.FORMS,
     sve_gather.FORMS,
     sve_fp.FORMS,
+    sve2.FORMS,
+    prefixed.FORMS,
 )
 
 
