@@ -1,0 +1,63 @@
+"""What the README and `--help` say is complete and true."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from fuzz.cli.errors import Exit
+from fuzz.cli.main import COMMANDS, main
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def _below(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    yield words
+    if isinstance(command, click.Group):
+        for name, child in command.commands.items():
+            yield from _below(child, (*words, name))
+
+
+@cache
+def _commands() -> tuple[tuple[str, ...], ...]:
+    """Every command and sub-command by its words, e.g. ("triage", "show")."""
+    context = click.Context(main)
+    found: list[tuple[str, ...]] = []
+    for name in COMMANDS:
+        command = main.get_command(context, name)  # type: ignore[attr-defined]
+        found += _below(command, (name,))
+    return tuple(found)
+
+
+@pytest.mark.parametrize("words", _commands(), ids=" ".join)
+def test_every_command_has_help_with_an_example(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(main, [*words, "--help"])
+    assert result.exit_code == 0
+    example = result.output.partition("Example:\n")[2]
+    assert re.search(rf"^ +vcpufuzz {' '.join(words)}\b", example, re.MULTILINE)
+
+
+@pytest.mark.parametrize("words", _commands(), ids=" ".join)
+def test_every_command_is_in_the_readme(words: tuple[str, ...]) -> None:
+    assert re.search(rf"`(vcpufuzz )?{' '.join(words)}\b", README)
+
+
+def test_the_readme_lists_every_exit_code() -> None:
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
+    assert listed == {int(code) for code in Exit}
+
+
+def test_paths_and_targets_in_the_readme_exist() -> None:
+    for link in re.findall(r"\]\(([^):#]+)\)", README):
+        assert (ROOT / link).exists(), link
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"\bmake ([a-z]+)\b", README)) <= set(targets)
+    for folder in re.findall(r"^(\w+/)", README, re.MULTILINE):
+        assert (ROOT / folder).is_dir(), folder
