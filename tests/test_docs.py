@@ -58,6 +58,6 @@ def test_paths_and_targets_in_the_readme_exist() -> None:
     for link in re.findall(r"\]\(([^):#]+)\)", README):
         assert (ROOT / link).exists(), link
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert set(re.findall(r"\bmake ([a-z]+)\b", README)) <= set(targets)
+    assert set(re.findall(r"(?:`|^)make ([a-z]+)", README, re.MULTILINE)) <= set(targets)
     for folder in re.findall(r"^(\w+/)", README, re.MULTILINE):
         assert (ROOT / folder).is_dir(), folder
