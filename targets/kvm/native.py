@@ -101,13 +101,13 @@ class NativeTransport(Transport):
         ending, response, log = Ending.OK, None, ""
         if not select.select([self._line], [], [], HANG_LIMIT_S)[0]:
             ending, log = Ending.HANG, f"no reply within {HANG_LIMIT_S:.0f} s"
-            self.close()
+            self._stop()
         else:
             try:
                 (size,) = _LENGTH.unpack(_receive(self._line, _LENGTH.size))
                 response = _receive(self._line, size)
             except EOFError:
-                ending, log = Ending.CRASH, self.close()
+                ending, log = Ending.CRASH, self._stop()
         return Reply(ending, response, log, time.monotonic() - self._submitted)
 
     def _fork(self) -> socket.socket:
@@ -119,6 +119,7 @@ class NativeTransport(Transport):
         child = os.fork()
         if child == 0:
             ours.close()
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
             try:
                 serve(theirs, module)
             finally:
@@ -127,8 +128,11 @@ class NativeTransport(Transport):
         self._line, self._child = ours, child
         return ours
 
-    def close(self) -> str:  # type: ignore[override]
-        """Stop the child; how it ended. Idempotent."""
+    def close(self) -> None:
+        self._stop()
+
+    def _stop(self) -> str:
+        """Stop the child; how it ended."""
         if self._line is None:
             return ""
         self._line.close()

@@ -91,7 +91,23 @@ struct machine *machine_get(void)
 }
 
 /* An exception taken to EL1 becomes an MMIO write at 0x50000100 + 8 * vector. */
-static void write_vectors(uint8_t *ram)
+void ram_write(struct machine *m, uint32_t offset, const void *bytes, size_t size)
+{
+    volatile uint8_t *to = m->ram + offset;
+    for (size_t i = 0; i < size; i++)
+        to[i] = ((const uint8_t *)bytes)[i];
+    sync_code(m->ram + offset, size);
+}
+
+static void ram_clear(struct machine *m)
+{
+    volatile uint64_t *to = (volatile uint64_t *)m->ram;
+    for (size_t i = 0; i < RAM_SIZE / sizeof *to; i++)
+        to[i] = 0;
+    sync_code(m->ram, RAM_SIZE);
+}
+
+static void write_vectors(struct machine *m)
 {
     for (uint32_t vector = 0; vector < 16; vector++) {
         uint32_t code[3] = {
@@ -99,7 +115,7 @@ static void write_vectors(uint8_t *ram)
             0xf280001e | (0x100 + 8 * vector) << 5,    /* movk x30, #(0x100 + 8 * vector) */
             0xf90003de,                                /* str x30, [x30] */
         };
-        memcpy(ram + VECTOR_OFFSET + 0x80 * vector, code, sizeof code);
+        ram_write(m, VECTOR_OFFSET + 0x80 * vector, code, sizeof code);
     }
 }
 
@@ -109,9 +125,8 @@ int machine_begin(struct machine *m)
     if (m->vm < 0)
         return errno;
     m->first_id = m->next_id = 0;
-    memset(m->ram, 0, RAM_SIZE);
-    write_vectors(m->ram);
-    sync_code(m->ram, RAM_SIZE);
+    ram_clear(m);
+    write_vectors(m);
     struct kvm_userspace_memory_region region = {
         .guest_phys_addr = RAM_BASE,
         .memory_size = RAM_SIZE,

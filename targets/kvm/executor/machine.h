@@ -38,6 +38,10 @@ void machine_end(struct machine *m);
 /* 0 or an errno. */
 int machine_create_vcpu(struct machine *m, uint8_t slot);
 
+/* Write guest RAM. Plain stores only, never memcpy: QEMU (7.2) drops translated code just
+ * for the first byte of an SVE store, so after an SVE memcpy a lab guest runs stale code. */
+void ram_write(struct machine *m, uint32_t offset, const void *bytes, size_t size);
+
 /* ioctl as 0 or a positive errno. */
 int call(int fd, unsigned long request, void *argument);
 int get_reg(int fd, uint64_t id, void *value);

@@ -178,10 +178,8 @@ static struct outcome op_write_mem(struct machine *m, const struct op *op, struc
 {
     (void)out;
     uint64_t length = clip(op->head.a, op->head.size);
-    if (length) {
-        memcpy(m->ram + op->head.a, op->payload, length);
-        sync_code(m->ram + op->head.a, length);
-    }
+    if (length)
+        ram_write(m, (uint32_t)op->head.a, op->payload, length);
     return only(0);
 }
 

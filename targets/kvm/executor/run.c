@@ -98,8 +98,7 @@ struct outcome op_run(struct machine *m, const struct op *op, struct sink *out)
     struct wire_run seen = {0};
     int err = EBADF;
 
-    memcpy(m->ram + CODE_OFFSET, op->payload, op->head.size);
-    sync_code(m->ram + CODE_OFFSET, op->head.size);
+    ram_write(m, CODE_OFFSET, op->payload, op->head.size);
     uint64_t pc_err = (uint64_t)set_reg(v->fd, CORE_REG(regs.pc), &pc);
     uint64_t vbar_err = (uint64_t)set_reg(v->fd, VBAR_EL1, &vectors);
     if (v->fd >= 0) {

@@ -21,6 +21,8 @@ CMDLINE = (
     # WARN and worse, and the modes KVM announces are read from the log, not from here.
     " loglevel=5"
     " panic=-1 nokaslr"
+    # A quarter of the instructions of a case on a stock kernel is KVM's debugfs tree.
+    " debugfs=off"
 )
 """Of every lab kernel; the leg's boot option follows."""
 
