@@ -41,7 +41,7 @@ _EDGE = EdgeDomain()
 _REG = regs.RegisterDomain()
 _VALUE = PatternDomain()
 _ROOM = Word(2, (1024, 0, 1, 43, 75, 500))
-_MP = Word(4, (0, 3, 1, 2, 4, 5, 8, 9), {"runnable": 0, "stopped": 3})
+_MP = Word(4, (0, 5, 10, 1, 2, 3, 4, 6, 8, 9), {"runnable": 0, "stopped": 5, "suspended": 10})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,20 +12,24 @@ import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from corpus.case import decode as decode_case
+from corpus.isa.table import FORMS
 from corpus.store import kept_cases
 from corpus.trace import Ending, Observation, Trace
-from db.records import FindingRecord, LegRecord, SignatureRecord, Status
+from db.records import FindingRecord, LegRecord, SignatureRecord
 from db.store import Store
 from fuzz import events
 from fuzz.status import BucketStatus, CampaignStatus, LegStatus
+from targets.model.rules import RULES
 
 TICK = 0.2
+RULES_TOTAL = len(RULES) + len(FORMS)
 MAX_RESTARTS = 20
 START_LIMIT = 3
 """Workers that fail before they ever ran a case before the campaign gives up."""
@@ -108,6 +112,7 @@ class Campaign:
         self._rules: set[str] = set()
         self._legs: dict[str, LegRecord] = {}
         self._buckets: dict[int, BucketStatus] = {}
+        self._new: set[int] = set()
         self._events: deque[str] = deque(maxlen=50)
         self._restarts = 0
         self._start_failures = 0
@@ -172,8 +177,7 @@ class Campaign:
         read, write = os.pipe()
         log = self._scratch / f"worker-{index}.log"
         script = Path(__file__).with_name("worker.py")
-        launch = "import os,sys; os.dup2(int(sys.argv[1]), 3); os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
-        command = [sys.executable, "-c", launch, str(write), str(script)]
+        command = [sys.executable, str(script), str(write)]
         with log.open("ab") as stderr:
             process = subprocess.Popen(
                 [*command, msgspec.json.encode(config).decode()],
@@ -274,6 +278,7 @@ class Campaign:
             self.hangs += 1
         if stored.new_bucket or stored.regressed:
             self.new_buckets += 1
+            self._new.add(stored.bucket_id)
         self._refresh_bucket(record.signature)
         novelty = "new" if stored.new_bucket else "known"
         self._log(f"{novelty} divergence, bucket {stored.bucket_id}: {record.explanation[:160]}")
@@ -290,8 +295,8 @@ class Campaign:
                 title=bucket.title,
                 strict=bucket.strict,
                 count=bucket.count,
-                legs=signature.legs,
-                new=bucket.status is Status.NEW,
+                first_leg=signature.legs,
+                new=bucket.id in self._new,
             )
 
     def _ended(self, worker: _Worker) -> None:
@@ -329,12 +334,10 @@ class Campaign:
     # -- status -----------------------------------------------------------------------------
 
     def _sum(self) -> _Totals:
-        totals = _Totals()
-        for part in (self._past, *(w.stats for w in self._workers.values() if w.stats)):
-            if isinstance(part, events.Stats):
-                totals.add(part)
-            else:
-                _merge(totals, part)
+        totals = deepcopy(self._past)
+        for worker in self._workers.values():
+            if worker.stats:
+                totals.add(worker.stats)
         return totals
 
     @property
@@ -347,13 +350,14 @@ class Campaign:
         elapsed = self._elapsed
         return CampaignStatus(
             elapsed=elapsed,
-            budget=self._options.seconds or None,
+            time_budget=self._options.seconds or None,
             cases=totals.cases,
             case_budget=self._options.cases or None,
             cases_per_second=totals.cases / elapsed if elapsed else 0.0,
             legs=tuple(self._leg_status(name, totals) for name in self._leg_names()),
             corpus=self._corpus,
             rules_hit=len(self._rules),
+            rules_total=RULES_TOTAL,
             features=self._features,
             discarded=totals.discarded,
             infra_errors=totals.infra_errors,
@@ -374,8 +378,6 @@ class Campaign:
             state="running" if name in self._legs else "starting",
             executions=totals.executions[name],
             per_second=totals.executions[name] / self._elapsed if self._elapsed else 0.0,
-            kept=totals.kept[name],
-            cleared=totals.cleared[name],
         )
 
     def _statistics(self) -> dict[str, object]:
@@ -384,13 +386,6 @@ class Campaign:
     def summary(self) -> dict[str, object]:
         """The totals of the campaign, for `--json`."""
         return self._statistics()
-
-
-def _merge(totals: _Totals, part: _Totals) -> None:
-    for name in ("cases", "discarded", "divergences", "infra_errors", "restarts", "collapses"):
-        setattr(totals, name, getattr(totals, name) + getattr(part, name))
-    for name in ("executions", "kept", "cleared", "unjudged"):
-        getattr(totals, name).update(getattr(part, name))
 
 
 def statistics(

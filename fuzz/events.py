@@ -47,7 +47,7 @@ class TraceData(msgspec.Struct, frozen=True):
 class Found(msgspec.Struct, frozen=True, tag=True):
     """A confirmed and minimised divergence; cases as canonical bytes."""
 
-    signature: tuple[str, str, str, str, str, str]
+    signature: tuple[str, ...]
     minimal: bytes
     original: bytes
     strict: bool
@@ -64,7 +64,7 @@ class Found(msgspec.Struct, frozen=True, tag=True):
 class Again(msgspec.Struct, frozen=True, tag=True):
     """A divergence of a kind already reported by this worker was seen again."""
 
-    signature: tuple[str, str, str, str, str, str]
+    signature: tuple[str, ...]
 
 
 class Note(msgspec.Struct, frozen=True, tag=True):

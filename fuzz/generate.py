@@ -7,7 +7,6 @@ generated without a change here; the phases only decide *where* in a case ops go
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 from corpus import registers as regs
 from corpus.case import MAX_OPS, Case
@@ -175,6 +174,12 @@ def _host_like_vqs(rng: random.Random) -> int:
     return (1 << rng.randrange(1, 17)) - 1
 
 
+def on_vcpu(op: Op, vcpu: int) -> Op:
+    """The same op on another vcpu."""
+    values = [vcpu if f.name == "vcpu" else getattr(op, f.name) for f in fields_of(type(op))]
+    return type(op)(*values)
+
+
 def _disturb(rng: random.Random, ops: list[Op]) -> None:
     """Ops out of place: strangers, repetitions, and a second vcpu with the same life."""
     while rng.random() < 0.4:
@@ -183,7 +188,7 @@ def _disturb(rng: random.Random, ops: list[Op]) -> None:
         at = rng.randrange(len(ops))
         ops.insert(rng.randrange(at, len(ops)) + 1, ops[at])
     if rng.random() < 0.1:
-        twins = [replace(op, vcpu=1) for op in ops if hasattr(op, "vcpu") and rng.random() < 0.8]
+        twins = [on_vcpu(op, 1) for op in ops if rng.random() < 0.8]
         at = rng.randrange(len(ops) + 1)
         ops[at:at] = twins
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from targets.base import Target, WireTarget
-from targets.emulator import legs as emulator_legs
 from targets.kvm import legs as kvm_legs
 from targets.model.target import ModelTarget, clear, keep
 from targets.mutants import MUTANTS
@@ -94,6 +93,8 @@ def _mutant(name: str, rest: str) -> Callable[[Profile], Target]:
 
 
 def _emulator(name: str, rest: str) -> Callable[[Profile], Target]:
+    from targets.emulator import legs as emulator_legs  # noqa: PLC0415
+
     spec = emulator_legs.parse(name)
     return lambda _: WireTarget(name, "emulator", emulator_legs.open_transport(spec))
 

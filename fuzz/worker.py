@@ -1,7 +1,7 @@
 """A fuzzing process: libFuzzer, through atheris, drives cases into a session.
 
-Started by the campaign with a `WorkerConfig` as its only argument; says what happens as
-JSON lines on descriptor 3. libFuzzer's own chatter goes to stderr.
+Started by the campaign with two arguments: the descriptor on which it says what happens,
+one JSON line per event, and a `WorkerConfig`. libFuzzer's own chatter goes to stderr.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from db.records import FindingRecord, SignatureRecord
     from fuzz.session import Session
 
-EVENT_FD = 3
 STATS_EVERY = 0.5
 
 INSTRUMENTED = ["targets.model.model", "targets.model.onereg", "targets.model.run"]
@@ -35,12 +34,18 @@ _QUIET_FLAGS = (
 )
 
 
-def send(event: events.Event) -> None:
-    """One event to the campaign; a campaign that is gone ends the worker."""
-    try:
-        os.write(EVENT_FD, events.encode(event) + b"\n")
-    except BrokenPipeError:
-        os._exit(0)
+class Events:
+    """The way back to the campaign."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._pipe = os.fdopen(descriptor, "wb", buffering=0)
+
+    def send(self, event: events.Event) -> None:
+        """One event; a campaign that is gone ends the worker."""
+        try:
+            self._pipe.write(events.encode(event) + b"\n")
+        except BrokenPipeError:
+            os._exit(0)
 
 
 def to_event(record: FindingRecord) -> events.Found:
@@ -71,8 +76,9 @@ def to_event(record: FindingRecord) -> events.Found:
 class Worker:
     """Feeds a session until the budget is spent or the campaign says stop."""
 
-    def __init__(self, config: events.WorkerConfig, session: Session) -> None:
+    def __init__(self, config: events.WorkerConfig, session: Session, out: Events) -> None:
         self._config = config
+        self._send = out.send
         self._session = session
         self._stop = ""
         self._deadline = time.monotonic() + config.seconds if config.seconds else float("inf")
@@ -90,7 +96,7 @@ class Worker:
             self._session.execute(data)
         except TransportError as error:
             self.report()
-            send(events.Failed(str(error)))
+            self._send(events.Failed(str(error)))
             os._exit(3)
         now = time.monotonic()
         if now >= self._next_stats:
@@ -109,7 +115,7 @@ class Worker:
         self.report()
         for leg in self._session.legs:
             leg.close()
-        send(events.Done(self._stop))
+        self._send(events.Done(self._stop))
         sys.stderr.flush()
         os._exit(0)
 
@@ -118,7 +124,7 @@ class Worker:
         from targets.model import sets  # noqa: PLC0415
 
         tally = self._session.tally
-        send(
+        self._send(
             events.Stats(
                 cases=tally.cases,
                 discarded=tally.discarded,
@@ -146,7 +152,8 @@ def _count_files(directory: str) -> int:
 
 def main(argv: Sequence[str]) -> None:
     """Run until the budget is spent. Never returns normally."""
-    config = msgspec.json.decode(argv[1].encode(), type=events.WorkerConfig)
+    out = Events(int(argv[1]))
+    config = msgspec.json.decode(argv[2].encode(), type=events.WorkerConfig)
     import atheris  # noqa: PLC0415
 
     with atheris.instrument_imports(include=INSTRUMENTED):
@@ -160,22 +167,22 @@ def main(argv: Sequence[str]) -> None:
     try:
         legs = open_legs(config.legs)
     except (TransportError, ValueError) as error:
-        send(events.Failed(str(error)))
+        out.send(events.Failed(str(error)))
         sys.exit(3)
-    send(events.Ready([events.LegReady(t.name, t.kind, dict(t.fingerprint)) for t in legs]))
+    out.send(events.Ready([events.LegReady(t.name, t.kind, dict(t.fingerprint)) for t in legs]))
 
     def again(record: SignatureRecord) -> None:
-        send(events.Again(record.parts))
+        out.send(events.Again(record.parts))
 
     session = Session(
         legs,
         Feedback(),
-        found=lambda record: send(to_event(record)),
+        found=lambda record: out.send(to_event(record)),
         again=again,
-        note=lambda text: send(events.Note(text)),
+        note=lambda text: out.send(events.Note(text)),
         minimize_seconds=config.minimize_seconds,
     )
-    worker = Worker(config, session)
+    worker = Worker(config, session, out)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     flags = [*_QUIET_FLAGS, f"-seed={config.seed or 1}", *config.flags, config.corpus]
     atheris.Setup(

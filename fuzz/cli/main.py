@@ -14,6 +14,8 @@ import click
 from fuzz.cli.errors import Exit, debugging, explain
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("fuzz.cli.run:run", "Fuzz: run cases on every leg, keep what diverges."),
+    "lab": ("fuzz.cli.lab:lab", "Look after the kernels that run in QEMU."),
     "triage": ("fuzz.cli.triage:triage", "Look through what was found, and decide about it."),
 }
 """name -> (module:attribute, help line), in the order `--help` shows them.

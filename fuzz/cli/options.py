@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import click
+
+from fuzz.cli.errors import Exit, UserError
+from fuzz.legs import DEFAULT_LEGS, UnknownLeg, check
 
 DEFAULT_DB = "sqlite:///vcpufuzz.db"
 
@@ -18,3 +24,47 @@ db_option = click.option(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+legs_option = click.option(
+    "--legs",
+    metavar="LEG,...",
+    default=",".join(DEFAULT_LEGS),
+    show_default=True,
+    help="What to run cases on: model, kvm, kvm:RELEASE:MODE, emulator:keep, mutant:NAME, ...",
+)
+
+kernel_option = click.option(
+    "--kernel",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An arm64 Image of your own; it takes the place of the kvm leg's kernel.",
+)
+
+
+def resolve_legs(text: str, kernel: Path | None) -> tuple[str, ...]:
+    """Leg names from `--legs`, with `--kernel` put in. Raises UserError."""
+    names = [name for name in _split(text) if name]
+    if kernel is not None:
+        image = str(kernel.absolute())
+        if ":" in image or "," in image:
+            raise UserError(f"{image}: a kernel's path must not hold ':' or ','.", Exit.USAGE)
+        names = [_with_kernel(name, image) for name in names]
+    if not names:
+        raise UserError("no leg is named: give --legs at least one.", Exit.USAGE)
+    try:
+        check(names)
+    except UnknownLeg as error:
+        raise UserError(str(error), Exit.USAGE) from None
+    return tuple(dict.fromkeys(names))
+
+
+def _split(text: str) -> list[str]:
+    """Commas separate legs, but not the numbers of `vq=1,2,4`."""
+    return [part.strip() for part in re.split(r",(?!\d)", text)]
+
+
+def _with_kernel(name: str, image: str) -> str:
+    family, _, rest = name.partition(":")
+    if family != "kvm":
+        return name
+    _, _, options = rest.partition(":")
+    return f"kvm:{image}:{options}" if options else f"kvm:{image}"

@@ -278,6 +278,8 @@ class Cpu:
     ) -> None:
         """Store `size` bytes; outside RAM as for `load`."""
         if self.mem.contains(address, size):
+            if address < wire.DATA_BASE:
+                raise Unpredictable("the guest stores into its own code")
             self.mem.store(address, size, value, mask)
             return
         self._outside(address, size)

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from corpus.wire import RAM_BASE, RAM_SIZE
+import struct
+
+from corpus.wire import RAM_BASE, RAM_SIZE, VECTOR_BASE
+
+
+def _initial() -> bytes:
+    """RAM as the harness leaves it: zero but for the vectors."""
+    ram = bytearray(RAM_SIZE)
+    for vector in range(16):
+        code = (0xD2AA001E, 0xF280001E | (0x100 + 8 * vector) << 5, 0xF90003DE)
+        at = VECTOR_BASE - RAM_BASE + 0x80 * vector
+        ram[at : at + 12] = struct.pack("<3I", *code)
+    return bytes(ram)
+
+
+_INITIAL = _initial()
 
 
 class Memory:
@@ -11,7 +26,7 @@ class Memory:
     __slots__ = ("data", "unknown")
 
     def __init__(self) -> None:
-        self.data = bytearray(RAM_SIZE)
+        self.data = bytearray(_INITIAL)
         self.unknown: dict[int, int] = {}
 
     def contains(self, address: int, size: int) -> bool:

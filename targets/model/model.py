@@ -57,7 +57,7 @@ POWER_OFF = 1
 EL1_32BIT = 1 << 1
 PTRAUTH = 3 << 5
 HAS_EL2 = 1 << 7
-MP_RUNNABLE, MP_STOPPED, MP_SUSPENDED = 0, 3, 10
+MP_RUNNABLE, MP_STOPPED, MP_SUSPENDED = 0, 5, 10
 KVM_EXIT_MMIO = 6
 PREFILL = 0x5A
 
@@ -283,6 +283,8 @@ class Model:
 
     def _read_all(self, op: ReadAll) -> Permitted:
         vcpu = self.vm.vcpus.get(op.vcpu)
+        if vcpu is None:
+            return Permitted("vcpu.missing", (Outcome(EBADF, open_ended=True),))
         parts: list[Part] = []
         for group in READ_GROUPS:
             for reg in group:
@@ -293,12 +295,9 @@ class Model:
                 parts.append(Part(regs.name_of(reg), size, candidates, home))
                 if size & 7:
                     parts.append(Part("", -size & 7, exact(0)))
-        context = self._context(vcpu) if vcpu else ""
-        return Permitted("reg.read-all", (Outcome(parts=tuple(parts)),), context)
+        return Permitted("reg.read-all", (Outcome(parts=tuple(parts)),), self._context(vcpu))
 
-    def _peek(self, vcpu: Vcpu | None, reg: int) -> tuple[int, int, Set, Home | None]:
-        if vcpu is None:
-            return EBADF, 0, exact(0), None
+    def _peek(self, vcpu: Vcpu, reg: int) -> tuple[int, int, Set, Home | None]:
         if not vcpu.initialised:
             return ENOEXEC, 0, exact(0), None
         found = onereg.find(self.vm, vcpu, self.profile, reg)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 from corpus import wire
 from corpus.isa.form import Insn
+from corpus.ops import EPILOGUE
 from targets.model.cpu import Cpu, access_check
 from targets.model.errors import GuestException, MmioExit, RunFailed, Unpredictable
 from targets.model.memory import Memory
@@ -44,6 +46,7 @@ def run(vcpu: Vcpu, host_vqs: int, mem: Memory, program: tuple[Insn, ...], rules
     """Execute `program` at CODE_BASE on `vcpu`. Raises Unpredictable."""
     check_runnable(vcpu)
     enter(vcpu)
+    _place_code(mem, program)
     cpu = Cpu(vcpu, host_vqs, mem, rules)
     try:
         mmio = _execute(cpu, program)
@@ -56,6 +59,13 @@ def run(vcpu: Vcpu, host_vqs: int, mem: Memory, program: tuple[Insn, ...], rules
         raise Unpredictable("MMIO loads are not modelled")
     vcpu.core["pc"] = exact(cpu.pc + 4)
     return Exit(0, mmio)
+
+
+def _place_code(mem: Memory, program: tuple[Insn, ...]) -> None:
+    """The harness writes the program and the exit after it to CODE_BASE."""
+    words = [word for insn in program for word in insn.words()]
+    code = struct.pack(f"<{len(words) + 2}I", *words, *EPILOGUE)
+    mem.store(wire.CODE_BASE, len(code), int.from_bytes(code, "little"))
 
 
 def enter(vcpu: Vcpu) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from targets.model.semantics import system
+from targets.model.semantics import sve_int, system
 from targets.model.semantics.registry import SEMANTICS, Semantic
 
-_MODULES = (system,)
+_MODULES = (sve_int, system)
 
 __all__ = ["SEMANTICS", "Semantic"]

@@ -1,0 +1,114 @@
+"""`vcpufuzz run`: a campaign."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+
+import click
+
+from db.store import Store
+from fuzz.cli.errors import Exit, UserError
+from fuzz.cli.options import db_option, kernel_option, legs_option, resolve_legs
+from fuzz.cli.screen import open_screen, print_summary, write_json
+from fuzz.engine import Campaign, CampaignFailed, CampaignOptions
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Duration(click.ParamType):
+    """`90`, `90s`, `10m`, `2h`, `1d`: seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", str(value))
+        if not match:
+            self.fail(f"{value!r} is no duration such as 90s, 10m or 2h.", param, ctx)
+        return float(match[1]) * _UNITS[match[2]]
+
+
+@click.command()
+@click.option("--time", "seconds", type=Duration(), default=None, help="How long: 90s, 10m, 2h.")
+@click.option("--cases", type=click.IntRange(1), default=None, help="How many cases at most.")
+@legs_option
+@kernel_option
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="0: a random one.")
+@db_option
+@click.option(
+    "--corpus",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep interesting cases here; else a private directory is used and removed.",
+)
+@click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write totals."
+)
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED)
+def run(
+    seconds: float | None,
+    cases: int | None,
+    legs: str,
+    kernel: Path | None,
+    workers: int,
+    seed: int,
+    url: str,
+    corpus: Path | None,
+    json_file: Path | None,
+    flags: tuple[str, ...],
+) -> int:
+    """Fuzz: generate cases, run each on every leg, keep what diverges.
+
+    Without --time and --cases it runs until Ctrl-C. FLAGS after `--` go to libFuzzer.
+
+    \b
+    Example:
+      vcpufuzz run --time 10m
+      vcpufuzz run --legs model,mutant:finalize-twice --cases 5000 --seed 7
+      vcpufuzz run --time 1h --kernel arch/arm64/boot/Image -- -use_value_profile=1
+    """
+    names = resolve_legs(legs, kernel)
+    _check_writable(json_file)
+    options = CampaignOptions(
+        legs=names,
+        seconds=seconds or 0.0,
+        cases=cases or 0,
+        workers=workers,
+        seed=seed,
+        corpus=corpus,
+        flags=flags,
+    )
+    with Store.open(url) as store:
+        with open_screen() as screen:
+            campaign = Campaign(options, store, screen.update)
+            try:
+                status = campaign.run()
+            except CampaignFailed as failure:
+                raise UserError(f"the campaign stopped: {failure}") from None
+            finally:
+                if json_file:
+                    write_json(json_file, campaign.summary())
+        print_summary(status)
+    return exit_code(campaign)
+
+
+def exit_code(campaign: Campaign) -> int:
+    """77 for new buckets, 70 when a target hung, 0 otherwise."""
+    if campaign.hangs:
+        return Exit.HANG
+    return Exit.DIVERGENCE if campaign.new_buckets else Exit.OK
+
+
+def _check_writable(path: Path | None) -> None:
+    """Find out now, not after hours, that the totals cannot be written."""
+    if path is None:
+        return
+    try:
+        with tempfile.TemporaryFile(dir=path.absolute().parent):
+            pass
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise UserError(f"{path} cannot be written: {why.lower()}", Exit.USAGE) from None
