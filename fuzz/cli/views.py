@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from corpus.text import format_op
 from corpus.trace import Ending, Observation, Trace
 from db.records import BucketView, FindingView, TraceView
 from fuzz.cli.table import Column
+from targets.kvm.lab.console import FAULTS
 
 BUCKET_COLUMNS = (
     Column("Bucket"),
@@ -31,9 +31,6 @@ LEG_COLUMNS = (
 )
 
 _SHORT = 24
-_TROUBLE = re.compile(
-    r"WARNING:|BUG:|Oops|panic|Unable to handle|KASAN|UBSAN|lockdep|Internal error"
-)
 _EXCERPT = 16
 
 
@@ -175,7 +172,7 @@ def log_excerpt(trace: Trace) -> list[str]:
     """The telling lines of a log: from the first sign of trouble, or the last ones."""
     lines = trace.log.splitlines()
     for number, line in enumerate(lines):
-        if _TROUBLE.search(line):
+        if FAULTS.search(line):
             return lines[number : number + _EXCERPT]
     return [] if trace.ending is Ending.OK else lines[-_EXCERPT:]
 
