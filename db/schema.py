@@ -10,6 +10,12 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from db import types as t
 
+REVISION = "0001"
+"""The newest migration: what a database must be at for these tables."""
+
+VERSION_TABLE = "vcpufuzz_version"
+"""Where a database says which migration it is at."""
+
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",

@@ -11,9 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import (
     URL,
     Connection,
@@ -31,10 +28,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from db.records import StoreError
+from db.schema import REVISION, VERSION_TABLE
 
 BUSY_SECONDS = 30.0
-VERSION_TABLE = "vcpufuzz_version"
-MIGRATIONS = Path(__file__).parent / "migrations"
 
 # SQLite names its failures only in English; most telling first.
 _SENTENCES = (
@@ -160,40 +156,38 @@ def _use_wal(engine: Engine) -> None:
 
 def _migrate(engine: Engine, url: URL) -> None:
     """Bring the schema up to date, whoever else is doing the same right now."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    scripts = ScriptDirectory.from_config(config)
-    if _is_current(engine, scripts, url):
+    if _is_current(engine, url):
         return
+    # Only a database that is not up to date pays for the import.
+    from db.migrate import upgrade  # noqa: PLC0415
+
     try:
         with writing(engine).begin() as connection:
             # Another process may have been first while this one waited for the lock.
-            if not _stands_at_head(connection, scripts, url):
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+            if not _stands_at_head(connection, url):
+                upgrade(connection, _revision(connection), shown(url))
     except DBAPIError:
         # Servers without BEGIN IMMEDIATE let both try, and fail the later one.
-        if not _is_current(engine, scripts, url):
+        if not _is_current(engine, url):
             raise
 
 
-def _is_current(engine: Engine, scripts: ScriptDirectory, url: URL) -> bool:
+def _is_current(engine: Engine, url: URL) -> bool:
     with engine.connect() as connection:
-        return _stands_at_head(connection, scripts, url)
+        return _stands_at_head(connection, url)
 
 
-def _stands_at_head(connection: Connection, scripts: ScriptDirectory, url: URL) -> bool:
+def _stands_at_head(connection: Connection, url: URL) -> bool:
     tables = inspect(connection).get_table_names()
-    if VERSION_TABLE not in tables:
-        if tables:
-            raise StoreError(f"{shown(url)} holds other tables and is no database of vcpufuzz")
-        return False
+    if tables and VERSION_TABLE not in tables:
+        raise StoreError(f"{shown(url)} holds other tables and is no database of vcpufuzz")
+    return bool(tables) and _revision(connection) == REVISION
+
+
+def _revision(connection: Connection) -> str | None:
+    """Where the database stands; None if it is empty."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
     version = table(VERSION_TABLE, column("version_num", Text))
-    revision = connection.execute(select(version.c.version_num)).scalar()
-    known = {script.revision for script in scripts.walk_revisions()}
-    if revision is not None and revision not in known:
-        raise StoreError(
-            f"{shown(url)} was written by a newer vcpufuzz (revision {revision}): "
-            "update vcpufuzz or name another database"
-        )
-    return bool(revision == scripts.get_current_head())
+    found: str | None = connection.execute(select(version.c.version_num)).scalar()
+    return found

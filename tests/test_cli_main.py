@@ -25,8 +25,8 @@ def _run_failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> objec
     def failing() -> None:
         raise error
 
-    monkeypatch.setattr("fuzz.cli.options.failing", failing, raising=False)
-    monkeypatch.setitem(cli.COMMANDS, "failing", ("fuzz.cli.options:failing", "Fail."))
+    monkeypatch.setattr("fuzz.cli.plain_options.failing", failing, raising=False)
+    monkeypatch.setitem(cli.COMMANDS, "failing", ("fuzz.cli.plain_options:failing", "Fail."))
     return CliRunner().invoke(cli.main, ["failing"])
 
 
@@ -108,8 +108,8 @@ def test_ctrl_c_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_command_may_return_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     command = click.Command("found", callback=lambda: Exit.DIVERGENCE)
-    monkeypatch.setattr("fuzz.cli.options.found", command, raising=False)
-    monkeypatch.setitem(cli.COMMANDS, "found", ("fuzz.cli.options:found", "Find."))
+    monkeypatch.setattr("fuzz.cli.plain_options.found", command, raising=False)
+    monkeypatch.setitem(cli.COMMANDS, "found", ("fuzz.cli.plain_options:found", "Find."))
     assert CliRunner().invoke(cli.main, ["found"]).exit_code == Exit.DIVERGENCE
 
 
@@ -118,13 +118,13 @@ def _python(*lines: str) -> list[str]:
 
 
 _SPEAKER = (
-    "import click, fuzz.cli.main as m, fuzz.cli.options as o",
+    "import click, fuzz.cli.main as m, fuzz.cli.plain_options as o",
     "def speak():",
     "    click.echo('ready')",
     "    import time; time.sleep(WAIT)",
     "    for _ in range(100000): click.echo('x' * 100)",
     "o.speak = click.Command('speak', callback=speak)",
-    "m.COMMANDS['speak'] = ('fuzz.cli.options:speak', '')",
+    "m.COMMANDS['speak'] = ('fuzz.cli.plain_options:speak', '')",
     "m.main(['speak'])",
 )
 

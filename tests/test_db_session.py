@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
-from db.schema import Base
-from db.session import VERSION_TABLE, connect, parse_url, shown
+from db.migrate import config
+from db.schema import REVISION, VERSION_TABLE, Base
+from db.session import connect, parse_url, shown
 from db.store import Store, StoreError
 
 
@@ -24,6 +26,10 @@ def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
         )
         assert compare_metadata(context, Base.metadata) == []
     engine.dispose()
+
+
+def test_the_schema_names_the_newest_migration() -> None:
+    assert ScriptDirectory.from_config(config()).get_current_head() == REVISION
 
 
 def test_a_new_database_uses_the_wal_journal(tmp_path: Path) -> None:

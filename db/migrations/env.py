@@ -2,8 +2,7 @@
 
 from alembic import context
 
-from db.schema import Base
-from db.session import VERSION_TABLE
+from db.schema import VERSION_TABLE, Base
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import click
 
 from fuzz.cli.errors import Exit, UserError
-from fuzz.cli.options import json_option
+from fuzz.cli.plain_options import json_option
 from fuzz.cli.table import Column, print_table
 from fuzz.legs import DEFAULT_KVM
 from targets.kvm import legs

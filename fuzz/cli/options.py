@@ -8,22 +8,10 @@ from pathlib import Path
 import click
 
 from fuzz.cli.errors import Exit, UserError
+from fuzz.cli.plain_options import db_option, json_option
 from fuzz.legs import DEFAULT_LEGS, UnknownLeg, check
 
-DEFAULT_DB = "sqlite:///vcpufuzz.db"
-
-db_option = click.option(
-    "--db",
-    "url",
-    metavar="URL",
-    envvar="VCPUFUZZ_DB",
-    default=DEFAULT_DB,
-    show_default=True,
-    show_envvar=True,
-    help="Where findings are kept: an SQLite file or any SQLAlchemy URL.",
-)
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+__all__ = ["db_option", "json_option", "kernel_option", "legs_option", "resolve_legs"]
 
 legs_option = click.option(
     "--legs",

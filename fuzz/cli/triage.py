@@ -15,7 +15,7 @@ from db.records import BucketView, FindingView, Status, TraceView
 from db.store import Store
 from fuzz.cli import views
 from fuzz.cli.errors import Exit, UserError
-from fuzz.cli.options import db_option, json_option
+from fuzz.cli.plain_options import db_option, json_option
 from fuzz.cli.table import print_table
 
 _Callback = Callable[[click.Context, click.Parameter, str], tuple[str, int]]
