@@ -75,8 +75,8 @@ class SignatureRecord:
     def title(self) -> str:
         """A short name for people: what was judged, where, and who deviates."""
         what = f"{self.rule or self.oracle}: {self.op_kind}"
-        details = (part for part in (self.register_class, self.vl_relation) if part not in {"", "-"})
-        return " ".join((what, *details, f"({self.legs})"))
+        details = (self.register_class, self.vl_relation)
+        return " ".join((what, *(d for d in details if d not in {"", "-"}), f"({self.legs})"))
 
     @property
     def digest(self) -> str:
