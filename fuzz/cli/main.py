@@ -14,7 +14,14 @@ import click
 from fuzz.cli.errors import Exit, debugging, explain
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "doctor": (
+        "fuzz.cli.doctor:doctor",
+        "Say which legs this machine offers, and what is missing.",
+    ),
     "run": ("fuzz.cli.run:run", "Fuzz: run cases on every leg, keep what diverges."),
+    "exec": ("fuzz.cli.execute:execute", "Run one case and judge each leg."),
+    "diff": ("fuzz.cli.execute:diff", "Run one case and set the legs side by side."),
+    "repro": ("fuzz.cli.execute:repro", "Run a stored finding again."),
     "lab": ("fuzz.cli.lab:lab", "Look after the kernels that run in QEMU."),
     "triage": ("fuzz.cli.triage:triage", "Look through what was found, and decide about it."),
 }

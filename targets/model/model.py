@@ -55,6 +55,7 @@ from targets.profile import Profile
 
 POWER_OFF = 1
 EL1_32BIT = 1 << 1
+PMU_V3 = 1 << 3
 PTRAUTH = 3 << 5
 HAS_EL2 = 1 << 7
 MP_RUNNABLE, MP_STOPPED, MP_SUSPENDED = 0, 5, 10
@@ -322,6 +323,8 @@ class Model:
             _narrow_to_32bit(vcpu)
         if vcpu.sve and not vcpu.finalised:
             return _run_fails("run.not-finalised", EPERM, 0, None, nothing)
+        if self.vm.features and self.vm.features & PMU_V3:
+            return _run_fails("run.pmu-not-created", EINVAL, 0, None, nothing)
         self.vm.ran_once = vcpu.run_once = True
         if vcpu.stopped:
             return _run_fails("run.stopped", EINTR, 0, 1, nothing)

@@ -132,6 +132,12 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("reg-list.content", "IMPL", "guest.c", "core, then VLS, Z, P, FFR; E2BIG when n is too small"),
     ("run.not-initialised", "ABI", "arm.c", "KVM_RUN before INIT gives ENOEXEC"),
     ("run.not-finalised", "ABI", "api.rst 4.119", "KVM_RUN before FINALIZE gives EPERM"),
+    (
+        "run.pmu-not-created",
+        "IMPL",
+        "pmu-emul.c",
+        "a PMU that was never set up: KVM_RUN gives EINVAL",
+    ),
     ("run.stopped", "ABI", "arm.c", "a stopped vcpu does not run"),
     ("run.immediate-exit", "ABI", "api.rst 5", "immediate_exit returns EINTR without running"),
     ("run.exit", "ABI", "api.rst 5", "an access outside RAM exits as KVM_EXIT_MMIO"),

@@ -1,0 +1,219 @@
+"""`vcpufuzz exec`, `diff` and `repro`: one case, looked at closely."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from corpus.case import Case
+from corpus.ops import Run
+from corpus.store import load_case
+from corpus.trace import Ending, Trace
+from db.store import Store
+from fuzz.cli.errors import Exit, UserError
+from fuzz.cli.options import db_option, json_option, kernel_option, legs_option, resolve_legs
+from fuzz.confirm import judge_all, run_everywhere
+from fuzz.legs import open_legs
+from fuzz.oracle.verdict import Agree, Diverge, Verdict
+from fuzz.report.compare import Row, Step, compare
+from fuzz.report.disassemble import disassemble
+from targets.base import Target
+from targets.model.judge import error_name
+
+case_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+@click.command("exec")
+@case_argument
+@legs_option
+@kernel_option
+@json_option
+def execute(file: Path, legs: str, kernel: Path | None, as_json: bool) -> int:
+    """Run one case, in text or binary form, and judge each leg.
+
+    Ends with 0 if every leg agrees with the specification, 77 if one diverges.
+
+    \b
+    Example:
+      vcpufuzz exec corpus/seeds/tail-may-vanish.case --legs model,emulator:zero
+    """
+    case = load_case(file)
+    traces, verdicts, _ = _run(case, resolve_legs(legs, kernel))
+    if as_json:
+        click.echo(json.dumps(_as_json(case, traces, verdicts), indent=2))
+    else:
+        for name, verdict in verdicts.items():
+            click.echo(f"{name}: {verdict_line(verdict)}")
+            for op, seen in zip(case.ops, traces[name].observations, strict=False):
+                size = f", {len(seen.data)} bytes" if seen.data else ""
+                click.echo(f"    {op.word:<17} {error_name(seen.err)}{size}")
+            if traces[name].ending is not Ending.OK:
+                click.echo(f"    ended: {traces[name].ending.value}")
+    return _exit_code(verdicts)
+
+
+@click.command("diff")
+@case_argument
+@legs_option
+@kernel_option
+@click.option("--all", "show_all", is_flag=True, help="Also values on which all legs agree.")
+def diff(file: Path, legs: str, kernel: Path | None, show_all: bool) -> int:
+    """Run one case and set the legs side by side, with what is permitted.
+
+    Values are shown where legs differ, where the specification permits several, and
+    where one is wrong. Ends with 0 if every leg agrees with the specification, else 77.
+
+    \b
+    Example:
+      vcpufuzz diff corpus/seeds/tail-may-vanish.case
+    """
+    case = load_case(file)
+    traces, verdicts, opened = _run(case, resolve_legs(legs, kernel))
+    _print_comparison(case, traces, verdicts, opened, show_all)
+    return _exit_code(verdicts)
+
+
+@click.command("repro")
+@click.argument("finding", metavar="FINDING")
+@click.option("--legs", default=None, help="Other legs than those that diverged.")
+@kernel_option
+@db_option
+def repro(finding: str, legs: str | None, kernel: Path | None, url: str) -> int:
+    """Run the minimal case of a stored finding again on the legs that diverged.
+
+    Ends with 77 if it diverges again, with 0 if it does not.
+
+    \b
+    Example:
+      vcpufuzz repro F1
+    """
+    number = finding.upper().removeprefix("F")
+    if not number.isdigit():
+        raise UserError(f"{finding!r} is not a finding such as F12.", Exit.USAGE)
+    with Store.open(url) as store:
+        stored = store.finding(int(number))
+    names = stored.deviating if legs is None else tuple(legs.split(","))
+    names = resolve_legs(",".join(names), kernel)
+    case = stored.minimal
+    traces, verdicts, opened = _run(case, names)
+    _print_comparison(case, traces, verdicts, opened, show_all=False)
+    again = [name for name, verdict in verdicts.items() if isinstance(verdict, Diverge)]
+    click.echo(f"F{number} " + (f"diverges again on {', '.join(again)}." if again else "is gone."))
+    return _exit_code(verdicts)
+
+
+def _run(
+    case: Case, names: Sequence[str]
+) -> tuple[dict[str, Trace], dict[str, Verdict], list[Target]]:
+    """Traces and verdicts by leg; the legs are closed again."""
+    legs = open_legs(names)
+    try:
+        for leg in legs:
+            if case.min_vq > leg.profile.max_vq:
+                raise UserError(
+                    f"the case needs vq>={case.min_vq}, {leg.name} has {leg.profile.max_vq}."
+                )
+        traces = run_everywhere(case, legs)
+    finally:
+        for leg in legs:
+            leg.close()
+    return traces, judge_all(case, traces, legs), legs
+
+
+def verdict_line(verdict: Verdict) -> str:
+    """A verdict in one line."""
+    if isinstance(verdict, Agree):
+        rest = f"; not judged further: {verdict.reason}" if verdict.reason else ""
+        return f"agree ({verdict.judged} ops judged{rest})"
+    strength = "strict" if verdict.strict else "lenient"
+    return f"DIVERGE ({strength}): {verdict.explanation}"
+
+
+def _exit_code(verdicts: Mapping[str, Verdict]) -> int:
+    diverged = any(isinstance(v, Diverge) for v in verdicts.values())
+    return Exit.DIVERGENCE if diverged else Exit.OK
+
+
+def _print_comparison(
+    case: Case,
+    traces: Mapping[str, Trace],
+    verdicts: Mapping[str, Verdict],
+    legs: Sequence[Target],
+    show_all: bool,
+) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    steps = compare(case, traces, {leg.name: leg.profile for leg in legs})
+    width = max((len(name) for name in traces), default=0)
+    for step in steps:
+        _print_step(console, case, step, width, show_all)
+    console.print()
+    for name, verdict in verdicts.items():
+        style = "green" if isinstance(verdict, Agree) else "bold red"
+        console.print(Text(f"{name:<{width}}  "), Text(verdict_line(verdict), style=style))
+
+
+def _print_step(console: Console, case: Case, step: Step, width: int, show_all: bool) -> None:
+    op = case.ops[step.index]
+    rule = f"  [{step.rule}]" if step.rule else ""
+    console.print(Text(f"{step.index}: {step.text.splitlines()[0]}{rule}", style="bold"))
+    if isinstance(op, Run):
+        for insn, line in _beside(op):
+            console.print(Text(f"     {insn:<40} {line}", style="dim"))
+    if step.context and any(row.remarkable for row in step.rows):
+        console.print(Text(f"     {step.context}", style="dim"))
+    if step.note:
+        console.print(Text(f"     {step.note}", style="yellow"))
+    for row in step.rows:
+        if show_all or row.remarkable:
+            _print_row(console, row, width)
+
+
+def _beside(op: Run) -> list[tuple[str, str]]:
+    """Each instruction of the case beside its disassembly."""
+    lines = iter(disassemble(op.program))
+    pairs = []
+    for insn in op.program:
+        text = insn.format()
+        for _ in insn.words():
+            pairs.append((text, next(lines)))
+            text = ""
+    return pairs
+
+
+def _print_row(console: Console, row: Row, width: int) -> None:
+    console.print(Text(f"   {row.label}"))
+    for index, text in enumerate(row.expected):
+        word = "permitted" if index == 0 else "or"
+        console.print(Text(f"     {word:>{width}}  {text}", style="cyan"))
+    for name, cell in row.cells.items():
+        mark = "" if cell.permitted else "  <-- not permitted"
+        if cell.choice is not None and cell.permitted:
+            mark = "  (keeps)" if cell.choice == 0 else "  (clears)"
+        style = "" if cell.permitted else "bold red"
+        console.print(Text(f"     {name:>{width}}  {cell.text}{mark}", style=style))
+
+
+def _as_json(
+    case: Case, traces: Mapping[str, Trace], verdicts: Mapping[str, Verdict]
+) -> dict[str, Any]:
+    return {
+        "case": case.id,
+        "legs": {
+            name: {
+                "verdict": "agree" if isinstance(verdict, Agree) else "diverge",
+                "explanation": verdict_line(verdict),
+                "ending": traces[name].ending.value,
+                "observations": [
+                    {"op": op.word, "err": seen.err, "aux": seen.aux, "data": seen.data.hex()}
+                    for op, seen in zip(case.ops, traces[name].observations, strict=False)
+                ],
+            }
+            for name, verdict in verdicts.items()
+        },
+    }

@@ -1,0 +1,1 @@
+"""Forms in which results leave the fuzzer: for people, for CI, for mailing lists."""
