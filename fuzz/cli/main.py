@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "exec": ("fuzz.cli.execute:execute", "Run one case and judge each leg."),
     "diff": ("fuzz.cli.execute:diff", "Run one case and set the legs side by side."),
     "repro": ("fuzz.cli.execute:repro", "Run a stored finding again."),
+    "replay": ("fuzz.cli.replay:replay", "Run kept cases and compare with what is recorded."),
     "lab": ("fuzz.cli.lab:lab", "Look after the kernels that run in QEMU."),
     "triage": ("fuzz.cli.triage:triage", "Look through what was found, and decide about it."),
 }

@@ -17,7 +17,7 @@ from fuzz.engine import Campaign, CampaignFailed, CampaignOptions
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """`90`, `90s`, `10m`, `2h`, `1d`: seconds."""
 
     name = "duration"

@@ -1,0 +1,61 @@
+"""What a kept case says of its own outcome, in comment lines of its text form.
+
+::
+
+    # diverges: emulator:* asimd.clears-tail
+
+means: on legs that match the pattern, a divergence from that rule is a known, true
+defect of the leg (the comments around say which). Everything else must agree.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from corpus.case import Case
+from corpus.domain import TextError
+from corpus.store import load_case
+
+_DIVERGES = re.compile(r"#\s*diverges:\s*(\S+)\s+(\S+)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A divergence that is expected: leg pattern (shell style) and rule id."""
+
+    legs: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCase:
+    """A case file with what it expects. `about`: its first comment lines."""
+
+    path: Path
+    case: Case
+    known: tuple[Known, ...]
+    about: str
+
+    def expected_rule(self, leg: str) -> str | None:
+        """The rule that `leg` is known to break here, or None if it must agree."""
+        return next((k.rule for k in self.known if fnmatchcase(leg, k.legs)), None)
+
+
+def load_kept(path: Path) -> KeptCase:
+    """A kept case with its expectations. Raises TextError, OSError."""
+    case = load_case(path)
+    known, about = [], []
+    for line in path.read_bytes().decode(errors="replace").splitlines():
+        if not line.startswith("#"):
+            break
+        match = _DIVERGES.fullmatch(line)
+        if match:
+            known.append(Known(match[1], match[2]))
+        elif line.startswith("# diverges"):
+            raise TextError(f"{path}: {line!r} is not of the form '# diverges: LEGS RULE'")
+        elif "requires:" not in line:
+            about.append(line[1:].strip())
+    return KeptCase(path, case, tuple(known), " ".join(about).strip())

@@ -1,0 +1,72 @@
+"""Replaying kept cases: does every leg still do what is recorded?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from corpus.expect import KeptCase
+from corpus.trace import Trace
+from fuzz.confirm import judge_all, run_everywhere
+from fuzz.oracle.verdict import Agree, Diverge, Verdict
+from targets.base import Target
+
+
+class Outcome(Enum):
+    """How one kept case did on one leg."""
+
+    OK = "ok"
+    KNOWN = "known"  # diverges as recorded
+    REGRESSION = "regression"  # diverges, and should not, or from another rule
+    GONE = "gone"  # a recorded divergence no longer shows: the record wants an update
+    NOT_RUN = "not run"  # the leg cannot run this case
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One kept case on one leg. `explanation` is one sentence unless all is well."""
+
+    kept: KeptCase
+    leg: str
+    outcome: Outcome
+    explanation: str
+    seconds: float
+    choices: tuple[int, int] = (0, 0)
+
+
+def replay(kept: Sequence[KeptCase], legs: Sequence[Target]) -> Iterator[Result]:
+    """Run every case on every leg. Raises TransportError."""
+    for item in kept:
+        able = [leg for leg in legs if _can_run(item, leg)]
+        for leg in legs:
+            if leg not in able:
+                why = f"needs vq>={item.case.min_vq} or a CPU feature that {leg.name} lacks"
+                yield Result(item, leg.name, Outcome.NOT_RUN, why, 0.0)
+        started = time.monotonic()
+        traces: dict[str, Trace] = run_everywhere(item.case, able)
+        verdicts = judge_all(item.case, traces, able)
+        seconds = time.monotonic() - started
+        for leg in able:
+            yield _result(item, leg.name, verdicts[leg.name], seconds)
+
+
+def _can_run(item: KeptCase, leg: Target) -> bool:
+    profile = leg.profile
+    return item.case.min_vq <= profile.max_vq and not item.case.capabilities & profile.missing
+
+
+def _result(item: KeptCase, leg: str, verdict: Verdict, seconds: float) -> Result:
+    rule = item.expected_rule(leg)
+    choices = (0, 0)
+    if isinstance(verdict, Agree):
+        choices = (verdict.choices.kept, verdict.choices.cleared)
+        if rule is None:
+            return Result(item, leg, Outcome.OK, "", seconds, choices)
+        why = f"the recorded divergence from {rule} no longer shows"
+        return Result(item, leg, Outcome.GONE, why, seconds, choices)
+    assert isinstance(verdict, Diverge)
+    if verdict.rule == rule:
+        return Result(item, leg, Outcome.KNOWN, verdict.explanation, seconds)
+    return Result(item, leg, Outcome.REGRESSION, verdict.explanation, seconds)
