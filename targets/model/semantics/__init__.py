@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from targets.model.semantics import sve_int, system
+from targets.model.semantics import (
+    sve_count,
+    sve_gather,
+    sve_int,
+    sve_mem,
+    sve_perm,
+    sve_pred,
+    system,
+)
 from targets.model.semantics.registry import SEMANTICS, Semantic
 
-_MODULES = (sve_int, system)
+_MODULES = (sve_count, sve_gather, sve_int, sve_mem, sve_perm, sve_pred, system)
 
 __all__ = ["SEMANTICS", "Semantic"]

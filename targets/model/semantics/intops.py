@@ -168,9 +168,7 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 def reverse_chunks(a: Array, t: int, chunk: int) -> Array:
     """Reverse the order of 2**chunk-byte pieces within each lane."""
-    return (
-        a.view(UINT[chunk]).reshape(-1, 1 << t - chunk)[:, ::-1].reshape(-1).copy().view(UINT[t])
-    )
+    return a.view(UINT[chunk]).reshape(-1, 1 << t - chunk)[:, ::-1].reshape(-1).copy().view(UINT[t])
 
 
 def reverse_bits(a: Array, t: int) -> Array:

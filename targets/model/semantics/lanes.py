@@ -11,11 +11,11 @@ from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from targets.model.cpu import Cpu
 
-Array: TypeAlias = NDArray[Any]
+Array: TypeAlias = Any
+"""A numpy array of lanes; numpy's ufuncs are typed too loosely to say more."""
 
 UINT = tuple(np.dtype(f"<u{1 << t}") for t in range(4))
 SINT = tuple(np.dtype(f"<i{1 << t}") for t in range(4))
@@ -98,9 +98,7 @@ def governing(cpu: Cpu, pg: int, t: int) -> tuple[int, int]:
     return active(value, cpu.vl, t), maybe
 
 
-def merge(
-    new: tuple[int, int], old: tuple[int, int], chosen: int, maybe: int
-) -> tuple[int, int]:
+def merge(new: tuple[int, int], old: tuple[int, int], chosen: int, maybe: int) -> tuple[int, int]:
     """`new` in the chosen lanes, `old` elsewhere; lanes in `maybe` become unknown."""
     if not (new[1] | old[1] | maybe):
         return new[0] & chosen | old[0] & ~chosen, 0
@@ -124,7 +122,9 @@ def put_p(cpu: Cpu, pd: int, value: int, mask: int = 0) -> None:
     cpu.set_p(pd, value & ~mask if mask else value, mask)
 
 
-def predicate_test(cpu: Cpu, governing_bits: tuple[int, int], result: tuple[int, int], t: int) -> None:
+def predicate_test(
+    cpu: Cpu, governing_bits: tuple[int, int], result: tuple[int, int], t: int
+) -> None:
     """Set NZCV from a predicate result (Arm ARM, PredTest): N first active element true,
     Z none true, C last active element false, V clear."""
     lanes = every(cpu.vl, t)

@@ -9,7 +9,15 @@ import numpy as np
 from corpus.isa.form import Form
 from corpus.isa.table import FORMS
 from targets.model.cpu import Cpu
-from targets.model.semantics.intops import ANY_BINARY, COMPARE, SATURATING_UNARY, UNARY, saturate
+from targets.model.semantics.intops import (
+    ANY_BINARY,
+    COMPARE,
+    SATURATING,
+    SATURATING_UNARY,
+    UNARY,
+    saturate,
+    small,
+)
 from targets.model.semantics.lanes import (
     BITS,
     SINT,
@@ -25,6 +33,7 @@ from targets.model.semantics.lanes import (
     predicate,
     predicate_test,
     put_p,
+    put_v,
     put_z,
     signed,
     split,
@@ -44,9 +53,7 @@ def _forms(group: str, suffix: str = "") -> list[Form]:
 def _unpredicated(f: Lanes2) -> Semantic:
     def run(cpu: Cpu, zd: int, t: int, zn: int, zm: int) -> None:
         (a, ma), (b, mb), vl = cpu.z(zn), cpu.z(zm), cpu.vl
-        put_z(
-            cpu, zd, join_lanes(f(split(a, vl, t), split(b, vl, t), t)), spread(ma | mb, vl, t)
-        )
+        put_z(cpu, zd, join_lanes(f(split(a, vl, t), split(b, vl, t), t)), spread(ma | mb, vl, t))
 
     return run
 
@@ -154,6 +161,19 @@ def _by_immediate(f: Lanes2) -> Semantic:
     return run
 
 
+def _saturating_by_immediate(name: str) -> Semantic:
+    """The number is added or subtracted as an unsigned one, also to signed lanes."""
+    negative, sign = name[0] == "s", 1 if name.endswith("add") else -1
+
+    def run(cpu: Cpu, zdn: int, t: int, imm: int, shifted: int) -> None:
+        (a, ma), vl = cpu.z(zdn), cpu.vl
+        exact = small(split(a, vl, t), t, negative=negative) + sign * (imm << 8 * shifted)
+        value = saturate(exact, t, negative=negative)[0]
+        put_z(cpu, zdn, join_lanes(value), spread(ma, vl, t))
+
+    return run
+
+
 def _shift_by_immediate(f: Lanes2) -> Semantic:
     def run(cpu: Cpu, zd: int, t: int, zn: int, imm: int) -> None:
         (a, ma), vl = cpu.z(zn), cpu.vl
@@ -186,7 +206,10 @@ def divide_by_shift(a: Array, b: Array, t: int) -> Array:
 
 def _register_immediates() -> None:
     for form in _forms("sve-lanewise", "_zi"):
-        SEMANTICS[form.name] = _by_immediate(ANY_BINARY[form.mnemonic])
+        if form.mnemonic in SATURATING:
+            SEMANTICS[form.name] = _saturating_by_immediate(form.mnemonic)
+        else:
+            SEMANTICS[form.name] = _by_immediate(ANY_BINARY[form.mnemonic])
     for name in ("asr", "lsr", "lsl"):
         SEMANTICS[f"{name}_zi"] = _shift_by_immediate(ANY_BINARY[name])
         SEMANTICS[f"{name}_zpi"] = _governed_shift_by_immediate(ANY_BINARY[name])
@@ -281,11 +304,9 @@ def reduce_lanes(name: str, lanes: Array, t: int) -> int:
     if name.endswith("addv"):
         return int(lanes.sum(dtype=SINT[3] if is_signed else UINT[3])) & ones(64)
     info = np.iinfo(lanes.dtype)
-    if "max" in name:
-        value = int(lanes.max(initial=info.min))
-    else:
-        value = int(lanes.min(initial=info.max))
-    return value & ones(BITS[t])
+    largest = "max" in name
+    value = lanes.max(initial=info.min) if largest else lanes.min(initial=info.max)
+    return int(value) & ones(BITS[t])
 
 
 def _reduce(name: str, out: int | None) -> Callable[[Cpu, int, int, int, int], None]:
@@ -303,11 +324,6 @@ def _reduce(name: str, out: int | None) -> Callable[[Cpu, int, int, int, int], N
             cpu.set_v(vd, reduce_lanes(name, lanes[flags(value, vl, t).view(bool)], t))
 
     return run
-
-
-def put_v(cpu: Cpu, vd: int, value: int, mask: int) -> None:
-    """Write a scalar in a V register; unknown bits are taken out of `value`."""
-    cpu.set_v(vd, value & ~mask, mask)
 
 
 def _register_reductions() -> None:
