@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 
 from alembic import command
 from alembic.config import Config
@@ -12,6 +13,8 @@ from sqlalchemy import Connection
 from db.records import StoreError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+_one_at_a_time = Lock()  # alembic's context is one global for all threads
 
 
 def config() -> Config:
@@ -34,4 +37,5 @@ def upgrade(connection: Connection, revision: str | None, name: str) -> None:
             "update vcpufuzz or name another database"
         )
     settings.attributes["connection"] = connection
-    command.upgrade(settings, "head")
+    with _one_at_a_time:
+        command.upgrade(settings, "head")

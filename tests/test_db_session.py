@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,15 @@ def test_processes_may_open_a_new_database_at_once(tmp_path: Path) -> None:
     assert results == [("", 0)] * 4
     with Store.open(str(tmp_path / "t.db")) as store:
         assert len(store.campaigns()) == 4
+
+
+def test_threads_may_open_a_new_database_at_once(tmp_path: Path) -> None:
+    def work(_: int) -> int:
+        with Store.open(str(tmp_path / "t.db")) as store:
+            return store.begin_campaign(1, [], {})
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(work, range(4))) == [1, 2, 3, 4]
 
 
 def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
