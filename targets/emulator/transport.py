@@ -150,7 +150,7 @@ class EmulatorTransport(Transport):
 
     depth = 8
 
-    def __init__(self, options: Sequence[str] = (), *, limit: float = 20.0) -> None:
+    def __init__(self, options: Sequence[str] = (), *, limit: float = 10.0) -> None:
         self._options = tuple(options)
         self._limit = limit
         self._worker: _Worker | None = None

@@ -1,17 +1,9 @@
 #include "access.h"
 
+#include "bits.h"
+
 namespace emu {
 namespace {
-
-constexpr uint32_t Bits(uint32_t word, int high, int low) {
-  return word >> low & ((uint64_t{1} << (high - low + 1)) - 1);
-}
-
-constexpr int64_t Signed(uint32_t word, int high, int low) {
-  const int width = high - low + 1;
-  return static_cast<int64_t>(static_cast<uint64_t>(Bits(word, high, low)) << (64 - width)) >>
-         (64 - width);
-}
 
 uint64_t ExtendedOffset(uint32_t word, const AddressRegs& regs, int scale) {
   const uint32_t rm = Bits(word, 20, 16);
@@ -42,7 +34,7 @@ std::optional<Access> OneRegister(uint32_t word, const AddressRegs& regs) {
   const int scale = vector && (opc & 2) != 0 ? 4 : static_cast<int>(size);
   Access access;
   access.address = regs.x[Bits(word, 9, 5)];
-  access.size = 1u << scale;
+  access.size = access.element = 1u << scale;
   access.write = vector ? (opc & 1) == 0 : opc == 0;
   access.syndrome = !vector;
   if (scaled) {
@@ -59,9 +51,9 @@ std::optional<Access> OneRegister(uint32_t word, const AddressRegs& regs) {
     return access;
   }
   if (!atomic || vector) return std::nullopt;  // pointer authentication
-  const bool ldapr = (word & 0x3ffffc00) == 0x38bfc000;
-  access.write = !ldapr;
-  access.syndrome = ldapr;
+  access.aligned = true;
+  access.write = false;
+  access.syndrome = (word & 0x3ffffc00) == 0x38bfc000;  // LDAPR
   return access;
 }
 
@@ -74,6 +66,7 @@ Access Pair(uint32_t word, const AddressRegs& regs) {
     access.address += static_cast<uint64_t>(Signed(word, 21, 15)) << scale;
   }
   access.size = 2u << scale;
+  access.element = 1u << scale;
   access.write = Bits(word, 22, 22) == 0;
   return access;
 }
@@ -84,7 +77,7 @@ std::optional<Access> Literal(uint32_t word, const AddressRegs& regs) {
   if (opc == 3) return std::nullopt;  // PRFM
   Access access;
   access.address = regs.pc + static_cast<uint64_t>(Signed(word, 23, 5) * 4);
-  access.size = vector ? 4u << opc : opc == 1 ? 8 : 4;
+  access.size = access.element = vector ? 4u << opc : opc == 1 ? 8 : 4;
   access.syndrome = !vector;
   return access;
 }
@@ -96,20 +89,22 @@ Access Exclusive(uint32_t word, const AddressRegs& regs) {
   Access access;
   access.address = regs.x[Bits(word, 9, 5)];
   access.size = 1u << size;
-  access.write = Bits(word, 22, 22) == 0;
-  access.syndrome = ordered && !o1;  // LDAR, STLR and their kin; not CAS
-  if (ordered && o1) access.write = true;
+  access.write = Bits(word, 22, 22) == 0 && !(ordered && o1);  // not CAS
+  access.syndrome = ordered && !o1;                            // LDAR, STLR and their kin
   if (!ordered && o1) {  // pairs: CASP below size 2
     access.size = size < 2 ? 8u << size : 2u << size;
-    access.write = access.write || size < 2;
+    access.write = access.write && size >= 2;
   }
+  access.element = access.size;
+  access.aligned = true;
   return access;
 }
 
 Access UnscaledOrdered(uint32_t word, const AddressRegs& regs) {
   Access access;
   access.address = regs.x[Bits(word, 9, 5)] + static_cast<uint64_t>(Signed(word, 20, 12));
-  access.size = 1u << Bits(word, 31, 30);
+  access.size = access.element = 1u << Bits(word, 31, 30);
+  access.aligned = true;
   access.write = Bits(word, 23, 22) == 0;
   access.syndrome = true;
   return access;
@@ -124,6 +119,7 @@ std::optional<Access> SimdStructures(uint32_t word, const AddressRegs& regs) {
     const uint32_t registers = kRegisters[Bits(word, 15, 12)];
     if (registers == 0) return std::nullopt;
     access.size = registers * (Bits(word, 30, 30) != 0 ? 16 : 8);
+    access.element = 1u << Bits(word, 11, 10);
     return access;
   }
   const uint32_t registers = (Bits(word, 13, 13) << 1 | Bits(word, 21, 21)) + 1;
@@ -134,6 +130,7 @@ std::optional<Access> SimdStructures(uint32_t word, const AddressRegs& regs) {
     scale = 3;
   }
   access.size = registers << scale;
+  access.element = 1u << scale;
   return access;
 }
 
@@ -156,11 +153,6 @@ std::optional<Access> DecodeAccess(uint32_t word, const AddressRegs& regs) {
   const bool literal = (word & 0x3b000000) == 0x18000000;
   access->sp_base = !literal && Bits(word, 9, 5) == 31;
   return access;
-}
-
-bool IsSveMemory(uint32_t word) {
-  const uint32_t group = word >> 25;
-  return group == 0x42 || group == 0x52 || group == 0x62 || group == 0x72;
 }
 
 }  // namespace emu

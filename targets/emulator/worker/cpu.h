@@ -4,7 +4,8 @@
 
 #include <vixl/aarch64/simulator-aarch64.h>
 
-#include "access.h"
+#include "repertoire.h"
+#include "sve_access.h"
 #include "vcpu.h"
 
 namespace emu {
@@ -17,7 +18,7 @@ struct Stop {
 
 class Cpu : public vixl::aarch64::Simulator {
  public:
-  Cpu(Vcpu& vcpu, vixl::aarch64::Decoder* executing, vixl::aarch64::Decoder* probing, bool* known);
+  Cpu(Vcpu& vcpu, vixl::aarch64::Decoder* decoder, Repertoire* repertoire);
   ~Cpu();
   int Run(RunExit* exit);
 
@@ -33,13 +34,17 @@ class Cpu : public vixl::aarch64::Simulator {
   void ExecuteByVixl();
   bool DecodeAndExecute();
   void BranchToRegister(uint32_t word);
+  void WriteFfr(unsigned pn);
   void FinishWith(int err) { stop_ = {true, err}; }
   uint64_t X(unsigned n) const { return static_cast<uint64_t>(ReadXRegister(n)); }
   void SetX(unsigned n, uint64_t value) { WriteXRegister(n, static_cast<int64_t>(value)); }
 
   // memory.cc: accesses that leave RAM.
+  AddressRegs Addresses() const;
   bool AccessAllowed(uint32_t word);
+  bool SveAccessAllowed(uint32_t word);
   bool MisalignedSp();
+  bool Misaligned(uint64_t address, uint64_t unit, bool always, bool write);
   void LeaveByAccess(const Access& access);
   void ZeroBlock(uint64_t address);
   void ExecuteSveMemory(uint32_t word);
@@ -85,8 +90,7 @@ class Cpu : public vixl::aarch64::Simulator {
 
   Vcpu& vcpu_;
   const Host& host_;
-  vixl::aarch64::Decoder* const probing_;
-  bool* const known_;  // set by `probing_`: VIXL knows the encoding
+  Repertoire* const repertoire_;
 
   uint64_t pstate_ = 0;   // without NZCV, which VIXL holds
   uint64_t pc_now_ = 0;   // of the instruction being executed

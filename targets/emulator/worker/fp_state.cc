@@ -11,7 +11,9 @@ constexpr uint64_t kTrapSve = 0x66000000;   // EC 0x19, IL
 constexpr uint64_t kTrapFp = 0x1fe00000;    // EC 0x07, IL, CV, COND 0b1110
 
 // ZEN or FPEN: 0b11 never traps, 0b01 traps EL0.
-bool Allows(uint64_t field, unsigned el) { return (field & 3) == 3 || ((field & 3) == 1 && el == 1); }
+bool Allows(uint64_t field, unsigned el) {
+  return (field & 3) == 3 || ((field & 3) == 1 && el == 1);
+}
 
 }  // namespace
 

@@ -1,8 +1,8 @@
-// Accesses that leave RAM. Ordinary loads and stores are decoded before VIXL sees them;
-// SVE ones are left to fault in the host's memory.
+// Accesses that leave RAM: addresses are computed before VIXL dereferences them.
 #include <csetjmp>
 #include <csignal>
 #include <cerrno>
+#include <cstdio>
 
 #include "cpu.h"
 #include "memory_fault.h"
@@ -17,10 +17,8 @@ volatile bool fault_address_known = false;
 constexpr uint64_t kSpAlignment = 0x9a000000;  // EC 0x26, IL
 constexpr uint64_t kDataAbort = 0x96000000;    // EC 0x25, IL
 constexpr uint64_t kExternalAbort = 0x10;
+constexpr uint64_t kAlignmentFault = 0x21;
 constexpr uint64_t kWriteNotRead = 1 << 6;
-
-// An address whose dereference always faults on the host, whatever is added to it.
-constexpr uint64_t kPoison = 0x0080000000000000;
 
 void OnFault(int number, siginfo_t* info, void*) {
   if (guest_access == nullptr) {  // not the guest's doing: die of it
@@ -36,17 +34,6 @@ bool InRam(uint64_t address, uint64_t size) {
   return address >= kRamBase && size <= kRamSize && address - kRamBase <= kRamSize - size;
 }
 
-// Vector-plus-immediate gathers and scatters have no general-purpose base.
-bool HasScalarBase(uint32_t word) {
-  const uint32_t group = word >> 25, form = word >> 13 & 7;
-  if (group == 0x52) return true;
-  if (group == 0x72) return !(form == 5 && (word >> 22 & 1) != 0);
-  const uint32_t mid = word >> 21 & 3;
-  return !(mid == 1 && form >= 4) && !(mid == 0 && form == 7);
-}
-
-bool IsSveStore(uint32_t word) { return word >> 25 == 0x72; }
-
 }  // namespace
 
 void CatchGuestFaults() {
@@ -57,19 +44,48 @@ void CatchGuestFaults() {
   sigaction(SIGBUS, &action, nullptr);
 }
 
-// False when the access left RAM or trapped; then it has been dealt with.
-bool Cpu::AccessAllowed(uint32_t word) {
-  if ((word >> 25 & 5) != 4) return true;
+AddressRegs Cpu::Addresses() const {
   AddressRegs regs;
   for (unsigned i = 0; i < 31; i++) regs.x[i] = X(i);
   regs.x[31] = X(vixl::aarch64::kSPRegInternalCode);
   regs.pc = pc_now_;
-  const std::optional<Access> access = DecodeAccess(word, regs);
+  return regs;
+}
+
+// False when the access left RAM or trapped; then it has been dealt with.
+bool Cpu::AccessAllowed(uint32_t word) {
+  if ((word >> 25 & 5) != 4) return true;
+  const std::optional<Access> access = DecodeAccess(word, Addresses());
   if (!access) return true;
   if (access->sp_base && MisalignedSp()) return false;
+  if (Misaligned(access->address, access->element, access->aligned, access->write)) return false;
   if (InRam(access->address, access->size)) return true;
   LeaveByAccess(*access);
   return false;
+}
+
+bool Cpu::SveAccessAllowed(uint32_t word) {
+  const VectorView view = {
+      GetVectorLengthInBytes(),
+      [this](unsigned n, unsigned lane, unsigned bytes) -> uint64_t {
+        return bytes == 4 ? vregisters_[n].GetLane<uint32_t>(static_cast<int>(lane))
+                          : vregisters_[n].GetLane<uint64_t>(static_cast<int>(lane));
+      },
+      [this](unsigned n, unsigned bit) { return pregisters_[n].GetBit(static_cast<int>(bit)); },
+  };
+  const SveAccess access = DecodeSveAccess(word, Addresses(), view);
+  if (access.sp_base && MisalignedSp()) return false;
+  for (const SveAccess::Element& element : access.elements) {
+    if (Misaligned(element.address, access.alignment, false, access.write)) return false;
+    if (InRam(element.address, element.size)) continue;
+    Access faulting;
+    faulting.address = element.address;
+    faulting.size = static_cast<uint32_t>(element.size);
+    faulting.write = access.write;
+    LeaveByAccess(faulting);
+    return false;
+  }
+  return true;
 }
 
 bool Cpu::MisalignedSp() {
@@ -77,6 +93,14 @@ bool Cpu::MisalignedSp() {
   const uint64_t check = El() == 0 ? kSctlrSa0 : kSctlrSa;
   if (sp % 16 == 0 || (vcpu_.sysregs[SCTLR_EL1] & check) == 0) return false;
   TakeException(kSpAlignment, pc_now_);
+  return true;
+}
+
+// True when the access took an alignment fault.
+bool Cpu::Misaligned(uint64_t address, uint64_t unit, bool always, bool write) {
+  if (address % unit == 0) return false;
+  if (!always && (vcpu_.sysregs[SCTLR_EL1] & kSctlrA) == 0) return false;
+  TakeFault(kDataAbort | kAlignmentFault | (write ? kWriteNotRead : 0), address);
   return true;
 }
 
@@ -111,33 +135,29 @@ void Cpu::ZeroBlock(uint64_t address) {
   LeaveByAccess(access);
 }
 
+// Should VIXL go to another address than the architecture has it, the host's memory faults:
+// then the vector registers are as before, and the guest's access is the one VIXL made.
 void Cpu::ExecuteSveMemory(uint32_t word) {
-  const unsigned rn = word >> 5 & 31;
-  const bool scalar = HasScalarBase(word);
-  if (scalar && rn == 31 && MisalignedSp()) return;
-  const uint64_t base = scalar && rn != 31 ? X(rn) : 0;
-  const bool beyond = base >> kPaBits != 0;  // VIXL would ignore the top byte
-  // All that VIXL may have changed when the access faults.
+  if (!SveAccessAllowed(word)) return;
   std::memcpy(saved_.z, static_cast<const void*>(vregisters_), sizeof(vregisters_));
   std::memcpy(saved_.p, static_cast<const void*>(pregisters_), sizeof(pregisters_));
   std::memcpy(saved_.ffr, static_cast<const void*>(&ffr_register_), sizeof(ffr_register_));
-  if (beyond) SetX(rn, (base & 0xffffffffffff) | kPoison);
   sigjmp_buf landing;
   if (sigsetjmp(landing, 0) == 0) {
     guest_access = &landing;
     ExecuteByVixl();
     guest_access = nullptr;
-    if (beyond) SetX(rn, base);
     return;
   }
   guest_access = nullptr;
   std::memcpy(static_cast<void*>(vregisters_), saved_.z, sizeof(vregisters_));
   std::memcpy(static_cast<void*>(pregisters_), saved_.p, sizeof(pregisters_));
   std::memcpy(static_cast<void*>(&ffr_register_), saved_.ffr, sizeof(ffr_register_));
-  if (beyond) SetX(rn, base);
   Access access;
-  access.write = IsSveStore(word);
-  access.address = beyond ? base : fault_address_known ? fault_address : ~uint64_t{0};
+  access.address = fault_address_known ? fault_address : ~uint64_t{0};
+  std::fprintf(stderr, "VIXL took %08x to %#llx, which its operands do not name\n", word,
+               static_cast<unsigned long long>(access.address));
+  access.write = word >> 25 == 0x72;
   LeaveByAccess(access);
 }
 

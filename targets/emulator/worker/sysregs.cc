@@ -43,18 +43,18 @@ SysReg FindSysReg(uint16_t encoding) {
   return kSysRegCount;
 }
 
-// The features follow what VIXL 5.1.0 simulates: FP16, LSE, RDM, DotProd, FHM, FlagM2, JSCVT,
-// FCMA, LRCPC2, FRINTTS, I8MM; SVE with I8MM, F32MM and F64MM, no SVE2; AArch64 only.
+// What VIXL 5.1.0 simulates (repertoire.cc): FP16, CRC32, LSE, RDM, DotProd, FHM, FlagM2,
+// JSCVT, FCMA, LRCPC2, FRINTTS and plain SVE; AArch64 only.
 const std::array<IdRegInfo, kNamedIdRegs> kIdRegs = {{
     {"id_aa64pfr0", Encode(3, 0, 0, 4, 0), 0x0000000000110011, uint64_t{1} << 32,
      0xff0f00f00f00ffff},
     {"id_aa64pfr1", Encode(3, 0, 0, 4, 1), 0, 0, 0},
     {"id_aa64pfr2", Encode(3, 0, 0, 4, 2), 0, 0, 0},
-    {"id_aa64zfr0", Encode(3, 0, 0, 4, 4), 0, 0x0110100000000000, kAll},
+    {"id_aa64zfr0", Encode(3, 0, 0, 4, 4), 0, 0, kAll},
     {"id_aa64smfr0", Encode(3, 0, 0, 4, 5), 0, 0, 0},
     {"id_aa64dfr0", Encode(3, 0, 0, 5, 0), 0x0000000000000006, 0, 0},
     {"id_aa64isar0", Encode(3, 0, 0, 6, 0), 0x0021100010210000, 0, kAll},
-    {"id_aa64isar1", Encode(3, 0, 0, 6, 1), 0x0010000100211001, 0, 0xffffffff00fff00f},
+    {"id_aa64isar1", Encode(3, 0, 0, 6, 1), 0x0000000100211001, 0, 0xffffffff00fff00f},
     {"id_aa64isar2", Encode(3, 0, 0, 6, 2), 0, 0, 0},
     {"id_aa64mmfr0", Encode(3, 0, 0, 7, 0), 0x0000000000001125, 0, 0xf},
     {"id_aa64mmfr1", Encode(3, 0, 0, 7, 1), 0, 0, 0},

@@ -50,7 +50,7 @@ class UserBuffer {
 
  private:
   explicit UserBuffer(uint64_t b)
-      : mapped_(b == 0 ? kMappedBytes : static_cast<size_t>(std::min<uint64_t>(b - 1, kMappedBytes))) {}
+      : mapped_(b == 0 ? kMappedBytes : std::min<size_t>(b - 1, kMappedBytes)) {}
 
   size_t mapped_;
   Bytes bytes_;
