@@ -45,17 +45,18 @@ def judge(case: Case, trace: Trace, profile: Profile) -> Verdict:
 
 
 def _diverge(model: Model, index: int, op: Op, permitted: Permitted, mismatch: Mismatch) -> Diverge:
+    rule = (permitted.origins or {}).get(mismatch.label, permitted.rule)
     return Diverge(
         oracle="conformance",
         op_index=index,
         op_word=op.word,
-        rule=permitted.rule,
+        rule=rule,
         label=mismatch.label,
         expected=mismatch.expected,
         observed=mismatch.observed,
         detail=mismatch.detail,
         context=permitted.context,
-        strict=is_strict(permitted.rule),
+        strict=is_strict(rule),
         rules=frozenset(model.rules),
     )
 

@@ -37,6 +37,10 @@ from targets.model.sets import ZERO, Set, join, keep_or_clear_above, low, unknow
 from targets.model.vcpu import Vcpu
 
 U64 = (1 << 64) - 1
+
+_Z_NAMES = tuple(f"z{n}" for n in range(32))
+_P_NAMES = tuple(f"p{n}" for n in range(16))
+_X_NAMES = tuple(f"x{n}" for n in range(31))
 NZCV_SHIFT = 28
 
 ZEN_SHIFT, FPEN_SHIFT = 16, 20
@@ -57,13 +61,17 @@ FP_CAPS = frozenset({"fp", "fp16", "bf16-fp", "dotprod", "i8mm-fp"})
 class Cpu:
     """A vcpu while it runs."""
 
-    __slots__ = ("_vectors_on", "el", "host_vqs", "loaded", "mem", "pc", "rules", "vcpu", "vl")
+    __slots__ = (
+        *("_vectors_on", "el", "host_vqs", "loaded", "mem", "pc", "rule", "rules", "vcpu", "vl"),
+    )
 
     def __init__(self, vcpu: Vcpu, host_vqs: int, mem: Memory, rules: set[str]) -> None:
         self.vcpu = vcpu
         self.host_vqs = host_vqs
         self.mem = mem
         self.rules = rules
+        self.rule = ""
+        """Rule of the instruction being executed: the origin of what it writes."""
         self.pc = wire.CODE_BASE
         self.loaded = False
         self.el = 0 if self._exact("pstate") & 0xF == 0 else 1
@@ -167,6 +175,7 @@ class Cpu:
 
     def set_z(self, n: int, value: int, mask: int = 0) -> None:
         """An SVE write: bits above VL are kept or cleared."""
+        self.vcpu.origins[_Z_NAMES[n]] = self.rule
         self.vcpu.z[n] = write_low(self.vcpu.z[n], self.vl * 8, value, mask)
 
     def v(self, n: int, size: int = 16) -> tuple[int, int]:
@@ -176,6 +185,7 @@ class Cpu:
     def set_v(self, n: int, value: int, mask: int = 0) -> None:
         """An AdvSIMD or FP write of up to 128 bits: zero up to the current VL (up to 128
         bits where SVE is disabled), kept or cleared above (facts 2.2)."""
+        self.vcpu.origins[_Z_NAMES[n]] = self.rule
         self.rules.add("asimd.clears-tail")
         bits = self.vl * 8 if self._vectors_on else 128
         self.vcpu.z[n] = write_low(self.vcpu.z[n], bits, value, mask)
@@ -186,6 +196,7 @@ class Cpu:
 
     def set_p(self, n: int, value: int, mask: int = 0) -> None:
         """A predicate write; bits above VL are kept or cleared."""
+        self.vcpu.origins[_P_NAMES[n]] = self.rule
         self.vcpu.p[n] = write_low(self.vcpu.p[n], self.vl, value, mask)
 
     def ffr(self) -> tuple[int, int]:
@@ -194,6 +205,7 @@ class Cpu:
 
     def set_ffr(self, value: int, mask: int = 0) -> None:
         """An FFR write."""
+        self.vcpu.origins["ffr"] = self.rule
         self.vcpu.ffr[0] = write_low(self.vcpu.ffr[0], self.vl, value, mask)
 
     # -- general registers and flags ---------------------------------------------
@@ -205,6 +217,7 @@ class Cpu:
 
     def set_x(self, n: int, value: int, mask: int = 0) -> None:
         """Write X register n (0..30)."""
+        self.vcpu.origins[_X_NAMES[n]] = self.rule
         self.vcpu.x[n] = ((value & U64 & ~mask, mask),)
 
     def _sp_name(self) -> str:
@@ -228,6 +241,7 @@ class Cpu:
 
     def set_nzcv(self, value: int, mask: int = 0) -> None:
         """Write the flags."""
+        self.vcpu.origins["pstate"] = self.rule
         old, old_mask = join(self.vcpu.core["pstate"])
         field = 15 << NZCV_SHIFT
         self.vcpu.core["pstate"] = unknown(
@@ -250,6 +264,7 @@ class Cpu:
     def raise_fpsr(self, bits: int, maybe: int = 0) -> None:
         """Set cumulative bits of FPSR; those in `maybe` may or may not be set."""
         if bits | maybe:
+            self.vcpu.origins["fpsr"] = self.rule
             value, mask = join(self.vcpu.core["fpsr"])
             self.vcpu.core["fpsr"] = unknown(value | bits, (mask | maybe & ~value) & ~bits)
 
@@ -280,6 +295,7 @@ class Cpu:
         if self.mem.contains(address, size):
             if address < wire.DATA_BASE:
                 raise Unpredictable("the guest stores into its own code")
+            self.vcpu.origins["ram"] = self.rule
             self.mem.store(address, size, value, mask)
             return
         self._outside(address, size)

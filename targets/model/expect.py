@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -38,13 +38,15 @@ class Outcome:
 class Permitted:
     """Every outcome that `rule` permits for one op; `context` explains (VLs and the like).
 
-    `anything`: the specification is silent, every outcome is permitted.
+    `anything`: the specification is silent, every outcome is permitted. `origins`: by
+    label, the rule that gave a value, where that says more than `rule`.
     """
 
     rule: str
     outcomes: tuple[Outcome, ...]
     context: str = ""
     anything: bool = False
+    origins: Mapping[str, str] | None = None
 
 
 def fails(rule: str, err: int, context: str = "") -> Permitted:

@@ -220,7 +220,9 @@ class Model:
         if op.edge is not None and op.edge < size:
             return _fault_on_get(found.rule, size, seen)
         part = Part(regs.name_of(op.reg), size, found.candidates, found.home)
-        return Permitted(found.rule, (Outcome(parts=(part,)),), self._context(vcpu))
+        return Permitted(
+            found.rule, (Outcome(parts=(part,)),), self._context(vcpu), origins=vcpu.origins
+        )
 
     def _set_reg(self, op: SetReg) -> Permitted:
         size = min(regs.size_of(op.reg), 256)
@@ -254,6 +256,7 @@ class Model:
 
         def store() -> None:
             home[key] = exact(value)
+            vcpu.origins.pop(slot.name, None)
             if slot.kind in _CORE_KINDS:
                 _narrow_to_32bit(vcpu)
 
@@ -296,7 +299,8 @@ class Model:
                 parts.append(Part(regs.name_of(reg), size, candidates, home))
                 if size & 7:
                     parts.append(Part("", -size & 7, exact(0)))
-        return Permitted("reg.read-all", (Outcome(parts=tuple(parts)),), self._context(vcpu))
+        outcome = Outcome(parts=tuple(parts))
+        return Permitted("reg.read-all", (outcome,), self._context(vcpu), origins=vcpu.origins)
 
     def _peek(self, vcpu: Vcpu, reg: int) -> tuple[int, int, Set, Home | None]:
         if not vcpu.initialised:
@@ -366,7 +370,9 @@ class Model:
     def _read_mem(self, op: ReadMem) -> Permitted:
         length = min(op.length, wire.RAM_SIZE - op.offset)
         value, mask = self.mem.load(wire.RAM_BASE + op.offset, length)
-        return Permitted("ram.read", (Outcome(parts=(Part("ram", length, unknown(value, mask)),)),))
+        part = Part("ram", length, unknown(value, mask))
+        writer = next((v.origins for v in self.vm.vcpus.values() if "ram" in v.origins), None)
+        return Permitted("ram.read", (Outcome(parts=(part,)),), origins=writer)
 
     def _write_mem(self, op: WriteMem) -> Permitted:
         length = min(op.length, wire.RAM_SIZE - op.offset)

@@ -36,6 +36,12 @@ class Slot:
     check: Callable[[int], tuple[int, ...]] | None = None
 
     @property
+    def name(self) -> str:
+        """The register's name, as parts of observations are labelled."""
+        key = self.home[1]
+        return key if isinstance(key, str) else f"{self.kind}{key}".replace("ffr0", "ffr")
+
+    @property
     def candidates(self) -> Set:
         """What the register may hold."""
         found: Set = self.home[0][self.home[1]]

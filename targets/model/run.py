@@ -82,12 +82,13 @@ def enter(vcpu: Vcpu) -> None:
 def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> MmioExit:
     try:
         for insn in program:
+            cpu.rule = "isa." + insn.form.name
             access_check(cpu, insn)
             semantic = SEMANTICS.get(insn.form.name)
             if semantic is None:
                 raise Unpredictable(f"{insn.form.name} has no semantics")
             semantic(cpu, *insn.args)
-            cpu.rules.add("isa." + insn.form.name)
+            cpu.rules.add(cpu.rule)
             cpu.pc += 4 * len(insn.form.words)
         return _epilogue(cpu)
     except GuestException as exception:
@@ -97,6 +98,7 @@ def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> MmioExit:
 
 
 def _epilogue(cpu: Cpu) -> MmioExit:
+    cpu.rule = "run.exit"
     cpu.set_x(30, wire.MMIO_BASE)
     cpu.pc += 4
     return MmioExit(wire.MMIO_BASE, 8, 0, 0, write=True)
@@ -106,6 +108,8 @@ def _take_exception(cpu: Cpu, exception: GuestException) -> MmioExit:
     """To EL1, where the vector's code stores its own address and so exits by MMIO."""
     cpu.rules.add("run.exception")
     vcpu = cpu.vcpu
+    for name in ("elr_el1", "spsr_el1", "esr_el1", "far_el1", "pstate"):
+        vcpu.origins[name] = cpu.rule
     pstate, mask = join(vcpu.core["pstate"])
     vcpu.core["elr_el1"] = exact(cpu.pc + exception.ret)
     vcpu.core["spsr_el1"] = unknown(pstate, mask)

@@ -55,6 +55,8 @@ class Vcpu:
     x: list[Set] = field(default_factory=lambda: _zeros(31))
     core: dict[str, Set] = field(default_factory=dict)
     sys: dict[str, Set] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    """Register name -> rule of the instruction that wrote it last, for attribution."""
 
     @property
     def vector_bits(self) -> int:
@@ -63,6 +65,7 @@ class Vcpu:
 
     def reset(self) -> None:
         """What kvm_reset_vcpu does to the registers followed here (6.12 reset.c)."""
+        self.origins.clear()
         self.z = _zeros(32)
         self.p = _zeros(16)
         self.ffr = _zeros(1)

@@ -78,7 +78,7 @@ def ptrue(cpu: Cpu, pd: int, t: int, pat: int) -> None:
 def ptrues(cpu: Cpu, pd: int, t: int, pat: int) -> None:
     value = _ptrue(cpu, t, pat)
     cpu.set_p(pd, value)
-    predicate_test(cpu, (ones(cpu.vl), 0), (value, 0), t)
+    predicate_test(cpu, (value, 0), (value, 0), t)
 
 
 @semantic("pfalse")
