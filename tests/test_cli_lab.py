@@ -97,7 +97,7 @@ def test_a_leg_that_does_not_start_is_a_sentence(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(legs, "open_transport", lambda _: machine)
     result = _lab("boot")
     assert result.exit_code == Exit.UNAVAILABLE
-    assert result.stderr == "vcpufuzz: the kernel has no usable /dev/kvm.\n"
+    assert result.stderr == "vcpufuzz: the kernel has no usable /dev/kvm\n"
     assert machine.closed
 
 

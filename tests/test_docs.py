@@ -49,6 +49,11 @@ def test_every_command_is_in_the_readme(words: tuple[str, ...]) -> None:
     assert re.search(rf"`(vcpufuzz )?{' '.join(words)}\b", README)
 
 
+def test_the_readme_names_no_command_that_is_not_there() -> None:
+    named = set(re.findall(r"`vcpufuzz ([a-z]+)", README))
+    assert named <= set(COMMANDS)
+
+
 def test_the_readme_lists_every_exit_code() -> None:
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
     assert listed == {int(code) for code in Exit}
