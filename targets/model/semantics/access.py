@@ -12,8 +12,6 @@ from targets.model.cpu import U64, Cpu
 from targets.model.errors import Unpredictable
 from targets.model.semantics.lanes import SINT, UINT, join_lanes, ones, split
 
-PAGE = 0xFFF
-
 
 def extend(span: int, count: int, msize: int, t: int, *, negative: bool) -> int:
     """`count` memory elements of 2**msize bytes as register lanes of 2**t bytes."""

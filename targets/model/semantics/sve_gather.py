@@ -11,7 +11,6 @@ from corpus.isa.table import FORMS
 from targets.model.cpu import U64, Cpu
 from targets.model.errors import Unpredictable
 from targets.model.semantics.access import (
-    PAGE,
     extend,
     known_predicate,
     load_elements,
@@ -39,34 +38,30 @@ def faulting_load(
     """A first-fault (or no-fault) load (Arm ARM, LDFF1 and LDNF1).
 
     The first active element of a first-fault load faults as usual. Any other access that
-    would fault is suppressed, and from its element on FFR is cleared. KVM populates
-    stage 2 on demand, so an element in another page than the first one's may be
-    suppressed or not. Where FFR is clear an element is the loaded value, zero or what
-    it was.
+    would fault is suppressed, and from its element on FFR is cleared. The architecture lets
+    any of them be suppressed without a fault, too, and KVM gives a cause: it populates
+    stage 2 on demand. Where FFR is clear an element is the loaded value, zero or what it was.
     """
     size, width = 1 << msize, BITS[t]
     lane_bits = ones(1 << t)
     ffr, ffr_mask = cpu.ffr()
     (old_value, old_mask), value, mask = cpu.z(zt), 0, 0
-    sure_pages: set[int] = set()
     faulted = maybe = loose = False
     first = first_faults
     for index, address in enumerate(addresses):
         data = data_mask = 0
         if address is not None:
             inside = cpu.in_ram(address, size)
-            pages = {address & ~PAGE, address + size - 1 & ~PAGE}
             if first:
                 if not inside:
                     spoil(cpu, (zt,))
                 data, data_mask = cpu.load(address, size)
-                sure_pages = pages
                 first = False
             elif not inside:
                 faulted = True
             else:
                 data, data_mask = cpu.load(address, size)
-                maybe = maybe or not pages <= sure_pages
+                maybe = True
         at = index << t
         if faulted:
             ffr &= ~(lane_bits << at)
