@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,36 +120,3 @@ def headline(status: CampaignStatus) -> str:
 def counted(number: int, noun: str) -> str:
     """`1 case`, `2 cases`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def summary(status: CampaignStatus, reason: str = "") -> dict[str, Any]:
-    """The campaign for machines: what `--json` writes and what the store keeps."""
-    return {
-        "reason": reason,
-        "seed": status.seed,
-        "workers": status.workers,
-        "seconds": round(status.elapsed, 3),
-        "cases": status.cases,
-        "cases_per_second": round(status.cases / status.elapsed, 3) if status.elapsed > 0 else 0.0,
-        "executions": {leg.name: leg.executions for leg in status.legs},
-        "rules_hit": status.rules_hit,
-        "rules_total": status.rules_total,
-        "features": status.features,
-        "corpus": status.corpus,
-        "discarded": status.discarded,
-        "infra_errors": status.infra_errors,
-        "restarts": {leg.name: leg.restarts for leg in status.legs},
-        "divergences": status.divergences,
-        "new_buckets": status.new_buckets,
-        "buckets": [
-            {
-                "bucket": f"B{bucket.id}" if bucket.id else None,
-                "title": bucket.title,
-                "class": "strict" if bucket.strict else "lenient",
-                "count": bucket.count,
-                "first_leg": bucket.first_leg,
-                "new": bucket.new,
-            }
-            for bucket in status.buckets
-        ],
-    }

@@ -22,7 +22,6 @@ from fuzz.status import (
     clock,
     headline,
     plain_line,
-    summary,
 )
 
 LEGS = (
@@ -163,20 +162,8 @@ def test_the_end_of_a_clean_campaign(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_json_is_whole_or_absent(tmp_path: Path) -> None:
     path = tmp_path / "out.json"
-    write_json(path, summary(STATUS, "budget spent"))
-    told = json.loads(path.read_text())
-    assert told["executions"] == {"model": 1234, "kvm:6.12:vhe:vq=1,2,4": 1200}
-    assert (told["cases"], told["reason"], told["infra_errors"]) == (1234, "budget spent", 1)
-    assert (told["divergences"], told["new_buckets"], told["corpus"]) == (251, 2, 56)
-    assert told["cases_per_second"] == pytest.approx(1234 / 30, abs=0.001)
-    assert told["buckets"][2] == {
-        "bucket": "B3",
-        "title": "zreg-after-run: get z",
-        "class": "strict",
-        "count": 12,
-        "first_leg": "kvm:6.12",
-        "new": True,
-    }
+    write_json(path, {"cases": 1234})
+    assert json.loads(path.read_text()) == {"cases": 1234}
     before = path.read_text()
     with pytest.raises(TypeError):
         write_json(path, {"cases": object()})
