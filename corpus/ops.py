@@ -6,9 +6,10 @@ number in the codec, `word` its name in the text form, `lower` its executor form
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, field, fields, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar
 
 from corpus import registers as regs
@@ -172,6 +173,13 @@ EPILOGUE = (0xD2AA001E, 0xF90003DF)
 """movz x30, #0x5000, lsl #16; str xzr, [x30]: the MMIO exit that ends a run."""
 
 
+@lru_cache(maxsize=1024)
+def machine_code(program: tuple[Insn, ...]) -> bytes:
+    """A guest program's bytes, with the exit after it."""
+    words = [word for insn in program for word in insn.words()]
+    return struct.pack(f"<{len(words) + 2}I", *words, *EPILOGUE)
+
+
 @dataclass(frozen=True, slots=True)
 class Run(Op):
     """KVM_RUN of a straight-line guest program, at CODE_BASE, until it exits by MMIO."""
@@ -182,10 +190,7 @@ class Run(Op):
     program: tuple[Insn, ...] = _at(CodeDomain(), ())
 
     def lower(self) -> WireOp:
-        words = [word for insn in self.program for word in insn.words()]
-        words += EPILOGUE
-        payload = b"".join(word.to_bytes(4, "little") for word in words)
-        return WireOp(Kind.RUN, self.vcpu, self.immediate, 0, payload)
+        return WireOp(Kind.RUN, self.vcpu, self.immediate, 0, machine_code(self.program))
 
 
 READ_GROUPS: tuple[tuple[int, ...], ...] = (

@@ -22,16 +22,30 @@ class Part:
     home: Home | None = None
 
 
+Hole: TypeAlias = tuple[int, Part]
+"""An offset in the data, and what must be there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """One permitted outcome. `aux` None: not checked. `open_ended`: more data may follow
-    the parts unchecked. `effect` runs once this outcome is known to be the one."""
+    the parts unchecked. `effect` runs once this outcome is known to be the one. `whole`:
+    the data as one string, zeros in the `holes`, for a quick comparison; `more` then makes
+    the parts on demand."""
 
     err: int = 0
-    parts: tuple[Part, ...] = ()
+    known_parts: tuple[Part, ...] = ()
     aux: int | None = 0
     open_ended: bool = False
     effect: Callable[[], None] | None = None
+    whole: bytes | None = None
+    holes: tuple[Hole, ...] = ()
+    more: Callable[[], tuple[Part, ...]] | None = None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of the data, in order."""
+        return self.more() if self.more else self.known_parts
 
 
 @dataclass(frozen=True, slots=True)

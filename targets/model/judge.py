@@ -6,11 +6,11 @@ makes one permitted choice, which turns the model into a leg of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from corpus.trace import Observation
-from targets.model.expect import Outcome, Part, Permitted
+from targets.model.expect import Hole, Outcome, Part, Permitted
 from targets.model.sets import Candidate, Set, exact, narrow
 
 
@@ -30,11 +30,6 @@ class Choices:
 
     kept: int = 0
     cleared: int = 0
-
-
-@dataclass(slots=True)
-class _Best:
-    mismatch: Mismatch | None = field(default=None)
 
 
 def observe(permitted: Permitted, seen: Observation, choices: Choices) -> Mismatch | None:
@@ -60,14 +55,39 @@ def _match(outcome: Outcome, seen: Observation, choices: Choices) -> Mismatch | 
     if outcome.aux is not None and outcome.aux != seen.aux:
         return Mismatch("aux", hex(outcome.aux), hex(seen.aux))
     data = seen.data
+    if outcome.whole is not None and _fits_whole(outcome.whole, outcome.holes, data):
+        return _match_parts(outcome.holes, data, choices)
+    placed: list[Hole] = []
     at = 0
-    narrowed: list[tuple[Part, int, int]] = []
     for part in outcome.parts:
         end = at + part.size
         if end > len(data):
             return Mismatch(part.label, f"{part.size} bytes", f"{max(0, len(data) - at)} bytes")
-        value = int.from_bytes(data[at:end], "little")
+        placed.append((at, part))
         at = end
+    mismatch = _match_parts(placed, data, choices)
+    if not mismatch and at != len(data) and not outcome.open_ended:
+        return Mismatch("data", f"{at} bytes", f"{len(data)} bytes")
+    return mismatch
+
+
+def _fits_whole(whole: bytes, holes: Sequence[Hole], data: bytes) -> bool:
+    """Whether `data` is `whole` but for the holes."""
+    if not holes:
+        return whole == data
+    if len(whole) != len(data):
+        return False
+    blank = bytearray(data)
+    for at, part in holes:
+        blank[at : at + part.size] = bytes(part.size)
+    return blank == whole
+
+
+def _match_parts(placed: Sequence[Hole], data: bytes, choices: Choices) -> Mismatch | None:
+    """Match each part at its offset; narrow the sets only if all match."""
+    narrowed: list[tuple[Part, int, int]] = []
+    for at, part in placed:
+        value = int.from_bytes(data[at : at + part.size], "little")
         candidates = part.candidates
         if len(candidates) == 1:
             known, mask = candidates[0]
@@ -80,8 +100,6 @@ def _match(outcome: Outcome, seen: Observation, choices: Choices) -> Mismatch | 
             if index is None:
                 return _differs(part, value)
             narrowed.append((part, index, value))
-    if at != len(data) and not outcome.open_ended:
-        return Mismatch("data", f"{at} bytes", f"{len(data)} bytes")
     for part, index, value in narrowed:
         if len(part.candidates) > 1:
             if index == 0:
@@ -141,16 +159,23 @@ def invent(permitted: Permitted, choose: Callable[[Set], int]) -> Observation:
     if permitted.anything:
         return Observation(0)
     outcome = permitted.outcomes[0]
-    data = bytearray()
-    for part in outcome.parts:
-        value, _mask = part.candidates[choose(part.candidates) if len(part.candidates) > 1 else 0]
-        data += value.to_bytes(part.size, "little")
-        if part.home:
-            container, key = part.home
-            container[key] = exact(value)
+    if outcome.whole is not None:
+        data = bytearray(outcome.whole)
+        for at, part in outcome.holes:
+            data[at : at + part.size] = _invent_part(part, choose)
+    else:
+        data = bytearray(b"".join(_invent_part(part, choose) for part in outcome.parts))
     if outcome.effect:
         outcome.effect()
     return Observation(outcome.err, outcome.aux or 0, bytes(data))
+
+
+def _invent_part(part: Part, choose: Callable[[Set], int]) -> bytes:
+    value, _mask = part.candidates[choose(part.candidates) if len(part.candidates) > 1 else 0]
+    if part.home:
+        container, key = part.home
+        container[key] = exact(value)
+    return value.to_bytes(part.size, "little")
 
 
 _ERRORS = {

@@ -48,6 +48,7 @@ from targets.model.errno import (
 from targets.model.errors import Unpredictable
 from targets.model.expect import Home, Outcome, Part, Permitted, fails
 from targets.model.memory import Memory
+from targets.model.readall import usual_answer
 from targets.model.run import run
 from targets.model.sets import Set, either, exact, unknown
 from targets.model.vcpu import Vcpu, Vm
@@ -93,7 +94,7 @@ class Model:
 
     def _preferred_target(self, op: PreferredTarget) -> Permitted:
         part = Part("kvm_vcpu_init", 32, exact(GENERIC_V8))
-        return Permitted("vm.preferred-target", (Outcome(parts=(part,)),))
+        return Permitted("vm.preferred-target", (Outcome(known_parts=(part,)),))
 
     def _init(self, op: Init) -> Permitted:
         vcpu = self.vm.vcpus.get(op.vcpu)
@@ -177,7 +178,7 @@ class Model:
         vqs = self.profile.vqs & ((1 << vcpu.max_vq) - 1)
         if edge is not None and edge < 64:
             return _fault_on_get("vls.get", 64, edge)
-        return Permitted("vls.get", (Outcome(parts=(Part("vls", 64, exact(vqs)),)),))
+        return Permitted("vls.get", (Outcome(known_parts=(Part("vls", 64, exact(vqs)),)),))
 
     def _set_vls(self, op: SetVls) -> Permitted:
         return self._write_vls(op.vcpu, op.vqs, None)
@@ -221,7 +222,7 @@ class Model:
             return _fault_on_get(found.rule, size, seen)
         part = Part(regs.name_of(op.reg), size, found.candidates, found.home)
         return Permitted(
-            found.rule, (Outcome(parts=(part,)),), self._context(vcpu), origins=vcpu.origins
+            found.rule, (Outcome(known_parts=(part,)),), self._context(vcpu), origins=vcpu.origins
         )
 
     def _set_reg(self, op: SetReg) -> Permitted:
@@ -289,6 +290,11 @@ class Model:
         vcpu = self.vm.vcpus.get(op.vcpu)
         if vcpu is None:
             return Permitted("vcpu.missing", (Outcome(EBADF, open_ended=True),))
+        whole, holes = usual_answer(vcpu) or (None, ())
+        outcome = Outcome(whole=whole, holes=holes, more=lambda: self._read_parts(vcpu))
+        return Permitted("reg.read-all", (outcome,), self._context(vcpu), origins=vcpu.origins)
+
+    def _read_parts(self, vcpu: Vcpu) -> tuple[Part, ...]:
         parts: list[Part] = []
         for group in READ_GROUPS:
             for reg in group:
@@ -299,8 +305,7 @@ class Model:
                 parts.append(Part(regs.name_of(reg), size, candidates, home))
                 if size & 7:
                     parts.append(Part("", -size & 7, exact(0)))
-        outcome = Outcome(parts=tuple(parts))
-        return Permitted("reg.read-all", (outcome,), self._context(vcpu), origins=vcpu.origins)
+        return tuple(parts)
 
     def _peek(self, vcpu: Vcpu, reg: int) -> tuple[int, int, Set, Home | None]:
         if not vcpu.initialised:
@@ -348,7 +353,7 @@ class Model:
             Part("mmio length", 4, exact(mmio.size)),
             Part("flags", 4, exact(0)),
         )
-        return Permitted("run.exit", (Outcome(parts=parts),), self._context(vcpu))
+        return Permitted("run.exit", (Outcome(known_parts=parts),), self._context(vcpu))
 
     def _set_mp(self, op: SetMp) -> Permitted:
         vcpu = self.vm.vcpus.get(op.vcpu)
@@ -363,7 +368,9 @@ class Model:
         vcpu = self.vm.vcpus.get(op.vcpu)
         if vcpu is None:
             return fails("vcpu.missing", EBADF)
-        return Permitted("mp.get", (Outcome(parts=(Part("mp_state", 4, exact(vcpu.stopped)),)),))
+        return Permitted(
+            "mp.get", (Outcome(known_parts=(Part("mp_state", 4, exact(vcpu.stopped)),)),)
+        )
 
     # -- guest RAM ------------------------------------------------------------------------
 
@@ -372,7 +379,7 @@ class Model:
         value, mask = self.mem.load(wire.RAM_BASE + op.offset, length)
         part = Part("ram", length, unknown(value, mask))
         writer = next((v.origins for v in self.vm.vcpus.values() if "ram" in v.origins), None)
-        return Permitted("ram.read", (Outcome(parts=(part,)),), origins=writer)
+        return Permitted("ram.read", (Outcome(known_parts=(part,)),), origins=writer)
 
     def _write_mem(self, op: WriteMem) -> Permitted:
         length = min(op.length, wire.RAM_SIZE - op.offset)

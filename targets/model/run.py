@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 
 from corpus import wire
 from corpus.isa.form import Insn
-from corpus.ops import EPILOGUE
+from corpus.ops import machine_code
 from targets.model.cpu import Cpu, access_check
 from targets.model.errors import GuestException, MmioExit, RunFailed, Unpredictable
 from targets.model.memory import Memory
@@ -63,8 +62,7 @@ def run(vcpu: Vcpu, host_vqs: int, mem: Memory, program: tuple[Insn, ...], rules
 
 def _place_code(mem: Memory, program: tuple[Insn, ...]) -> None:
     """The harness writes the program and the exit after it to CODE_BASE."""
-    words = [word for insn in program for word in insn.words()]
-    code = struct.pack(f"<{len(words) + 2}I", *words, *EPILOGUE)
+    code = machine_code(program)
     mem.store(wire.CODE_BASE, len(code), int.from_bytes(code, "little"))
 
 

@@ -76,7 +76,7 @@ class VOnSve(Model):
         if isinstance(op, GetReg) and permitted.rule == "core.v-on-sve" and op.reg in regs.V_IDS:
             value = self.vm.vcpus[op.vcpu].z[regs.V_IDS.index(op.reg)][0][0]
             part = Part("v", 16, exact(value & ((1 << 128) - 1)))
-            return Permitted(permitted.rule, (Outcome(parts=(part,)),))
+            return Permitted(permitted.rule, (Outcome(known_parts=(part,)),))
         return permitted
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from targets.model.semantics import (
+    asimd_int,
     sve_count,
     sve_gather,
     sve_int,
@@ -13,6 +14,6 @@ from targets.model.semantics import (
 )
 from targets.model.semantics.registry import SEMANTICS, Semantic
 
-_MODULES = (sve_count, sve_gather, sve_int, sve_mem, sve_perm, sve_pred, system)
+_MODULES = (asimd_int, sve_count, sve_gather, sve_int, sve_mem, sve_perm, sve_pred, system)
 
 __all__ = ["SEMANTICS", "Semantic"]
