@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from corpus.domain import TAG_SIZE
-from corpus.ops import OP_TAGS, Op, Run, fields_of
+from corpus.ops import OP_TAGS, Op, fields_of
 from corpus.stream import Sink, Source
 from corpus.wire import pack_request
 
@@ -41,13 +41,6 @@ class Case:
     def request(self) -> bytes:
         """The executor form, for a fresh VM."""
         return pack_request([op.lower() for op in self.ops])
-
-    @cached_property
-    def capabilities(self) -> frozenset[str]:
-        """CPU features that the case's guest instructions need."""
-        return frozenset(
-            insn.form.cap for op in self.ops if isinstance(op, Run) for insn in op.program
-        ) - {"base"}
 
 
 def decode(data: bytes) -> Case:

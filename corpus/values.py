@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from corpus.domain import Domain, TextError, parse_int
 from corpus.stream import Sink, Source
@@ -28,6 +29,7 @@ def _ones(bits: int, size: int) -> bytes:
     return ((1 << min(bits, 8 * size)) - 1).to_bytes(size, "little")
 
 
+@lru_cache(maxsize=512)
 def _noise(seed: int, size: int) -> bytes:
     """splitmix64 of the seed."""
     out = bytearray()

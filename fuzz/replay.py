@@ -42,7 +42,7 @@ def replay(kept: Sequence[KeptCase], legs: Sequence[Target]) -> Iterator[Result]
         able = [leg for leg in legs if _can_run(item, leg)]
         for leg in legs:
             if leg not in able:
-                why = f"needs vq>={item.case.min_vq} or a CPU feature that {leg.name} lacks"
+                why = f"needs vq>={item.case.min_vq}, {leg.name} has {leg.profile.max_vq}"
                 yield Result(item, leg.name, Outcome.NOT_RUN, why, 0.0)
         started = time.monotonic()
         traces: dict[str, Trace] = run_everywhere(item.case, able)
@@ -53,8 +53,7 @@ def replay(kept: Sequence[KeptCase], legs: Sequence[Target]) -> Iterator[Result]
 
 
 def _can_run(item: KeptCase, leg: Target) -> bool:
-    profile = leg.profile
-    return item.case.min_vq <= profile.max_vq and not item.case.capabilities & profile.missing
+    return item.case.min_vq <= leg.profile.max_vq
 
 
 def _result(item: KeptCase, leg: str, verdict: Verdict, seconds: float) -> Result:

@@ -81,16 +81,17 @@ class Session:
             self._count(name, verdict)
         if self._feedback:
             self._feedback.report(features_of(case, traces, verdicts))
+        followed: set[tuple[str, str, str]] = set()
         for name, verdict in verdicts.items():
             if isinstance(verdict, Diverge):
-                self._follow_up(case, name, verdict, verdicts)
+                kind = verdict.oracle, verdict.rule, verdict.label
+                if kind not in followed:
+                    self._follow_up(case, name, verdict, verdicts)
+                followed.add(kind)
 
     def _unfit(self, case: Case) -> bool:
         """Whether some leg lacks what the case needs, or there is nothing to run."""
-        return not case.ops or any(
-            case.min_vq > leg.profile.max_vq or case.capabilities & leg.profile.missing
-            for leg in self.legs
-        )
+        return not case.ops or any(case.min_vq > leg.profile.max_vq for leg in self.legs)
 
     def _run_and_judge(self, case: Case) -> tuple[dict[str, Trace], dict[str, Verdict]]:
         tickets = [(leg, leg.submit(case)) for leg in self.legs]

@@ -36,8 +36,9 @@ class Profile:
     valid_features: int = 0x7F
     el0_32bit: bool = True
     lazy_fp: bool = True
-    missing: frozenset[str] = frozenset()
-    """Instruction capabilities (`corpus.isa`) that the machine lacks."""
+    lacks: frozenset[str] = frozenset()
+    """Instruction capabilities (`corpus.isa`) that the machine does not have: such
+    instructions are UNDEFINED there."""
 
     @property
     def max_vq(self) -> int:
@@ -62,7 +63,40 @@ class Profile:
             mode=probe.get("mode", "unknown"),
             valid_features=valid,
             el0_32bit=_has_el0_32bit(probe),
+            lacks=lacking(probe),
         )
+
+
+CAP_FIELDS: dict[str, tuple[str, int, int]] = {
+    "fp16": ("id_aa64pfr0", 16, 1),
+    "sve": ("id_aa64pfr0", 32, 1),
+    "sve2": ("id_aa64zfr0", 0, 1),
+    "sve2p1": ("id_aa64zfr0", 0, 2),
+    "bitperm": ("id_aa64zfr0", 16, 1),
+    "bf16": ("id_aa64zfr0", 20, 1),
+    "i8mm": ("id_aa64zfr0", 44, 1),
+    "f32mm": ("id_aa64zfr0", 52, 1),
+    "f64mm": ("id_aa64zfr0", 56, 1),
+    "rdm": ("id_aa64isar0", 28, 1),
+    "dotprod": ("id_aa64isar0", 44, 1),
+    "fhm": ("id_aa64isar0", 48, 1),
+    "fcma": ("id_aa64isar1", 16, 1),
+    "bf16-fp": ("id_aa64isar1", 44, 1),
+    "i8mm-fp": ("id_aa64isar1", 52, 1),
+}
+"""Capability -> ID register, lowest bit of its field, least value (Arm ARM, D19.2)."""
+
+
+def lacking(probe: Mapping[str, str]) -> frozenset[str]:
+    """Capabilities that the ID registers of a probe deny; none where they are not told."""
+    missing = set()
+    for cap, (register, shift, least) in CAP_FIELDS.items():
+        value = probe.get(register)
+        if value is not None:
+            field = int(value, 16) >> shift & 0xF
+            if field < least or (cap == "fp16" and field == 0xF):
+                missing.add(cap)
+    return frozenset(missing)
 
 
 NV_FEATURES_SINCE = (6, 16)

@@ -35,6 +35,7 @@ from targets.model.errors import (
 from targets.model.memory import Memory
 from targets.model.sets import ZERO, Set, join, keep_or_clear_above, low, unknown, write_low
 from targets.model.vcpu import Vcpu
+from targets.profile import Profile
 
 U64 = (1 << 64) - 1
 
@@ -62,12 +63,14 @@ class Cpu:
     """A vcpu while it runs."""
 
     __slots__ = (
-        *("_vectors_on", "el", "host_vqs", "loaded", "mem", "pc", "rule", "rules", "vcpu", "vl"),
+        *("_vectors_on", "el", "host_vqs", "lacks", "loaded", "mem", "pc", "rule", "rules"),
+        *("vcpu", "vl"),
     )
 
-    def __init__(self, vcpu: Vcpu, host_vqs: int, mem: Memory, rules: set[str]) -> None:
+    def __init__(self, vcpu: Vcpu, profile: Profile, mem: Memory, rules: set[str]) -> None:
         self.vcpu = vcpu
-        self.host_vqs = host_vqs
+        self.host_vqs = profile.vqs
+        self.lacks = profile.lacks
         self.mem = mem
         self.rules = rules
         self.rule = ""
@@ -354,6 +357,9 @@ def access_check(cpu: Cpu, insn: Insn) -> None:
     cap = insn.form.cap
     if cap in BASE_CAPS:
         return
+    if cap in cpu.lacks:
+        cpu.rules.add("run.undefined-feature")
+        raise GuestException(UNDEFINED)
     if cap in FP_CAPS:
         cpu.need_fp()
     else:

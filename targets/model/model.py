@@ -341,7 +341,7 @@ class Model:
             return _run_fails("run.immediate-exit", EINTR, 0, 0, nothing)
         if self.beyond:
             raise Unpredictable("a register outside the model was written before this run")
-        ended = run(vcpu, self.profile.vqs, self.mem, op.program, self.rules)
+        ended = run(vcpu, self.profile, self.mem, op.program, self.rules)
         if ended.mmio is None:
             return _run_fails("run.fails", ended.err, 0, 0, nothing)
         mmio = ended.mmio

@@ -14,6 +14,7 @@ from targets.model.semantics import SEMANTICS
 from targets.model.semantics.system import loaded_cpacr
 from targets.model.sets import ZERO, exact, join, unknown
 from targets.model.vcpu import SCTLR_RESET, Vcpu
+from targets.profile import Profile
 
 PLAIN_PSTATE = 0xF000_03CF
 """PSTATE bits a run may start with: NZCV, DAIF and the mode."""
@@ -41,12 +42,14 @@ def check_runnable(vcpu: Vcpu) -> None:
         raise Unpredictable("a run with another SCTLR_EL1 than the reset value is not modelled")
 
 
-def run(vcpu: Vcpu, host_vqs: int, mem: Memory, program: tuple[Insn, ...], rules: set[str]) -> Exit:
+def run(
+    vcpu: Vcpu, profile: Profile, mem: Memory, program: tuple[Insn, ...], rules: set[str]
+) -> Exit:
     """Execute `program` at CODE_BASE on `vcpu`. Raises Unpredictable."""
     check_runnable(vcpu)
     enter(vcpu)
     _place_code(mem, program)
-    cpu = Cpu(vcpu, host_vqs, mem, rules)
+    cpu = Cpu(vcpu, profile, mem, rules)
     try:
         mmio = _execute(cpu, program)
     except RunFailed as failure:

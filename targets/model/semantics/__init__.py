@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from targets.model.semantics import (
     asimd_int,
+    asimd_mem,
+    asimd_move,
+    asimd_shift,
     sve_count,
     sve_gather,
     sve_int,
@@ -14,6 +17,18 @@ from targets.model.semantics import (
 )
 from targets.model.semantics.registry import SEMANTICS, Semantic
 
-_MODULES = (asimd_int, sve_count, sve_gather, sve_int, sve_mem, sve_perm, sve_pred, system)
+_MODULES = (
+    asimd_int,
+    asimd_mem,
+    asimd_move,
+    asimd_shift,
+    sve_count,
+    sve_gather,
+    sve_int,
+    sve_mem,
+    sve_perm,
+    sve_pred,
+    system,
+)
 
 __all__ = ["SEMANTICS", "Semantic"]
