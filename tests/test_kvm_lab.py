@@ -20,6 +20,7 @@ import pytest
 from corpus.trace import Ending, Observation
 from corpus.wire import (
     DATA_BASE,
+    FLAG_REUSE_VM,
     RAM_SIZE,
     VECTOR_MMIO,
     Kind,
@@ -30,7 +31,7 @@ from corpus.wire import (
     unpack_response,
     unpack_values,
 )
-from targets.kvm import legs
+from targets.kvm import legs, reuse
 from targets.kvm.lab import image, kernels, qemu, vm
 from targets.kvm.lab.transport import LabSpec, LabTransport
 from targets.transport import TransportError
@@ -187,6 +188,40 @@ def test_guest_and_user_share_memory(lab: LabTransport) -> None:
     )
     assert run_data(ran)["value"] == 42
     assert struct.unpack("<QQ", read.data) == (41, 42)
+
+
+def test_the_guest_runs_the_code_it_was_given_last(lab: LabTransport) -> None:
+    """Short programs whose later blocks differ: an emulator must not run the earlier ones."""
+    isb, branch = 0xD5033FDF, 0x14000001
+    programs = [
+        run(*[isb] * (value % 3), 0xD2800000 | value << 5, branch, MOVZ_X30_MMIO, STR_X0_X30)
+        for value in range(40)
+    ]
+    seen = observe(lab, *UP, *programs)[3:]
+    assert [run_data(o)["value"] for o in seen] == list(range(40))
+
+
+def test_a_reused_vm_cannot_be_told_from_a_fresh_one(lab: LabTransport) -> None:
+    assert reuse.is_sound(lab, turns=80)  # more than one VM has vcpus for
+
+
+def test_a_case_that_would_notice_gets_a_fresh_vm(lab: LabTransport) -> None:
+    id_aa64zfr0 = 0x6030_0000_0013_C024
+
+    def reusing(*ops: WireOp) -> tuple[Observation, ...]:
+        reply = lab.collect(lab.submit(pack_request(ops, FLAG_REUSE_VM)))
+        assert reply.response is not None
+        return unpack_response(reply.response)
+
+    ran = reusing(*UP, run(MOVZ_X30_MMIO, STR_X0_X30))[3]
+    assert run_data(ran)["reason"] == KVM_EXIT_MMIO
+    # EBUSY in a VM that has run; EINVAL for a vcpu unlike the VM's first one.
+    assert reusing(*UP, WireOp(Kind.SET_REG, a=id_aa64zfr0, payload=bytes(8)))[3].err == 0
+    assert reusing(*UP)[1].err == 0
+    assert reusing(UP[0], WireOp(Kind.INIT, a=5, payload=NO_SVE))[1].err == 0
+    mixed = (WireOp(Kind.CREATE_VCPU, 1), WireOp(Kind.INIT, 1, a=5, payload=NO_SVE))
+    assert [o.err for o in reusing(*UP, *mixed)] == [0, 0, 0, 0, errno.EINVAL]
+    assert reusing(UP[0], UP[0])[1].err == errno.EEXIST
 
 
 def test_memory_accesses_are_clipped(lab: LabTransport) -> None:
@@ -429,7 +464,7 @@ def test_leaves_nothing_behind() -> None:
 def test_dies_with_its_parent() -> None:
     script = f"""
         import sys, time
-        from targets.kvm import legs
+        from targets.kvm import legs, reuse
         transport = legs.open_transport(legs.parse({LEG!r}))
         transport.start()
         print(transport.pid, flush=True)

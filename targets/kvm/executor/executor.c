@@ -11,8 +11,7 @@ void vf_count_progress(volatile uint32_t *counter)
     progress = counter;
 }
 
-/* Take the op at `*at` apart and step over it; false if it does not fit before `end`. */
-static bool next_op(const uint8_t **at, const uint8_t *end, struct op *op)
+bool next_op(const uint8_t **at, const uint8_t *end, struct op *op)
 {
     if ((size_t)(end - *at) < sizeof op->head)
         return false;
@@ -64,8 +63,9 @@ static void execute(const struct wire_request *head, const uint8_t *at, const ui
                     struct wire_response *answer, struct sink *out)
 {
     struct machine *m = machine_get();
+    struct reuse reuse = reuse_of(head, at, end);
     struct op op;
-    if (!m || machine_begin(m) != 0) {
+    if (!m || machine_begin(m, &reuse) != 0) {
         answer->status = STATUS_NO_VM;
         return;
     }

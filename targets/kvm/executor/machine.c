@@ -90,7 +90,6 @@ struct machine *machine_get(void)
     return ready ? &machine : NULL;
 }
 
-/* An exception taken to EL1 becomes an MMIO write at 0x50000100 + 8 * vector. */
 void ram_write(struct machine *m, uint32_t offset, const void *bytes, size_t size)
 {
     volatile uint8_t *to = m->ram + offset;
@@ -107,6 +106,7 @@ static void ram_clear(struct machine *m)
     sync_code(m->ram, RAM_SIZE);
 }
 
+/* An exception taken to EL1 becomes an MMIO write at 0x50000100 + 8 * vector. */
 static void write_vectors(struct machine *m)
 {
     for (uint32_t vector = 0; vector < 16; vector++) {
@@ -119,23 +119,74 @@ static void write_vectors(struct machine *m)
     }
 }
 
-int machine_begin(struct machine *m)
+static void drop_vm(struct machine *m)
+{
+    if (m->shared)
+        for (unsigned id = m->used; id < POOL; id++)
+            close(m->pool[id]);
+    if (m->vm >= 0)
+        close(m->vm);
+    m->vm = -1;
+    m->shared = false;
+    m->features.known = false;
+}
+
+static int fill_pool(struct machine *m)
+{
+    for (unsigned long id = 0; id < POOL; id++) {
+        m->pool[id] = ioctl(m->vm, KVM_CREATE_VCPU, id);
+        if (m->pool[id] < 0) {
+            int err = errno;
+            while (id--)
+                close(m->pool[id]);
+            return err;
+        }
+    }
+    m->used = 0;
+    m->shared = true;
+    return 0;
+}
+
+static int make_vm(struct machine *m, bool shared)
 {
     m->vm = ioctl(m->kvm, KVM_CREATE_VM, 0);
     if (m->vm < 0)
         return errno;
-    m->first_id = m->next_id = 0;
-    ram_clear(m);
-    write_vectors(m);
     struct kvm_userspace_memory_region region = {
         .guest_phys_addr = RAM_BASE,
         .memory_size = RAM_SIZE,
         .userspace_addr = (uintptr_t)m->ram,
     };
     int err = call(m->vm, KVM_SET_USER_MEMORY_REGION, &region);
+    if (!err && shared)
+        err = fill_pool(m);
     if (err)
-        machine_end(m);
+        drop_vm(m);
     return err;
+}
+
+/* Whether the kept VM cannot be told from a fresh one by this case. */
+static bool fits(const struct machine *m, const struct reuse *reuse)
+{
+    if (!m->shared || !reuse->allowed || reuse->slots > POOL - m->used)
+        return false;
+    return !m->features.known || !reuse->features.known ||
+           memcmp(&m->features.words, &reuse->features.words, sizeof m->features.words) == 0;
+}
+
+int machine_begin(struct machine *m, const struct reuse *reuse)
+{
+    if (!fits(m, reuse)) {
+        drop_vm(m);
+        int err = make_vm(m, reuse->allowed);
+        if (err)
+            return err;
+    }
+    if (reuse->features.known)
+        m->features = reuse->features;
+    ram_clear(m);
+    write_vectors(m);
+    return 0;
 }
 
 void machine_end(struct machine *m)
@@ -144,21 +195,25 @@ void machine_end(struct machine *m)
         struct vcpu *v = &m->vcpus[slot];
         if (v->fd < 0)
             continue;
-        if (v->run)
-            munmap(v->run, m->run_size);
+        munmap(v->run, m->run_size);
         close(v->fd);
         v->fd = -1;
         v->run = NULL;
     }
-    if (m->vm >= 0)
-        close(m->vm);
-    m->vm = -1;
+    if (!m->shared)
+        drop_vm(m);
 }
 
 int machine_create_vcpu(struct machine *m, uint8_t slot)
 {
     struct vcpu *v = &m->vcpus[slot];
-    int fd = ioctl(m->vm, KVM_CREATE_VCPU, (unsigned long)(m->first_id + slot));
+    int fd;
+    if (m->shared && v->fd >= 0)
+        return EEXIST;
+    if (m->shared)
+        fd = m->pool[m->used++];
+    else
+        fd = ioctl(m->vm, KVM_CREATE_VCPU, (unsigned long)slot);
     if (fd < 0)
         return errno;
     void *run = mmap(NULL, m->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -169,7 +224,5 @@ int machine_create_vcpu(struct machine *m, uint8_t slot)
     }
     v->fd = fd;
     v->run = run;
-    if (m->next_id <= m->first_id + slot)
-        m->next_id = m->first_id + slot + 1;
     return 0;
 }

@@ -9,6 +9,7 @@
 
 #define SLOTS 256
 #define EDGE_SIZE 0x10000u
+#define POOL 64u
 
 struct vcpu {
     int fd; /* -1: never created */
@@ -19,20 +20,38 @@ struct edge {
     uint8_t *start; /* EDGE_SIZE mapped bytes, then PROT_NONE */
 };
 
+/* The features of a VM's vcpus; KVM wants all vcpus of a VM to agree. */
+struct features {
+    bool known; /* false: no vcpu was ever initialised */
+    uint32_t words[7];
+};
+
+/* Whether a case may run in a VM that served others, and what it needs there. */
+struct reuse {
+    bool allowed;
+    unsigned slots; /* vcpus */
+    struct features features;
+};
+
 struct machine {
     int kvm, vm;
     size_t run_size;
     uint8_t *ram;
     struct edge in, out; /* `in` is all zero between ops */
-    unsigned first_id, next_id; /* vcpu id = first_id + slot; ids cannot be freed */
     struct vcpu vcpus[SLOTS];
+    /* A VM that serves several cases gets all its vcpus at once (protected KVM runs none
+     * that was created after the first run), and each serves one case. Ids cannot be freed. */
+    bool shared;
+    struct features features; /* what its vcpus were initialised with */
+    unsigned used;            /* of `pool`, by earlier cases */
+    int pool[POOL];
 };
 
 /* The process's one machine with its buffers mapped and /dev/kvm open, or NULL and errno. */
 struct machine *machine_get(void);
 
-/* A VM with zeroed RAM, the vectors in it and no vcpu. 0 or an errno. */
-int machine_begin(struct machine *m);
+/* A VM with zeroed RAM, the vectors in it and no vcpu of this case. 0 or an errno. */
+int machine_begin(struct machine *m, const struct reuse *reuse);
 void machine_end(struct machine *m);
 
 /* 0 or an errno. */

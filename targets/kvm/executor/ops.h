@@ -10,6 +10,12 @@ struct op {
     const uint8_t *payload;
 };
 
+/* Take the op at `*at` apart and step over it; false if it does not fit before `end`. */
+bool next_op(const uint8_t **at, const uint8_t *end, struct op *op);
+
+/* What a well-formed request permits and demands of the VM it runs in. */
+struct reuse reuse_of(const struct wire_request *head, const uint8_t *at, const uint8_t *end);
+
 /* Where an observation's data goes; `full` once something did not fit. */
 struct sink {
     uint8_t *at, *end;
