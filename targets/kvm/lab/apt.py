@@ -138,7 +138,7 @@ class AptRoot:
 
     def _settings(self, fetch: Sequence[str]) -> str:
         here = self.path
-        # "#clear" and the cut-off Dir::Etc parts keep the machine's hooks and pins out.
+        # The cut-off Dir::Etc parts keep the machine's hooks and pins out.
         return "\n".join(
             [
                 *fetch,
