@@ -43,6 +43,8 @@ from emulator_leg import (
     z,
 )
 
+from corpus.wire import Kind, WireOp
+
 RDVL = 0x04BF_5022  # rdvl x2, #1
 MOV_Z3 = 0x2538_C0E3  # mov z3.b, #7
 PTRUE_P15 = 0x2518_E3EF  # ptrue p15.b
@@ -62,6 +64,8 @@ SYNC_FROM_EL1H, SYNC_FROM_EL0 = 0x5000_0120, 0x5000_0140
 DATA = 0x4000_8000
 CODE = 0x4000_1000
 ONES64 = (1 << 64) - 1
+RESET = 0x1DE7_EC7E_DBAD_C0DE
+"""What KVM puts into registers whose reset value is UNKNOWN, among them ESR_EL1 and FAR_EL1."""
 
 
 def set_x(n: int, value: int) -> tuple[int, int]:
@@ -205,7 +209,7 @@ def test_cpacr_traps(any_leg: Leg, cpacr: int, insn: int, esr: int | None) -> No
         assert exit_of(seen[4]).address == 0x5000_0000
         return
     assert exit_of(seen[4]).address == SYNC_FROM_EL1H
-    assert [number(o) for o in seen[5:]] == [esr, CODE, 0x3C5, 0]
+    assert [number(o) for o in seen[5:]] == [esr, CODE, 0x3C5, RESET]
 
 
 @pytest.mark.parametrize(
@@ -371,7 +375,7 @@ def test_ffr_takes_any_predicate(any_leg: Leg) -> None:
     assert low(after[0], 2) == 0xAAAA
 
 
-@pytest.mark.parametrize(("sp", "sctlr", "esr"), [(8, 8, 0x9A00_0000), (0, 8, 0)])
+@pytest.mark.parametrize(("sp", "sctlr", "esr"), [(8, 8, 0x9A00_0000), (0, 8, RESET)])
 def test_sp_alignment(any_leg: Leg, sp: int, sctlr: int, esr: int) -> None:
     before = (put(SP_EL1, DATA + sp), put(SCTLR, sctlr))
     assert any_leg.guest(before, (0xF940_03E4, *EXIT), ESR) == [esr]  # ldr x4, [sp]
@@ -390,7 +394,8 @@ def test_sp_alignment(any_leg: Leg, sp: int, sctlr: int, esr: int) -> None:
 )
 def test_alignment(any_leg: Leg, insn: int, sctlr: int, esr: int) -> None:
     before = (put(x(6), DATA + 1), put(SCTLR, sctlr))
-    assert any_leg.guest(before, (insn, *EXIT), ESR, FAR) == [esr, DATA + 1 if esr else 0]
+    expected = [esr, DATA + 1] if esr else [RESET, RESET]
+    assert any_leg.guest(before, (insn, *EXIT), ESR, FAR) == expected
 
 
 @pytest.mark.parametrize("insn", [0x1400_0000, 0xD503_207F])  # b . and wfi
@@ -418,10 +423,35 @@ def test_a_program_continues_where_mmio_interrupted_it(any_leg: Leg) -> None:
     assert number(seen[4]) == CODE + 8
 
 
-def test_psci(any_leg: Leg) -> None:
-    version = (*set_x(0, 0x8400_0000), 0xD400_0002)  # hvc #0
-    unknown = (*set_x(0, 0x8400_FFFF), 0xD400_0002)
-    assert any_leg.guest((put(x(1), 5),), (*version, *EXIT), x(0)) == [0x10001]
-    assert any_leg.guest((), (*unknown, *EXIT), x(0)) == [ONES64]
-    off = (*set_x(0, 0x8400_0008), 0xD400_0002)
-    assert exit_of(any_leg.do(*SVE_VCPU, run(*off))[3]).reason == 24
+@pytest.mark.parametrize("call", [0xD400_0002, 0xD400_0003])  # hvc #0, smc #0
+@pytest.mark.parametrize(
+    ("features", "function", "result"),
+    [
+        (SVE | 4, 0x8400_0000, 0x10001),  # PSCI_VERSION
+        (SVE, 0x8400_0000, ONES64),  # not without the PSCI_0_2 feature
+        (SVE, 0x8000_0000, 0x10001),  # SMCCC_VERSION
+        (SVE | 4, 0x8400_FFFF, ONES64),
+    ],
+)
+def test_firmware_calls(any_leg: Leg, features: int, function: int, result: int, call: int) -> None:
+    ops = (create(), init(features), finalize(), put(x(1), 5))
+    seen = any_leg.do(*ops, run(*set_x(0, function), call, *EXIT), get(x(0)), get(x(2)))
+    assert [number(o) for o in seen[5:]] == [result, 0]
+
+
+def test_psci_stops_vcpus(any_leg: Leg) -> None:
+    psci = (create(), init(SVE | 4), finalize(), create(1), init(SVE | 4, vcpu=1))
+    mp_state = WireOp(Kind.GET_MP, 1)
+    off = any_leg.do(*psci, run(*set_x(0, 0x8400_0008), 0xD400_0002), mp_state)
+    assert (exit_of(off[5]).reason, number(off[6])) == (24, 5)
+    alone = any_leg.do(*psci, run(*set_x(0, 0x8400_0002), 0xD400_0002), mp_state)
+    assert (alone[5].err, exit_of(alone[5]).flags, number(alone[6])) == (EINTR, 2, 0)
+
+
+@pytest.mark.parametrize(("tcr", "esr"), [(0, 0x8600_0004), (0x19, 0x8600_0010)])
+def test_stage_1_translation_finds_no_tables(any_leg: Leg, tcr: int, esr: int) -> None:
+    tcr_el1 = 0x6030_0000_0013_C102
+    before = (put(SCTLR, 1), put(tcr_el1, tcr))
+    seen = any_leg.do(*SVE_VCPU, *before, run(*EXIT), get(ESR), get(FAR))
+    assert (seen[5].err, exit_of(seen[5]).flags) == (EINTR, 2)
+    assert [number(o) for o in seen[6:]] == [esr, 0x4000_0200]

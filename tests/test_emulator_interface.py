@@ -9,6 +9,7 @@ from errno import E2BIG, EBADF, EBUSY, EEXIST, EFAULT, EINTR, EINVAL, ENOENT, EN
 import pytest
 from emulator_leg import (
     CPACR,
+    ELR,
     ENABLE,
     EXIT,
     FFR,
@@ -19,6 +20,9 @@ from emulator_leg import (
     PFR0,
     PSTATE,
     SMFR0,
+    SP_EL0,
+    SP_EL1,
+    SPSR,
     SVE,
     SVE_VCPU,
     VLS,
@@ -128,6 +132,13 @@ def test_finalize_checks(leg: Leg) -> None:
     assert leg.errs(create(), init(0), finalize()) == [0, 0, EINVAL]
     ops = (create(), init(SVE), finalize(3), finalize(1 << 32 | 4), finalize(), finalize(5))
     assert leg.errs(*ops) == [0, 0, EINVAL, 0, EPERM, EINVAL]
+
+
+def test_reinit_forgets_what_kvm_forgets(leg: Leg) -> None:
+    """6.12 resets neither SP_EL1 nor ELR_EL1 nor SPSR_EL1."""
+    before = (put(SP_EL0, 1), put(SP_EL1, 2), put(ELR, 3), put(SPSR, 4), put(SPSR + 2, 5))
+    seen = leg.do(*SVE_VCPU, *before, init(SVE), *map(get, (SP_EL0, SP_EL1, ELR, SPSR, SPSR + 2)))
+    assert [number(o) for o in seen[-5:]] == [0, 2, 3, 4, 0]
 
 
 @pytest.mark.parametrize("ran", [False, True])

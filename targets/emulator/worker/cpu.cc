@@ -60,8 +60,7 @@ int Cpu::Run(RunExit* exit) {
   Load();
   while (!stop_.stopped) {
     if (steps_++ == host_.step_limit) {
-      exit_->timed_out = true;
-      FinishWith(EINTR);
+      RunOutOfTime();
       break;
     }
     Step();
@@ -90,13 +89,28 @@ void Cpu::Step() {
   pc_next_ += 4;
   if ((pstate_ & kIllegal) != 0) return TakeException(0x3a000000, pc_now_);
   if (pc_now_ % 4 != 0) return TakeFault(0x8a000000, pc_now_);
-  if (pc_now_ >> kPaBits != 0) return TakeFault(0x86000000, pc_now_);
-  // Stage 1 is not modelled: tables are taken to lie outside RAM, so that walks abort.
-  const bool walks = (vcpu_.sysregs[SCTLR_EL1] & kSctlrM) != 0;
-  if (walks || pc_now_ - kRamBase >= kRamSize) return TakeFault(0x86000010, pc_now_);
+  if (const uint64_t esr = FetchFault()) return TakeFault(esr, pc_now_);
   uint32_t word;
   std::memcpy(&word, reinterpret_cast<const void*>(pc_now_), sizeof(word));
   Execute(word);
+}
+
+// The syndrome of fetching at the PC, 0 if it is in RAM. Translation by stage 1 is not
+// modelled: tables are taken to lie outside RAM, so that walks abort.
+uint64_t Cpu::FetchFault() const {
+  constexpr uint64_t kInstructionAbort = 0x86000000, kLevel0 = 4, kExternal = 0x10;
+  if ((vcpu_.sysregs[SCTLR_EL1] & kSctlrM) != 0) {
+    const int shift = (pc_now_ >> 55 & 1) != 0 ? 16 : 0;
+    const bool too_wide = (vcpu_.sysregs[TCR_EL1] >> shift & 0x3f) < 16;
+    return kInstructionAbort | (too_wide ? kLevel0 : kExternal);
+  }
+  if (pc_now_ >> kPaBits != 0) return kInstructionAbort;
+  return pc_now_ - kRamBase < kRamSize ? 0 : kInstructionAbort | kExternal;
+}
+
+void Cpu::RunOutOfTime() {
+  exit_->timed_out = true;
+  FinishWith(EINTR);
 }
 
 void Cpu::Execute(uint32_t word) {

@@ -36,6 +36,8 @@ class Cpu : public vixl::aarch64::Simulator {
   void BranchToRegister(uint32_t word);
   void WriteFfr(unsigned pn);
   void FinishWith(int err) { stop_ = {true, err}; }
+  void RunOutOfTime();
+  uint64_t FetchFault() const;
   uint64_t X(unsigned n) const { return static_cast<uint64_t>(ReadXRegister(n)); }
   void SetX(unsigned n, uint64_t value) { WriteXRegister(n, static_cast<int64_t>(value)); }
 

@@ -1,6 +1,4 @@
 // The AArch64 exception model for EL1 and EL0, and the calls KVM answers itself.
-#include <cerrno>
-
 #include "cpu.h"
 #include "pstate.h"
 
@@ -9,12 +7,14 @@ namespace {
 
 constexpr unsigned kSp = vixl::aarch64::kSPRegInternalCode;
 
+constexpr uint32_t kSmcccVersion = 0x80000000;
 constexpr uint32_t kPsciVersion = 0x84000000;
 constexpr uint32_t kPsciCpuOff = 0x84000002;
 constexpr uint32_t kPsciSystemOff = 0x84000008;
 constexpr uint32_t kPsciSystemReset = 0x84000009;
-constexpr uint32_t kSmcccVersion = 0x80000000;
+constexpr uint32_t kPsci01CpuOff = 0x95c1ba5f;  // of a vcpu without the PSCI_0_2 feature
 constexpr uint64_t kNotSupported = ~uint64_t{0};
+constexpr uint64_t kInternalFailure = static_cast<uint64_t>(-6);
 
 }  // namespace
 
@@ -84,31 +84,24 @@ void Cpu::ExceptionInstruction(uint32_t word) {
 
 // SMCCC and PSCI as far as a lone vcpu can tell.
 void Cpu::CallFirmware() {
+  const auto function = static_cast<uint32_t>(X(0));
   uint64_t result = kNotSupported;
-  switch (static_cast<uint32_t>(X(0))) {
-    case kSmcccVersion:
-      result = 0x10001;
-      break;
-    case kPsciVersion:
-      result = 0x10001;
-      break;
-    case kPsciCpuOff:
-      vcpu_.SetMpState(kMpStopped);
-      result = 0;
-      exit_->timed_out = true;
-      FinishWith(EINTR);
-      break;
-    case kPsciSystemOff:
-    case kPsciSystemReset:
-      for (auto& vcpu : vcpu_.vm().vcpus) {
-        if (vcpu) vcpu->SetMpState(kMpStopped);
-      }
-      result = static_cast<uint64_t>(-6);  // INTERNAL_FAILURE, should user space run it again
-      exit_->reason = kExitSystemEvent;
-      FinishWith(0);
-      break;
-    default:
-      break;
+  if (function == kSmcccVersion) {
+    result = 0x10001;
+  } else if (vcpu_.HasPsci02() && function == kPsciVersion) {
+    result = 0x10001;
+  } else if (function == (vcpu_.HasPsci02() ? kPsciCpuOff : kPsci01CpuOff)) {
+    vcpu_.SetMpState(kMpStopped);
+    result = 0;
+    RunOutOfTime();
+  } else if (vcpu_.HasPsci02() &&
+             (function == kPsciSystemOff || function == kPsciSystemReset)) {
+    for (auto& vcpu : vcpu_.vm().vcpus) {
+      if (vcpu) vcpu->SetMpState(kMpStopped);
+    }
+    result = kInternalFailure;  // should user space run it again
+    exit_->reason = kExitSystemEvent;
+    FinishWith(0);
   }
   SetX(0, result);
   for (unsigned i = 1; i < 4; i++) SetX(i, 0);

@@ -6,7 +6,9 @@ namespace emu {
 namespace {
 
 constexpr uint64_t kAll = ~uint64_t{0};
-constexpr uint64_t kSctlrReset = 0x00c50078;  // KVM's reset value
+// KVM's reset values: SCTLR_EL1's, and the pattern it gives registers whose reset is UNKNOWN.
+constexpr uint64_t kSctlrReset = 0x00c50078;
+constexpr uint64_t kUnknown = 0x1de7ec7edbadc0de;
 
 }  // namespace
 
@@ -17,23 +19,23 @@ const std::array<SysRegInfo, kSysRegCount> kSysRegs = {{
     {Encode(3, 0, 1, 0, 1), 0, 0, El0::kNone, true},                  // ACTLR_EL1
     {Encode(3, 0, 1, 0, 2), 0, 0x10330000, El0::kNone, true},         // CPACR_EL1
     {Encode(3, 0, 1, 2, 0), 0, kZcrMask, El0::kNone, true},           // ZCR_EL1
-    {Encode(3, 0, 2, 0, 0), 0, kAll, El0::kNone, true},               // TTBR0_EL1
-    {Encode(3, 0, 2, 0, 1), 0, kAll, El0::kNone, true},               // TTBR1_EL1
+    {Encode(3, 0, 2, 0, 0), kUnknown, kAll, El0::kNone, true},        // TTBR0_EL1
+    {Encode(3, 0, 2, 0, 1), kUnknown, kAll, El0::kNone, true},        // TTBR1_EL1
     {Encode(3, 0, 2, 0, 2), 0, kAll, El0::kNone, true},               // TCR_EL1
-    {Encode(3, 0, 5, 1, 0), 0, 0, El0::kNone, true},                  // AFSR0_EL1
-    {Encode(3, 0, 5, 1, 1), 0, 0, El0::kNone, true},                  // AFSR1_EL1
-    {Encode(3, 0, 5, 2, 0), 0, kAll, El0::kNone, true},               // ESR_EL1
-    {Encode(3, 0, 6, 0, 0), 0, kAll, El0::kNone, true},               // FAR_EL1
-    {Encode(3, 0, 7, 4, 0), 0, kAll, El0::kNone, true},               // PAR_EL1
-    {Encode(3, 0, 10, 2, 0), 0, kAll, El0::kNone, true},              // MAIR_EL1
+    {Encode(3, 0, 5, 1, 0), kUnknown, 0, El0::kNone, true},           // AFSR0_EL1
+    {Encode(3, 0, 5, 1, 1), kUnknown, 0, El0::kNone, true},           // AFSR1_EL1
+    {Encode(3, 0, 5, 2, 0), kUnknown, kAll, El0::kNone, true},        // ESR_EL1
+    {Encode(3, 0, 6, 0, 0), kUnknown, kAll, El0::kNone, true},        // FAR_EL1
+    {Encode(3, 0, 7, 4, 0), kUnknown, kAll, El0::kNone, true},        // PAR_EL1
+    {Encode(3, 0, 10, 2, 0), kUnknown, kAll, El0::kNone, true},       // MAIR_EL1
     {Encode(3, 0, 10, 3, 0), 0, 0, El0::kNone, true},                 // AMAIR_EL1
     {Encode(3, 0, 12, 0, 0), 0, ~uint64_t{0x7ff}, El0::kNone, true},  // VBAR_EL1
     {Encode(3, 0, 13, 0, 1), 0, 0xffffffff, El0::kNone, true},        // CONTEXTIDR_EL1
-    {Encode(3, 0, 13, 0, 4), 0, kAll, El0::kNone, true},              // TPIDR_EL1
+    {Encode(3, 0, 13, 0, 4), kUnknown, kAll, El0::kNone, true},       // TPIDR_EL1
     {Encode(3, 0, 14, 1, 0), 0, 0x3ff, El0::kNone, true},             // CNTKCTL_EL1
-    {Encode(3, 2, 0, 0, 0), 0, 0xf, El0::kNone, true},                // CSSELR_EL1
-    {Encode(3, 3, 13, 0, 2), 0, kAll, El0::kReadWrite, true},         // TPIDR_EL0
-    {Encode(3, 3, 13, 0, 3), 0, kAll, El0::kRead, true},              // TPIDRRO_EL0
+    {Encode(3, 2, 0, 0, 0), kUnknown, 0xf, El0::kNone, true},         // CSSELR_EL1
+    {Encode(3, 3, 13, 0, 2), kUnknown, kAll, El0::kReadWrite, true},  // TPIDR_EL0
+    {Encode(3, 3, 13, 0, 3), kUnknown, kAll, El0::kRead, true},       // TPIDRRO_EL0
 }};
 
 SysReg FindSysReg(uint16_t encoding) {

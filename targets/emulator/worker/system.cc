@@ -1,6 +1,4 @@
 // MRS, MSR, hints, barriers and cache maintenance.
-#include <cerrno>
-
 #include "cpu.h"
 #include "pstate.h"
 
@@ -67,9 +65,7 @@ void Cpu::WriteSpSel(uint64_t value) {
 
 void Cpu::Hint(uint32_t word) {
   if ((word >> 5 & 0x7f) != 3) return;  // everything but WFI does nothing here
-  // No interrupt will ever come: the run lasts until its time is over.
-  exit_->timed_out = true;
-  FinishWith(EINTR);
+  RunOutOfTime();  // no interrupt will ever come
 }
 
 void Cpu::Maintenance(uint32_t word) {

@@ -40,7 +40,12 @@ int Vcpu::Init(uint32_t target, const uint32_t (&features)[7]) {
 }
 
 void Vcpu::Reset() {
+  // KVM forgets to reset what it keeps beside struct user_pt_regs (seen on 6.12).
+  const CoreRegs before = core;
   core = CoreRegs();
+  core.sp_el1 = before.sp_el1;
+  core.elr_el1 = before.elr_el1;
+  core.spsr[0] = before.spsr[0];
   core.pstate = kModeEl1h | kDaifMask;
   vectors = VectorFile();
   for (int i = 0; i < kSysRegCount; i++) sysregs[i] = kSysRegs[i].reset;

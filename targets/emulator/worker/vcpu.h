@@ -99,6 +99,7 @@ class Vcpu {
   void CompleteMmio();
 
   bool HasSve() const { return (features_ & kSve) != 0; }
+  bool HasPsci02() const { return (features_ & kPsci02) != 0; }
   int MaxVq() const { return HasSve() ? max_vq_ : 1; }
   uint32_t mp_state() const { return mp_state_; }
   Vm& vm() { return vm_; }
