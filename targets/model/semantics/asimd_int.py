@@ -20,6 +20,7 @@ from targets.model.semantics.intops import (
     doubling_long,
     high_half,
     lengthen,
+    low_byte,
     narrow_shift,
     polynomial_long,
     reverse_chunks,
@@ -73,6 +74,10 @@ def _pairs(f: Callable[[Array, Array, int], Array]) -> Lanes:
     return run
 
 
+def _by_low_byte(f: Lanes) -> Lanes:
+    return lambda acc, a, b, t: f(acc, a, low_byte(b, t), t)
+
+
 def _accumulate_high(sign: int) -> Lanes:
     return lambda acc, a, b, t: saturate(
         doubled_high_accumulate(acc, a, b, t, sign), t, negative=True
@@ -83,6 +88,8 @@ def _three_same() -> dict[str, Lanes]:
     table: dict[str, Lanes] = {name: _plain(f) for name, f in BINARY.items()}
     for name in SATURATING:
         table[name] = lambda acc, a, b, t, name=name: saturated(name, a, b, t)
+    for name in ("sshl", "ushl", "srshl", "urshl", "sqshl", "uqshl", "sqrshl", "uqrshl"):
+        table[name] = _by_low_byte(table[name])
     for name, f in COMPARE.items():
         table["cm" + name] = _masks(f)
     for name in ("add", "smax", "umax", "smin", "umin"):

@@ -122,15 +122,14 @@ def shift_right_s(a: Array, b: Array, t: int) -> Array:
 
 
 def signed_shift(a: Array, b: Array, t: int, *, negative: bool, rounding: bool) -> Array:
-    """Wide lanes of a shifted by the signed low byte of b: left, or right if negative.
+    """Wide lanes of a shifted by signed lanes of b: left, or right if negative.
 
     The amount is limited to one more than the element's bits, which changes no low bits.
     """
     bits = BITS[t]
     view = a.view(SINT[t]) if negative else a
     x = view.astype(_EXACT if t >= 2 else _I64)
-    amount = (b & UINT[t].type(0xFF)).astype(np.uint8).view(np.int8).astype(np.int64)
-    amount = np.minimum(np.maximum(amount, -(bits + 1)), bits)
+    amount = np.minimum(np.maximum(signed(b, t).astype(_I64), -(bits + 1)), bits)
     if t >= 2:
         amount = amount.astype(_EXACT)
     left = np.maximum(amount, 0)
@@ -138,6 +137,11 @@ def signed_shift(a: Array, b: Array, t: int, *, negative: bool, rounding: bool) 
     if rounding:
         x = x + ((1 << right) >> 1 if t < 2 else np.array([(1 << n) >> 1 for n in right], _EXACT))
     return x >> right << left
+
+
+def low_byte(b: Array, t: int) -> Array:
+    """The signed low byte of each lane: what AdvSIMD shifts by."""
+    return b.astype(np.uint8).view(np.int8).astype(SINT[t]).view(UINT[t])
 
 
 def halving(a: Array, b: Array, t: int, *, negative: bool, sign: int, rounding: int) -> Array:
