@@ -43,7 +43,11 @@ from emulator_leg import (
     z,
 )
 
+from corpus.isa.form import Insn
+from corpus.isa.table import FORMS
+from corpus.stream import Source
 from corpus.wire import Kind, WireOp
+from targets.profile import lacking
 
 RDVL = 0x04BF_5022  # rdvl x2, #1
 MOV_Z3 = 0x2538_C0E3  # mov z3.b, #7
@@ -455,3 +459,16 @@ def test_stage_1_translation_finds_no_tables(any_leg: Leg, tcr: int, esr: int) -
     seen = any_leg.do(*SVE_VCPU, *before, run(*EXIT), get(ESR), get(FAR))
     assert (seen[5].err, exit_of(seen[5]).flags) == (EINTR, 2)
     assert [number(o) for o in seen[6:]] == [esr, 0x4000_0200]
+
+
+def test_the_instruction_set_is_what_the_id_registers_say(keep: Leg) -> None:
+    """Forms of features the machine lacks are undefined, all others are not."""
+    lacks = lacking(keep.transport.start())
+    assert {"sve2", "i8mm", "bf16", "f64mm"} <= lacks
+    wrong = []
+    for form in FORMS.values():
+        words = Insn(form, form.draw(Source(bytes(64)))).words()
+        esr = keep.guest((), (*ENABLE, *words, *EXIT), ESR)[0]
+        if form.name != "udf" and (esr == UNDEFINED) != (form.cap in lacks):
+            wrong.append(form.name)
+    assert wrong == []

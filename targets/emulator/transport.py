@@ -162,7 +162,8 @@ class EmulatorTransport(Transport):
     def start(self) -> Mapping[str, str]:
         reply = self.collect(self.submit(pack_request([WireOp(Kind.PROBE)])))
         if reply.response is None:
-            raise TransportError(f"The emulator's worker does not start: {reply.log.strip()}")
+            said = "; ".join(reply.log.split("\n")).strip("; ")
+            raise TransportError(f"The emulator's worker does not start: {said}.")
         try:
             (probe,) = unpack_response(reply.response)
         except (WireError, ValueError) as error:
