@@ -2,15 +2,17 @@
 
 ::
 
-    # diverges: emulator:* asimd.clears-tail
+    # diverges: emulator:* isa.xtn2*
 
-means: on legs that match the pattern, a divergence from that rule is a known, true
-defect of the leg (the comments around say which). Everything else must agree.
+means: on legs that match the first pattern, a divergence from a rule that matches the
+second is a known, true defect of the leg (the comments around say which). Everything
+else must agree.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -24,10 +26,14 @@ _DIVERGES = re.compile(r"#\s*diverges:\s*(\S+)\s+(\S+)\s*")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A divergence that is expected: leg pattern (shell style) and rule id."""
+    """A divergence that is expected: patterns (shell style) of leg names and rule ids."""
 
     legs: str
     rule: str
+
+    def covers(self, leg: str, rule: str) -> bool:
+        """Whether `leg` breaking `rule` is this divergence."""
+        return fnmatchcase(leg, self.legs) and fnmatchcase(rule, self.rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +46,12 @@ class KeptCase:
     about: str
 
     def expected_rule(self, leg: str) -> str | None:
-        """The rule that `leg` is known to break here, or None if it must agree."""
+        """The pattern of rules that `leg` is known to break here; None: it must agree."""
         return next((k.rule for k in self.known if fnmatchcase(leg, k.legs)), None)
+
+    def covers(self, legs: Sequence[str], rule: str) -> bool:
+        """Whether a divergence of all `legs` from `rule` is known from this case."""
+        return all(any(known.covers(leg, rule) for known in self.known) for leg in legs)
 
 
 def load_kept(path: Path) -> KeptCase:

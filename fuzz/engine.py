@@ -19,10 +19,11 @@ from pathlib import Path
 import msgspec
 
 from corpus.case import decode as decode_case
+from corpus.expect import KeptCase, load_kept
 from corpus.isa.table import FORMS
-from corpus.store import kept_cases
+from corpus.store import kept_cases, kept_files
 from corpus.trace import Ending, Observation, Trace
-from db.records import FindingRecord, LegRecord, SignatureRecord
+from db.records import FindingRecord, LegRecord, SignatureRecord, Status
 from db.store import Store
 from fuzz import events
 from fuzz.status import BucketStatus, CampaignStatus, LegStatus
@@ -113,6 +114,7 @@ class Campaign:
         self._legs: dict[str, LegRecord] = {}
         self._buckets: dict[int, BucketStatus] = {}
         self._new: set[int] = set()
+        self._known = [load_kept(path) for path in kept_files("known")]
         self._events: deque[str] = deque(maxlen=50)
         self._restarts = 0
         self._start_failures = 0
@@ -134,7 +136,7 @@ class Campaign:
         try:
             with tempfile.TemporaryDirectory(prefix="vcpufuzz-") as scratch:
                 self._scratch = Path(scratch)
-                self._corpus_dir = self._options.corpus or self._scratch / "corpus"
+                self._corpus_dir = (self._options.corpus or self._scratch / "corpus").absolute()
                 self._prepare_corpus()
                 for index in range(self._options.workers):
                     self._spawn(index)
@@ -276,12 +278,21 @@ class Campaign:
         stored = self._store.add_finding(self._campaign, record)
         if event.observed == Ending.HANG.value:
             self.hangs += 1
-        if stored.new_bucket or stored.regressed:
+        explained = self._known_from(record)
+        if stored.new_bucket and explained:
+            self._store.set_status(stored.bucket_id, Status.KNOWN, actor=explained.path.name)
+            self._store.add_note(stored.bucket_id, explained.about, actor=explained.path.name)
+        elif stored.new_bucket or stored.regressed:
             self.new_buckets += 1
             self._new.add(stored.bucket_id)
         self._refresh_bucket(record.signature)
-        novelty = "new" if stored.new_bucket else "known"
+        novelty = "new" if stored.bucket_id in self._new else "known"
         self._log(f"{novelty} divergence, bucket {stored.bucket_id}: {record.explanation[:160]}")
+
+    def _known_from(self, record: FindingRecord) -> KeptCase | None:
+        """The kept case that explains this divergence, if one does."""
+        rule = record.signature.rule
+        return next((k for k in self._known if k.covers(record.deviating, rule)), None)
 
     def _on_again(self, signature: SignatureRecord) -> None:
         self._store.count_again(signature)

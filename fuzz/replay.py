@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from fnmatch import fnmatchcase
 
 from corpus.expect import KeptCase
 from corpus.trace import Trace
@@ -66,6 +67,6 @@ def _result(item: KeptCase, leg: str, verdict: Verdict, seconds: float) -> Resul
         why = f"the recorded divergence from {rule} no longer shows"
         return Result(item, leg, Outcome.GONE, why, seconds, choices)
     assert isinstance(verdict, Diverge)
-    if verdict.rule == rule:
+    if rule is not None and fnmatchcase(verdict.rule, rule):
         return Result(item, leg, Outcome.KNOWN, verdict.explanation, seconds)
     return Result(item, leg, Outcome.REGRESSION, verdict.explanation, seconds)

@@ -45,7 +45,7 @@ def judge(case: Case, trace: Trace, profile: Profile) -> Verdict:
 
 
 def _diverge(model: Model, index: int, op: Op, permitted: Permitted, mismatch: Mismatch) -> Diverge:
-    rule = (permitted.origins or {}).get(mismatch.label, permitted.rule)
+    rule = _responsible(permitted, mismatch)
     return Diverge(
         oracle="conformance",
         op_index=index,
@@ -59,6 +59,13 @@ def _diverge(model: Model, index: int, op: Op, permitted: Permitted, mismatch: M
         strict=is_strict(rule),
         rules=frozenset(model.rules),
     )
+
+
+def _responsible(permitted: Permitted, mismatch: Mismatch) -> str:
+    """The rule behind a value: that of the instruction which wrote it, if one did. FPSR's
+    cumulative bits are one rule for all instructions."""
+    origin = (permitted.origins or {}).get(mismatch.label, permitted.rule)
+    return "fpsr.cumulative" if mismatch.label == "fpsr" and origin.startswith("isa.") else origin
 
 
 def _bad_ending(case: Case, trace: Trace, rules: frozenset[str]) -> Diverge:

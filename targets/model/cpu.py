@@ -77,20 +77,17 @@ class Cpu:
         """Rule of the instruction being executed: the origin of what it writes."""
         self.pc = wire.CODE_BASE
         self.loaded = False
-        self.el = 0 if self._exact("pstate") & 0xF == 0 else 1
+        self.el = 0 if self._mode() == 0 else 1
         self.vl = 16
         """Effective VL in bytes while SVE is enabled; 16 before FP state is loaded."""
         self._vectors_on = False
 
     # -- control state ---------------------------------------------------------
 
-    def _exact(self, name: str) -> int:
-        """A control register that the model must know exactly. Raises Unpredictable."""
-        candidates = self.vcpu.core.get(name) or self.vcpu.sys[name]
-        value, mask = join(candidates)
-        if mask:
-            raise Unpredictable(f"{name} is not known")
-        return value
+    def _mode(self) -> int:
+        """PSTATE.M[3:0], which runs know exactly."""
+        value, _ = join(self.vcpu.core["pstate"])
+        return value & 0xF
 
     def enabled(self, shift: int) -> bool:
         """Whether a two-bit field of CPACR_EL1 enables its unit at the current EL."""
@@ -224,7 +221,7 @@ class Cpu:
         self.vcpu.x[n] = ((value & U64 & ~mask, mask),)
 
     def _sp_name(self) -> str:
-        return "sp_el1" if self._exact("pstate") & 1 else "sp"
+        return "sp_el1" if self._mode() & 1 else "sp"
 
     def xsp(self, n: int) -> tuple[int, int]:
         """X register n, or the current stack pointer for n = 31."""

@@ -159,6 +159,7 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("run.trap-zen", "ARCH", "Arm ARM", "CPACR_EL1.ZEN traps SVE with EC 0x19, before FPEN"),
     ("run.trap-fpen", "ARCH", "Arm ARM", "CPACR_EL1.FPEN traps FP and SVE with EC 0x07"),
     ("run.sve-undefined", "ABI", "handle_exit.c", "SVE on a vcpu without SVE is UNDEFINED"),
+    ("fpsr.cumulative", "ARCH", "Arm ARM", "FP and saturating instructions set FPSR's bits"),
     ("run.undefined-feature", "ARCH", "Arm ARM", "an instruction the CPU lacks is UNDEFINED"),
     ("asimd.clears-tail", "ARCH", "Arm ARM", "an AdvSIMD or FP write clears bits 128 up to the VL"),
     ("mp.set", "ABI", "api.rst 4.39", "MP_STATE takes RUNNABLE, STOPPED and SUSPENDED"),

@@ -17,7 +17,10 @@ from targets.model.vcpu import SCTLR_RESET, Vcpu
 from targets.profile import Profile
 
 PLAIN_PSTATE = 0xF000_03CF
-"""PSTATE bits a run may start with: NZCV, DAIF and the mode."""
+"""PSTATE bits that a run keeps: NZCV, DAIF and the mode."""
+OPTIONAL_PSTATE = 0x03C0_3000
+"""SSBS, ALLINT, PAN, UAO, DIT, TCO: kept or dropped, as the CPU has them. None changes what
+the programs here do. Exceptions may set or clear them."""
 RUNNABLE_MODES = frozenset({0x0, 0x4, 0x5})
 """EL0t, EL1t, EL1h. The model does not run AArch32 or EL2."""
 NZCV = 0xF000_0000
@@ -36,7 +39,9 @@ def check_runnable(vcpu: Vcpu) -> None:
     if vcpu.aarch32:
         raise Unpredictable("AArch32 guests are not modelled")
     value, mask = join(vcpu.core["pstate"])
-    if mask & ~NZCV or value & ~PLAIN_PSTATE or value & 0xF not in RUNNABLE_MODES:
+    known = PLAIN_PSTATE | OPTIONAL_PSTATE
+    loose = NZCV | OPTIONAL_PSTATE
+    if mask & ~loose or value & ~known or value & 0xF not in RUNNABLE_MODES:
         raise Unpredictable(f"a run from PSTATE {value:#x} is not modelled")
     if vcpu.sys["sctlr_el1"] != exact(SCTLR_RESET):
         raise Unpredictable("a run with another SCTLR_EL1 than the reset value is not modelled")
@@ -76,6 +81,8 @@ def enter(vcpu: Vcpu) -> None:
     if sys["esr_el1"] != ZERO:
         value, mask = join(sys["esr_el1"])
         sys["esr_el1"] = unknown(value, mask | value & ~0xFFFF_FFFF)
+    pstate, mask = join(vcpu.core["pstate"])
+    vcpu.core["pstate"] = unknown(pstate, mask | pstate & OPTIONAL_PSTATE)
     spsr, mask = join(vcpu.core["spsr_el1"])
     vcpu.core["spsr_el1"] = unknown(spsr, mask | spsr & ~PLAIN_PSTATE)
 
@@ -121,7 +128,8 @@ def _take_exception(cpu: Cpu, exception: GuestException) -> MmioExit:
         vcpu.sys["far_el1"] = unknown(0, (1 << 64) - 1)
     vector = _VECTOR_OF_MODE[pstate & 0xF]
     # The flags are the interrupted code's on silicon; QEMU clears them.
-    vcpu.core["pstate"] = unknown(pstate & NZCV | 0x3C5, mask | pstate & NZCV)
+    flags = pstate & NZCV
+    vcpu.core["pstate"] = unknown(flags | 0x3C5, mask | flags | OPTIONAL_PSTATE)
     if cpu.el == 0:
         cpu.el = 1
         cpu.vl_changed()
