@@ -81,7 +81,7 @@ CODE_SIZE = 0x3000
 DATA_BASE = RAM_BASE + 0x8000
 MMIO_BASE = 0x5000_0000
 VECTOR_MMIO = MMIO_BASE + 0x100
-RUN_LIMIT_MS = 2000
+RUN_LIMIT_MS = 500
 
 FLAG_REUSE_VM = 1
 """Request flag: the executor may run this case in a VM that served an earlier case."""

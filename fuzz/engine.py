@@ -81,6 +81,7 @@ class _Totals:
     kept: Counter[str] = field(default_factory=Counter)
     cleared: Counter[str] = field(default_factory=Counter)
     unjudged: Counter[str] = field(default_factory=Counter)
+    rules: Counter[str] = field(default_factory=Counter)
 
     def add(self, stats: events.Stats) -> None:
         """Add one worker's totals."""
@@ -92,6 +93,7 @@ class _Totals:
         self.collapses += stats.collapses
         self.executions.update(stats.executions)
         self.unjudged.update(stats.unjudged)
+        self.rules.update(stats.rules)
         for leg, (kept, cleared) in stats.choices.items():
             self.kept[leg] += kept
             self.cleared[leg] += cleared
@@ -110,7 +112,6 @@ class Campaign:
         self._selector = selectors.DefaultSelector()
         self._workers: dict[int, _Worker] = {}
         self._past = _Totals()
-        self._rules: set[str] = set()
         self._legs: dict[str, LegRecord] = {}
         self._buckets: dict[int, BucketStatus] = {}
         self._new: set[int] = set()
@@ -245,7 +246,6 @@ class Campaign:
                 self._on_ready(worker, event)
             case events.Stats():
                 worker.stats = event
-                self._rules |= set(event.rules)
                 self._features = max(self._features, event.features)
                 self._corpus = max(self._corpus, event.corpus)
             case events.Found():
@@ -367,7 +367,7 @@ class Campaign:
             cases_per_second=totals.cases / elapsed if elapsed else 0.0,
             legs=tuple(self._leg_status(name, totals) for name in self._leg_names()),
             corpus=self._corpus,
-            rules_hit=len(self._rules),
+            rules_hit=len(totals.rules),
             rules_total=RULES_TOTAL,
             features=self._features,
             discarded=totals.discarded,
@@ -392,16 +392,14 @@ class Campaign:
         )
 
     def _statistics(self) -> dict[str, object]:
-        return statistics(self.status(), self._sum(), sorted(self._rules), self.reason)
+        return statistics(self.status(), self._sum(), self.reason)
 
     def summary(self) -> dict[str, object]:
         """The totals of the campaign, for `--json`."""
         return self._statistics()
 
 
-def statistics(
-    status: CampaignStatus, totals: _Totals, rules: list[str], reason: str
-) -> dict[str, object]:
+def statistics(status: CampaignStatus, totals: _Totals, reason: str) -> dict[str, object]:
     """A campaign's totals as plain data."""
     return {
         "cases": totals.cases,
@@ -409,8 +407,8 @@ def statistics(
         "seconds": round(status.elapsed, 2),
         "seed": status.seed,
         "executions": dict(totals.executions),
-        "rules_hit": len(rules),
-        "rules": rules,
+        "rules_hit": len(totals.rules),
+        "rules": dict(sorted(totals.rules.items())),
         "corpus": status.corpus,
         "features": status.features,
         "discarded": totals.discarded,

@@ -30,7 +30,7 @@ class Stats(msgspec.Struct, frozen=True, tag=True):
     restarts: int
     corpus: int
     features: int
-    rules: list[str]
+    rules: dict[str, int]
     choices: dict[str, tuple[int, int]]
     collapses: int
     unjudged: dict[str, int]

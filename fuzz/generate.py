@@ -104,7 +104,8 @@ def memory_access(rng: random.Random, form: Form) -> list[Insn]:
     return [*setup, Insn(form, tuple(args))]
 
 
-def _is_memory(form: Form) -> bool:
+def is_memory(form: Form) -> bool:
+    """Whether an instruction of this form accesses memory."""
     return any(word in form.group for word in ("mem", "load", "store", "gather", "scatter"))
 
 
@@ -128,7 +129,7 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
             )
             if form.group == "sys" and form.name in _ENDS_RUN and rng.random() < 0.8:
                 continue
-            program += memory_access(rng, form) if _is_memory(form) else [random_insn(rng, form)]
+            program += memory_access(rng, form) if is_memory(form) else [random_insn(rng, form)]
     return tuple(program[:MAX_PROGRAM])
 
 

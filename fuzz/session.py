@@ -37,7 +37,7 @@ class Tally:
     divergences: int = 0
     infra_errors: int = 0
     executions: Counter[str] = field(default_factory=Counter)
-    rules: set[str] = field(default_factory=set)
+    rules: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
     cleared: Counter[str] = field(default_factory=Counter)
     unjudged: Counter[str] = field(default_factory=Counter)
@@ -106,7 +106,7 @@ class Session:
     def _count(self, name: str, verdict: Verdict) -> None:
         tally = self.tally
         tally.executions[name] += 1
-        tally.rules |= verdict.rules
+        tally.rules.update(verdict.rules)
         if isinstance(verdict, Agree):
             tally.kept[name] += verdict.choices.kept
             tally.cleared[name] += verdict.choices.cleared

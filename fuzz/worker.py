@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from db.records import FindingRecord, SignatureRecord
     from fuzz.session import Session
 
-STATS_EVERY = 0.5
+STATS_EVERY = 1.0
 
 INSTRUMENTED = ["targets.model.model", "targets.model.onereg", "targets.model.run"]
 """Modules whose branches steer libFuzzer. Few: instrumented code is four times slower."""
@@ -134,7 +134,7 @@ class Worker:
                 restarts=sum(leg.restarts for leg in self._session.legs),
                 corpus=_count_files(self._config.corpus),
                 features=self._session.features,
-                rules=sorted(tally.rules),
+                rules=dict(tally.rules),
                 choices={
                     leg.name: (tally.kept[leg.name], tally.cleared[leg.name])
                     for leg in self._session.legs

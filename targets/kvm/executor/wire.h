@@ -16,7 +16,7 @@
 #define VECTOR_OFFSET 0u
 #define CODE_OFFSET 0x1000u
 #define CODE_SIZE 0x3000u
-#define RUN_LIMIT_MS 2000
+#define RUN_LIMIT_MS 500
 
 enum { FLAG_REUSE_VM = 1 };
 
