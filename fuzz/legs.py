@@ -8,17 +8,24 @@ from pathlib import Path
 
 from targets.base import Target, WireTarget
 from targets.kvm import legs as kvm_legs
+from targets.kvm.lab import kernels
 from targets.model.target import ModelTarget, clear, keep
 from targets.mutants import MUTANTS
 from targets.profile import Profile
 from targets.transport import TransportError
 
 DEFAULT_LEGS = ("model", "kvm", "emulator:keep", "emulator:zero")
-DEFAULT_KVM = "kvm:6.12:vhe"
+STOCK_KVM = "kvm:6.12:vhe"
+SMALL_KVM = "kvm:small-6.12:vhe"
 
 
 class UnknownLeg(ValueError):
     """A leg name that means nothing; the message is one sentence."""
+
+
+def default_kvm() -> str:
+    """What `kvm` stands for: the small kernel once it is built, Debian's own before."""
+    return SMALL_KVM if kernels.cached("small-6.12") else STOCK_KVM
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,7 @@ def _emulator(name: str, rest: str) -> Callable[[Profile], Target]:
 
 
 def _kvm(name: str, rest: str) -> Callable[[Profile], Target]:
-    spec = kvm_legs.parse(name if rest else DEFAULT_KVM)
+    spec = kvm_legs.parse(name if rest else default_kvm())
     return lambda _: WireTarget(spec.name, "kvm", kvm_legs.open_transport(spec))
 
 

@@ -42,6 +42,11 @@ class Machine(Transport):
         self.closed = True
 
 
+@pytest.fixture(autouse=True)
+def _nothing_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VCPUFUZZ_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
     image = tmp_path / "Image"

@@ -9,11 +9,9 @@ import click
 
 from fuzz.cli.errors import Exit
 from fuzz.cli.options import json_option
-from fuzz.legs import DEFAULT_KVM, DEFAULT_LEGS, open_leg
+from fuzz.legs import DEFAULT_LEGS, default_kvm, open_leg
 from targets.base import fingerprint_hash
 from targets.transport import TransportError
-
-CHECKED = tuple(DEFAULT_KVM if name == "kvm" else name for name in DEFAULT_LEGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ def examine(name: str) -> LegReport:
 
 @click.command()
 @json_option
-@click.option("--legs", default=",".join(CHECKED), show_default=True, help="Which legs to try.")
+@click.option("--legs", default=",".join(DEFAULT_LEGS), show_default=True, help="Which to try.")
 def doctor(as_json: bool, legs: str) -> int:
     """Start every default leg once; say what is available and what is not.
 
@@ -50,7 +48,8 @@ def doctor(as_json: bool, legs: str) -> int:
       vcpufuzz doctor
     """
     reports = []
-    for name in dict.fromkeys(legs.split(",")):
+    names = (default_kvm() if name == "kvm" else name for name in legs.split(","))
+    for name in dict.fromkeys(names):
         reports.append(examine(name))
         if not as_json:
             report = reports[-1]

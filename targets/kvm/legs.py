@@ -1,8 +1,9 @@
 """Names of KVM legs, and the transport each name stands for.
 
-`kvm:<release>:<mode>[:vq=...]`: a catalogue release (6.1, 6.12, newest) or the path of
-an Image, a KVM mode, and the vector lengths of the machine in quadwords, such as
-`kvm:6.12:vhe`, `kvm:/src/linux/arch/arm64/boot/Image:nvhe:vq=1,2,4` or `kvm:6.1:vhe:vq=1-4`.
+`kvm:<release>:<mode>[:vq=...]`: a catalogue release (6.1, 6.12, newest), a kernel that
+`vcpufuzz lab build` made (small-6.12, small-6.12-kasan, ...) or the path of an Image; a
+KVM mode; and the vector lengths of the machine in quadwords, such as `kvm:6.12:vhe`,
+`kvm:/src/linux/arch/arm64/boot/Image:nvhe:vq=1,2,4` or `kvm:6.1:vhe:vq=1-4`.
 `kvm:host` is the KVM of the machine vcpufuzz runs on.
 """
 
@@ -74,9 +75,10 @@ def parse(name: str) -> LegSpec:
         return LegSpec(HOST)
     release, *rest = parts
     kernel: str | Path = Path(release) if "/" in release else release
-    if isinstance(kernel, str) and kernel not in kernels.SUITES:
+    if isinstance(kernel, str) and kernel not in kernels.RELEASES:
         raise LegNameError(
-            f"{name!r} names no known kernel: {', '.join(kernels.SUITES)}, or the path of an Image."
+            f"{name!r} names no known kernel: {', '.join(kernels.SUITES)}, small-6.12 and its like"
+            " once built, or the path of an Image."
         )
     mode, vqs = "vhe", qemu.ALL_VQS
     if rest and not rest[0].startswith("vq="):

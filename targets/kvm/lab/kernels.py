@@ -1,4 +1,4 @@
-"""The kernels the lab knows: Debian's cloud kernels by release, fetched once and kept.
+"""The kernels the lab knows: Debian's cloud kernels by release, and those it built itself.
 
 A kernel is kept under the hash of its image; the release's entry names the hash and
 is replaced in one step, so a reader sees a whole kernel or none.
@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +23,24 @@ from targets.transport import TransportError
 
 SUITES = {"6.1": "bookworm", "6.12": "trixie", "newest": "sid"}
 """Release the user names -> Debian suite that carries it."""
+
+CHECKS = ("kasan", "lockdep")
+"""Self-checks a built kernel may have: memory errors, locking errors."""
+
+
+def built_name(source: str, checks: Sequence[str] = ()) -> str:
+    """The release name of a built kernel, e.g. small-6.12 or small-6.12-kasan."""
+    return "-".join(("small", source, *(check for check in CHECKS if check in checks)))
+
+
+BUILDS = {
+    built_name(source, checks): (source, checks)
+    for checks in ((), ("kasan",), ("lockdep",), CHECKS)
+    for source in SUITES
+}
+"""Name of every kernel that `build` can make -> release of its source, and its self-checks."""
+
+RELEASES = (*SUITES, *BUILDS)
 
 META = "linux-image-cloud-arm64"
 """Exists in every suite and depends on that suite's kernel."""
@@ -71,6 +90,13 @@ def fetch(release: str, *, refresh: bool = False) -> Kernel:
     Raises TransportError. Safe in several processes at once.
     """
     suite = SUITES.get(release)
+    if release in BUILDS:
+        kept = cached(release)
+        if kept is None:
+            source, checks = BUILDS[release]
+            command = " ".join(["vcpufuzz lab build --source", source, *(f"--{c}" for c in checks)])
+            raise TransportError(f"kernel {release} is not built yet: run {command}.")
+        return kept
     if suite is None:
         known = ", ".join(SUITES)
         raise TransportError(
@@ -99,18 +125,35 @@ def _download(release: str, suite: str) -> Kernel:
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=store) as name:
         work = Path(name)
         image, version = _find_image(root, work)
-        digest = hashlib.sha256(image.read_bytes()).hexdigest()
-        kept = store / digest
-        if not (kept / "Image").is_file():
-            staged = work / "kept"
-            staged.mkdir()
-            image.rename(staged / "Image")
-            shutil.rmtree(kept, ignore_errors=True)
-            staged.rename(kept)
-        entry = Kernel(kept / "Image", release, version, digest)
-        record = {k: v for k, v in asdict(entry).items() if k != "path"}
-        (work / "entry").write_text(json.dumps(record))
-        os.replace(work / "entry", store / f"{release}.json")
+        return _keep(release, version, image, work)
+
+
+def keep(release: str, version: str, image: Path) -> Kernel:
+    """Copy a built image into the store. Safe in several processes at once."""
+    with (
+        locked(_store()),
+        tempfile.TemporaryDirectory(prefix=".fetch-", dir=_store()) as name,
+    ):
+        copy = Path(name) / "copy"
+        shutil.copyfile(image, copy)
+        return _keep(release, version, copy, Path(name))
+
+
+def _keep(release: str, version: str, image: Path, work: Path) -> Kernel:
+    """Move `image` into the store, by way of `work` on the same file system."""
+    store = _store()
+    digest = hashlib.sha256(image.read_bytes()).hexdigest()
+    kept = store / digest
+    if not (kept / "Image").is_file():
+        staged = work / "kept"
+        staged.mkdir()
+        image.rename(staged / "Image")
+        shutil.rmtree(kept, ignore_errors=True)
+        staged.rename(kept)
+    entry = Kernel(kept / "Image", release, version, digest)
+    record = {k: v for k, v in asdict(entry).items() if k != "path"}
+    (work / "entry").write_text(json.dumps(record))
+    os.replace(work / "entry", store / f"{release}.json")
     return entry
 
 
@@ -125,16 +168,22 @@ def _find_image(root: AptRoot, work: Path) -> tuple[Path, str]:
         if package != META:
             tree = work / "tree"
             deb = root.download(package, work)
-            _unpack(deb, tree)
+            unpack(deb, tree)
             for pattern in _IMAGES:
                 for image in sorted(tree.glob(pattern)):
-                    return image, deb.name.split("_")[1].replace("%3a", ":")
+                    return image, version_of(deb)
             shutil.rmtree(tree)
         wanted += [name for name in root.depends(package) if _PART.match(name)]
     raise TransportError(f"suite {root.suite}: no package under {META} holds a kernel image.")
 
 
-def _unpack(deb: Path, into: Path) -> None:
+def version_of(deb: Path) -> str:
+    """The version in a package file's name."""
+    return deb.name.split("_")[1].replace("%3a", ":")
+
+
+def unpack(deb: Path, into: Path) -> None:
+    """Unpack a package file. Raises TransportError."""
     tool = shutil.which("dpkg-deb")
     if tool is None:
         raise TransportError("dpkg-deb is not installed: kernels are unpacked with it.")

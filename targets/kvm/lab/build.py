@@ -1,0 +1,225 @@
+"""The purpose-built kernel: Debian's kernel source with little more than KVM in it.
+
+It reaches its init in a third of a stock kernel's time and runs cases several times
+faster. The source tree exists only while it is built; what is kept is the Image.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from targets.cache import cache_dir
+from targets.kvm.lab import kernels
+from targets.kvm.lab.apt import AptRoot, locked
+from targets.kvm.lab.kernels import Kernel
+from targets.transport import TransportError
+
+HERE = Path(__file__).resolve().parent
+META = "linux-source"
+"""Depends, in every suite, on the source package of that suite's kernel."""
+
+CROSS = "" if platform.machine() == "aarch64" else "aarch64-linux-gnu-"
+
+TOOLS = {
+    "make": "make",
+    "gcc": "gcc",
+    "flex": "flex",
+    "bison": "bison",
+    "bc": "bc",
+    "perl": "perl",
+    "tar": "tar",
+    "xz": "xz-utils",
+    f"{CROSS}gcc": "gcc-aarch64-linux-gnu" if CROSS else "gcc",
+    f"{CROSS}ld": "binutils-aarch64-linux-gnu" if CROSS else "binutils",
+}
+"""Program -> Debian package."""
+
+LEFT_OUT = ("*/tools/testing/*", "*/Documentation/*/*", "*/drivers/gpu/drm/amd/include/*")
+"""Parts of the source that no build reads; a quarter of it."""
+
+UNKNOWN_TO_SOME = frozenset(("CONFIG_ARM_PMUV3",))
+"""Options that older sources lack: 6.1 has this one's driver in HW_PERF_EVENTS."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+def check_tools() -> None:
+    """Raises TransportError with the command that installs what is missing."""
+    missing = sorted({package for tool, package in TOOLS.items() if shutil.which(tool) is None})
+    if missing:
+        raise TransportError(
+            f"building a kernel needs more programs: apt install {' '.join(missing)}."
+        )
+
+
+def build(
+    source: str,
+    checks: Sequence[str] = (),
+    *,
+    jobs: int = 0,
+    again: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Kernel:
+    """The small kernel of a release's source; built if it is not kept, or `again`.
+
+    `jobs`: at once, 0 for one per CPU. `say` is told what is under way. Safe in several
+    processes at once: later ones wait and take the first one's. Raises TransportError.
+    """
+    name = kernels.built_name(source, checks)
+    kept = None if again else kernels.cached(name)
+    if kept:
+        return kept
+    check_tools()
+    work = cache_dir() / "builds"
+    if not again:
+        say(f"kernel {name}: waiting for another build, if there is one")
+    with locked(work):
+        kept = None if again else kernels.cached(name)
+        if kept:
+            return kept
+        for left in work.glob(".build-*"):  # of a killed build: we hold the lock
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=".build-", dir=work) as scratch:
+            return _build(name, source, checks, Path(scratch), jobs or cpus(), say)
+
+
+def cpus() -> int:
+    """CPUs this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _build(
+    name: str,
+    source: str,
+    checks: Sequence[str],
+    scratch: Path,
+    jobs: int,
+    say: Callable[[str], None],
+) -> Kernel:
+    say(f"fetching the source of kernel {source}")
+    tree, version = _fetch_source(kernels.SUITES[source], scratch, say)
+    wanted = scratch / "wanted.config"
+    wanted.write_text(fragment(checks))
+    with _log(cache_dir() / "builds" / f"{name}.log") as log:
+        _make(tree, log, [f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig"])
+        refused = list(denied(parse_config(wanted.read_text()), _read_config(tree / ".config")))
+        if refused:
+            raise TransportError(
+                f"the source of kernel {source} does not take {', '.join(refused)}."
+            )
+        say(f"compiling kernel {name} ({version}) with {jobs} jobs")
+        _make(tree, log, [f"-j{jobs}", "Image"])
+    return kernels.keep(name, version, tree / "arch/arm64/boot/Image")
+
+
+def fragment(checks: Sequence[str]) -> str:
+    """The options of a small kernel with these self-checks."""
+    return "".join((HERE / f"{part}.config").read_text() for part in ("small", *checks))
+
+
+def parse_config(text: str) -> dict[str, str]:
+    """Option -> value of a kernel configuration; an option that is off has the value n."""
+    options = dict(re.findall(r"^(CONFIG_\w+)=(.*)$", text, re.MULTILINE))
+    off = re.findall(r"^# (CONFIG_\w+) is not set$", text, re.MULTILINE)
+    return options | dict.fromkeys(off, "n")
+
+
+def _read_config(path: Path) -> dict[str, str]:
+    return parse_config(path.read_text(encoding="utf-8", errors="replace"))
+
+
+def denied(wanted: Mapping[str, str], got: Mapping[str, str]) -> Iterator[str]:
+    """Options of `wanted` that a configuration does not have, as CONFIG_X=value."""
+    for option, value in wanted.items():
+        if got.get(option, "n") != value and option not in UNKNOWN_TO_SOME:
+            yield f"{option}={value}"
+
+
+def _fetch_source(suite: str, scratch: Path, say: Callable[[str], None]) -> tuple[Path, str]:
+    """The unpacked kernel source of a suite, and its package version."""
+    root = AptRoot(suite)
+    root.update()
+    package = next((p for p in root.depends(META) if p.startswith(f"{META}-")), None)
+    if package is None:
+        raise TransportError(f"suite {suite} has no kernel source package {META}.")
+    deb = root.download(package, scratch)
+    say(f"unpacking {deb.name}")
+    kernels.unpack(deb, scratch)
+    archive = next(iter(sorted(scratch.glob("usr/src/linux-source-*.tar.xz"))), None)
+    if archive is None:
+        raise TransportError(f"{deb.name} holds no kernel source.")
+    tree = scratch / "tree"
+    tree.mkdir()
+    argv = ["tar", "-C", str(tree), "--strip-components=1", "-xf", str(archive)]
+    done = subprocess.run(
+        [*argv, *(f"--exclude={pattern}" for pattern in LEFT_OUT)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise TransportError(f"{archive.name} cannot be unpacked: {first_error([done.stderr])}")
+    deb.unlink()
+    archive.unlink()
+    return tree, kernels.version_of(deb)
+
+
+@contextmanager
+def _log(path: Path) -> Iterator[Path]:
+    """A log file that is gone again when all went well."""
+    path.write_bytes(b"")
+    yield path
+    path.unlink()
+
+
+def _make(tree: Path, log: Path, arguments: Sequence[str]) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def die_with_parent() -> None:
+        # make passes SIGTERM on to what it started.
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    # Settings of the user's own builds must not leak in.
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("KBUILD", "KCONFIG", "MAKE"))}
+    argv = ["make", "ARCH=arm64", f"CROSS_COMPILE={CROSS}", *arguments]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            argv,
+            cwd=tree,
+            env={**env, "LC_ALL": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 (one system call, no lock taken)
+        )
+        try:
+            code = process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    if code != 0:
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            raise TransportError(
+                f"the kernel does not build: {first_error(lines)} (all of it is in {log})."
+            )
+
+
+def first_error(lines: Iterable[str]) -> str:
+    """The line that most likely says why a build failed."""
+    last = ""
+    for line in lines:
+        if re.search(r"\berror\b|\*\*\*|not found|No space", line, re.IGNORECASE):
+            return line.strip()
+        last = line.strip() or last
+    return last
