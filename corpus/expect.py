@@ -2,18 +2,21 @@
 
 ::
 
-    # diverges: emulator:* isa.xtn2*
+    # machine: vixl=5.1.*
+    # diverges: emulator:* isa.xtn2_v tail
 
-means: on legs that match the first pattern, a divergence from a rule that matches the
-second is a known, true defect of the leg (the comments around say which). Everything
-else must agree.
+means: on legs that match the first pattern, and whose fingerprint matches the machine
+lines, a divergence from a rule that matches the second pattern is a known, true defect of
+the leg (the comments around say which). Everything else must agree. The third word tells
+a campaign what the defect can spoil, so that it can go on behind it (`Effect`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -21,7 +24,17 @@ from corpus.case import Case
 from corpus.domain import TextError
 from corpus.store import load_case
 
-_DIVERGES = re.compile(r"#\s*diverges:\s*(\S+)\s+(\S+)\s*")
+_DIVERGES = re.compile(r"#\s*diverges:\s*(\S+)\s+(\S+?)(?:\s+([a-z]+))?\s*")
+_MACHINE = re.compile(r"#\s*machine:\s*([\w.]+)=(\S+)\s*")
+
+
+class Effect(StrEnum):
+    """What a defective instruction can spoil."""
+
+    TAIL = "tail"  # bits 128 up to the VL of the V register it writes
+    RESULT = "result"  # every register it writes, and RAM it stores to
+    STOP = "stop"  # it may also trap or not trap: nothing after it can be judged
+    FPSR = "fpsr"  # FPSR's cumulative bits only
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +43,7 @@ class Known:
 
     legs: str
     rule: str
+    effect: Effect = Effect.RESULT
 
     def covers(self, leg: str, rule: str) -> bool:
         """Whether `leg` breaking `rule` is this divergence."""
@@ -44,28 +58,65 @@ class KeptCase:
     case: Case
     known: tuple[Known, ...]
     about: str
+    machine: tuple[tuple[str, str], ...] = ()
 
-    def expected_rule(self, leg: str) -> str | None:
-        """The pattern of rules that `leg` is known to break here; None: it must agree."""
-        return next((k.rule for k in self.known if fnmatchcase(leg, k.legs)), None)
+    def concerns(self, fingerprint: Mapping[str, str]) -> bool:
+        """Whether a leg's fingerprint matches the machine lines."""
+        return all(fnmatchcase(fingerprint.get(key, ""), value) for key, value in self.machine)
 
-    def covers(self, legs: Sequence[str], rule: str) -> bool:
-        """Whether a divergence of all `legs` from `rule` is known from this case."""
-        return all(any(known.covers(leg, rule) for known in self.known) for leg in legs)
+    def expects(self, leg: str, fingerprint: Mapping[str, str]) -> bool:
+        """Whether `leg` is known to diverge on this case."""
+        return self.concerns(fingerprint) and any(fnmatchcase(leg, k.legs) for k in self.known)
+
+    def covers(self, leg: str, fingerprint: Mapping[str, str], rule: str) -> bool:
+        """Whether `leg` breaking `rule` is known from this case."""
+        return self.concerns(fingerprint) and any(k.covers(leg, rule) for k in self.known)
 
 
 def load_kept(path: Path) -> KeptCase:
     """A kept case with its expectations. Raises TextError, OSError."""
     case = load_case(path)
-    known, about = [], []
+    known: list[Known] = []
+    about: list[str] = []
+    machine: list[tuple[str, str]] = []
     for line in path.read_bytes().decode(errors="replace").splitlines():
         if not line.startswith("#"):
             break
-        match = _DIVERGES.fullmatch(line)
-        if match:
-            known.append(Known(match[1], match[2]))
-        elif line.startswith("# diverges"):
-            raise TextError(f"{path}: {line!r} is not of the form '# diverges: LEGS RULE'")
+        if match := _DIVERGES.fullmatch(line):
+            known.append(Known(match[1], match[2], _effect(match[3], path)))
+        elif match := _MACHINE.fullmatch(line):
+            machine.append((match[1], match[2]))
+        elif line.startswith(("# diverges", "# machine")):
+            raise TextError(
+                f"{path}: {line!r}: write '# diverges: LEGS RULE [EFFECT]'"
+                " or '# machine: KEY=PATTERN'"
+            )
         elif "requires:" not in line:
             about.append(line[1:].strip())
-    return KeptCase(path, case, tuple(known), " ".join(about).strip())
+    return KeptCase(path, case, tuple(known), " ".join(about).strip(), tuple(machine))
+
+
+def _effect(word: str | None, path: Path) -> Effect:
+    try:
+        return Effect(word or Effect.RESULT)
+    except ValueError:
+        raise TextError(f"{path}: {word!r} is none of {', '.join(Effect)}") from None
+
+
+def defects(
+    kept: Sequence[KeptCase], leg: str, fingerprint: Mapping[str, str], forms: Sequence[str]
+) -> dict[str, Effect]:
+    """Rule -> effect of every known defect of a leg, for `isa.*` rules of `forms` and the
+    FPSR rule."""
+    rules = [*(f"isa.{form}" for form in forms), FPSR_RULE]
+    found: dict[str, Effect] = {}
+    for item in kept:
+        if item.concerns(fingerprint):
+            for known in item.known:
+                if fnmatchcase(leg, known.legs):
+                    matching = (rule for rule in rules if fnmatchcase(rule, known.rule))
+                    found.update(dict.fromkeys(matching, known.effect))
+    return found
+
+
+FPSR_RULE = "fpsr.cumulative"

@@ -292,7 +292,11 @@ class Campaign:
     def _known_from(self, record: FindingRecord) -> KeptCase | None:
         """The kept case that explains this divergence, if one does."""
         rule = record.signature.rule
-        return next((k for k in self._known if k.covers(record.deviating, rule)), None)
+        prints = {leg: self._legs[leg].fingerprint for leg in record.deviating}
+        for kept in self._known:
+            if all(kept.covers(leg, print_, rule) for leg, print_ in prints.items()):
+                return kept
+        return None
 
     def _on_again(self, signature: SignatureRecord) -> None:
         self._store.count_again(signature)

@@ -101,3 +101,4 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     corpus: str
     flags: list[str] = []
     minimize_seconds: float = 12.0
+    known: bool = True

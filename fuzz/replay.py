@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from fnmatch import fnmatchcase
 
 from corpus.expect import KeptCase
 from corpus.trace import Trace
@@ -50,23 +49,23 @@ def replay(kept: Sequence[KeptCase], legs: Sequence[Target]) -> Iterator[Result]
         verdicts = judge_all(item.case, traces, able)
         seconds = time.monotonic() - started
         for leg in able:
-            yield _result(item, leg.name, verdicts[leg.name], seconds)
+            yield _result(item, leg, verdicts[leg.name], seconds)
 
 
 def _can_run(item: KeptCase, leg: Target) -> bool:
     return item.case.min_vq <= leg.profile.max_vq
 
 
-def _result(item: KeptCase, leg: str, verdict: Verdict, seconds: float) -> Result:
-    rule = item.expected_rule(leg)
+def _result(item: KeptCase, target: Target, verdict: Verdict, seconds: float) -> Result:
+    leg = target.name
     choices = (0, 0)
     if isinstance(verdict, Agree):
         choices = (verdict.choices.kept, verdict.choices.cleared)
-        if rule is None:
+        if not item.expects(leg, target.fingerprint):
             return Result(item, leg, Outcome.OK, "", seconds, choices)
-        why = f"the recorded divergence from {rule} no longer shows"
+        why = "the recorded divergence no longer shows"
         return Result(item, leg, Outcome.GONE, why, seconds, choices)
     assert isinstance(verdict, Diverge)
-    if rule is not None and fnmatchcase(verdict.rule, rule):
+    if item.covers(leg, target.fingerprint, verdict.rule):
         return Result(item, leg, Outcome.KNOWN, verdict.explanation, seconds)
     return Result(item, leg, Outcome.REGRESSION, verdict.explanation, seconds)

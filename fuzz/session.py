@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from corpus.case import Case, decode
+from corpus.expect import Effect, KeptCase, defects
+from corpus.isa.table import FORMS
 from corpus.trace import Ending, Trace
 from db.records import FindingRecord, SignatureRecord
 from fuzz.confirm import Confirmed, confirm, judge_all, pattern_of, run_everywhere, same_kind
@@ -43,8 +45,17 @@ class Tally:
     unjudged: Counter[str] = field(default_factory=Counter)
 
 
+def known_defects(leg: Target, known: Sequence[KeptCase]) -> dict[str, Effect]:
+    """The defects of a leg that kept cases record."""
+    return defects(known, leg.name, leg.fingerprint, list(FORMS))
+
+
 class Session:
-    """Runs cases on `legs`; tells `found`, `again` and `note` what a campaign must know."""
+    """Runs cases on `legs`; tells `found`, `again` and `note` what a campaign must know.
+
+    `known`: cases that record defects of legs. What those can spoil is not judged, so that
+    a campaign sees what lies behind; `show_known` reports the recorded cases themselves.
+    """
 
     def __init__(
         self,
@@ -54,8 +65,11 @@ class Session:
         again: Callable[[SignatureRecord], None],
         note: Callable[[str], None],
         minimize_seconds: float = 12.0,
+        known: Sequence[KeptCase] = (),
     ) -> None:
         self.legs = sorted(legs, key=lambda leg: _SPEED.get(leg.kind, 1))
+        for leg in self.legs:
+            leg.profile = replace(leg.profile, defects=known_defects(leg, known))
         self.tally = Tally()
         self._feedback = feedback
         self._found, self._again, self._note = found, again, note
@@ -88,6 +102,40 @@ class Session:
                 if kind not in followed:
                     self._follow_up(case, name, verdict, verdicts)
                 followed.add(kind)
+
+    def show_known(self, known: Sequence[KeptCase]) -> None:
+        """Run each recorded case; report those that diverge as recorded. Raises
+        TransportError."""
+        for item in known:
+            for leg in self.legs:
+                if not item.expects(leg.name, leg.fingerprint):
+                    continue
+                strict = replace(leg.profile, defects={})
+                verdict = judge(item.case, leg.run(item.case), strict)
+                if isinstance(verdict, Diverge):
+                    self._found(self._described(item.case, leg, verdict))
+                    break
+
+    def _described(self, case: Case, leg: Target, verdict: Diverge) -> FindingRecord:
+        traces = run_everywhere(case, self.legs)
+        verdicts: dict[str, Verdict] = {
+            other.name: judge(case, traces[other.name], replace(other.profile, defects={}))
+            for other in self.legs
+        }
+        deviating = tuple(sorted(n for n, v in verdicts.items() if isinstance(v, Diverge)))
+        return FindingRecord(
+            signature=signature(case, verdict, pattern_of(verdicts) or leg.name, leg.profile),
+            minimal=case,
+            original=case,
+            strict=verdict.strict,
+            op_index=verdict.op_index,
+            expected=verdict.expected,
+            observed=verdict.observed,
+            explanation=f"{leg.name}: {verdict.explanation}",
+            reproduced=(1, 1),
+            deviating=deviating or (leg.name,),
+            traces=traces,
+        )
 
     def _unfit(self, case: Case) -> bool:
         """Whether some leg lacks what the case needs, or there is nothing to run."""

@@ -158,6 +158,8 @@ def main(argv: Sequence[str]) -> None:
 
     with atheris.instrument_imports(include=INSTRUMENTED):
         import targets.model.model  # noqa: F401, PLC0415
+    from corpus.expect import load_kept  # noqa: PLC0415
+    from corpus.store import kept_files  # noqa: PLC0415
     from fuzz.feedback import Feedback  # noqa: PLC0415
     from fuzz.legs import open_legs  # noqa: PLC0415
     from fuzz.mutate import crossover, mutate  # noqa: PLC0415
@@ -171,6 +173,8 @@ def main(argv: Sequence[str]) -> None:
         sys.exit(3)
     out.send(events.Ready([events.LegReady(t.name, t.kind, dict(t.fingerprint)) for t in legs]))
 
+    known = [load_kept(path) for path in kept_files("known")] if config.known else []
+
     def again(record: SignatureRecord) -> None:
         out.send(events.Again(record.parts))
 
@@ -181,7 +185,9 @@ def main(argv: Sequence[str]) -> None:
         again=again,
         note=lambda text: out.send(events.Note(text)),
         minimize_seconds=config.minimize_seconds,
+        known=known,
     )
+    session.show_known(known)
     worker = Worker(config, session, out)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     flags = [*_QUIET_FLAGS, f"-seed={config.seed or 1}", *config.flags, config.corpus]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from corpus.expect import Effect
 from corpus.fields import FEATURE_BITS, parse_vqs
 
 _FEATURE_CAPS = {
@@ -39,6 +40,8 @@ class Profile:
     lacks: frozenset[str] = frozenset()
     """Instruction capabilities (`corpus.isa`) that the machine does not have: such
     instructions are UNDEFINED there."""
+    defects: Mapping[str, Effect] = field(default_factory=dict)
+    """Known defects of the leg by rule: what they can spoil is not judged."""
 
     @property
     def max_vq(self) -> int:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus import wire
+from corpus.expect import FPSR_RULE
 from corpus.isa.form import Insn
 from targets.model.errors import (
     FP_TRAP,
@@ -63,7 +64,18 @@ class Cpu:
     """A vcpu while it runs."""
 
     __slots__ = (
-        *("_vectors_on", "el", "host_vqs", "lacks", "loaded", "mem", "pc", "rule", "rules"),
+        *(
+            "_vectors_on",
+            "defects",
+            "el",
+            "host_vqs",
+            "lacks",
+            "loaded",
+            "mem",
+            "pc",
+            "rule",
+            "rules",
+        ),
         *("vcpu", "vl"),
     )
 
@@ -71,6 +83,7 @@ class Cpu:
         self.vcpu = vcpu
         self.host_vqs = profile.vqs
         self.lacks = profile.lacks
+        self.defects = profile.defects
         self.mem = mem
         self.rules = rules
         self.rule = ""
@@ -264,6 +277,8 @@ class Cpu:
     def raise_fpsr(self, bits: int, maybe: int = 0) -> None:
         """Set cumulative bits of FPSR; those in `maybe` may or may not be set."""
         if bits | maybe:
+            if FPSR_RULE in self.defects:
+                bits, maybe = 0, bits | maybe
             self.vcpu.origins["fpsr"] = self.rule
             value, mask = join(self.vcpu.core["fpsr"])
             self.vcpu.core["fpsr"] = unknown(value | bits, (mask | maybe & ~value) & ~bits)

@@ -8,6 +8,7 @@ from corpus import wire
 from corpus.isa.form import Insn
 from corpus.ops import machine_code
 from targets.model.cpu import Cpu, access_check
+from targets.model.defects import spoiled
 from targets.model.errors import GuestException, MmioExit, RunFailed, Unpredictable
 from targets.model.memory import Memory
 from targets.model.semantics import SEMANTICS
@@ -95,7 +96,11 @@ def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> MmioExit:
             semantic = SEMANTICS.get(insn.form.name)
             if semantic is None:
                 raise Unpredictable(f"{insn.form.name} has no semantics")
-            semantic(cpu, *insn.args)
+            effect = cpu.defects.get(cpu.rule) if cpu.defects else None
+            if effect is None:
+                semantic(cpu, *insn.args)
+            else:
+                spoiled(cpu, effect, semantic, insn.args)
             cpu.rules.add(cpu.rule)
             cpu.pc += 4 * len(insn.form.words)
         return _epilogue(cpu)
