@@ -1,0 +1,465 @@
+"""SVE floating point. Inactive lanes compute nothing and raise no flags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from corpus.isa.form import Form
+from corpus.isa.table import FORMS
+from targets.model.cpu import Cpu
+from targets.model.errors import UNDEFINED, GuestException
+from targets.model.semantics import fpsteps, softfloat
+from targets.model.semantics.fp import from_list, run_lanes, tree
+from targets.model.semantics.fpimm import fp_bits
+from targets.model.semantics.fpops import (
+    FLAGS,
+    FMA,
+    ONE,
+    TWO,
+    arithmetic,
+    comparing,
+    from_integer,
+    fused,
+    over_lanes,
+    silent,
+    to_integer,
+)
+from targets.model.semantics.lanes import (
+    BITS,
+    active,
+    every,
+    governing,
+    merge,
+    ones,
+    put_p,
+    put_v,
+    put_z,
+    split,
+    spread,
+)
+from targets.model.semantics.registry import SEMANTICS, Semantic, semantic
+from targets.model.semantics.softfloat import BF16, ODD, Result, negate, one
+from targets.model.semantics.sve2 import by_segment
+from targets.model.semantics.sve_perm import repeat
+
+Bits = tuple[int, int]
+
+
+def merging(
+    cpu: Cpu,
+    f: Callable[..., Result],
+    operands: Sequence[Bits],
+    t: int,
+    rest: tuple[int, ...],
+    pg: int,
+    old: Bits,
+) -> Bits:
+    """f over the active lanes of some registers, `old` in the others."""
+    vl = cpu.vl
+    chosen, maybe = governing(cpu, pg, t)
+    dirty = maybe
+    for _, mask in operands:
+        dirty |= mask & chosen
+    taint = spread(dirty, vl, t)
+    if taint:
+        cpu.raise_fpsr(0, FLAGS)
+    skip = (split(chosen & ~taint, vl, t) == 0).tolist()
+    columns = [split(value, vl, t).tolist() for value, _ in operands]
+    new = from_list(over_lanes(cpu, f, columns, rest, skip), t)
+    value, mask = merge((new, 0), old, chosen, 0)
+    return value & ~taint, mask | taint
+
+
+def _unpredicated(form: Form) -> None:
+    f = TWO[form.mnemonic]
+    quiet = form.mnemonic == "ftssel"
+
+    def run(cpu: Cpu, zd: int, t: int, zn: int, zm: int) -> None:
+        rest = (t, 0 if quiet else arithmetic(cpu))
+        put_z(cpu, zd, *run_lanes(cpu, f, (cpu.z(zn), cpu.z(zm)), cpu.vl, t, rest))
+
+    SEMANTICS[form.name] = run
+
+
+def _predicated(form: Form) -> None:
+    name = form.mnemonic
+    f = TWO[name]
+
+    def run(cpu: Cpu, zdn: int, t: int, pg: int, zm: int) -> None:
+        old = cpu.z(zdn)
+        rest = (t, arithmetic(cpu))
+        put_z(cpu, zdn, *merging(cpu, f, (old, cpu.z(zm)), t, rest, pg, old))
+
+    SEMANTICS[form.name] = run
+
+
+def _pairwise(form: Form) -> None:
+    """faddp and kin: even results from pairs of zdn, odd ones from pairs of zm."""
+    f = TWO[form.mnemonic.removesuffix("p")]
+
+    def run(cpu: Cpu, zdn: int, t: int, pg: int, zm: int) -> None:
+        old, other, vl = cpu.z(zdn), cpu.z(zm), cpu.vl
+        rest = (t, arithmetic(cpu))
+        if old[1] | other[1]:
+            cpu.raise_fpsr(0, FLAGS)
+            cpu.set_z(zdn, 0, ones(8 * vl))
+            return
+        x, y = (split(value, vl, t).tolist() for value, _ in (old, other))
+        first = [lane for pair in zip(x[0::2], y[0::2], strict=True) for lane in pair]
+        second = [lane for pair in zip(x[1::2], y[1::2], strict=True) for lane in pair]
+        operands = [(from_list(lanes, t), 0) for lanes in (first, second)]
+        put_z(cpu, zdn, *merging(cpu, f, operands, t, rest, pg, old))
+
+    SEMANTICS[form.name] = run
+
+
+_HALF_TO_ONE = {"fadd", "fsub", "fsubr"}
+
+
+def _constant(name: str, choice: int, t: int) -> int:
+    """0.5 or 1 (sums), 0.5 or 2 (products), 0 or 1 (extremes)."""
+    unit = 1 << softfloat.FRACTION[t]
+    if name in _HALF_TO_ONE:
+        return one(t) if choice else one(t) - unit
+    if name == "fmul":
+        return one(t) + unit if choice else one(t) - unit
+    return one(t) if choice else 0
+
+
+def _by_constant(form: Form) -> None:
+    name = form.mnemonic
+    f = TWO[name]
+
+    def run(cpu: Cpu, zdn: int, t: int, pg: int, choice: int) -> None:
+        old = cpu.z(zdn)
+        constant = (repeat(cpu, _constant(name, choice, t), t), 0)
+        rest = (t, arithmetic(cpu))
+        put_z(cpu, zdn, *merging(cpu, f, (old, constant), t, rest, pg, old))
+
+    SEMANTICS[form.name] = run
+
+
+@semantic("ftmad")
+def ftmad(cpu: Cpu, zdn: int, t: int, zm: int, index: int) -> None:
+    ctl = arithmetic(cpu)
+
+    def f(a: int, b: int) -> Result:
+        return fpsteps.trig_multiply_add(a, b, index, t, ctl)
+
+    put_z(cpu, zdn, *run_lanes(cpu, f, (cpu.z(zdn), cpu.z(zm)), cpu.vl, t, ()))
+
+
+def _fused(form: Form) -> None:
+    """fmla and kin (zda, t, pg, zn, zm), fmad and kin (zdn, t, pg, zm, za)."""
+    f = fused(form.mnemonic)
+    addend_last = form.operands[-1].name == "za"
+
+    def run(cpu: Cpu, zd: int, t: int, pg: int, first: int, second: int) -> None:
+        old, x, y = cpu.z(zd), cpu.z(first), cpu.z(second)
+        operands = (y, old, x) if addend_last else (old, x, y)
+        rest = (t, arithmetic(cpu))
+        put_z(cpu, zd, *merging(cpu, f, operands, t, rest, pg, old))
+
+    SEMANTICS[form.name] = run
+
+
+def _fused_long(name: str) -> Semantic:
+    """FMLALB and kin: single-precision sums of half-precision products."""
+    top, minus = name[-1] == "t", name[3] == "s"
+
+    def run(cpu: Cpu, zda: int, zn: int, zm: int) -> None:
+        old, (a, ma), (b, mb), vl = cpu.z(zda), cpu.z(zn), cpu.z(zm), cpu.vl
+        ctl = arithmetic(cpu)
+
+        def f(acc: int, x: int, y: int) -> Result:
+            x, y = (x >> 16, y >> 16) if top else (x & 0xFFFF, y & 0xFFFF)
+            return fpsteps.multiply_add_long(acc, negate(x, 1) if minus else x, y, ctl)
+
+        put_z(cpu, zda, *run_lanes(cpu, f, (old, (a, ma), (b, mb)), vl, 2, ()))
+
+    return run
+
+
+for _name in ("fmlalb", "fmlalt", "fmlslb", "fmlslt"):
+    SEMANTICS[_name] = _fused_long(_name)
+
+
+@semantic("fcadd_zpz")
+def fcadd(cpu: Cpu, zdn: int, t: int, pg: int, zm: int, rot: int) -> None:
+    """Real parts gain -imaginary (90) or +imaginary (270), imaginary parts the opposite."""
+    old, (b, mb), vl = cpu.z(zdn), cpu.z(zm), cpu.vl
+    lanes = split(b, vl, t).tolist()
+    swapped = []
+    for real, imaginary in zip(lanes[0::2], lanes[1::2], strict=True):
+        swapped += [imaginary, negate(real, t)] if rot else [negate(imaginary, t), real]
+    other = (from_list(swapped, t), spread(mb, vl, min(t + 1, 4)))
+    rest = (t, arithmetic(cpu))
+    put_z(cpu, zdn, *merging(cpu, softfloat.add, (old, other), t, rest, pg, old))
+
+
+@semantic("fcmla_zpz")
+def fcmla(cpu: Cpu, zda: int, t: int, pg: int, zn: int, zm: int, rot: int) -> None:
+    """Complex multiply-add by a quarter turn (Arm ARM, FCMLA)."""
+    old, (a, ma), (b, mb), vl = cpu.z(zda), cpu.z(zn), cpu.z(zm), cpu.vl
+    x, y = split(a, vl, t).tolist(), split(b, vl, t).tolist()
+    part = rot & 1
+    first = [lane for lane in x[part::2] for _ in range(2)]
+    second = []
+    for real, imaginary in zip(y[0::2], y[1::2], strict=True):
+        to_real, to_imaginary = (imaginary, real) if part else (real, imaginary)
+        second.append(negate(to_real, t) if rot in (1, 2) else to_real)
+        second.append(negate(to_imaginary, t) if rot in (2, 3) else to_imaginary)
+    taint = spread(ma | mb, vl, min(t + 1, 4))
+    operands = (old, (from_list(first, t), taint), (from_list(second, t), taint))
+    rest = (t, arithmetic(cpu))
+    put_z(cpu, zda, *merging(cpu, softfloat.multiply_add, operands, t, rest, pg, old))
+
+
+def _by_element(form: Form) -> None:
+    """fmla, fmls, fmul by one element of each 128 bits: zd, zn, zm, index."""
+    t = "bhsd".index(form.name[-2])
+    name = form.mnemonic
+    f = fused(name) if name in FMA else TWO[name]
+
+    def run(cpu: Cpu, zd: int, zn: int, zm: int, index: int) -> None:
+        (b, mb), vl = cpu.z(zm), cpu.vl
+        value = from_list(by_segment(split(b, vl, t), t, index).tolist(), t)
+        operands = [cpu.z(zn), (value, spread(mb, vl, 4))]
+        if name in FMA:
+            operands.insert(0, cpu.z(zd))
+        put_z(cpu, zd, *run_lanes(cpu, f, operands, vl, t, (t, arithmetic(cpu))))
+
+    SEMANTICS[form.name] = run
+
+
+def _compare(form: Form) -> None:
+    """With a vector, or with zero."""
+    f = comparing(form.mnemonic)
+
+    def run(cpu: Cpu, pd: int, t: int, pg: int, zn: int, zm: int | None = None) -> None:
+        vl = cpu.vl
+        other = (0, 0) if zm is None else cpu.z(zm)
+        rest = (t, arithmetic(cpu))
+        value, mask = merging(cpu, f, (cpu.z(zn), other), t, rest, pg, (0, 0))
+        put_p(cpu, pd, _to_predicate(value, vl, t), _to_predicate(mask, vl, t))
+
+    SEMANTICS[form.name] = run
+
+
+def _to_predicate(lanes: int, vl: int, t: int) -> int:
+    """The lowest bit of every lane as predicate bits."""
+    flags = (split(lanes, vl, t) & 1).tolist()
+    return sum(flag << (index << t) for index, flag in enumerate(flags))
+
+
+def _unary(form: Form) -> None:
+    """Predicated: zd, t, pg, zn."""
+    name = form.mnemonic
+    f = ONE[name]
+
+    def run(cpu: Cpu, zd: int, t: int, pg: int, zn: int) -> None:
+        rest = (t, 0 if silent(name) else arithmetic(cpu))
+        source = cpu.z(zn)
+        if silent(name):
+            sign = repeat(cpu, 1 << BITS[t] - 1, t)
+            new = (source[0] ^ sign, source[1])
+            if name == "fabs":
+                new = (source[0] & ~sign, source[1] & ~sign)
+            put_z(cpu, zd, *merge(new, cpu.z(zd), *governing(cpu, pg, t)))
+            return
+        put_z(cpu, zd, *merging(cpu, f, (source,), t, rest, pg, cpu.z(zd)))
+
+    def run_all(cpu: Cpu, zd: int, t: int, zn: int) -> None:
+        rest = (t, 0 if silent(name) else arithmetic(cpu))
+        put_z(cpu, zd, *run_lanes(cpu, f, (cpu.z(zn),), cpu.vl, t, rest))
+
+    SEMANTICS[form.name] = run_all if form.name.endswith("_z") else run
+
+
+def _conversion(name: str, to_t: int, from_t: int) -> Callable[[int, int], Result]:
+    """(source bits, ctl) -> destination bits; integers narrower than the lane come extended."""
+    wide = BITS[max(to_t, from_t)]
+    if name.startswith("fcvtz"):
+        f = to_integer(name, BITS[to_t])
+        sign = 1 << BITS[to_t] - 1 if name[-1] == "s" else 0
+
+        def to_int(a: int, ctl: int) -> Result:
+            value, flags = f(a, from_t, ctl)
+            return ((value ^ sign) - sign) & ones(wide), flags
+
+        return to_int
+    if name in ("scvtf", "ucvtf"):
+        g = from_integer(name, BITS[from_t])
+        return lambda a, ctl: g(a, to_t, ctl)
+    mode = ODD if name.startswith("fcvtx") else None
+    return lambda a, ctl: softfloat.convert(a, from_t, to_t, ctl, mode)
+
+
+def _convert(form: Form) -> None:
+    """zd, pg, zn; lanes are as wide as the wider of the two formats. AHP is ignored
+    (Arm ARM, FPConvertSVE)."""
+    name = form.mnemonic
+    to_t, from_t = ("bhsd".index(letter) for letter in form.name[-2:])
+    t = max(to_t, from_t)
+    f = _conversion(name, to_t, from_t)
+    from_top, into_top = name == "fcvtlt", name.endswith("nt")
+
+    def run(cpu: Cpu, zd: int, pg: int, zn: int) -> None:
+        ctl = arithmetic(cpu)
+        old = cpu.z(zd)
+
+        def lane(a: int, before: int) -> Result:
+            source = a >> BITS[from_t] if from_top else a & ones(BITS[from_t])
+            value, flags = f(source, ctl)
+            if into_top:
+                value = value << BITS[to_t] | before & ones(BITS[to_t])
+            return value, flags
+
+        second = old if into_top else (0, 0)
+        put_z(cpu, zd, *merging(cpu, lane, (cpu.z(zn), second), t, (), pg, old))
+
+    SEMANTICS[form.name] = run
+
+
+def _bfloat(top: bool) -> Semantic:
+    """BFCVT, BFCVTNT."""
+
+    def run(cpu: Cpu, zd: int, pg: int, zn: int) -> None:
+        ctl = arithmetic(cpu)
+        old = cpu.z(zd)
+
+        def lane(a: int, before: int) -> Result:
+            value, flags = softfloat.convert(a, 2, BF16, ctl)
+            return (value << 16 | before & 0xFFFF if top else value), flags
+
+        second = old if top else (0, 0)
+        put_z(cpu, zd, *merging(cpu, lane, (cpu.z(zn), second), 2, (), pg, old))
+
+    return run
+
+
+SEMANTICS["bfcvt_z"], SEMANTICS["bfcvtnt_z"] = _bfloat(False), _bfloat(True)
+
+
+def _identity(name: str, t: int) -> int:
+    """What stands for lanes that are inactive or past the end."""
+    return {
+        "faddv": 0,
+        "fmaxv": softfloat.infinity(1, t),
+        "fminv": softfloat.infinity(0, t),
+        "fmaxnmv": softfloat.default_nan(t),
+        "fminnmv": softfloat.default_nan(t),
+    }[name]
+
+
+def _reduce(form: Form) -> None:
+    """A tree over the next power of two of lanes: t, vd, pg, zn."""
+    name = form.mnemonic
+    f = TWO[name.removesuffix("v")]
+
+    def run(cpu: Cpu, t: int, vd: int, pg: int, zn: int) -> None:
+        (a, ma), (g, mg), vl = cpu.z(zn), cpu.p(pg), cpu.vl
+        ctl = arithmetic(cpu)
+        if mg & every(vl, t) or ma & active(g, vl, t):
+            cpu.raise_fpsr(0, FLAGS)
+            put_v(cpu, vd, 0, ones(BITS[t]))
+            return
+        fill = _identity(name, t)
+        lanes = [
+            lane if g >> (index << t) & 1 else fill
+            for index, lane in enumerate(split(a, vl, t).tolist())
+        ]
+        lanes += [fill] * ((1 << (len(lanes) - 1).bit_length()) - len(lanes))
+        value, flags = tree(f, lanes, t, ctl)
+        cpu.raise_fpsr(flags)
+        cpu.set_v(vd, value)
+
+    SEMANTICS[form.name] = run
+
+
+@semantic("fadda_z")
+def fadda(cpu: Cpu, t: int, vdn: int, pg: int, zm: int) -> None:
+    """Adds the active lanes one after another."""
+    (a, ma), (g, mg), (start, ms), vl = cpu.z(zm), cpu.p(pg), cpu.v(vdn, 1 << t), cpu.vl
+    ctl = arithmetic(cpu)
+    if ms or mg & every(vl, t) or ma & active(g, vl, t):
+        cpu.raise_fpsr(0, FLAGS)
+        put_v(cpu, vdn, 0, ones(BITS[t]))
+        return
+    raised = 0
+    for index, lane in enumerate(split(a, vl, t).tolist()):
+        if g >> (index << t) & 1:
+            start, flags = softfloat.add(start, lane, t, ctl)
+            raised |= flags
+    cpu.raise_fpsr(raised)
+    cpu.set_v(vdn, start)
+
+
+@semantic("fdup")
+def fdup(cpu: Cpu, zd: int, t: int, imm: int) -> None:
+    cpu.set_z(zd, repeat(cpu, fp_bits(imm, t), t))
+
+
+@semantic("fcpy")
+def fcpy(cpu: Cpu, zd: int, t: int, pg: int, imm: int) -> None:
+    new = (repeat(cpu, fp_bits(imm, t), t), 0)
+    put_z(cpu, zd, *merge(new, cpu.z(zd), *governing(cpu, pg, t)))
+
+
+def _matrix(t: int) -> Semantic:
+    """FMMLA: 2x2 matrices in four lanes; zn times zm transposed."""
+
+    def run(cpu: Cpu, zda: int, zn: int, zm: int) -> None:
+        (d, md), (a, ma), (b, mb), vl = cpu.z(zda), cpu.z(zn), cpu.z(zm), cpu.vl
+        if vl < 4 << t:
+            raise GuestException(UNDEFINED)
+        ctl = arithmetic(cpu)
+        blocks = vl // (4 << t)
+        if md | ma | mb:
+            cpu.raise_fpsr(0, FLAGS)
+            cpu.set_z(zda, 0, ones(blocks * (32 << t)))
+            return
+        acc, n, m = (split(value, vl, t).tolist() for value in (d, a, b))
+        raised = 0
+        for block in range(blocks):
+            at = 4 * block
+            for i in (0, 1):
+                for j in (0, 1):
+                    row, column = n[at + 2 * i : at + 2 * i + 2], m[at + 2 * j : at + 2 * j + 2]
+                    here = at + 2 * i + j
+                    acc[here], flags = fpsteps.pairwise_sum_of_products(
+                        acc[here], (row[0], row[1]), (column[0], column[1]), t, ctl
+                    )
+                    raised |= flags
+        cpu.raise_fpsr(raised)
+        cpu.set_z(zda, from_list(acc[: 4 * blocks], t))
+
+    return run
+
+
+SEMANTICS["fmmla_s"], SEMANTICS["fmmla_d"] = _matrix(2), _matrix(3)
+
+_BUILDERS: dict[tuple[str, str], Callable[[Form], None]] = {
+    ("sve-fp", "zz"): _unpredicated,
+    ("sve-fp", "zpz"): _predicated,
+    ("sve-fp", "zpi"): _by_constant,
+    ("sve-fp-fma", "zpz"): _fused,
+}
+_BY_GROUP: dict[str, Callable[[Form], None]] = {
+    "sve-fp-element": _by_element,
+    "sve-fp-compare": _compare,
+    "sve-fp-unary": _unary,
+    "sve-fp-convert": _convert,
+    "sve-fp-reduce": _reduce,
+}
+
+for _form in FORMS.values():
+    if _form.name in SEMANTICS:
+        continue
+    _suffix = _form.name.rpartition("_")[2]
+    if _form.group == "sve-fp" and _form.mnemonic.endswith("p"):
+        _pairwise(_form)
+    elif (_form.group, _suffix) in _BUILDERS:
+        _BUILDERS[_form.group, _suffix](_form)
+    elif _form.group in _BY_GROUP:
+        _BY_GROUP[_form.group](_form)
