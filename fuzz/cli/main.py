@@ -24,6 +24,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "repro": ("fuzz.cli.execute:repro", "Run a stored finding again."),
     "replay": ("fuzz.cli.replay:replay", "Run kept cases and compare with what is recorded."),
     "lab": ("fuzz.cli.lab:lab", "Look after the kernels that run in QEMU."),
+    "rules": ("fuzz.cli.tables:rules", "Print the rules of the specification."),
+    "isa": ("fuzz.cli.tables:isa", "Print the instruction table, or check every form on legs."),
     "triage": ("fuzz.cli.triage:triage", "Look through what was found, and decide about it."),
 }
 """name -> (module:attribute, help line), in the order `--help` shows them.

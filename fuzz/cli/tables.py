@@ -1,0 +1,212 @@
+"""`vcpufuzz rules` and `vcpufuzz isa`: the specification's tables, and what exercised them."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from corpus.isa.form import Form
+from corpus.isa.table import FORMS
+from db.store import Store
+from fuzz.cli.errors import Exit, UserError
+from fuzz.cli.options import db_option, json_option, legs_option, resolve_legs
+from fuzz.cli.table import Column, print_table
+from fuzz.isasuite import LENGTHS, SuiteResult, run_suite, suite
+from fuzz.legs import open_legs
+from targets.base import Target
+from targets.model.rules import RULES, Rule
+
+LAST_CAMPAIGNS = 10
+
+
+@click.command()
+@json_option
+@db_option
+def rules(as_json: bool, url: str) -> None:
+    """Print the rules of the specification, and how often campaigns used each.
+
+    \b
+    Example:
+      vcpufuzz rules --json
+    """
+    used = exercised(url)
+    if as_json:
+        click.echo(
+            json.dumps([_rule_json(rule, used[rule.id]) for rule in RULES.values()], indent=2)
+        )
+        return
+    columns = (
+        Column("Rule"),
+        Column("Class"),
+        Column("Used", "right"),
+        Column("Source", wrap=True),
+    )
+    rows = [(r.id, r.cls, str(used[r.id]), f"{r.source}: {r.text}") for r in RULES.values()]
+    print_table(columns, rows)
+
+
+@click.command()
+@json_option
+@db_option
+@click.option("--check", is_flag=True, help="Run every form on the legs and judge it.")
+@click.option("--draws", type=click.IntRange(1, 1000), default=1, help="With --check: how often.")
+@click.option("--vq", "vqs", multiple=True, type=click.IntRange(1, 16), help="With --check.")
+@click.option("--together", type=click.IntRange(1, 16), default=4, help="Forms a case.")
+@click.option("--only", default="", help="Forms whose name or group contains this.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@legs_option
+def isa(
+    as_json: bool,
+    url: str,
+    check: bool,
+    draws: int,
+    vqs: tuple[int, ...],
+    together: int,
+    only: str,
+    seed: int,
+    legs: str,
+) -> int:
+    """Print the instruction table, and how often campaigns ran each form.
+
+    With --check, run every form with edge and random operands at several vector lengths
+    on the legs; ends with 77 if one diverges.
+
+    \b
+    Example:
+      vcpufuzz isa --json
+      vcpufuzz isa --check --vq 3 --legs emulator:keep,kvm
+    """
+    forms = [f for f in FORMS.values() if only in f.name or only in f.group]
+    if not forms:
+        raise UserError(f"no form's name or group contains {only!r}.", Exit.USAGE)
+    if check:
+        return _check(
+            forms, vqs or LENGTHS, draws, together, seed, resolve_legs(legs, None), as_json
+        )
+    used = exercised(url)
+    if as_json:
+        rows = [_form_json(form, used[f"isa.{form.name}"]) for form in forms]
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        columns = (
+            *(Column("Form"), Column("Group"), Column("Cap"), Column("Used", "right")),
+            Column("Syntax", wrap=True),
+        )
+        print_table(
+            columns,
+            [(f.name, f.group, f.cap, str(used[f"isa.{f.name}"]), f.syntax) for f in forms],
+        )
+    return Exit.OK
+
+
+def exercised(url: str) -> Counter[str]:
+    """How often the last campaigns of a store used each rule; nothing without a store."""
+    used: Counter[str] = Counter()
+    if not Store.exists(url):
+        return used
+    with Store.open(url) as store:
+        for campaign in store.campaigns()[:LAST_CAMPAIGNS]:
+            counts = campaign.statistics.get("rules", {})
+            if isinstance(counts, dict):
+                used.update({rule: int(n) for rule, n in counts.items()})
+    return used
+
+
+def _rule_json(rule: Rule, used: int) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "class": rule.cls,
+        "source": rule.source,
+        "text": rule.text,
+        "since": list(rule.since),
+        "until": list(rule.until),
+        "used": used,
+    }
+
+
+def _form_json(form: Form, used: int) -> dict[str, Any]:
+    return {
+        "name": form.name,
+        "syntax": form.syntax,
+        "words": [f"{word:08x}" for word in form.words],
+        "operands": [operand.name for operand in form.operands],
+        "group": form.group,
+        "cap": form.cap,
+        "used": used,
+    }
+
+
+def _check(
+    forms: Sequence[Form],
+    vqs: Sequence[int],
+    draws: int,
+    together: int,
+    seed: int,
+    names: Sequence[str],
+    as_json: bool,
+) -> int:
+    opened: list[Target] = open_legs(names)
+    found: dict[tuple[str, str, str], list[SuiteResult]] = defaultdict(list)
+    runs: Counter[str] = Counter()
+    unjudged: Counter[str] = Counter()
+    try:
+        tests = suite(random.Random(seed), forms, vqs, draws, together)
+        for result in run_suite(tests, opened):
+            runs[result.leg] += 1
+            if result.diverged:
+                key = result.leg, result.diverged.rule, _kind(result)
+                found[key].append(result)
+            if result.unjudged:
+                unjudged[result.leg] += 1
+    finally:
+        for leg in opened:
+            leg.close()
+    if as_json:
+        click.echo(
+            json.dumps([_found_json(key, results) for key, results in found.items()], indent=2)
+        )
+    else:
+        for (name, rule, _), results in sorted(found.items()):
+            diverged = results[0].diverged
+            assert diverged
+            click.echo(f"{name}: {rule} ({len(results)} times): {diverged.explanation}")
+        for name, count in runs.items():
+            click.echo(
+                f"{name}: {count} cases of {len(forms)} forms, "
+                f"{len([k for k in found if k[0] == name])} kinds of divergence, "
+                f"{unjudged[name]} cases not judged to their end"
+            )
+    return Exit.DIVERGENCE if found else Exit.OK
+
+
+def _kind(result: SuiteResult) -> str:
+    """What is wrong: the tail of a V register, a trap, or a result."""
+    diverged = result.diverged
+    assert diverged
+    if diverged.label in ("mmio address", "errno", "esr_el1", "elr_el1", "ending"):
+        return "stop"
+    first = diverged.detail.removeprefix("bytes ").removeprefix("byte ").split("..")[0]
+    if diverged.label.startswith("z") and first.isdigit() and int(first) >= 16:
+        return "tail"
+    return "fpsr" if diverged.label == "fpsr" else "result"
+
+
+def _found_json(key: tuple[str, str, str], results: Sequence[SuiteResult]) -> dict[str, Any]:
+    leg, rule, kind = key
+    diverged = results[0].diverged
+    assert diverged
+    smallest = min(results, key=lambda r: len(r.tested.case.encoded))
+    return {
+        "leg": leg,
+        "rule": rule,
+        "kind": kind,
+        "times": len(results),
+        "forms": sorted({form for r in results for form in r.tested.forms}),
+        "explanation": diverged.explanation,
+        "case": smallest.tested.case.encoded.hex(),
+    }
