@@ -35,6 +35,7 @@ class Effect(StrEnum):
     RESULT = "result"  # every register it writes, and RAM it stores to
     STOP = "stop"  # it may also trap or not trap: nothing after it can be judged
     FPSR = "fpsr"  # FPSR's cumulative bits only
+    MODES = "modes"  # every register it writes, but only while FPCR is not zero
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,11 @@ def spoiled(cpu: Cpu, effect: Effect, semantic: Callable[..., None], args: tuple
     """Execute an instruction that the leg is known to get wrong. Raises Unpredictable."""
     if effect is Effect.STOP:
         raise Unpredictable(f"{cpu.rule} is a known defect of this leg")
+    if effect is Effect.MODES:
+        if cpu.fpcr_plain():
+            semantic(cpu, *args)
+            return
+        effect = Effect.RESULT
     vcpu = cpu.vcpu
     before = [list(group) for group in (vcpu.z, vcpu.p, vcpu.x, vcpu.ffr)]
     flags = vcpu.core["pstate"]
