@@ -16,7 +16,7 @@ from fuzz import legs as all_legs
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
 from targets.kvm import legs
-from targets.kvm.lab import build, kernels
+from targets.kvm.lab import build, kconfig, kernels
 from targets.transport import TransportError
 
 IMAGE = bytes(56) + b"ARM\x64" + bytes(64)
@@ -49,17 +49,17 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_configuration_asks_for_what_the_lab_needs() -> None:
-    options = build.parse_config(build.fragment(()))
+    options = kconfig.parse(build.fragment(()))
     for option in ("KVM", "ARM64_SVE", "PCI_HOST_GENERIC", "DEVTMPFS", "SERIAL_AMBA_PL011_CONSOLE"):
         assert options[f"CONFIG_{option}"] == "y"
     assert options["CONFIG_ARM64_PTR_AUTH_KERNEL"] == "n"
-    assert build.parse_config(build.fragment(("kasan", "lockdep"))).items() >= options.items()
+    assert kconfig.parse(build.fragment(("kasan", "lockdep"))).items() >= options.items()
     assert "CONFIG_KASAN" not in options
 
 
 def test_options_that_the_source_refuses_are_found() -> None:
-    wanted = build.parse_config("CONFIG_KVM=y\nCONFIG_SVE=y\nCONFIG_X=n\nCONFIG_ARM_PMUV3=y\n")
-    got = build.parse_config("# CONFIG_SVE is not set\nCONFIG_KVM=y\n# words\n")
+    wanted = kconfig.parse("CONFIG_KVM=y\nCONFIG_SVE=y\nCONFIG_X=n\nCONFIG_ARM_PMUV3=y\n")
+    got = kconfig.parse("# CONFIG_SVE is not set\nCONFIG_KVM=y\n# words\n")
     assert list(build.denied(wanted, got)) == ["CONFIG_SVE=y"]
 
 

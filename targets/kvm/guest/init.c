@@ -170,17 +170,30 @@ static void serve(struct channel_slot *slot, int doorbell)
     size_t length;
 
     store(&slot->state, SLOT_RUNNING);
+    store(&channel->serving, (uint32_t)slot->sequence);
     if (slot->command == COMMAND_READ_FILE)
         length = read_file(slot, request, response, &error);
     else
         length = vf_execute(request, slot->request_len, response, channel->response_cap);
     slot->response_len = (uint32_t)length;
     slot->error = error;
+    store(&channel->serving, 0);
     store(&channel->progress, channel->progress + 1);
     store(&slot->state, SLOT_DONE);
     const char byte = DOORBELL;
     if (write(doorbell, &byte, 1) != 1)
         fail("doorbell");
+}
+
+/* Coverage reads kallsyms; a kernel without sysctl has nothing to hide it with. */
+static void show_addresses(void)
+{
+    int fd = open("/proc/sys/kernel/kptr_restrict", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        if (write(fd, "0", 1) < 0)
+            fail("kptr_restrict");
+        close(fd);
+    }
 }
 
 static struct channel_slot *linger(void)
@@ -212,7 +225,7 @@ int main(void)
 {
     mount_all();
     int doorbell = open_console();
-    write_file("/proc/sys/kernel/kptr_restrict", "0");
+    show_addresses();
     map_channel();
     if (channel->magic != CHANNEL_MAGIC) {
         errno = EPROTO;

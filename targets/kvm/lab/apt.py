@@ -133,6 +133,19 @@ class AptRoot:
             raise TransportError(f"apt-get download of {package} left no package file.")
         return found[-1]
 
+    def download_with_dependencies(self, package: str) -> list[Path]:
+        """Fetch a package and all it depends on, verified by APT, as for an empty system.
+
+        Raises TransportError.
+        """
+        archives = self.path / "cache" / "archives"
+        with locked(self.path):
+            for left in archives.glob("*.deb"):
+                left.unlink()
+            argv = [_tool("apt-get"), "install", "--yes", "--download-only"]
+            _run([*argv, "--no-install-recommends", package], _environment(self._config()))
+            return sorted(archives.glob("*.deb"))
+
     def _config(self) -> Path:
         return self.path / "apt.conf"
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from targets.cache import cache_dir
-from targets.kvm.lab import kernels
+from targets.kvm.lab import kconfig, kernels
 from targets.kvm.lab.apt import AptRoot, locked
 from targets.kvm.lab.kernels import Kernel
 from targets.transport import TransportError
@@ -112,7 +112,7 @@ def _build(
     wanted.write_text(fragment(checks))
     with _log(cache_dir() / "builds" / f"{name}.log") as log:
         _make(tree, log, [f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig"])
-        refused = list(denied(parse_config(wanted.read_text()), _read_config(tree / ".config")))
+        refused = list(denied(kconfig.parse(wanted.read_text()), _read_config(tree / ".config")))
         if refused:
             raise TransportError(
                 f"the source of kernel {source} does not take {', '.join(refused)}."
@@ -127,15 +127,8 @@ def fragment(checks: Sequence[str]) -> str:
     return "".join((HERE / f"{part}.config").read_text() for part in ("small", *checks))
 
 
-def parse_config(text: str) -> dict[str, str]:
-    """Option -> value of a kernel configuration; an option that is off has the value n."""
-    options = dict(re.findall(r"^(CONFIG_\w+)=(.*)$", text, re.MULTILINE))
-    off = re.findall(r"^# (CONFIG_\w+) is not set$", text, re.MULTILINE)
-    return options | dict.fromkeys(off, "n")
-
-
 def _read_config(path: Path) -> dict[str, str]:
-    return parse_config(path.read_text(encoding="utf-8", errors="replace"))
+    return kconfig.parse(path.read_text(encoding="utf-8", errors="replace"))
 
 
 def denied(wanted: Mapping[str, str], got: Mapping[str, str]) -> Iterator[str]:

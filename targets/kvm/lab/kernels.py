@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from targets.cache import cache_dir
+from targets.kvm.lab import kconfig
 from targets.kvm.lab.apt import AptRoot, locked
 from targets.transport import TransportError
 
@@ -70,6 +71,11 @@ def own(path: Path) -> Kernel:
     if content[56:60] != b"ARM\x64":
         # The magic of the arm64 boot protocol, Documentation/arch/arm64/booting.rst.
         raise TransportError(f"{path} is no arm64 Image (arch/arm64/boot/Image of a kernel build).")
+    config = kconfig.embedded(content)
+    missing = kconfig.lacking(config) if config is not None else []
+    if missing:
+        options = ", ".join(f"{option}=y" for option in missing)
+        raise TransportError(f"{path} was built without {options}: the lab needs that.")
     return Kernel(path, path.name, "", hashlib.sha256(content).hexdigest())
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 
 from corpus.trace import Ending
 from corpus.wire import Kind, WireError, WireOp, pack_request, unpack_response
-from targets.kvm.lab import console, image, qemu
+from targets.kvm.lab import console, image, newer_qemu, qemu
 from targets.kvm.lab.channel import Command, Layout, State
+from targets.kvm.lab.coverage import build, maps
+from targets.kvm.lab.coverage.areas import NoSymbols
 from targets.kvm.lab.kernels import Kernel
 from targets.kvm.lab.vm import Completion, Fate, GuestDied, Vm
 from targets.transport import Reply, Transport, TransportError
@@ -26,7 +29,22 @@ class LabSpec:
     mode: str
     boot_options: str = ""
     vqs: tuple[int, ...] = qemu.ALL_VQS
-    plugin: str = ""
+    coverage: bool = False
+
+
+def unfit(facts: Mapping[str, str], mode: str) -> str:
+    """Why a machine that booted is not the leg asked for, in one sentence; else nothing."""
+    release, found = facts.get("release"), facts.get("mode", "unknown")
+    if found == "unknown":
+        return f"kernel {release} does not log in which mode its KVM came up (CONFIG_PRINTK=y)."
+    if found != mode:
+        hint = " (CONFIG_ARM64_VHE=y)" if (mode, found) == ("vhe", "nvhe") else ""
+        return f"the kernel came up in KVM mode {found}, not {mode}{hint}."
+    if facts.get("cap.sve") != "1":
+        return f"KVM of kernel {release} in mode {mode} has no SVE (CONFIG_ARM64_SVE=y)."
+    if mode == "nested" and facts.get("cap.el2", "0") == "0":
+        return f"KVM of kernel {release} offers its guests no EL2 on this emulated machine."
+    return ""
 
 
 class LabTransport(Transport):
@@ -84,21 +102,11 @@ class LabTransport(Transport):
         """A file of the guest such as /proc/kallsyms. Raises TransportError."""
         if self._in_flight:
             raise TransportError("a guest file can only be read while no request is in flight.")
-        vm = self._running()
-        content = bytearray()
-        while True:
-            vm.post(len(content).to_bytes(8, "little") + path.encode(), Command.READ_FILE)
-            try:
-                done = vm.next_completion()
-            except GuestDied as death:
-                self._bury(death)
-                raise TransportError(f"the guest died while {path} was read.") from death
-            error, piece = vm.channel.take(done.slot)
-            if error:
-                raise TransportError(f"the guest cannot read {path}: errno {error}.")
-            if not piece:
-                return bytes(content)
-            content += piece
+        try:
+            return _read_file(self._running(), path)
+        except GuestDied as death:
+            self._bury(death)
+            raise TransportError(f"the guest died while {path} was read.") from death
 
     def _running(self) -> Vm:
         if self._vm is None:
@@ -106,7 +114,7 @@ class LabTransport(Transport):
         return self._vm
 
     def _boot(self) -> Vm:
-        program = qemu.find()
+        program = newer_qemu.program_for(self.spec.mode)
         version = qemu.version(program)
         kernel = self.spec.kernel()
         initramfs = image.build()
@@ -115,9 +123,10 @@ class LabTransport(Transport):
             initramfs.path,
             self.spec.boot_options,
             self.spec.vqs,
-            plugin=self.spec.plugin,
         )
-        vm = Vm(program, machine, self._layout)
+        if self.spec.coverage:
+            machine = self._with_plugin(program, version, machine, kernel)
+        vm = Vm(program, machine, self._layout, self.code)
         try:
             self.boot_log = vm.wait_ready()
             facts = self._probe(vm)
@@ -133,6 +142,30 @@ class LabTransport(Transport):
         self._facts = facts
         return vm
 
+    def _with_plugin(
+        self, program: str, version: str, machine: qemu.Machine, kernel: Kernel
+    ) -> qemu.Machine:
+        """The machine with the coverage plugin, or as it is if that cannot be had here.
+
+        A kernel that is seen for the first time is booted once more, to ask where its
+        functions are: the plugin must know that before it boots.
+        """
+        try:
+            plugin = build.build(version)
+            self.code = maps.load(kernel.sha256)
+            if self.code is None:
+                with closing(Vm(program, machine, self._layout)) as vm:
+                    vm.wait_ready()
+                    kallsyms = _read_file(vm, "/proc/kallsyms")
+                self.code = maps.save(kernel.sha256, kallsyms.decode("ascii", "replace"))
+        except (TransportError, NoSymbols) as error:
+            self.no_coverage = str(error)
+            return machine
+        except GuestDied as death:
+            self.no_coverage = f"the guest died while its symbols were read ({death})."
+            return machine
+        return replace(machine, plugin=plugin)
+
     def _probe(self, vm: Vm) -> dict[str, str]:
         """The probe's facts, once it is sure that they are of the leg asked for."""
         vm.post(pack_request([WireOp(Kind.PROBE)]))
@@ -144,17 +177,14 @@ class LabTransport(Transport):
         try:
             (seen,) = unpack_response(vm.channel.take(done.slot)[1])
         except (WireError, ValueError) as error:
-            raise TransportError("the kernel has no usable /dev/kvm with these options.") from error
+            raise TransportError(
+                "the kernel has no usable /dev/kvm with these options (CONFIG_KVM=y)."
+            ) from error
         text = seen.data.decode("utf-8", "replace")
         facts = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-        if facts.get("cap.sve") != "1":
-            raise TransportError(
-                f"KVM of kernel {facts.get('release')} in mode {facts.get('mode')} has no SVE."
-            )
-        if facts.get("mode") not in (self.spec.mode, "unknown"):
-            raise TransportError(
-                f"the kernel came up in KVM mode {facts.get('mode')}, not {self.spec.mode}."
-            )
+        trouble = unfit(facts, self.spec.mode)
+        if trouble:
+            raise TransportError(trouble)
         return facts
 
     def _settle(self, done: Completion) -> None:
@@ -200,4 +230,18 @@ class LabTransport(Transport):
         now = time.monotonic()
         begun = max(self._submitted.pop(ticket), self._last_end)
         self._last_end = now
-        self._replies[ticket] = Reply(ending, response, log, now - begun)
+        blocks = self._vm.blocks(sequence) if self._vm else ()
+        self._replies[ticket] = Reply(ending, response, log, now - begun, blocks)
+
+
+def _read_file(vm: Vm, path: str) -> bytes:
+    """A file of a guest that serves nothing else now. Raises GuestDied, TransportError."""
+    content = bytearray()
+    while True:
+        vm.post(len(content).to_bytes(8, "little") + path.encode(), Command.READ_FILE)
+        error, piece = vm.channel.take(vm.next_completion().slot)
+        if error:
+            raise TransportError(f"the guest cannot read {path}: errno {error}.")
+        if not piece:
+            return bytes(content)
+        content += piece

@@ -12,14 +12,16 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
-from targets.kvm.lab import console, qemu
+from targets.codemap import CodeMap
+from targets.kvm.lab import console, kconfig, qemu
 from targets.kvm.lab.channel import DOORBELL, Channel, Command, Layout, State
+from targets.kvm.lab.coverage.log import BlockLog
 from targets.transport import TransportError
 
 BOOT_LIMIT_S = 300.0
@@ -85,8 +87,10 @@ class InFlight:
 class Vm:
     """One booted guest. Not for several threads at once."""
 
-    def __init__(self, program: str, machine: qemu.Machine, layout: Layout) -> None:
-        """Start QEMU. Raises TransportError."""
+    def __init__(
+        self, program: str, machine: qemu.Machine, layout: Layout, code: CodeMap | None = None
+    ) -> None:
+        """Start QEMU; `code` is what a machine with a plugin records. Raises TransportError."""
         self._in_flight: deque[tuple[int, int]] = deque()
         self._logs: deque[str] = deque()
         self._console = console.Console()
@@ -95,15 +99,20 @@ class Vm:
         self._stderr = os.memfd_create("vcpufuzz-stderr")
         memory_fd = os.memfd_create("vcpufuzz-page")
         self._line, theirs = socket.socketpair()
+        self._log = BlockLog(code, layout.slots) if machine.plugin and code else None
         try:
             os.ftruncate(memory_fd, layout.size)
             self._memory = mmap.mmap(memory_fd, layout.size)
             self.channel = Channel(memoryview(self._memory), layout)
-            shared = qemu.Shared(memory_fd, layout.size, theirs.fileno())
+            log_fd = self._log.fd if self._log else -1
+            shared = qemu.Shared(memory_fd, layout.size, theirs.fileno(), log_fd)
             argv = qemu.command(program, machine, shared)
-            self._process = _spawn(lambda: self._start(argv, (memory_fd, theirs.fileno())))
+            fds = tuple(fd for fd in (memory_fd, theirs.fileno(), log_fd) if fd >= 0)
+            self._process = _spawn(lambda: self._start(argv, fds))
         except OSError as error:
             self._line.close()
+            if self._log:
+                self._log.close()
             os.close(self._stderr)
             raise TransportError(f"QEMU cannot be started: {error.strerror}.") from error
         finally:
@@ -156,8 +165,13 @@ class Vm:
         self._process.wait()
         said = os.pread(self._stderr, 4096, 0).decode("utf-8", "replace").strip()
         words = console.last_words(log)
+        option = kconfig.blame(log)
+        if option:
+            return f"the kernel lacks {option}=y: {words}"
         if words:
             return f"the kernel ended before its init served: {words}"
+        if not said and self._process.returncode == 0:
+            return f"the kernel lacks {kconfig.SILENT}=y: it ended without a word."
         first = said.splitlines()[0] if said else f"exit status {self._process.returncode}"
         return f"QEMU ended before the kernel said a word: {first}"
 
@@ -198,6 +212,13 @@ class Vm:
             InFlight(sequence, slot, self.channel.state(slot)) for sequence, slot in self._in_flight
         ]
 
+    def blocks(self, sequence: int) -> Sequence[int]:
+        """Blocks of the kernel that a finished request executed; none without a plugin.
+
+        To be asked before as many requests are posted as there are slots.
+        """
+        return self._log.blocks(sequence) if self._log else ()
+
     def _hear(self, timeout_s: float) -> bool:
         """Read the line once it speaks; False when QEMU is gone."""
         readable, _, _ = select.select([self._line], [], [], timeout_s)
@@ -217,6 +238,8 @@ class Vm:
         self._process.kill()
         self._process.wait()
         self._line.close()
+        if self._log:
+            self._log.close()
         self.channel.release()
         self._memory.close()
         os.close(self._stderr)

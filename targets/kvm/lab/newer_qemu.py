@@ -1,0 +1,115 @@
+"""A QEMU that is newer than the machine's own, for what only that emulates.
+
+Taken from a later Debian suite with every library it needs, its C library included, and
+run from where it was unpacked: nothing is installed, and the machine's release does not
+matter.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from targets.cache import cache_dir
+from targets.kvm.lab import kernels, qemu
+from targets.kvm.lab.apt import AptRoot, locked
+from targets.transport import TransportError
+
+SUITE = "trixie"
+PACKAGE = "qemu-system-arm"
+
+NESTED_SINCE = 10
+"""Major version that emulates FEAT_NV2 well enough for KVM's nested mode."""
+
+_START = """\
+#!/bin/sh
+# Run the QEMU of this directory with the loader and the libraries next to it.
+here=$(dirname "$(readlink -f "$0")")
+exec "$here/{loader}" --library-path "{libraries}" "$here/usr/bin/{program}" \
+-L "$here/usr/share/qemu" "$@"
+"""
+
+
+def program_for(mode: str) -> str:
+    """The QEMU that can run a KVM mode: the machine's own if it can. Raises TransportError."""
+    if mode != "nested" or os.environ.get(qemu.VARIABLE):
+        return qemu.find()
+    own = shutil.which(qemu.PROGRAM)
+    if own and int(qemu.version(own).partition(".")[0]) >= NESTED_SINCE:
+        return own
+    return str(fetch())
+
+
+def cached() -> Path | None:
+    """The kept newer QEMU, or None."""
+    return next(iter(sorted(_store().glob(f"*/{qemu.PROGRAM}"), reverse=True)), None)
+
+
+def fetch() -> Path:
+    """The newer QEMU; downloaded if not kept. Safe in several processes at once.
+
+    Raises TransportError.
+    """
+    kept = cached()
+    if kept:
+        return kept
+    with locked(_store()):
+        return cached() or _download()
+
+
+def _store() -> Path:
+    path = cache_dir() / "qemu"
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def _download() -> Path:
+    store = _store()
+    for left in store.glob(".fetch-*"):  # of a killed download: we hold the lock
+        shutil.rmtree(left, ignore_errors=True)
+    root = AptRoot(SUITE, _architecture())
+    root.update()
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=store) as scratch:
+        tree = Path(scratch) / "tree"
+        version = ""
+        for deb in root.download_with_dependencies(PACKAGE):
+            kernels.unpack(deb, tree)
+            if deb.name.startswith(f"{PACKAGE}_"):
+                version = kernels.version_of(deb)
+            deb.unlink()
+        program = tree / qemu.PROGRAM
+        program.write_text(start_script(tree))
+        program.chmod(0o755)
+        qemu.version(str(program))  # it runs
+        kept = store / f"{SUITE}-{re.sub(r'[^0-9A-Za-z.+-]', '_', version)}"
+        shutil.rmtree(kept, ignore_errors=True)
+        tree.rename(kept)
+    return kept / qemu.PROGRAM
+
+
+def _architecture() -> str:
+    tool = shutil.which("dpkg")
+    if tool is None:
+        raise TransportError("dpkg is not installed: a newer QEMU is fetched with it.")
+    return subprocess.run(
+        [tool, "--print-architecture"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def start_script(tree: Path) -> str:
+    """The program that starts the QEMU of an unpacked tree. Raises TransportError."""
+    loaders = [
+        p for d in ("lib64", "lib") for p in sorted((tree / "usr" / d).glob("ld-linux*.so*"))
+    ]
+    if not loaders or not (tree / "usr/bin" / qemu.PROGRAM).exists():
+        raise TransportError(f"the packages of {PACKAGE} hold no QEMU that could be run.")
+    folders = {library.parent for library in (tree / "usr/lib").rglob("*.so.*")}
+    return _START.format(
+        loader=loaders[0].relative_to(tree),
+        libraries=":".join(f"$here/{folder.relative_to(tree)}" for folder in sorted(folders)),
+        program=qemu.PROGRAM,
+    )

@@ -1,0 +1,101 @@
+"""The QEMU of a later suite: how it is started, when it is used, and what it brings."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from targets.kvm import legs
+from targets.kvm.lab import apt, image, kernels, newer_qemu, qemu
+from targets.transport import TransportError
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """What unpacked packages look like, with a loader that tells its arguments."""
+    for name in ("usr/lib64/ld-linux-x.so.2", "usr/bin/qemu-system-aarch64"):
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+        path.chmod(0o755)
+    for name in ("usr/lib/x/libc.so.6", "usr/lib/x/deep/libd.so.1", "usr/lib/y/notes"):
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path / "tree"
+
+
+def test_it_runs_with_its_own_loader_and_libraries(tree: Path) -> None:
+    program = tree / "qemu"
+    program.write_text(newer_qemu.start_script(tree))
+    program.chmod(0o755)
+    moved = tree.rename(tree.parent / "else where")
+    told = subprocess.run([moved / "qemu", "-M", "a b"], capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines() == [
+        "--library-path",
+        f"{moved}/usr/lib/x:{moved}/usr/lib/x/deep",
+        f"{moved}/usr/bin/qemu-system-aarch64",
+        "-L",
+        f"{moved}/usr/share/qemu",
+        "-M",
+        "a b",
+    ]
+
+
+def test_packages_without_qemu_are_refused(tree: Path) -> None:
+    (tree / "usr/bin/qemu-system-aarch64").unlink()
+    with pytest.raises(TransportError, match="hold no QEMU"):
+        newer_qemu.start_script(tree)
+
+
+@pytest.mark.parametrize(
+    ("mode", "own", "used"),
+    [("vhe", "7.2.0", "own"), ("nested", "7.2.0", "newer"), ("nested", "10.0.1", "own")],
+)
+def test_the_machines_own_is_used_where_it_can(
+    mode: str, own: str, used: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / qemu.PROGRAM
+    program.write_text(f"#!/bin/sh\necho QEMU emulator version {own}\n")
+    program.chmod(0o755)
+    monkeypatch.delenv(qemu.VARIABLE, raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(newer_qemu, "fetch", lambda: Path("/newer"))
+    assert newer_qemu.program_for(mode) == {"own": str(program), "newer": "/newer"}[used]
+    monkeypatch.setenv(qemu.VARIABLE, str(program))
+    assert newer_qemu.program_for(mode) == str(program)
+
+
+def test_a_half_fetched_qemu_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VCPUFUZZ_CACHE", str(tmp_path))
+    left = tmp_path / "qemu/.fetch-1/tree"
+    left.mkdir(parents=True)
+    (left / qemu.PROGRAM).touch()
+    assert newer_qemu.cached() is None
+
+    def fail(self: apt.AptRoot) -> None:
+        raise TransportError("no network.")
+
+    monkeypatch.setattr(apt.AptRoot, "update", fail)
+    with pytest.raises(TransportError, match="no network"):
+        newer_qemu.fetch()
+    assert [p.name for p in (tmp_path / "qemu").iterdir()] == [".lock"]
+
+
+@pytest.mark.skipif(
+    shutil.which(qemu.PROGRAM) is None or shutil.which(image.CROSS_COMPILER) is None,
+    reason=f"the lab needs {qemu.PROGRAM} and {image.CROSS_COMPILER}",
+)
+def test_nested_mode_gives_guests_an_el2() -> None:
+    leg = legs.open_transport(legs.parse("kvm:newest:nested"))
+    try:
+        facts = leg.start()
+    finally:
+        leg.close()
+    assert facts["mode"] == "nested"
+    assert facts["cap.el2"] == "1"
+    assert int(facts["lab.qemu"].partition(".")[0]) >= newer_qemu.NESTED_SINCE
+    assert facts["lab.kernel_sha256"] == kernels.fetch("newest").sha256
