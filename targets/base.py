@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from corpus.case import Case
 from corpus.trace import Ending, Trace
 from corpus.wire import WireError, unpack_response
+from targets.codemap import CodeMap
 from targets.profile import Profile
 from targets.transport import Transport
 
@@ -22,6 +23,12 @@ class Target(ABC):
     fingerprint: Mapping[str, str]
     executions: int = 0
     restarts: int = 0
+    code: CodeMap | None = None
+    """What `blocks` is about; None for a leg that records no coverage."""
+    no_coverage: str = ""
+    """Why a leg that was asked to record coverage does not, in one sentence."""
+    blocks: Sequence[int] = ()
+    """Blocks of `code` that the last collected case executed, each once."""
 
     @abstractmethod
     def submit(self, case: Case) -> int:
@@ -56,6 +63,7 @@ class WireTarget(Target):
         probe = dict(transport.start())
         self.profile = Profile.from_probe(probe)
         self.fingerprint = {**probe, **(extra or {}), "leg": name}
+        self.code, self.no_coverage = transport.code, transport.no_coverage
         self._running: dict[int, Case] = {}
 
     def submit(self, case: Case) -> int:
@@ -66,6 +74,7 @@ class WireTarget(Target):
     def collect(self, ticket: int) -> Trace:
         reply = self._transport.collect(ticket)
         case = self._running.pop(ticket)
+        self.blocks = reply.blocks
         if reply.ending is Ending.LOST:
             self.restarts += 1
             return self.run(case)

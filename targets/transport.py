@@ -8,10 +8,11 @@ emulator's worker) and tells how that ended.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from corpus.trace import Ending
+from targets.codemap import CodeMap
 
 
 class TransportError(RuntimeError):
@@ -23,13 +24,15 @@ class Reply:
     """What came back for one request.
 
     `response` is None unless `ending` is `Ending.OK`. `log` holds what the
-    executor's machine said meanwhile (kernel log lines, a crash message).
+    executor's machine said meanwhile (kernel log lines, a crash message). `blocks`
+    are those of the transport's `code` that the request executed, each once.
     """
 
     ending: Ending
     response: bytes | None
     log: str
     seconds: float
+    blocks: Sequence[int] = ()
 
 
 class Transport(ABC):
@@ -43,6 +46,10 @@ class Transport(ABC):
     """
 
     depth: int = 1
+    code: CodeMap | None = None
+    """What `Reply.blocks` is about, once started; None if coverage is not recorded."""
+    no_coverage: str = ""
+    """Why coverage was asked for and is not recorded, in one sentence."""
 
     @abstractmethod
     def start(self) -> Mapping[str, str]:

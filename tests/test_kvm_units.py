@@ -260,8 +260,10 @@ def test_cpu_has_exactly_the_lengths(vqs: tuple[int, ...], has: str) -> None:
 
 
 def test_command_line_boots_what_was_asked() -> None:
-    machine = qemu.Machine(Path("/k"), Path("/i"), "kvm-arm.mode=nvhe", (1, 2), plugin="p.so,x=1")
-    argv = qemu.command("qemu", machine, qemu.Shared(5, 4096, 6))
+    machine = qemu.Machine(
+        Path("/k"), Path("/i"), "kvm-arm.mode=nvhe", (1, 2), plugin=Path("/a,b.so")
+    )
+    argv = qemu.command("qemu", machine, qemu.Shared(5, 4096, 6, 7))
     assert argv[0] == "qemu"
     options = dict(pairwise(argv))
     assert options["-kernel"] == "/k"
@@ -270,7 +272,7 @@ def test_command_line_boots_what_was_asked() -> None:
     assert "virtualization=on" in options["-machine"]
     assert options["-object"].endswith("size=4096,mem-path=/proc/self/fd/5")
     assert options["-chardev"] == "socket,id=line,fd=6"
-    assert options["-plugin"] == "p.so,x=1"
+    assert options["-plugin"] == "/a,,b.so,log=7,page=5"
     assert "-plugin" not in qemu.command(
         "qemu", qemu.Machine(Path("/k"), Path("/i")), qemu.Shared(5, 4096, 6)
     )

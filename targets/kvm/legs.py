@@ -93,8 +93,9 @@ def parse(name: str) -> LegSpec:
     return LegSpec(kernel, mode, vqs)
 
 
-def open_transport(spec: LegSpec, *, depth: int = 2, plugin: str = "") -> Transport:
-    """The transport of a leg, not started. `plugin`: argument of QEMU's -plugin.
+def open_transport(spec: LegSpec, *, depth: int = 2, coverage: bool = False) -> Transport:
+    """The transport of a leg, not started. `coverage`: record which of the lab kernel's
+    blocks each request executes, if that can be done here.
 
     Raises TransportError for a leg this machine cannot have.
     """
@@ -108,5 +109,5 @@ def open_transport(spec: LegSpec, *, depth: int = 2, plugin: str = "") -> Transp
         else partial(kernels.fetch, spec.kernel)
     )
     return LabTransport(
-        LabSpec(spec.name, fetch, spec.mode, MODES[spec.mode], spec.vqs, plugin), depth
+        LabSpec(spec.name, fetch, spec.mode, MODES[spec.mode], spec.vqs, coverage), depth
     )

@@ -16,7 +16,8 @@ struct channel_header {
     uint32_t ready;    /* by the guest, once it serves */
     uint32_t progress; /* by the guest: ops executed so far */
     uint32_t sleeping; /* by the guest: needs a doorbell to see a new request */
-    uint32_t pad[9];
+    uint32_t serving;  /* by the guest: low word of the sequence it works on, or 0 */
+    uint32_t pad[8];
 };
 
 struct channel_slot {

@@ -36,17 +36,19 @@ class Machine:
     boot_options: str = ""
     vqs: tuple[int, ...] = ALL_VQS
     memory_mib: int = 512
-    plugin: str = ""
-    """Argument of -plugin, for kernel coverage; empty: none."""
+    plugin: Path | None = None
+    """Of QEMU, for kernel coverage (targets/kvm/lab/coverage)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Descriptors QEMU inherits: the shared page (and its size) and one end of the serial line."""
+    """Descriptors QEMU inherits: the shared page (and its size), one end of the serial line,
+    and the plugin's log if there is a plugin."""
 
     memory_fd: int
     memory_size: int
     serial_fd: int
+    log_fd: int = -1
 
 
 def find() -> str:
@@ -113,5 +115,6 @@ def command(qemu: str, machine: Machine, shared: Shared) -> list[str]:
         *("-append", f"{CMDLINE} {machine.boot_options}".strip()),
     ]
     if machine.plugin:
-        argv += ["-plugin", machine.plugin]
+        path = str(machine.plugin).replace(",", ",,")
+        argv += ["-plugin", f"{path},log={shared.log_fd},page={shared.memory_fd}"]
     return argv

@@ -1,0 +1,58 @@
+"""The coverage plugin, compiled for the QEMU that is found."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from targets.cache import cache_dir
+from targets.transport import TransportError
+
+SOURCE = Path(__file__).with_name("blocks.c")
+CHANNEL = Path(__file__).parents[2] / "guest" / "channel.h"
+FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-fvisibility=hidden")
+
+
+def compiler() -> str | None:
+    """The C compiler of this machine, if it has one."""
+    return shutil.which("gcc") or shutil.which("cc")
+
+
+def plugin_api(qemu_version: str) -> int:
+    """The version of the plugin interface to ask for: QEMU 9 dropped 0 and 1 and speaks 2
+    and more. Raises TransportError where there are no plugins."""
+    major = int(qemu_version.partition(".")[0])
+    if major < 5:
+        raise TransportError(f"QEMU {qemu_version} knows no plugins: kernel coverage needs 5.")
+    return 1 if major < 9 else 2
+
+
+def build(qemu_version: str) -> Path:
+    """The plugin for a QEMU of this version, compiled once. Raises TransportError."""
+    gcc = compiler()
+    if gcc is None:
+        raise TransportError("gcc is not installed: the coverage plugin is compiled with it.")
+    flags = (*FLAGS, f"-DPLUGIN_API={plugin_api(qemu_version)}")
+    digest = hashlib.sha256(repr(flags).encode() + SOURCE.read_bytes() + CHANNEL.read_bytes())
+    kept = cache_dir() / "plugins"
+    kept.mkdir(exist_ok=True)
+    path = kept / f"{digest.hexdigest()[:16]}.so"
+    if path.is_file():
+        return path
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=kept) as name:
+        staged = Path(name) / "plugin.so"
+        done = subprocess.run(
+            [gcc, *flags, "-o", str(staged), str(SOURCE)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            first = next((line for line in done.stderr.splitlines() if "error" in line), "")
+            raise TransportError(f"the coverage plugin does not compile: {first or done.stderr}")
+        os.replace(staged, path)
+    return path
