@@ -29,13 +29,18 @@ _MACHINE = re.compile(r"#\s*machine:\s*([\w.]+)=(\S+)\s*")
 
 
 class Effect(StrEnum):
-    """What a defective instruction can spoil."""
+    """What a defective instruction can spoil, the least first."""
 
-    TAIL = "tail"  # bits 128 up to the VL of the V register it writes
-    RESULT = "result"  # every register it writes, and RAM it stores to
-    STOP = "stop"  # it may also trap or not trap: nothing after it can be judged
     FPSR = "fpsr"  # FPSR's cumulative bits only
     MODES = "modes"  # every register it writes, but only while FPCR is not zero
+    TAIL = "tail"  # bits 128 up to the VL of the V register it writes
+    RESULT = "result"  # every register it writes
+    STOP = "stop"  # it may also trap or not trap: nothing after it can be judged
+
+    @property
+    def rank(self) -> int:
+        """Its place in the order."""
+        return list(Effect).index(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +120,15 @@ def defects(
         if item.concerns(fingerprint):
             for known in item.known:
                 if fnmatchcase(leg, known.legs):
-                    matching = (rule for rule in rules if fnmatchcase(rule, known.rule))
-                    found.update(dict.fromkeys(matching, known.effect))
+                    for rule in rules:
+                        if fnmatchcase(rule, known.rule):
+                            worst = max(known.effect, found.get(rule, known.effect), key=_rank)
+                            found[rule] = worst
     return found
+
+
+def _rank(effect: Effect) -> int:
+    return effect.rank
 
 
 FPSR_RULE = "fpsr.cumulative"

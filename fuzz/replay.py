@@ -11,6 +11,7 @@ from corpus.expect import KeptCase
 from corpus.trace import Trace
 from fuzz.confirm import judge_all, run_everywhere
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
+from fuzz.signature import responsible
 from targets.base import Target
 
 
@@ -66,6 +67,6 @@ def _result(item: KeptCase, target: Target, verdict: Verdict, seconds: float) ->
         why = "the recorded divergence no longer shows"
         return Result(item, leg, Outcome.GONE, why, seconds, choices)
     assert isinstance(verdict, Diverge)
-    if item.covers(leg, target.fingerprint, verdict.rule):
+    if item.covers(leg, target.fingerprint, responsible(item.case, verdict)):
         return Result(item, leg, Outcome.KNOWN, verdict.explanation, seconds)
     return Result(item, leg, Outcome.REGRESSION, verdict.explanation, seconds)

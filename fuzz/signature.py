@@ -6,7 +6,7 @@ import re
 
 from corpus import registers as regs
 from corpus.case import Case
-from corpus.ops import GetReg, SetReg
+from corpus.ops import GetReg, Run, SetReg
 from db.records import SignatureRecord
 from fuzz.oracle.verdict import Diverge
 from targets.profile import Profile
@@ -23,11 +23,22 @@ def signature(case: Case, verdict: Diverge, legs: str, profile: Profile) -> Sign
     return SignatureRecord(
         oracle=verdict.oracle,
         op_kind=verdict.op_word,
-        rule=verdict.rule,
+        rule=responsible(case, verdict),
         register_class=register,
         vl_relation=_vl_relation(verdict, profile),
         legs=legs,
     )
+
+
+def responsible(case: Case, verdict: Diverge) -> str:
+    """The rule to name. A run that ended otherwise than it should says nothing of the
+    culprit itself: that is the program's last vector or memory instruction, which in a
+    minimised case is right."""
+    op = case.ops[verdict.op_index]
+    if verdict.rule not in ("run.exit", "run.fails", "ending.ok") or not isinstance(op, Run):
+        return verdict.rule
+    suspects = [i.form.name for i in op.program if i.form.cap != "base" or i.form.group == "mem"]
+    return f"isa.{suspects[-1]}" if suspects else verdict.rule
 
 
 def _class_of(label: str) -> str:

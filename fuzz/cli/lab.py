@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import click
 
+from fuzz.catalogue import offers
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.plain_options import json_option
 from fuzz.cli.table import Column, print_table
@@ -24,6 +25,8 @@ _KERNEL_COLUMNS = (
     *(Column("Release"), Column("Suite"), Column("Package")),
     *(Column("MiB", "right"), Column("Image", wrap=True)),
 )
+
+_LEG_COLUMNS = (Column("Leg"), Column("State"), Column("Reason", wrap=True))
 
 _leg = click.argument("leg", default=default_kvm)
 
@@ -83,6 +86,30 @@ def kernels_(refresh: tuple[str, ...], as_json: bool) -> None:
         for release, kernel in kept.items()
     ]
     print_table(_KERNEL_COLUMNS, rows)
+
+
+@lab.command("legs")
+@json_option
+def legs_(as_json: bool) -> None:
+    """List every leg this machine can offer, and what a leg still needs.
+
+    Shell patterns over these names serve in --legs; a leg with `vq=` only matches a
+    pattern that has it, too.
+
+    \b
+    Example:
+      vcpufuzz lab legs
+      vcpufuzz run --legs 'model,kvm:6.12:*'
+    """
+    found = offers()
+    if as_json:
+        told = [
+            {"name": o.name, "kind": o.kind, "state": o.state.value, "reason": o.reason}
+            for o in found
+        ]
+        click.echo(json.dumps(told, indent=2))
+        return
+    print_table(_LEG_COLUMNS, [(o.name, o.state.value, o.reason) for o in found])
 
 
 @lab.command()

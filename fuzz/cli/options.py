@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from fuzz.catalogue import expand, is_pattern, offers
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.plain_options import db_option, json_option
 from fuzz.legs import DEFAULT_LEGS, UnknownLeg, check
@@ -18,7 +19,8 @@ legs_option = click.option(
     metavar="LEG,...",
     default=",".join(DEFAULT_LEGS),
     show_default=True,
-    help="What to run cases on: model, kvm, kvm:RELEASE:MODE, emulator:keep, mutant:NAME, ...",
+    help="What to run cases on: model, kvm, kvm:RELEASE:MODE, emulator:keep, mutant:NAME, ...,"
+    " or shell patterns such as 'kvm:6.12:*'.",
 )
 
 kernel_option = click.option(
@@ -36,6 +38,7 @@ def resolve_legs(text: str, kernel: Path | None) -> tuple[str, ...]:
         if ":" in image or "," in image:
             raise UserError(f"{image}: a kernel's path must not hold ':' or ','.", Exit.USAGE)
         names = [_with_kernel(name, image) for name in names]
+    names = [leg for name in names for leg in _expand(name, kernel)]
     if not names:
         raise UserError("no leg is named: give --legs at least one.", Exit.USAGE)
     try:
@@ -43,6 +46,19 @@ def resolve_legs(text: str, kernel: Path | None) -> tuple[str, ...]:
     except UnknownLeg as error:
         raise UserError(str(error), Exit.USAGE) from None
     return tuple(dict.fromkeys(names))
+
+
+def _expand(name: str, kernel: Path | None) -> list[str]:
+    """The legs that a pattern stands for; a name stands for itself. Raises UserError."""
+    if not is_pattern(name):
+        return [name]
+    matching = expand(name, offers([str(kernel.absolute())] if kernel else []))
+    if not matching:
+        raise UserError(
+            f"no leg that this machine can have matches {name!r}: see vcpufuzz lab legs.",
+            Exit.USAGE,
+        )
+    return matching
 
 
 def _split(text: str) -> list[str]:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
 
+from corpus.expect import load_kept
 from corpus.isa.form import Form
 from corpus.isa.table import FORMS
+from corpus.store import kept_files
 from db.store import Store
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, json_option, legs_option, resolve_legs
 from fuzz.cli.table import Column, print_table
-from fuzz.isasuite import LENGTHS, SuiteResult, run_suite, suite
+from fuzz.isasuite import LENGTHS, SuiteResult, Tested, run_suite, suite
 from fuzz.legs import open_legs
+from fuzz.session import known_defects
 from targets.base import Target
 from targets.model.rules import RULES, Rule
 
@@ -57,6 +61,7 @@ def rules(as_json: bool, url: str) -> None:
 @click.option("--draws", type=click.IntRange(1, 1000), default=1, help="With --check: how often.")
 @click.option("--vq", "vqs", multiple=True, type=click.IntRange(1, 16), help="With --check.")
 @click.option("--together", type=click.IntRange(1, 16), default=4, help="Forms a case.")
+@click.option("--strict", is_flag=True, help="With --check: also report known defects.")
 @click.option("--only", default="", help="Forms whose name or group contains this.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @legs_option
@@ -69,6 +74,7 @@ def isa(
     together: int,
     only: str,
     seed: int,
+    strict: bool,
     legs: str,
 ) -> int:
     """Print the instruction table, and how often campaigns ran each form.
@@ -85,9 +91,8 @@ def isa(
     if not forms:
         raise UserError(f"no form's name or group contains {only!r}.", Exit.USAGE)
     if check:
-        return _check(
-            forms, vqs or LENGTHS, draws, together, seed, resolve_legs(legs, None), as_json
-        )
+        tests = suite(random.Random(seed), forms, vqs or LENGTHS, draws, together)
+        return _check(tests, len(forms), resolve_legs(legs, None), strict, as_json)
     used = exercised(url)
     if as_json:
         rows = [_form_json(form, used[f"isa.{form.name}"]) for form in forms]
@@ -142,20 +147,17 @@ def _form_json(form: Form, used: int) -> dict[str, Any]:
 
 
 def _check(
-    forms: Sequence[Form],
-    vqs: Sequence[int],
-    draws: int,
-    together: int,
-    seed: int,
-    names: Sequence[str],
-    as_json: bool,
+    tests: Iterator[Tested], forms: int, names: Sequence[str], strict: bool, as_json: bool
 ) -> int:
     opened: list[Target] = open_legs(names)
+    if not strict:
+        kept = [load_kept(path) for path in kept_files("known")]
+        for leg in opened:
+            leg.profile = replace(leg.profile, defects=known_defects(leg, kept))
     found: dict[tuple[str, str, str], list[SuiteResult]] = defaultdict(list)
     runs: Counter[str] = Counter()
     unjudged: Counter[str] = Counter()
     try:
-        tests = suite(random.Random(seed), forms, vqs, draws, together)
         for result in run_suite(tests, opened):
             runs[result.leg] += 1
             if result.diverged:
@@ -177,7 +179,7 @@ def _check(
             click.echo(f"{name}: {rule} ({len(results)} times): {diverged.explanation}")
         for name, count in runs.items():
             click.echo(
-                f"{name}: {count} cases of {len(forms)} forms, "
+                f"{name}: {count} cases of {forms} forms, "
                 f"{len([k for k in found if k[0] == name])} kinds of divergence, "
                 f"{unjudged[name]} cases not judged to their end"
             )

@@ -353,7 +353,10 @@ class Model:
             Part("mmio length", 4, exact(mmio.size)),
             Part("flags", 4, exact(0)),
         )
-        return Permitted("run.exit", (Outcome(known_parts=parts),), self._context(vcpu))
+        cause = dict.fromkeys(("mmio address", "mmio data"), ended.cause)
+        return Permitted(
+            "run.exit", (Outcome(known_parts=parts),), self._context(vcpu), origins=cause
+        )
 
     def _set_mp(self, op: SetMp) -> Permitted:
         vcpu = self.vm.vcpus.get(op.vcpu)

@@ -33,6 +33,8 @@ class Exit:
 
     err: int
     mmio: MmioExit | None = None
+    cause: str = "run.exit"
+    """Rule of the instruction that ended the run."""
 
 
 def check_runnable(vcpu: Vcpu) -> None:
@@ -61,12 +63,12 @@ def run(
     except RunFailed as failure:
         cpu.leave()
         vcpu.core["pc"] = exact(cpu.pc)
-        return Exit(failure.err)
+        return Exit(failure.err, cause=cpu.rule)
     cpu.leave()
     if not mmio.write:
         raise Unpredictable("MMIO loads are not modelled")
     vcpu.core["pc"] = exact(cpu.pc + 4)
-    return Exit(0, mmio)
+    return Exit(0, mmio, cpu.rule)
 
 
 def _place_code(mem: Memory, program: tuple[Insn, ...]) -> None:
