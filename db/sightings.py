@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from corpus.case import Case
 from corpus.text import format_case
 from db import records as r
 from db import schema as s
@@ -56,6 +57,16 @@ def leg_row(db: Session, leg: r.LegRecord) -> s.Leg:
     return row
 
 
+def case_row(db: Session, case: Case) -> s.CaseRow:
+    """The row of a case, made if there is none."""
+    row = db.get(s.CaseRow, case.id)
+    if row is None:
+        row = s.CaseRow(id=case.id, encoded=case.encoded, text=format_case(case))
+        db.add(row)
+        db.flush()
+    return row
+
+
 def store_finding(db: Session, campaign: s.Campaign, record: r.FindingRecord) -> r.StoredFinding:
     """Enter a finding, its cases and its traces, and count it in its bucket."""
     bucket = bucket_of(db, record.signature)
@@ -68,10 +79,8 @@ def store_finding(db: Session, campaign: s.Campaign, record: r.FindingRecord) ->
     bucket.reproduced += record.reproduced[0]
     bucket.attempts += record.reproduced[1]
     bucket.votes = _voted(bucket.votes, record)
-    for case in {case.id: case for case in (record.original, record.minimal)}.values():
-        if db.get(s.CaseRow, case.id) is None:
-            db.add(s.CaseRow(id=case.id, encoded=case.encoded, text=format_case(case)))
-    db.flush()
+    for case in (record.original, record.minimal):
+        case_row(db, case)
     finding = s.Finding(
         campaign_id=campaign.id,
         bucket_id=bucket.id,

@@ -24,10 +24,8 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class CodeMap:
-    """Functions of one image in ascending order. `digest` is the image's hash; `text` the
-    address of its text as linked."""
+    """Functions of one image in ascending order, and where its text is linked to run."""
 
-    digest: str
     text: int
     text_size: int
     functions: tuple[Function, ...]

@@ -77,8 +77,8 @@ def _plainness(name: str) -> tuple[bool, bool, int, str]:
     return bool(_NEVER.match(name)), name.startswith(("__pi_", PREFIX)), len(name), name
 
 
-def code_map(digest: str, kallsyms: str) -> CodeMap:
-    """The map of the kernel image with hash `digest`. Raises NoSymbols."""
+def code_map(kallsyms: str) -> CodeMap:
+    """The map of the kernel whose `/proc/kallsyms` this is. Raises NoSymbols."""
     addresses, symbols = parse(kallsyms)
     try:
         text, end = addresses["_stext"], addresses["_etext"]
@@ -93,7 +93,7 @@ def code_map(digest: str, kallsyms: str) -> CodeMap:
     )
     if not functions:
         raise NoSymbols("the kernel has no functions of KVM in /proc/kallsyms.")
-    return CodeMap(digest, text, end - text, functions)
+    return CodeMap(text, end - text, functions)
 
 
 def _fpsimd(symbols: Iterable[Symbol]) -> dict[Symbol, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from collections.abc import Sequence
+from array import array
 
 from targets.codemap import CodeMap
 
@@ -43,16 +43,16 @@ class BlockLog:
         self._words = whole[begin:].cast("I")
         whole.release()
 
-    def blocks(self, sequence: int) -> Sequence[int]:
+    def blocks(self, sequence: int) -> array[int]:
         """Blocks of a served request, in the order they were first executed, each once.
 
         Valid until `logs` later requests are posted.
         """
         at = sequence % self._logs * self._stride
         if self._words[at] != sequence & 0xFFFF_FFFF:
-            return ()
+            return array("I")
         count = min(self._words[at + 1], self._capacity)
-        return self._words[at + 2 : at + 2 + count].tolist()
+        return array("I", self._words[at + 2 : at + 2 + count].tobytes())
 
     def close(self) -> None:
         """Let go of the memory. Idempotent."""

@@ -37,12 +37,12 @@ def load(digest: str) -> CodeMap | None:
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
     functions = tuple(Function(*one) for one in stored.functions)
-    return CodeMap(digest, stored.text, stored.text_size, functions)
+    return CodeMap(stored.text, stored.text_size, functions)
 
 
 def save(digest: str, kallsyms: str) -> CodeMap:
     """Make the map from the kernel's `/proc/kallsyms`, and keep it. Raises NoSymbols."""
-    made = areas.code_map(digest, kallsyms)
+    made = areas.code_map(kallsyms)
     plain = [(f.offset, f.size, f.name, f.area) for f in made.functions]
     path = _path(digest)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
