@@ -30,7 +30,8 @@ class Image:
     key: str
 
 
-def _compiler() -> str:
+def find_compiler() -> str:
+    """The compiler of the lab guest. Raises TransportError."""
     names = [CROSS_COMPILER, *(["gcc", "cc"] if platform.machine() == "aarch64" else [])]
     for name in names:
         path = shutil.which(name)
@@ -56,7 +57,7 @@ def _key(compiler: str) -> str:
 
 def build() -> Image:
     """The initramfs of the current sources, compiled once. Raises TransportError."""
-    compiler = _compiler()
+    compiler = find_compiler()
     key = _key(compiler)
     kept = cache_dir() / "images"
     kept.mkdir(exist_ok=True)

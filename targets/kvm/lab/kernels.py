@@ -41,6 +41,13 @@ BUILDS = {
 }
 """Name of every kernel that `build` can make -> release of its source, and its self-checks."""
 
+
+def build_command(release: str) -> str:
+    """The command that builds a kernel of BUILDS."""
+    source, checks = BUILDS[release]
+    return " ".join(["vcpufuzz lab build --source", source, *(f"--{check}" for check in checks)])
+
+
 RELEASES = (*SUITES, *BUILDS)
 
 META = "linux-image-cloud-arm64"
@@ -79,6 +86,15 @@ def own(path: Path) -> Kernel:
     return Kernel(path, path.name, "", hashlib.sha256(content).hexdigest())
 
 
+def image_version(path: Path) -> tuple[int, int]:
+    """(major, minor) of the kernel in an Image; (0, 0) of one that does not tell."""
+    try:
+        found = re.search(rb"Linux version (\d+)\.(\d+)", path.read_bytes())
+    except OSError:
+        return 0, 0
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
 def cached(release: str) -> Kernel | None:
     """The kept kernel of a catalogue release, or None."""
     store = _store()
@@ -99,9 +115,9 @@ def fetch(release: str, *, refresh: bool = False) -> Kernel:
     if release in BUILDS:
         kept = cached(release)
         if kept is None:
-            source, checks = BUILDS[release]
-            command = " ".join(["vcpufuzz lab build --source", source, *(f"--{c}" for c in checks)])
-            raise TransportError(f"kernel {release} is not built yet: run {command}.")
+            raise TransportError(
+                f"kernel {release} is not built yet: run {build_command(release)}."
+            )
         return kept
     if suite is None:
         known = ", ".join(SUITES)

@@ -38,10 +38,13 @@ def program_for(mode: str) -> str:
     """The QEMU that can run a KVM mode: the machine's own if it can. Raises TransportError."""
     if mode != "nested" or os.environ.get(qemu.VARIABLE):
         return qemu.find()
-    own = shutil.which(qemu.PROGRAM)
-    if own and int(qemu.version(own).partition(".")[0]) >= NESTED_SINCE:
-        return own
-    return str(fetch())
+    return qemu.find() if own_suffices() else str(fetch())
+
+
+def own_suffices() -> bool:
+    """Whether the machine's own QEMU is new enough for nested mode."""
+    own = shutil.which(os.environ.get(qemu.VARIABLE) or qemu.PROGRAM)
+    return own is not None and int(qemu.version(own).partition(".")[0]) >= NESTED_SINCE
 
 
 def cached() -> Path | None:
