@@ -26,6 +26,7 @@ from corpus.trace import Ending, Observation, Trace
 from db.records import FindingRecord, LegRecord, SignatureRecord, Status
 from db.store import Store
 from fuzz import events
+from fuzz.coverage import CoverageKeeper
 from fuzz.status import BucketStatus, CampaignStatus, LegStatus
 from targets.model.rules import RULES
 
@@ -48,6 +49,7 @@ class CampaignOptions:
     seed: int = 0
     corpus: Path | None = None
     flags: tuple[str, ...] = ()
+    kernel_coverage: bool = True
 
 
 class CampaignFailed(RuntimeError):
@@ -107,6 +109,7 @@ class Campaign:
     ) -> None:
         self._options = options
         self._store = store
+        self._coverage = CoverageKeeper(store)
         self._show = show
         self._seed = options.seed or random.SystemRandom().randrange(1, 1 << 31)
         self._selector = selectors.DefaultSelector()
@@ -176,6 +179,7 @@ class Campaign:
             cases=left,
             corpus=str(self._corpus_dir),
             flags=list(self._options.flags),
+            kernel_coverage=self._options.kernel_coverage,
         )
         read, write = os.pipe()
         log = self._scratch / f"worker-{index}.log"
@@ -248,6 +252,13 @@ class Campaign:
                 worker.stats = event
                 self._features = max(self._features, event.features)
                 self._corpus = max(self._corpus, event.corpus)
+            case events.Code():
+                assert self._campaign is not None
+                self._coverage.on_code(self._campaign, event)
+            case events.Coverage():
+                assert self._campaign is not None
+                assert self._first_case is not None
+                self._coverage.on_coverage(self._campaign, event, self._first_case)
             case events.Found():
                 self._on_found(event)
             case events.Again():
@@ -396,7 +407,8 @@ class Campaign:
         )
 
     def _statistics(self) -> dict[str, object]:
-        return statistics(self.status(), self._sum(), self.reason)
+        totals = statistics(self.status(), self._sum(), self.reason)
+        return {**totals, "kernel_coverage": self._coverage.totals()}
 
     def summary(self) -> dict[str, object]:
         """The totals of the campaign, for `--json`."""

@@ -67,6 +67,29 @@ class Again(msgspec.Struct, frozen=True, tag=True):
     signature: tuple[str, ...]
 
 
+class Code(msgspec.Struct, frozen=True, tag=True):
+    """The functions of a leg's kernel: (offset, size, name, area), ascending."""
+
+    leg: str
+    functions: list[tuple[int, int, str, str]]
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """Blocks of a leg's kernel that a case was the first to reach, at a time of the
+    monotonic clock."""
+
+    leg: str
+    case: bytes
+    at: float
+    blocks: list[int]
+
+
+class Coverage(msgspec.Struct, frozen=True, tag=True):
+    """What was reached since the last such event."""
+
+    reached: list[Reached]
+
+
 class Note(msgspec.Struct, frozen=True, tag=True):
     """A line for the event log."""
 
@@ -85,7 +108,7 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
-Event = Ready | Stats | Found | Again | Note | Failed | Done
+Event = Ready | Code | Stats | Found | Again | Coverage | Note | Failed | Done
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Event).decode
@@ -102,3 +125,4 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     flags: list[str] = []
     minimize_seconds: float = 12.0
     known: bool = True
+    kernel_coverage: bool = True

@@ -8,9 +8,15 @@ counters by hash.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+import ctypes
+from array import array
+from collections.abc import Hashable, Iterable, Sequence
+
+import numpy as np
 
 COUNTERS = 1 << 14
+BLOCKS = 1 << 16
+"""Counters for kernel blocks, of all legs together."""
 
 
 class Feedback:
@@ -22,11 +28,12 @@ class Feedback:
         self._trace = atheris._trace_branch
         self._counters = [atheris._reserve_counter() for _ in range(COUNTERS)]
         self._index: dict[Hashable, int] = {}
+        self._blocks = BlockCounters()
 
     @property
     def seen(self) -> int:
         """Distinct features so far."""
-        return len(self._index)
+        return len(self._index) + self._blocks.seen
 
     def report(self, features: Iterable[Hashable]) -> int:
         """Count each feature once for the current case; return how many are new."""
@@ -39,3 +46,53 @@ class Feedback:
                 self._index[feature] = index
             self._trace(self._counters[index % COUNTERS])
         return new
+
+    def report_blocks(self, leg: str, blocks: Sequence[int]) -> Sequence[int]:
+        """Count each kernel block of the current case once; return those new on `leg`."""
+        return self._blocks.count(leg, blocks)
+
+
+class BlockCounters:
+    """Kernel blocks as libFuzzer counters. A case has thousands of them, too many to go
+    through Python one by one: libFuzzer reads an array that numpy writes."""
+
+    def __init__(self) -> None:
+        import atheris.core_with_libfuzzer  # noqa: PLC0415
+
+        runtime = ctypes.CDLL(atheris.core_with_libfuzzer.__file__)
+        self._counters = np.zeros(BLOCKS, np.uint8)
+        # libFuzzer wants (address, flags) per counter and tells blocks apart by the address.
+        self._places = np.zeros((BLOCKS, 2), np.uintp)
+        self._places[:, 0] = np.arange(1, BLOCKS + 1)
+        for init, table in (
+            (runtime["__sanitizer_cov_8bit_counters_init"], self._counters),
+            (runtime["__sanitizer_cov_pcs_init"], self._places),
+        ):
+            begin = table.ctypes.data
+            init(ctypes.c_void_p(begin), ctypes.c_void_p(begin + table.nbytes))
+        self._numbers: dict[str, np.ndarray] = {}
+        self.seen = 0
+
+    def count(self, leg: str, blocks: Sequence[int]) -> Sequence[int]:
+        """Mark `blocks` as reached; return those that `leg` had not reached before."""
+        places = np.asarray(blocks, np.uint32) >> 2  # instructions are 4 bytes
+        if not places.size:
+            return ()
+        numbers = self._numbers_of(leg, int(places.max()))
+        fresh = places[numbers[places] == 0]
+        if fresh.size:
+            numbers[fresh] = np.arange(self.seen + 1, self.seen + 1 + fresh.size)
+            self.seen += fresh.size
+        self._counters[numbers[places] % BLOCKS] = 1
+        return array("I", (fresh << 2).astype(np.uint32).tobytes())
+
+    def _numbers_of(self, leg: str, highest: int) -> np.ndarray:
+        """Per instruction of a leg's kernel, the number of the block there, or 0."""
+        numbers = self._numbers.get(leg)
+        if numbers is None or len(numbers) <= highest:
+            # Zeros that nobody touches cost no memory.
+            grown = np.zeros(max(1 << 23, highest * 2), np.uint32)
+            if numbers is not None:
+                grown[: len(numbers)] = numbers
+            self._numbers[leg] = numbers = grown
+        return numbers

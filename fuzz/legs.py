@@ -19,6 +19,10 @@ STOCK_KVM = "kvm:6.12:vhe"
 SMALL_KVM = "kvm:small-6.12:vhe"
 
 
+_Start = Callable[[Profile, bool], Target]
+"""From the machine to imitate, and whether to record kernel coverage, to the leg."""
+
+
 class UnknownLeg(ValueError):
     """A leg name that means nothing; the message is one sentence."""
 
@@ -42,13 +46,13 @@ def check(names: Sequence[str]) -> None:
         _opener(name)
 
 
-def open_leg(name: str, profile: Profile | None = None) -> Target:
-    """Start one leg. `profile` is the machine that `model` and `mutant` legs imitate.
-    Raises UnknownLeg, TransportError."""
-    return _opener(name)(profile or Profile())
+def open_leg(name: str, profile: Profile | None = None, *, coverage: bool = False) -> Target:
+    """Start one leg. `profile` is the machine that `model` and `mutant` legs imitate;
+    `coverage`: record kernel coverage where that can be. Raises UnknownLeg, TransportError."""
+    return _opener(name)(profile or Profile(), coverage)
 
 
-def open_legs(names: Sequence[str]) -> list[Target]:
+def open_legs(names: Sequence[str], *, coverage: bool = False) -> list[Target]:
     """Start legs, KVM first, so that model and mutants can imitate its machine.
     Raises UnknownLeg, TransportError; then nothing stays open."""
     check(names)
@@ -56,7 +60,8 @@ def open_legs(names: Sequence[str]) -> list[Target]:
     try:
         for name in sorted(names, key=_imitates):
             real = next((t for t in opened.values() if t.kind == "kvm"), None)
-            opened[name] = open_leg(name, real.profile if real else None)
+            profile = real.profile if real else None
+            opened[name] = open_leg(name, profile, coverage=coverage)
     except BaseException:
         for target in opened.values():
             target.close()
@@ -68,7 +73,7 @@ def _imitates(name: str) -> int:
     return 0 if name.startswith("kvm") else 1
 
 
-def _opener(name: str) -> Callable[[Profile], Target]:
+def _opener(name: str) -> _Start:
     family, _, rest = name.partition(":")
     opener = _FAMILIES.get(family)
     if opener is None:
@@ -79,19 +84,19 @@ def _opener(name: str) -> Callable[[Profile], Target]:
         raise UnknownLeg(str(error)) from None
 
 
-def _model(name: str, rest: str) -> Callable[[Profile], Target]:
+def _model(name: str, rest: str) -> _Start:
     choices = {"": keep, "keep": keep, "zero": clear}
     if rest not in choices:
         raise UnknownLeg(f"no leg is called {name!r}: write model, model:keep or model:zero")
-    return lambda profile: ModelTarget(profile, name, choose=choices[rest])
+    return lambda profile, _: ModelTarget(profile, name, choose=choices[rest])
 
 
-def _mutant(name: str, rest: str) -> Callable[[Profile], Target]:
+def _mutant(name: str, rest: str) -> _Start:
     if rest not in MUTANTS:
         raise UnknownLeg(f"no mutant is called {rest!r}; there are {', '.join(sorted(MUTANTS))}")
     make = MUTANTS[rest].make
 
-    def start(profile: Profile) -> Target:
+    def start(profile: Profile, _: bool) -> Target:
         target = ModelTarget(profile, name, make=make)
         target.kind = "mutant"
         return target
@@ -99,19 +104,21 @@ def _mutant(name: str, rest: str) -> Callable[[Profile], Target]:
     return start
 
 
-def _emulator(name: str, rest: str) -> Callable[[Profile], Target]:
+def _emulator(name: str, rest: str) -> _Start:
     from targets.emulator import legs as emulator_legs  # noqa: PLC0415
 
     spec = emulator_legs.parse(name)
-    return lambda _: WireTarget(name, "emulator", emulator_legs.open_transport(spec))
+    return lambda *_: WireTarget(name, "emulator", emulator_legs.open_transport(spec))
 
 
-def _kvm(name: str, rest: str) -> Callable[[Profile], Target]:
+def _kvm(name: str, rest: str) -> _Start:
     spec = kvm_legs.parse(name if rest else default_kvm())
-    return lambda _: WireTarget(spec.name, "kvm", kvm_legs.open_transport(spec))
+    return lambda _, coverage: WireTarget(
+        spec.name, "kvm", kvm_legs.open_transport(spec, coverage=coverage)
+    )
 
 
-_FAMILIES: dict[str, Callable[[str, str], Callable[[Profile], Target]]] = {
+_FAMILIES: dict[str, Callable[[str, str], _Start]] = {
     "model": _model,
     "kvm": _kvm,
     "emulator": _emulator,

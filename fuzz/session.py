@@ -45,6 +45,16 @@ class Tally:
     unjudged: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Blocks of a leg's kernel that no case of this session had reached before."""
+
+    leg: str
+    case: Case
+    at: float
+    blocks: Sequence[int]
+
+
 def known_defects(leg: Target, known: Sequence[KeptCase]) -> dict[str, Effect]:
     """The defects of a leg that kept cases record."""
     return defects(known, leg.name, leg.fingerprint, list(FORMS))
@@ -55,6 +65,7 @@ class Session:
 
     `known`: cases that record defects of legs. What those can spoil is not judged, so that
     a campaign sees what lies behind; `show_known` reports the recorded cases themselves.
+    `share_vms`: cases run in VMs that served others; divergences are confirmed in fresh ones.
     """
 
     def __init__(
@@ -66,14 +77,17 @@ class Session:
         note: Callable[[str], None],
         minimize_seconds: float = 12.0,
         known: Sequence[KeptCase] = (),
+        share_vms: bool = False,
     ) -> None:
         self.legs = sorted(legs, key=lambda leg: _SPEED.get(leg.kind, 1))
         for leg in self.legs:
             leg.profile = replace(leg.profile, defects=known_defects(leg, known))
         self.tally = Tally()
+        self.reached: list[Reached] = []
         self._feedback = feedback
         self._found, self._again, self._note = found, again, note
         self._minimize_seconds = minimize_seconds
+        self._share_vms = share_vms
         self._followed: Counter[tuple[str, ...]] = Counter()
         self._signatures: dict[tuple[str, ...], SignatureRecord] = {}
 
@@ -95,6 +109,7 @@ class Session:
             self._count(name, verdict)
         if self._feedback:
             self._feedback.report(features_of(case, traces, verdicts))
+            self._report_blocks(case, self._feedback)
         followed: set[tuple[str, str, str]] = set()
         for name, verdict in verdicts.items():
             if isinstance(verdict, Diverge):
@@ -102,6 +117,14 @@ class Session:
                 if kind not in followed:
                     self._follow_up(case, name, verdict, verdicts)
                 followed.add(kind)
+
+    def _report_blocks(self, case: Case, feedback: Feedback) -> None:
+        """Steer by what the case reached in the legs' kernels; note what is new."""
+        for leg in self.legs:
+            if leg.code is not None:
+                new = feedback.report_blocks(leg.name, leg.blocks)
+                if new:
+                    self.reached.append(Reached(leg.name, case, time.monotonic(), new))
 
     def show_known(self, known: Sequence[KeptCase]) -> None:
         """Run each recorded case; report those that diverge as recorded. Raises
@@ -142,7 +165,10 @@ class Session:
         return not case.ops or any(case.min_vq > leg.profile.max_vq for leg in self.legs)
 
     def _run_and_judge(self, case: Case) -> tuple[dict[str, Trace], dict[str, Verdict]]:
-        tickets = [(leg, leg.submit(case)) for leg in self.legs]
+        if self._share_vms:
+            tickets = [(leg, leg.submit_shared(case)) for leg in self.legs]
+        else:
+            tickets = [(leg, leg.submit(case)) for leg in self.legs]
         traces: dict[str, Trace] = {}
         verdicts: dict[str, Verdict] = {}
         for leg, ticket in reversed(tickets):

@@ -123,6 +123,10 @@ class Worker:
         """Send the totals."""
         from targets.model import sets  # noqa: PLC0415
 
+        reached, self._session.reached = self._session.reached, []
+        if reached:
+            told = [events.Reached(r.leg, r.case.encoded, r.at, list(r.blocks)) for r in reached]
+            self._send(events.Coverage(told))
         tally = self._session.tally
         self._send(
             events.Stats(
@@ -167,11 +171,18 @@ def main(argv: Sequence[str]) -> None:
     from targets.transport import TransportError  # noqa: PLC0415
 
     try:
-        legs = open_legs(config.legs)
+        legs = open_legs(config.legs, coverage=config.kernel_coverage)
     except (TransportError, ValueError) as error:
         out.send(events.Failed(str(error)))
         sys.exit(3)
     out.send(events.Ready([events.LegReady(t.name, t.kind, dict(t.fingerprint)) for t in legs]))
+
+    for leg in legs:
+        if leg.code is not None:
+            functions = [(f.offset, f.size, f.name, f.area) for f in leg.code.functions]
+            out.send(events.Code(leg.name, functions))
+        elif leg.no_coverage:
+            out.send(events.Note(f"{leg.name}: no kernel coverage: {leg.no_coverage}"))
 
     known = [load_kept(path) for path in kept_files("known")] if config.known else []
 

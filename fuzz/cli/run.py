@@ -47,6 +47,11 @@ class Duration(click.ParamType[float]):
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write totals."
 )
+@click.option(
+    "--kernel-coverage/--no-kernel-coverage",
+    default=True,
+    help="Steer by what cases reach in the lab's kernels, and keep it (on by default).",
+)
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
 def run(
     seconds: float | None,
@@ -58,6 +63,7 @@ def run(
     url: str,
     corpus: Path | None,
     json_file: Path | None,
+    kernel_coverage: bool,
     flags: tuple[str, ...],
 ) -> int:
     """Fuzz: generate cases, run each on every leg, keep what diverges.
@@ -80,6 +86,7 @@ def run(
         seed=seed,
         corpus=corpus,
         flags=flags,
+        kernel_coverage=kernel_coverage,
     )
     with Store.open(url) as store:
         with open_screen() as screen:
