@@ -143,6 +143,11 @@ def pack_request(ops: Sequence[WireOp], flags: int = 0) -> bytes:
     return b"".join(parts)
 
 
+def with_flags(request: bytes, flags: int) -> bytes:
+    """A packed request with other flags."""
+    return request[:12] + flags.to_bytes(4, "little") + request[16:]
+
+
 def unpack_response(response: bytes) -> tuple[Observation, ...]:
     """Take a response apart. Raises WireError."""
     if len(response) < _HEADER.size:

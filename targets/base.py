@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from corpus.case import Case
 from corpus.trace import Ending, Trace
-from corpus.wire import WireError, unpack_response
+from corpus.wire import FLAG_REUSE_VM, WireError, unpack_response, with_flags
 from targets.codemap import CodeMap
+from targets.kvm import reuse
 from targets.profile import Profile
 from targets.transport import Transport
 
@@ -33,6 +34,11 @@ class Target(ABC):
     @abstractmethod
     def submit(self, case: Case) -> int:
         """Start `case`; return a ticket. Raises TransportError."""
+
+    def submit_shared(self, case: Case) -> int:
+        """As `submit`, but the case may run in a VM that served earlier ones, where the leg
+        can do that soundly. Raises TransportError."""
+        return self.submit(case)
 
     @abstractmethod
     def collect(self, ticket: int) -> Trace:
@@ -59,20 +65,35 @@ class WireTarget(Target):
         self, name: str, kind: str, transport: Transport, extra: Mapping[str, str] | None = None
     ) -> None:
         self.name, self.kind = name, kind
-        self._transport = transport
+        self.transport = transport
         probe = dict(transport.start())
         self.profile = Profile.from_probe(probe)
         self.fingerprint = {**probe, **(extra or {}), "leg": name}
         self.code, self.no_coverage = transport.code, transport.no_coverage
         self._running: dict[int, Case] = {}
+        self._shares: bool | None = None
 
     def submit(self, case: Case) -> int:
-        ticket = self._transport.submit(case.request)
+        return self._submit(case, case.request)
+
+    def submit_shared(self, case: Case) -> int:
+        return self._submit(case, with_flags(case.request, FLAG_REUSE_VM if self.shares else 0))
+
+    def _submit(self, case: Case, request: bytes) -> int:
+        ticket = self.transport.submit(request)
         self._running[ticket] = case
         return ticket
 
+    @property
+    def shares(self) -> bool:
+        """Whether cases may share a VM here; found out by trying, when no case is running.
+        Raises TransportError."""
+        if self._shares is None:
+            self._shares = self.kind == "kvm" and reuse.is_sound(self.transport)
+        return self._shares
+
     def collect(self, ticket: int) -> Trace:
-        reply = self._transport.collect(ticket)
+        reply = self.transport.collect(ticket)
         case = self._running.pop(ticket)
         self.blocks = reply.blocks
         if reply.ending is Ending.LOST:
@@ -89,7 +110,7 @@ class WireTarget(Target):
         return Trace(observations, reply.ending, reply.log)
 
     def close(self) -> None:
-        self._transport.close()
+        self.transport.close()
 
 
 def fingerprint_hash(fingerprint: Mapping[str, str]) -> str:

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lab": ("fuzz.cli.lab:lab", "Look after the kernels that run in QEMU."),
     "rules": ("fuzz.cli.tables:rules", "Print the rules of the specification."),
     "isa": ("fuzz.cli.tables:isa", "Print the instruction table, or check every form on legs."),
+    "bench": ("fuzz.cli.bench:bench", "Measure how fast legs and the whole pipeline are."),
     "triage": ("fuzz.cli.triage:triage", "Look through what was found, and decide about it."),
 }
 """name -> (module:attribute, help line), in the order `--help` shows them.

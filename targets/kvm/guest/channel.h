@@ -9,7 +9,7 @@
 #define DOORBELL 0x06             /* the byte either side sends; no kernel logs it */
 
 enum slot_state { SLOT_FREE, SLOT_PENDING, SLOT_RUNNING, SLOT_DONE };
-enum slot_command { COMMAND_EXECUTE, COMMAND_READ_FILE };
+enum slot_command { COMMAND_EXECUTE, COMMAND_READ_FILE, COMMAND_REPEAT };
 
 struct channel_header {
     uint32_t magic, slots, request_cap, response_cap; /* by the host, before boot */
@@ -23,7 +23,7 @@ struct channel_header {
 struct channel_slot {
     uint32_t state, command, request_len, response_len;
     uint64_t sequence; /* requests are served in this order */
-    uint32_t error;    /* errno of COMMAND_READ_FILE */
+    uint32_t error;    /* errno of any command but COMMAND_EXECUTE */
     uint32_t pad[9];
 };
 

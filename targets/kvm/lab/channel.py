@@ -7,6 +7,7 @@ a slot's state last, as one aligned word.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
@@ -34,6 +35,24 @@ class Command(IntEnum):
 
     EXECUTE = 0
     READ_FILE = 1
+    REPEAT = 2
+
+
+_ITEM = struct.Struct("<II")
+
+
+def batches(requests: Iterable[bytes], rounds: int, cap: int) -> Iterator[bytes]:
+    """Requests of Command.REPEAT, each at most `cap` bytes, that hold `requests` in order."""
+    head = _ITEM.pack(rounds, 0)
+    batch = head
+    for request in requests:
+        item = _ITEM.pack(len(request), 0) + request + bytes(-len(request) & 7)
+        if len(batch) > len(head) and len(batch) + len(item) > cap:
+            yield batch
+            batch = head
+        batch += item
+    if len(batch) > len(head):
+        yield batch
 
 
 @dataclass(frozen=True, slots=True)

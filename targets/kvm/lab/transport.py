@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
 from corpus.trace import Ending
 from corpus.wire import Kind, WireError, WireOp, pack_request, unpack_response
 from targets.kvm.lab import console, image, newer_qemu, qemu
-from targets.kvm.lab.channel import Command, Layout, State
+from targets.kvm.lab.channel import Command, Layout, State, batches
 from targets.kvm.lab.coverage import build, maps
 from targets.kvm.lab.coverage.areas import NoSymbols
 from targets.kvm.lab.kernels import Kernel
@@ -107,6 +107,28 @@ class LabTransport(Transport):
         except GuestDied as death:
             self._bury(death)
             raise TransportError(f"the guest died while {path} was read.") from death
+
+    def repeat(self, requests: Sequence[bytes], rounds: int = 1) -> float:
+        """Seconds in which the guest, left alone, executes `requests` `rounds` times over.
+
+        Raises TransportError, also when some request is not executed in full.
+        """
+        if self._in_flight:
+            raise TransportError("requests can only be repeated while none is in flight.")
+        spent = 0
+        for batch in batches(requests, rounds, self._layout.request_cap):
+            vm = self._running()
+            vm.post(batch, Command.REPEAT)
+            try:
+                done = vm.next_completion()
+            except GuestDied as death:
+                self._bury(death)
+                raise TransportError("the guest died while it repeated requests.") from death
+            error, answer = vm.channel.take(done.slot)
+            if error:
+                raise TransportError("the guest could not execute all of the repeated requests.")
+            spent += int.from_bytes(answer, "little")
+        return spent / 1e9
 
     def _running(self) -> Vm:
         if self._vm is None:

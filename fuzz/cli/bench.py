@@ -1,0 +1,130 @@
+"""`vcpufuzz bench`: figures of this machine, all from one run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+import msgspec
+
+from fuzz import bench as measuring
+from fuzz.catalogue import State, offers
+from fuzz.cli.errors import UserError
+from fuzz.cli.options import json_option, resolve_legs
+from fuzz.cli.table import Column, print_table
+from fuzz.legs import default_kvm
+
+OTHERS = ("model", "emulator:keep", "emulator:zero")
+
+_COLUMNS = (
+    *(Column("Kernel"), Column("VMs"), Column("Floor/s", "right")),
+    *(Column("Pipeline/s", "right"), Column("Ratio", "right"), Column("RSS MiB", "right")),
+)
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """One line of the measuring process."""
+
+    say: str = ""
+    failed: str = ""
+    report: measuring.Report | None = None
+
+
+def default_legs() -> tuple[str, ...]:
+    """The model, the emulators, and KVM of every kernel that is here."""
+    here = [o.name for o in offers() if o.kind == "kvm" and o.state is State.READY]
+    kernels = [name for name in here if name.endswith(":vhe")]
+    return (*OTHERS, *(kernels or [default_kvm()]))
+
+
+@click.command()
+@json_option
+@click.option(
+    "--legs", help="What to measure; else the model, the emulators and every kernel here."
+)
+@click.option("--cases", type=click.IntRange(1, 10000), default=100, show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+def bench(as_json: bool, legs: str | None, cases: int, rounds: int, seed: int) -> None:
+    """Measure how many cases per second run: alone, and all together.
+
+    The floor is KVM left to itself: the guest runs the cases in a loop, nobody talks to it.
+    The pipeline is what a campaign does with them. Both take turns, with the same cases.
+
+    \b
+    Example:
+      vcpufuzz bench --json
+      vcpufuzz bench --legs model,emulator:keep,kvm:6.12:vhe --cases 50
+    """
+    names = resolve_legs(legs, None) if legs else default_legs()
+    names = tuple(dict.fromkeys(default_kvm() if name == "kvm" else name for name in names))
+    plan = measuring.Plan(
+        kvm=[name for name in names if name.startswith("kvm:")],
+        others=[name for name in names if not name.startswith("kvm:")],
+        cases=cases,
+        seed=seed,
+        rounds=rounds,
+    )
+    report = _measured(plan)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+        return
+    _print(report)
+
+
+def _measured(plan: measuring.Plan) -> measuring.Report:
+    """The report of a measuring process. Raises UserError."""
+    read, write = os.pipe()
+    script = str(Path(measuring.__file__))
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [sys.executable, script, str(write), msgspec.json.encode(plan).decode()],
+            pass_fds=(write,),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+        )
+        os.close(write)
+        try:
+            with os.fdopen(read, "rb") as lines:
+                for line in lines:
+                    told = msgspec.json.decode(line, type=_Line)
+                    if told.failed:
+                        raise UserError(told.failed)
+                    if told.report:
+                        return told.report
+                    if sys.stderr.isatty():
+                        click.echo(f"{told.say} ...", err=True)
+        finally:
+            process.kill()
+            process.wait()
+        said.seek(0)
+        last = said.read().decode("utf-8", "replace").strip().splitlines()[-1:]
+    raise UserError(f"the measuring process died: {''.join(last) or 'it said nothing'}")
+
+
+def _print(report: measuring.Report) -> None:
+    for alone in report.legs:
+        click.echo(f"{alone.name}: {alone.cases_per_second:.0f} cases/s alone")
+    click.echo(f"judging: {report.judged_per_second:.0f} traces/s")
+    rows = []
+    for kernel in report.kvm:
+        for vms, pace in (("fresh", kernel.fresh), ("reused", kernel.reuse)):
+            if pace is None:
+                rows.append((kernel.name, vms, "not sound here", "", "", ""))
+            else:
+                rows.append(
+                    (
+                        *(kernel.name, vms, f"{pace.floor:.1f}", f"{pace.pipeline:.1f}"),
+                        *(f"{pace.pipeline_over_floor:.2f}", f"{kernel.rss_mib:.0f}"),
+                    )
+                )
+    print_table(_COLUMNS, rows)
+    click.echo(
+        f"{report.cases} cases, {report.left_out} left out as they diverge; medians of"
+        f" {report.rounds} rounds; {report.cpus} CPUs, load {report.load}."
+    )

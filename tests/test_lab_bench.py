@@ -1,0 +1,128 @@
+"""Measuring: how figures are made of times, what the guest is asked for, and one real run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+import time
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+from click.testing import CliRunner
+
+from corpus.case import Case
+from corpus.ops import CreateVcpu
+from corpus.wire import FLAG_REUSE_VM, Kind, WireOp, pack_request, unpack_response, with_flags
+from fuzz import bench
+from fuzz.cli.errors import Exit
+from fuzz.cli.main import main
+from targets.base import WireTarget
+from targets.kvm import legs
+from targets.kvm.lab import image, qemu
+from targets.kvm.lab.channel import batches
+from targets.kvm.lab.transport import LabTransport
+from targets.transport import TransportError
+
+
+def test_rates_are_medians_and_the_ratio_is_of_turns() -> None:
+    assert bench.pace([100.0, 300.0, 200.0], [50.0, 300.0, 150.0]) == bench.Pace(200, 150, 0.75)
+    assert 5 < bench.rate(2, lambda: time.sleep(0.2)) <= 10
+
+
+def test_the_peak_of_memory_is_read() -> None:
+    assert bench.highest_rss_mib("VmPeak:\t99 kB\nVmHWM:\t  204800 kB\nVmRSS:\t1 kB\n") == 200.0
+
+
+def test_cases_depend_on_the_seed_alone() -> None:
+    first, again, other = (
+        [case.id for case in bench.cases_of(bench.Plan([], [], cases=3, seed=seed))]
+        for seed in (1, 1, 2)
+    )
+    assert first == again != other
+
+
+def test_batches_hold_every_request_within_the_limit() -> None:
+    made = list(batches([b"a" * 10, b"b" * 8, b"c" * 30], 7, 56))
+    assert [len(batch) for batch in made] == [48, 48]
+    assert all(struct.unpack_from("<II", batch) == (7, 0) for batch in made)
+    assert made[0][8:40] == struct.pack("<II", 10, 0) + b"a" * 10 + bytes(6) + struct.pack(
+        "<II", 8, 0
+    )
+    assert made[1][16:46] == b"c" * 30
+    assert list(batches([], 1, 56)) == []
+
+
+def test_flags_change_and_nothing_else() -> None:
+    ops = [WireOp(Kind.CREATE_VCPU), WireOp(Kind.RUN, payload=b"\x1f\x20\x03\xd5")]
+    assert with_flags(pack_request(ops), FLAG_REUSE_VM) == pack_request(ops, FLAG_REUSE_VM)
+    assert with_flags(pack_request(ops, FLAG_REUSE_VM), 0) == pack_request(ops)
+
+
+def test_a_leg_that_is_not_in_the_lab_has_no_floor() -> None:
+    class Elsewhere:
+        name, transport = "kvm:host", None
+
+    with pytest.raises(ValueError, match="kvm:host is not in the lab"):
+        bench._lab(cast(WireTarget, Elsewhere()))
+
+
+def test_bench_without_kvm() -> None:
+    args = ["bench", "--json", "--legs", "model,mutant:finalize-twice", "--cases", "8"]
+    result = CliRunner().invoke(main, args)
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told["cases"] + told["left_out"] == 8
+    assert [leg["name"] for leg in told["legs"]] == ["model", "mutant:finalize-twice"]
+    assert all(leg["cases_per_second"] > 0 for leg in told["legs"])
+    assert told["judged_per_second"] > 0
+    assert told["kvm"] == []
+
+
+def test_a_leg_that_does_not_start_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(qemu.VARIABLE, "/nowhere/qemu")
+    result = CliRunner().invoke(main, ["bench", "--legs", "kvm:6.12:vhe", "--cases", "1"])
+    assert result.exit_code == Exit.UNAVAILABLE
+    assert result.stderr.count("\n") == 1
+    assert "/nowhere/qemu" in result.stderr
+
+
+requires_tools = pytest.mark.skipif(
+    shutil.which(qemu.PROGRAM) is None or shutil.which(image.CROSS_COMPILER) is None,
+    reason=f"the lab needs {qemu.PROGRAM} and {image.CROSS_COMPILER}",
+)
+
+
+@pytest.fixture(scope="module")
+def leg() -> Iterator[WireTarget]:
+    name = "kvm:6.12:vhe"
+    with WireTarget(name, "kvm", legs.open_transport(legs.parse(name))) as target:
+        yield cast(WireTarget, target)
+
+
+@requires_tools
+def test_the_guest_repeats_by_itself(leg: WireTarget) -> None:
+    lab = leg.transport
+    assert isinstance(lab, LabTransport)
+    request = Case((CreateVcpu(0),)).request
+    began = time.monotonic()
+    once, many = lab.repeat([request]), lab.repeat([request] * 5, 8)
+    assert 0 < once < many <= time.monotonic() - began
+    with pytest.raises(TransportError, match="could not execute all"):
+        lab.repeat([request, b"nonsense"])
+    large = pack_request([WireOp(Kind.WRITE_MEM, payload=bytes(200_000))])
+    assert lab.repeat([large, large, large]) > 0
+
+
+@requires_tools
+def test_cases_share_a_vm_only_when_asked(leg: WireTarget) -> None:
+    assert leg.shares
+    case = Case((CreateVcpu(0),))
+    fresh = leg.collect(leg.submit(case))
+    assert leg.collect(leg.submit_shared(case)) == fresh
+    lab = leg.transport
+    assert isinstance(lab, LabTransport)
+    answer = lab.collect(lab.submit(case.request)).response
+    assert answer is not None
+    assert unpack_response(answer) == fresh.observations
