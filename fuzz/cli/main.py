@@ -23,6 +23,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("fuzz.cli.execute:diff", "Run one case and set the legs side by side."),
     "repro": ("fuzz.cli.execute:repro", "Run a stored finding again."),
     "replay": ("fuzz.cli.replay:replay", "Run kept cases and compare with what is recorded."),
+    "coverage": (
+        "fuzz.cli.coverage:coverage",
+        "Show what campaigns reached in the lab's kernels.",
+    ),
     "lab": ("fuzz.cli.lab:lab", "Look after the kernels that run in QEMU."),
     "rules": ("fuzz.cli.tables:rules", "Print the rules of the specification."),
     "isa": ("fuzz.cli.tables:isa", "Print the instruction table, or check every form on legs."),

@@ -1,0 +1,160 @@
+"""`vcpufuzz coverage`: what campaigns reached in the kernels, and what they never did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from db.store import Store
+from fuzz.cli.errors import Exit, UserError
+from fuzz.cli.plain_options import db_option, json_option
+from fuzz.cli.table import Column, print_table
+from fuzz.report.coverage import MARKS_S, AreaSeen, LegSeen, summarise
+from fuzz.report.coverage import as_json as leg_json
+from fuzz.report.coverage_html import pages
+
+_AREAS = (
+    Column("Area"),
+    Column("Functions reached", "right"),
+    Column("Of known", "right"),
+    Column("Blocks seen", "right"),
+    Column("Never reached, for instance", wrap=True),
+)
+_FUNCTIONS = (
+    Column("Function"),
+    Column("Blocks seen", "right"),
+    Column("Bytes", "right"),
+    Column("First case"),
+    Column("Campaign", "right"),
+    Column("After", "right"),
+)
+_CAMPAIGNS = (
+    Column("Campaign", "right"),
+    Column("Blocks", "right"),
+    Column("New", "right"),
+    *(Column(f"{s} s" if s < 60 else f"{s // 60} min", "right") for s in MARKS_S),
+)
+_EXAMPLES = 3
+
+
+@click.command()
+@click.option("--leg", metavar="NAME", help="Only this leg.")
+@click.option("--area", metavar="AREA", help="Every function of an area, such as guest.c.")
+@click.option("--campaign", type=click.IntRange(1), help="Only what this campaign reached.")
+@click.option(
+    "--html",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write pages, with every block and the case that first reached it.",
+)
+@json_option
+@db_option
+def coverage(
+    url: str,
+    leg: str | None,
+    area: str | None,
+    campaign: int | None,
+    html: Path | None,
+    as_json: bool,
+) -> None:
+    """Show what campaigns reached in the lab's kernels, and what they never did.
+
+    Per leg and part of the source: functions reached of those known, and blocks seen (how
+    many blocks there are is not known), over time, with the case that was first.
+
+    \b
+    Example:
+      vcpufuzz coverage
+      vcpufuzz coverage --area guest.c
+      vcpufuzz coverage --html report
+    """
+    if not Store.exists(url):
+        raise UserError("there is no database; `vcpufuzz run` makes it.", Exit.USAGE)
+    with Store.open(url) as store:
+        legs = summarise(store.coverage(campaign))
+        if leg is not None:
+            legs = [one for one in legs if one.name == leg]
+        if not legs:
+            which = f" of a leg {leg}" if leg else ""
+            raise UserError(
+                f"no kernel coverage{which} is stored: `vcpufuzz run` with a leg of the lab"
+                " records it.",
+                Exit.USAGE,
+            )
+        if html is not None:
+            _write_html(html, legs, store)
+    if as_json:
+        click.echo(json.dumps([leg_json(one) for one in legs], indent=2))
+    elif html is not None:
+        click.echo(f"{html / 'index.html'} is written.")
+    elif area is not None:
+        _show_area(legs, area)
+    else:
+        _show_all(legs)
+
+
+def _headline(leg: LegSeen) -> str:
+    return (
+        f"{leg.name} ({leg.release}): {leg.blocks} blocks seen in {leg.reached} functions"
+        f" of {len(leg.functions)} known"
+    )
+
+
+def _show_all(legs: Sequence[LegSeen]) -> None:
+    for leg in legs:
+        click.echo(_headline(leg))
+        print_table(_AREAS, [_area_row(area) for area in leg.areas])
+        click.echo("\nBlocks over time, per campaign:")
+        rows = [
+            (
+                *(str(g.campaign_id), str(g.blocks), str(g.new)),
+                *(str(g.after(s)) if s * 1000 <= g.curve[-1][0] else "" for s in MARKS_S),
+            )
+            for g in leg.growth
+        ]
+        print_table(_CAMPAIGNS, rows)
+        click.echo()
+    click.echo("`vcpufuzz coverage --area AREA` lists functions, `--html DIR` writes every block.")
+
+
+def _area_row(area: AreaSeen) -> tuple[str, ...]:
+    never = area.never
+    more = f" and {len(never) - _EXAMPLES} more" if len(never) > _EXAMPLES else ""
+    shown = f"{', '.join(never[:_EXAMPLES])}{more}"
+    return area.name, str(area.reached), str(len(area.functions)), str(area.blocks), shown
+
+
+def _show_area(legs: Sequence[LegSeen], name: str) -> None:
+    known = list(dict.fromkeys(area.name for leg in legs for area in leg.areas))
+    if name not in known:
+        raise UserError(f"there is no area {name}; there are {', '.join(known)}", Exit.USAGE)
+    for leg in legs:
+        area = next((a for a in leg.areas if a.name == name), None)
+        if area is None:
+            continue
+        click.echo(f"{leg.name}, {name}: {area.reached} of {len(area.functions)} functions")
+        rows = []
+        for function in area.functions:
+            first = function.first
+            if first is not None:
+                rows.append(
+                    (
+                        *(function.name, str(len(function.blocks)), str(function.size)),
+                        *(first.case_id, str(first.campaign_id), f"{first.after_ms / 1000:.1f} s"),
+                    )
+                )
+        if rows:
+            print_table(_FUNCTIONS, rows)
+        if area.never:
+            click.echo(f"Never reached: {', '.join(area.never)}")
+        click.echo()
+
+
+def _write_html(directory: Path, legs: Sequence[LegSeen], store: Store) -> None:
+    ids = {b.case_id for leg in legs for f in leg.functions for b in f.blocks}
+    (directory / "cases").mkdir(parents=True, exist_ok=True)
+    for name, content in pages(legs, store.case_texts(ids)):
+        (directory / name).write_text(content, encoding="utf-8")
