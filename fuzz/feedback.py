@@ -28,12 +28,17 @@ class Feedback:
         self._trace = atheris._trace_branch
         self._counters = [atheris._reserve_counter() for _ in range(COUNTERS)]
         self._index: dict[Hashable, int] = {}
+        self._blocks: BlockCounters | None = None
+
+    def count_blocks(self) -> None:
+        """Make room for kernel blocks. Call it after atheris.Setup: it loads libFuzzer,
+        which looks for custom mutators only while it is loaded."""
         self._blocks = BlockCounters()
 
     @property
     def seen(self) -> int:
         """Distinct features so far."""
-        return len(self._index) + self._blocks.seen
+        return len(self._index) + (self._blocks.seen if self._blocks else 0)
 
     def report(self, features: Iterable[Hashable]) -> int:
         """Count each feature once for the current case; return how many are new."""
@@ -49,7 +54,7 @@ class Feedback:
 
     def report_blocks(self, leg: str, blocks: Sequence[int]) -> Sequence[int]:
         """Count each kernel block of the current case once; return those new on `leg`."""
-        return self._blocks.count(leg, blocks)
+        return self._blocks.count(leg, blocks) if self._blocks else ()
 
 
 class BlockCounters:

@@ -189,9 +189,10 @@ def main(argv: Sequence[str]) -> None:
     def again(record: SignatureRecord) -> None:
         out.send(events.Again(record.parts))
 
+    feedback = Feedback()
     session = Session(
         legs,
-        Feedback(),
+        feedback,
         found=lambda record: out.send(to_event(record)),
         again=again,
         note=lambda text: out.send(events.Note(text)),
@@ -208,6 +209,7 @@ def main(argv: Sequence[str]) -> None:
         custom_mutator=mutate,
         custom_crossover=crossover,
     )
+    feedback.count_blocks()
     signal.signal(signal.SIGTERM, worker.stop)
     atheris.Fuzz()
 

@@ -186,3 +186,14 @@ def test_bad_input_is_one_sentence(
     assert done.returncode == code, said
     assert words in said
     assert is_one_sentence(said)
+
+
+def test_the_structured_mutator_drives_campaigns(tmp_path: Path) -> None:
+    """Byte mutations alone hardly ever make an instruction of an SVE program run."""
+    done = vcpufuzz(
+        *("run", "--cases", "400", "--seed", "5", "--legs", "model", "--json", "out.json"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    used = json.loads((tmp_path / "out.json").read_text())["rules"]
+    assert sum(rule.startswith("isa.") for rule in used) > 150
