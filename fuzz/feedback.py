@@ -30,11 +30,6 @@ class Feedback:
         self._index: dict[Hashable, int] = {}
         self._blocks: BlockCounters | None = None
 
-    def count_blocks(self) -> None:
-        """Make room for kernel blocks. Call it after atheris.Setup: it loads libFuzzer,
-        which looks for custom mutators only while it is loaded."""
-        self._blocks = BlockCounters()
-
     @property
     def seen(self) -> int:
         """Distinct features so far."""
@@ -54,7 +49,11 @@ class Feedback:
 
     def report_blocks(self, leg: str, blocks: Sequence[int]) -> Sequence[int]:
         """Count each kernel block of the current case once; return those new on `leg`."""
-        return self._blocks.count(leg, blocks) if self._blocks else ()
+        if self._blocks is None:
+            # Not before the first case: this loads libFuzzer, which looks for custom mutators
+            # only while it is loaded, and atheris.Fuzz provides those first.
+            self._blocks = BlockCounters()
+        return self._blocks.count(leg, blocks)
 
 
 class BlockCounters:
