@@ -16,8 +16,9 @@ help:
 setup:
 	@.ci/setup.sh
 
+# doctor speaks once per environment; later, run itself says what is missing.
 fuzz: setup
-	$(BIN)/vcpufuzz doctor
+	@test -e .venv/doctor.ok || { $(BIN)/vcpufuzz doctor && touch .venv/doctor.ok; }
 	$(BIN)/vcpufuzz run --time $(TIME) $(ARGS) || test $$? -eq 77
 
 test: setup
