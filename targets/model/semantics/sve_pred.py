@@ -95,7 +95,7 @@ def ptest(cpu: Cpu, pg: int, pn: int) -> None:
 def pfirst(cpu: Cpu, pdn: int, pg: int) -> None:
     (g, mg), (n, mn) = cpu.p(pg), cpu.p(pdn)
     if mg:
-        result = (n & ~mg, mn | mg)
+        result = (n, (mn | g | mg) & ~n)
     else:
         first = g & -g
         result = (n | first, mn & ~first)
