@@ -10,7 +10,8 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -23,17 +24,19 @@ if TYPE_CHECKING:
     from fuzz.session import Session
     from targets.base import Target, WireTarget
     from targets.kvm.lab.transport import LabTransport
+    from targets.transport import Transport
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to measure. `kvm`: one lab leg per kernel; `others`: the legs beside it."""
+    """What to measure. `kvm`: one lab leg per kernel; `others`: the legs beside it;
+    `kernel_coverage`: whether the pipeline records it, which the floor never does."""
 
     kvm: list[str]
     others: list[str]
     cases: int = 100
     seed: int = 1
     rounds: int = 3
-    known: bool = True
+    kernel_coverage: bool = True
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -71,6 +74,7 @@ class Report(msgspec.Struct, frozen=True):
     rounds: int
     cpus: int
     load: float
+    kernel_coverage: bool
     judged_per_second: float
     legs: list[Alone]
     kvm: list[Kernel]
@@ -114,9 +118,10 @@ def measure(plan: Plan, feedback: Feedback, say: Callable[[str], None]) -> Repor
     kept = cases
     for name in plan.kvm or [""]:
         say(f"starting {name or 'the legs'}")
-        legs = open_legs([*plan.others, *([name] if name else [])])
+        wanted = [*plan.others, *([name] if name else [])]
+        legs = open_legs(wanted, coverage=plan.kernel_coverage)
         try:
-            fits = _quiet(plan, legs, cases, feedback)
+            fits = _quiet(legs, cases, feedback)
             if not alone:
                 kept = fits
                 others = [leg for leg in legs if leg.name in plan.others]
@@ -135,20 +140,19 @@ def measure(plan: Plan, feedback: Feedback, say: Callable[[str], None]) -> Repor
         rounds=plan.rounds,
         cpus=len(os.sched_getaffinity(0)),
         load=round(os.getloadavg()[0], 2),
+        kernel_coverage=plan.kernel_coverage,
         judged_per_second=judged,
         legs=alone,
         kvm=kernels,
     )
 
 
-def _quiet(
-    plan: Plan, legs: Sequence[Target], cases: Sequence[Case], feedback: Feedback
-) -> list[Case]:
+def _quiet(legs: Sequence[Target], cases: Sequence[Case], feedback: Feedback) -> list[Case]:
     """The cases on which no leg diverges; this pass is the warm-up, too."""
     from fuzz.confirm import judge_all, run_everywhere  # noqa: PLC0415
     from fuzz.oracle.verdict import Agree  # noqa: PLC0415
 
-    _session(plan, legs, feedback, shared=False)  # gives the legs their known defects
+    _session(legs, feedback, shared=False)  # gives the legs their known defects
     found = []
     for case in cases:
         if all(case.min_vq <= leg.profile.max_vq for leg in legs):
@@ -172,12 +176,12 @@ def _judged(leg: Target, cases: Sequence[Case]) -> float:
     return round(rate(len(pairs), lambda: [judge(c, t, leg.profile) for c, t in pairs]), 1)
 
 
-def _session(plan: Plan, legs: Sequence[Target], feedback: Feedback, shared: bool) -> Session:
+def _session(legs: Sequence[Target], feedback: Feedback, shared: bool) -> Session:
     from corpus.expect import load_kept  # noqa: PLC0415
     from corpus.store import kept_files  # noqa: PLC0415
     from fuzz.session import Session  # noqa: PLC0415
 
-    known = [load_kept(path) for path in kept_files("known")] if plan.known else []
+    known = [load_kept(path) for path in kept_files("known")]
 
     def ignore(_: object) -> None:
         """A campaign would store it."""
@@ -189,27 +193,43 @@ def _kernel(
     plan: Plan, legs: Sequence[Target], name: str, cases: Sequence[Case], feedback: Feedback
 ) -> Kernel:
     leg = _wire(next(leg for leg in legs if leg.name == name))
-    guest = _lab(leg)
+    with _guest(name) as bare:
 
-    def turns(shared: bool) -> Pace:
-        session = _session(plan, legs, feedback, shared)
-        floors, pipelines = [], []
+        def turns(shared: bool) -> Pace:
+            session = _session(legs, feedback, shared)
+            requests = _requests(cases, shared)
+            floors, pipelines = [], []
 
-        def pipeline() -> None:
-            for case in cases:
-                session.execute(case.encoded)
+            def pipeline() -> None:
+                for case in cases:
+                    session.execute(case.encoded)
 
-        for _ in range(plan.rounds):
-            floors.append(len(cases) / guest.repeat(_requests(cases, shared)))
-            pipelines.append(rate(len(cases), pipeline))
-        return pace(floors, pipelines)
+            bare.repeat(requests)  # warm-up
+            for _ in range(plan.rounds):
+                floors.append(len(cases) / bare.repeat(requests))
+                pipelines.append(rate(len(cases), pipeline))
+            return pace(floors, pipelines)
 
-    alone = _alone(leg, cases)
-    fresh = turns(False)
-    reused = turns(True) if leg.shares else None
-    status = Path(f"/proc/{guest.pid}/status").read_text()
+        alone = _alone(leg, cases)
+        fresh = turns(False)
+        reused = turns(True) if leg.shares else None
+    status = Path(f"/proc/{_lab(leg.transport, name).pid}/status").read_text()
     release = leg.fingerprint.get("release", "")
     return Kernel(name, release, alone, fresh, reused, highest_rss_mib(status))
+
+
+@contextmanager
+def _guest(name: str) -> Iterator[LabTransport]:
+    """A second guest, for the floor: without coverage, and with nobody else to serve."""
+    from targets.kvm import legs  # noqa: PLC0415
+
+    transport = legs.open_transport(legs.parse(name))
+    try:
+        lab = _lab(transport, name)
+        lab.start()
+        yield lab
+    finally:
+        transport.close()
 
 
 def _requests(cases: Sequence[Case], shared: bool) -> list[bytes]:
@@ -225,12 +245,12 @@ def _wire(leg: Target) -> WireTarget:
     return leg
 
 
-def _lab(leg: WireTarget) -> LabTransport:
+def _lab(transport: Transport, name: str) -> LabTransport:
     from targets.kvm.lab.transport import LabTransport  # noqa: PLC0415
 
-    if not isinstance(leg.transport, LabTransport):
-        raise ValueError(f"{leg.name} is not in the lab, so its guest cannot be left to itself")
-    return leg.transport
+    if not isinstance(transport, LabTransport):
+        raise ValueError(f"{name} is not in the lab, so its guest cannot be left to itself")
+    return transport
 
 
 def main(argv: Sequence[str]) -> None:
@@ -239,9 +259,9 @@ def main(argv: Sequence[str]) -> None:
         plan = msgspec.json.decode(argv[2].encode(), type=Plan)
         import atheris  # noqa: PLC0415
 
-        from fuzz.worker import INSTRUMENTED  # noqa: PLC0415
+        from fuzz.instrument import INSTRUMENTED, excluded  # noqa: PLC0415
 
-        with atheris.instrument_imports(include=INSTRUMENTED):
+        with atheris.instrument_imports(include=INSTRUMENTED, exclude=excluded()):
             import targets.model.model  # noqa: F401, PLC0415
         from fuzz.feedback import Feedback  # noqa: PLC0415
         from targets.transport import TransportError  # noqa: PLC0415

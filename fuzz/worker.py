@@ -18,15 +18,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fuzz import events
+from fuzz.instrument import INSTRUMENTED, excluded
 
 if TYPE_CHECKING:
     from db.records import FindingRecord, SignatureRecord
     from fuzz.session import Session
 
 STATS_EVERY = 1.0
-
-INSTRUMENTED = ["targets.model.model", "targets.model.onereg", "targets.model.run"]
-"""Modules whose branches steer libFuzzer. Few: instrumented code is four times slower."""
 
 _QUIET_FLAGS = (
     *("-handle_int=0", "-handle_term=0", "-handle_usr1=0", "-handle_usr2=0"),
@@ -160,11 +158,7 @@ def main(argv: Sequence[str]) -> None:
     config = msgspec.json.decode(argv[2].encode(), type=events.WorkerConfig)
     import atheris  # noqa: PLC0415
 
-    # atheris instruments whatever is imported inside; what is there already stays plain.
-    import targets.model.readall  # noqa: PLC0415
-    import targets.model.semantics  # noqa: PLC0415
-
-    with atheris.instrument_imports(include=INSTRUMENTED):
+    with atheris.instrument_imports(include=INSTRUMENTED, exclude=excluded()):
         import targets.model.model  # noqa: F401, PLC0415
     from corpus.expect import load_kept  # noqa: PLC0415
     from corpus.store import kept_files  # noqa: PLC0415

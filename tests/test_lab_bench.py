@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -18,11 +22,13 @@ from corpus.wire import FLAG_REUSE_VM, Kind, WireOp, pack_request, unpack_respon
 from fuzz import bench
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
+from fuzz.instrument import INSTRUMENTED
 from targets.base import WireTarget
 from targets.kvm import legs
 from targets.kvm.lab import image, qemu
 from targets.kvm.lab.channel import batches
 from targets.kvm.lab.transport import LabTransport
+from targets.kvm.native import NativeTransport
 from targets.transport import TransportError
 
 
@@ -61,11 +67,8 @@ def test_flags_change_and_nothing_else() -> None:
 
 
 def test_a_leg_that_is_not_in_the_lab_has_no_floor() -> None:
-    class Elsewhere:
-        name, transport = "kvm:host", None
-
     with pytest.raises(ValueError, match="kvm:host is not in the lab"):
-        bench._lab(cast(WireTarget, Elsewhere()))
+        bench._lab(NativeTransport(), "kvm:host")
 
 
 def test_bench_without_kvm() -> None:
@@ -126,3 +129,17 @@ def test_cases_share_a_vm_only_when_asked(leg: WireTarget) -> None:
     answer = lab.collect(lab.submit(case.request)).response
     assert answer is not None
     assert unpack_response(answer) == fresh.observations
+
+
+def test_nothing_is_instrumented_but_what_is_named() -> None:
+    script = (
+        "import atheris; from fuzz.instrument import *\n"
+        "with atheris.instrument_imports(include=INSTRUMENTED, exclude=excluded()):\n"
+        "    import targets.model.model"
+    )
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=root
+    )
+    told = re.findall(r"Instrumenting ([\w.]+)", done.stdout + done.stderr)
+    assert sorted(told) == sorted(INSTRUMENTED)

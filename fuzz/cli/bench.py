@@ -49,7 +49,15 @@ def default_legs() -> tuple[str, ...]:
 @click.option("--cases", type=click.IntRange(1, 10000), default=100, show_default=True)
 @click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
-def bench(as_json: bool, legs: str | None, cases: int, rounds: int, seed: int) -> None:
+@click.option(
+    "--kernel-coverage/--no-kernel-coverage",
+    default=True,
+    show_default=True,
+    help="Record the kernel's blocks in the pipeline, as campaigns do.",
+)
+def bench(
+    as_json: bool, legs: str | None, cases: int, rounds: int, seed: int, kernel_coverage: bool
+) -> None:
     """Measure how many cases per second run: alone, and all together.
 
     The floor is KVM left to itself: the guest runs the cases in a loop, nobody talks to it.
@@ -68,6 +76,7 @@ def bench(as_json: bool, legs: str | None, cases: int, rounds: int, seed: int) -
         cases=cases,
         seed=seed,
         rounds=rounds,
+        kernel_coverage=kernel_coverage,
     )
     report = _measured(plan)
     if as_json:
