@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from corpus.isa.form import Form
 from corpus.isa.table import FORMS
 from targets.model.cpu import Cpu
@@ -27,15 +29,14 @@ from targets.model.semantics.fpops import (
     silent,
     to_integer,
 )
-from targets.model.semantics.lanes import BITS, ones, put_v, split, spread
+from targets.model.semantics.lanes import BITS, UINT, join_lanes, ones, put_v, split, spread
 from targets.model.semantics.registry import SEMANTICS, semantic
 from targets.model.semantics.softfloat import ODD, Result
 
 
 def from_list(values: Sequence[int], t: int) -> int:
     """A register value from its lanes."""
-    width = BITS[t]
-    return sum(value << width * index for index, value in enumerate(values))
+    return join_lanes(np.array(values, UINT[t]))
 
 
 def run_lanes(

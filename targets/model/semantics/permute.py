@@ -14,7 +14,9 @@ from targets.model.semantics.lanes import Array
 
 
 def _interleave(a: Array, b: Array) -> Array:
-    return np.stack((a, b), axis=1).reshape(-1, *a.shape[1:])
+    out = np.empty((2 * len(a), *a.shape[1:]), a.dtype)
+    out[0::2], out[1::2] = a, b
+    return out
 
 
 def _zip(part: int) -> Callable[[Array, Array], Array]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from corpus.isa.form import Form
 from corpus.isa.table import FORMS
 from targets.model.cpu import Cpu
@@ -31,6 +33,7 @@ from targets.model.semantics.lanes import (
     governing,
     merge,
     ones,
+    predicate,
     put_p,
     put_v,
     put_z,
@@ -248,8 +251,7 @@ def _compare(form: Form) -> None:
 
 def _to_predicate(lanes: int, vl: int, t: int) -> int:
     """The lowest bit of every lane as predicate bits."""
-    flags = (split(lanes, vl, t) & 1).tolist()
-    return sum(flag << (index << t) for index, flag in enumerate(flags))
+    return predicate((split(lanes, vl, t) & 1).astype(np.uint8), t)
 
 
 def _unary(form: Form) -> None:
