@@ -173,9 +173,21 @@ class Session:
         verdicts: dict[str, Verdict] = {}
         for leg, ticket in reversed(tickets):
             trace = leg.collect(ticket)
+            verdicts[leg.name] = self._same_judged(leg, trace, traces, verdicts) or judge(
+                case, trace, leg.profile
+            )
             traces[leg.name] = trace
-            verdicts[leg.name] = judge(case, trace, leg.profile)
         return traces, verdicts
+
+    def _same_judged(
+        self, leg: Target, trace: Trace, traces: dict[str, Trace], verdicts: dict[str, Verdict]
+    ) -> Verdict | None:
+        """The verdict on another leg that did the same on the same machine: judging is pure,
+        and takes most of a worker's time."""
+        for other in self.legs:
+            if traces.get(other.name) == trace and other.profile == leg.profile:
+                return verdicts[other.name]
+        return None
 
     def _count(self, name: str, verdict: Verdict) -> None:
         tally = self.tally

@@ -1,0 +1,96 @@
+"""A session judges what it must, and no trace twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from corpus.case import Case
+from corpus.ops import CreateVcpu, Finalize, Init
+from corpus.trace import Observation, Trace
+from fuzz import session as sessions
+from fuzz.oracle.verdict import Verdict
+from fuzz.session import Session
+from targets.base import Target
+from targets.profile import Profile
+
+CASE = Case((CreateVcpu(0), Init(0, 16, 5), Finalize(0, 4)))
+DONE = Trace((Observation(0, 0, b""),) * 3)
+REFUSED = Trace((*DONE.observations[:2], Observation(22, 0, b"")))
+
+
+class Leg(Target):
+    """A leg that answers one trace, and notes how it was asked."""
+
+    def __init__(self, name: str, trace: Trace, profile: Profile) -> None:
+        self.name, self.kind, self.profile = name, "emulator", profile
+        self.fingerprint: dict[str, str] = {}
+        self.trace = trace
+        self.asked: list[str] = []
+
+    def submit(self, case: Case) -> int:
+        self.asked.append("fresh")
+        return 1
+
+    def submit_shared(self, case: Case) -> int:
+        self.asked.append("shared")
+        return 1
+
+    def collect(self, ticket: int) -> Trace:
+        return self.trace
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Trace, Profile]]:
+    seen = []
+    real = sessions.judge
+
+    def judge(case: Case, trace: Trace, profile: Profile) -> Verdict:
+        seen.append((trace, profile))
+        return real(case, trace, profile)
+
+    monkeypatch.setattr(sessions, "judge", judge)
+    return seen
+
+
+def _session(legs: list[Leg], share_vms: bool = False) -> Session:
+    def ignore(_: object) -> None:
+        """Not looked at."""
+
+    return Session(legs, None, ignore, ignore, ignore, share_vms=share_vms)
+
+
+def test_equal_traces_of_equal_machines_are_judged_once(
+    judged: list[tuple[Trace, Profile]],
+) -> None:
+    one, other = Profile(), replace(Profile(), kernel=(6, 1))
+    legs = [Leg("a", DONE, one), Leg("b", DONE, one), Leg("c", DONE, other)]
+    session = _session(legs)
+    session.execute(CASE.encoded)
+    assert [profile.kernel for _, profile in judged] == [(6, 1), (6, 12)]
+    assert session.tally.executions == {"a": 1, "b": 1, "c": 1}
+    assert session.tally.divergences == 0
+
+
+def test_a_different_trace_is_judged_by_itself(judged: list[tuple[Trace, Profile]]) -> None:
+    session = _session([Leg("a", DONE, Profile()), Leg("b", REFUSED, Profile())])
+    session.execute(CASE.encoded)
+    assert [trace for trace, _ in judged[:2]] == [REFUSED, DONE]
+    assert session.tally.divergences == 1
+
+
+def test_only_a_session_that_may_shares_vms() -> None:
+    for share, first in ((False, "fresh"), (True, "shared")):
+        leg = Leg("a", DONE, Profile())
+        _session([leg], share).execute(CASE.encoded)
+        assert leg.asked == [first]
+
+
+def test_divergences_in_shared_vms_are_confirmed_in_fresh_ones() -> None:
+    leg = Leg("a", REFUSED, Profile())
+    session = _session([leg], share_vms=True)
+    session.execute(CASE.encoded)
+    assert session.tally.divergences == 1
+    assert leg.asked[0] == "shared"
+    assert set(leg.asked[1:]) == {"fresh"}
