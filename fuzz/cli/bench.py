@@ -46,8 +46,8 @@ def default_legs() -> tuple[str, ...]:
 @click.option(
     "--legs", help="What to measure; else the model, the emulators and every kernel here."
 )
-@click.option("--cases", type=click.IntRange(1, 10000), default=100, show_default=True)
-@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
+@click.option("--cases", type=click.IntRange(1, 10000), default=60, show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 100), default=7, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option(
     "--kernel-coverage/--no-kernel-coverage",
