@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from targets.model.semantics import intops
+from targets.model.semantics import intops, longops
 from targets.model.semantics.lanes import BITS, UINT
 
 Scalar = Callable[[int, int, int], int]
@@ -176,7 +176,7 @@ def test_shifts_by_a_number(t: int) -> None:
     rng = random.Random(t)
     a, acc = numbers(rng, bits, 64), numbers(rng, bits, 64)
     for amount in range(1, bits + 1):
-        for name, f in intops.SHIFT_BY.items():
+        for name, f in longops.SHIFT_BY.items():
             if name in ("shl", "sli") and amount == bits:
                 continue
             found = f(lanes(acc, t), lanes(a, t), amount, t).tolist()
@@ -202,7 +202,7 @@ def test_saturating_shifts_by_a_number(t: int) -> None:
     a = numbers(random.Random(t), bits, 64)
     for name in ("sqshl", "uqshl", "sqshlu"):
         for amount in range(bits):
-            result, clipped = intops.saturating_shift_by(name, lanes(a, t), amount, t)
+            result, clipped = longops.saturating_shift_by(name, lanes(a, t), amount, t)
             exact = [(signed(x, bits) if name[0] == "s" else x) << amount for x in a]
             limited = [clamp(x, bits, negative=name == "sqshl") for x in exact]
             assert result.tolist() == [x % (1 << bits) for x in limited]
@@ -216,7 +216,7 @@ def test_narrowing_shifts(t: int) -> None:
     names = ("shrn", "rshrn", "sqshrn", "sqrshrn", "sqshrun", "sqrshrun", "uqshrn", "uqrshrn")
     for name in names:
         for amount in range(1, half + 1):
-            result, clipped = intops.narrow_shift(name, lanes(a, t), amount, t)
+            result, clipped = longops.narrow_shift(name, lanes(a, t), amount, t)
             negative = name.startswith("sq")
             rounding = name in ("rshrn", "sqrshrn", "sqrshrun", "uqrshrn")
             exact = [shifted(signed(x, bits) if negative else x, -amount, rounding) for x in a]
@@ -232,7 +232,7 @@ def test_narrowing_shifts(t: int) -> None:
         ("sqxtun", True, False),
         ("uqxtn", False, False),
     ):
-        found, _ = intops.narrow_shift(name, lanes(a, t), 0, t)
+        found, _ = longops.narrow_shift(name, lanes(a, t), 0, t)
         exact = [signed(x, bits) if negative else x for x in a]
         if target is not None:
             exact = [clamp(x, half, negative=target) for x in exact]
@@ -246,8 +246,8 @@ def test_doubling_products_saturate_twice(t: int) -> None:
     for sign in (1, -1):
         a, b = (numbers(rng, half, 64) for _ in range(2))
         acc = numbers(rng, bits, 64)
-        wide = [intops.lengthen(np.array(x, UINT[t - 1]), t - 1, negative=True) for x in (a, b)]
-        found, clipped = intops.doubling_long(lanes(acc, t), *wide, t, sign)
+        wide = [longops.lengthen(np.array(x, UINT[t - 1]), t - 1, negative=True) for x in (a, b)]
+        found, clipped = longops.doubling_long(lanes(acc, t), *wide, t, sign)
         expected, clips = [], False
         for old, x, y in zip(acc, a, b, strict=True):
             exact = 2 * signed(x, half) * signed(y, half)

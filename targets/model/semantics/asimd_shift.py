@@ -9,30 +9,26 @@ import numpy as np
 from corpus.isa.form import Form
 from corpus.isa.table import FORMS
 from targets.model.cpu import Cpu
-from targets.model.semantics.asimd_int import (
-    THREE_SAME,
-    Lanes,
-    half_lanes,
-    lengthened_mask,
-    note_saturation,
-)
-from targets.model.semantics.intops import (
-    LONG,
-    SHIFT_BY,
-    doubling_long,
-    lengthen,
-    saturating_shift_by,
-)
+from targets.model.semantics.asimd_int import THREE_SAME, Lanes
+from targets.model.semantics.asimd_long import half_lanes, lengthened_mask
 from targets.model.semantics.lanes import (
     BITS,
     SINT,
     UINT,
     Array,
     join_lanes,
+    note_saturation,
     ones,
     put_v,
     split,
     spread,
+)
+from targets.model.semantics.longops import (
+    LONG,
+    SHIFT_BY,
+    doubling_long,
+    lengthen,
+    saturating_shift_by,
 )
 from targets.model.semantics.registry import SEMANTICS
 
@@ -197,7 +193,8 @@ def _matrix(form: Form) -> None:
 
 def _builder(form: Form) -> Callable[[Form], None] | None:
     if form.group in ("asimd-shift", "asimd-scalar-shift"):
-        return None if form.name in SEMANTICS else _shift
+        by_number = form.mnemonic in SHIFT_BY or form.mnemonic in ("sqshl", "uqshl", "sqshlu")
+        return _shift if by_number else None
     if form.mnemonic in MATRIX_SIGNS and form.group == "asimd-dot":
         return _matrix
     if form.group in ("asimd-dot", "asimd-element") and form.mnemonic in DOT_SIGNS:

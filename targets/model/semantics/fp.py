@@ -9,8 +9,7 @@ import numpy as np
 from corpus.isa.form import Form
 from corpus.isa.table import FORMS
 from targets.model.cpu import Cpu
-from targets.model.semantics import softfloat
-from targets.model.semantics.asimd_int import half_lanes, lengthened_mask, narrowed_mask, put_half
+from targets.model.semantics import softconvert
 from targets.model.semantics.asimd_shift import element
 from targets.model.semantics.fpops import (
     FLAGS,
@@ -21,17 +20,14 @@ from targets.model.semantics.fpops import (
     Two,
     arithmetic,
     comparing,
-    control,
     converting,
-    from_integer,
     fused,
     over_lanes,
     silent,
-    to_integer,
 )
 from targets.model.semantics.lanes import BITS, UINT, join_lanes, ones, put_v, split, spread
 from targets.model.semantics.registry import SEMANTICS, semantic
-from targets.model.semantics.softfloat import ODD, Result
+from targets.model.semantics.softfloat import Result
 
 
 def from_list(values: Sequence[int], t: int) -> int:
@@ -233,7 +229,7 @@ def _compare(form: Form) -> None:
             cpu.raise_fpsr(0, FLAGS)
             cpu.set_nzcv(0, 15)
             return
-        nzcv, raised = softfloat.compare_nzcv(a, b, t, ctl, signalling)
+        nzcv, raised = softconvert.compare_nzcv(a, b, t, ctl, signalling)
         cpu.raise_fpsr(raised)
         cpu.set_nzcv(nzcv)
 
@@ -255,116 +251,6 @@ def fcsel(cpu: Cpu, t: int, vd: int, vn: int, vm: int, cond: int) -> None:
         put_v(cpu, vd, a, ma | mb | a ^ b)
         return
     put_v(cpu, vd, *cpu.v(vn if condition(nzcv, cond) else vm, 1 << t))
-
-
-def put_converted(
-    cpu: Cpu, vd: int, source: tuple[int, int], sizes: tuple[int, int], mode: int | None = None
-) -> None:
-    """Convert one number between the formats (from, to)."""
-    from_t, to_t = sizes
-    ctl = control(cpu)
-    if source[1]:
-        cpu.raise_fpsr(0, FLAGS)
-        put_v(cpu, vd, 0, ones(16 if to_t == softfloat.BF16 else BITS[to_t]))
-        return
-    value, raised = softfloat.convert(source[0], from_t, to_t, ctl, mode)
-    cpu.raise_fpsr(raised)
-    cpu.set_v(vd, value)
-
-
-def _convert(form: Form) -> None:
-    to_t, from_t = ("bhsd".index(letter) for letter in form.name[-2:])
-    SEMANTICS[form.name] = lambda cpu, vd, vn: put_converted(
-        cpu, vd, cpu.v(vn, 1 << from_t), (from_t, to_t)
-    )
-
-
-@semantic("bfcvt_sc")
-def bfcvt(cpu: Cpu, vd: int, vn: int) -> None:
-    put_converted(cpu, vd, cpu.v(vn, 4), (2, softfloat.BF16))
-
-
-@semantic("fcvtxn_sc")
-def fcvtxn(cpu: Cpu, vd: int, vn: int) -> None:
-    put_converted(cpu, vd, cpu.v(vn, 8), (3, 2), ODD)
-
-
-def _convert_lanes(
-    cpu: Cpu, lanes: Sequence[int], skip: Sequence[bool], sizes: tuple[int, int], mode: int | None
-) -> list[int]:
-    from_t, to_t = sizes
-    ctl = control(cpu)
-    if any(skip):
-        cpu.raise_fpsr(0, FLAGS)
-
-    def f(lane: int) -> Result:
-        return softfloat.convert(lane, from_t, to_t, ctl, mode)
-
-    return over_lanes(cpu, f, (lanes,), (), skip)
-
-
-def _narrow(form: Form) -> None:
-    """fcvtn, fcvtxn: vd, arrangement of the result, vn."""
-    mode = ODD if form.mnemonic.startswith("fcvtx") else None
-
-    def run(cpu: Cpu, vd: int, a: int, vn: int) -> None:
-        t = a >> 1
-        value, mask = cpu.v(vn)
-        mask = spread(mask, 16, t + 1)
-        skip = (split(mask, 16, t + 1) != 0).tolist()
-        lanes = _convert_lanes(cpu, split(value, 16, t + 1).tolist(), skip, (t + 1, t), mode)
-        put_half(cpu, vd, from_list(lanes, t), narrowed_mask(mask, t + 1), bool(a & 1))
-
-    SEMANTICS[form.name] = run
-
-
-def _lengthen(form: Form) -> None:
-    """fcvtl: vd, arrangement of the source, vn."""
-
-    def run(cpu: Cpu, vd: int, a: int, vn: int) -> None:
-        t = a >> 1
-        lanes, mask = half_lanes(cpu, vn, t, bool(a & 1))
-        skip = (split(spread(mask, 8, t), 8, t) != 0).tolist()
-        results = _convert_lanes(cpu, lanes.tolist(), skip, (t, t + 1), None)
-        put_v(cpu, vd, from_list(results, t + 1), lengthened_mask(mask, t))
-
-    SEMANTICS[form.name] = run
-
-
-def _to_general(form: Form) -> None:
-    bits = 64 if form.name.endswith("_x") else 32
-    f = to_integer(form.mnemonic, bits)
-
-    def run(cpu: Cpu, rd: int, t: int, vn: int) -> None:
-        value, mask = cpu.v(vn, 1 << t)
-        ctl = arithmetic(cpu)
-        if mask:
-            cpu.raise_fpsr(0, FLAGS)
-            cpu.set_x(rd, 0, ones(bits))
-            return
-        result, raised = f(value, t, ctl)
-        cpu.raise_fpsr(raised)
-        cpu.set_x(rd, result)
-
-    SEMANTICS[form.name] = run
-
-
-def _from_general(form: Form) -> None:
-    bits = 64 if form.name.endswith("_x") else 32
-    f = from_integer(form.mnemonic, bits)
-
-    def run(cpu: Cpu, t: int, vd: int, rn: int) -> None:
-        value, mask = cpu.x(rn)
-        ctl = arithmetic(cpu)
-        if mask & ones(bits):
-            cpu.raise_fpsr(0, FLAGS)
-            put_v(cpu, vd, 0, ones(BITS[t]))
-            return
-        result, raised = f(value & ones(bits), t, ctl)
-        cpu.raise_fpsr(raised)
-        cpu.set_v(vd, result)
-
-    SEMANTICS[form.name] = run
 
 
 def _three_or_fused(form: Form) -> None:
@@ -389,13 +275,8 @@ _BUILDERS: dict[str, Callable[[Form], None]] = {
     "asimd-fp-across": _across,
     "asimd-scalar-pair": _scalar_pair,
     "fp-compare": _compare,
-    "fp-convert": _convert,
-    "asimd-narrow": _narrow,
-    "asimd-fp-long": _lengthen,
-    "fp-to-general": _to_general,
-    "fp-from-general": _from_general,
 }
 
 for _form in FORMS.values():
-    if _form.group in _BUILDERS and _form.name not in SEMANTICS:
+    if _form.group in _BUILDERS and _form.mnemonic not in ("fcvtxn", "addp"):
         _BUILDERS[_form.group](_form)

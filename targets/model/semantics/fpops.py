@@ -11,20 +11,14 @@ from typing import TypeAlias
 
 from targets.model.cpu import FPCR_STATEFUL, Cpu
 from targets.model.errors import Unpredictable
-from targets.model.semantics import fpsteps, softfloat
+from targets.model.semantics import fpsteps, softconvert, softfloat
+from targets.model.semantics.softconvert import EQ, GE, GT, LE, LT, NE, UO
 from targets.model.semantics.softfloat import (
     AHP,
-    EQ,
-    GE,
-    GT,
-    LE,
-    LT,
     MINUS,
-    NE,
     PLUS,
     TIES_AWAY,
     TIES_EVEN,
-    UO,
     ZERO,
     Result,
     absolute,
@@ -75,7 +69,7 @@ def _difference(a: int, b: int, t: int, ctl: int) -> Result:
 
 
 def _extreme(largest: bool, number: bool) -> Two:
-    return lambda a, b, t, ctl: softfloat.extreme(a, b, t, ctl, largest, number)
+    return lambda a, b, t, ctl: softconvert.extreme(a, b, t, ctl, largest, number)
 
 
 def _swapped(f: Two) -> Two:
@@ -146,7 +140,7 @@ ROUNDING: dict[str, int | None] = {
 
 def _round(letter: str) -> One:
     mode, exact = ROUNDING[letter], letter == "x"
-    return lambda a, t, ctl: softfloat.round_integral(
+    return lambda a, t, ctl: softconvert.round_integral(
         a, t, ctl, rmode(ctl) if mode is None else mode, exact
     )
 
@@ -155,13 +149,13 @@ def to_integer(name: str, bits: int, scale: int = 0) -> One:
     """FCVTns to FCVTzu, into an integer of `bits`."""
     mode, negative = ROUNDING[name[4]], name[5] == "s"
     assert mode is not None
-    return lambda a, t, ctl: softfloat.to_integer(a, t, ctl, mode, bits, negative, scale)
+    return lambda a, t, ctl: softconvert.to_integer(a, t, ctl, mode, bits, negative, scale)
 
 
 def from_integer(name: str, bits: int, scale: int = 0) -> One:
     """SCVTF and UCVTF, from an integer of `bits`."""
     negative = name[0] == "s"
-    return lambda a, t, ctl: softfloat.from_integer(a, t, ctl, bits, negative, scale)
+    return lambda a, t, ctl: softconvert.from_integer(a, t, ctl, bits, negative, scale)
 
 
 def converting(name: str, t: int, scale: int = 0) -> One | None:
@@ -195,7 +189,7 @@ def comparing(name: str) -> Two:
     def run(a: int, b: int, t: int, ctl: int) -> Result:
         if magnitudes:
             a, b = absolute(a, t), absolute(b, t)
-        return softfloat.compare(a, b, t, ctl, relation)
+        return softconvert.compare(a, b, t, ctl, relation)
 
     return run
 

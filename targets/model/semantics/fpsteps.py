@@ -23,18 +23,18 @@ from targets.model.semantics.softfloat import (
     UFC,
     ZERO_KIND,
     Result,
-    _multiply_add,
-    _nan,
-    _nans,
-    _pack_sum,
     absolute,
     add,
     default_nan,
+    first_nan,
     infinity,
     multiply,
     multiply_add,
+    multiply_add_numbers,
+    nan_result,
     negate,
     one,
+    pack_sum,
     rmode,
     round_pack,
     unpack,
@@ -49,7 +49,7 @@ def reciprocal_estimate(a: int, t: int, ctl: int) -> Result:
     """FRECPE: eight bits of 1 / a."""
     kind, sign, m, e, flags = unpack(a, t, ctl)
     if kind >= QNAN:
-        value, more = _nan(a, kind, t, ctl)
+        value, more = nan_result(a, kind, t, ctl)
         return value, flags | more
     if kind == INFINITY:
         return zero(sign, t), flags
@@ -77,7 +77,7 @@ def reciprocal_sqrt_estimate(a: int, t: int, ctl: int) -> Result:
     """FRSQRTE: eight bits of 1 / sqrt(a)."""
     kind, sign, m, e, flags = unpack(a, t, ctl)
     if kind >= QNAN:
-        value, more = _nan(a, kind, t, ctl)
+        value, more = nan_result(a, kind, t, ctl)
         return value, flags | more
     if kind == ZERO_KIND:
         return infinity(sign, t), flags | DZC
@@ -98,7 +98,7 @@ def reciprocal_exponent(a: int, t: int, ctl: int) -> Result:
     """FRECPX: the exponent inverted, the fraction cleared."""
     kind, sign, _, _, flags = unpack(a, t, ctl)
     if kind >= QNAN:
-        value, more = _nan(a, kind, t, ctl)
+        value, more = nan_result(a, kind, t, ctl)
         return value, flags | more
     ones = (1 << EXPONENT[t]) - 1
     exponent = a >> FRACTION[t] & ones
@@ -113,7 +113,7 @@ def _step(a: int, b: int, t: int, ctl: int, constant: int, halve: int) -> Result
     k1, s1, m1, e1, f1 = unpack(a, t, ctl)
     k2, s2, m2, e2, f2 = unpack(b, t, ctl)
     flags, sign = f1 | f2, s1 ^ s2
-    nan = _nans(((k1, a), (k2, b)), t, ctl)
+    nan = first_nan(((k1, a), (k2, b)), t, ctl)
     if nan:
         return nan[0], nan[1] | flags
     if {k1, k2} == {INFINITY, ZERO_KIND}:
@@ -124,7 +124,7 @@ def _step(a: int, b: int, t: int, ctl: int, constant: int, halve: int) -> Result
     exponent = min(e1 + e2, 0)
     product <<= max(e1 + e2, 0)
     total = (constant << -exponent) + (-product if sign else product)
-    value, more = _pack_sum(total, exponent - halve, t, ctl)
+    value, more = pack_sum(total, exponent - halve, t, ctl)
     return value, flags | more
 
 
@@ -142,7 +142,7 @@ def scale(a: int, by: int, t: int, ctl: int) -> Result:
     """FSCALE: a * 2**by; `by` is a signed integer of the element's size, unsigned bits."""
     kind, sign, m, e, flags = unpack(a, t, ctl)
     if kind >= QNAN:
-        value, more = _nan(a, kind, t, ctl)
+        value, more = nan_result(a, kind, t, ctl)
         return value, flags | more
     if kind == INFINITY:
         return infinity(sign, t), flags
@@ -172,7 +172,9 @@ def multiply_add_long(acc: int, a: int, b: int, ctl: int) -> Result:
     ka, sa, ma, ea, fa = unpack(acc, 2, ctl)
     numbers = [unpack(x, 1, ctl)[:4] for x in (a, b)]
     if ka < QNAN and max(numbers[0][0], numbers[1][0]) < QNAN:
-        return _multiply_add((ka, sa, ma, ea), numbers[0], numbers[1], (acc, 0, 0), 2, ctl, fa)
+        first, second = numbers
+        start = (ka, sa, ma, ea)
+        return multiply_add_numbers(start, first, second, (acc, 0, 0), 2, ctl, fa)
     invalid = {numbers[0][0], numbers[1][0]} == {INFINITY, ZERO_KIND}
     if ka == QNAN and invalid:
         return default_nan(2), fa | IOC
@@ -180,7 +182,7 @@ def multiply_add_long(acc: int, a: int, b: int, ctl: int) -> Result:
         (kind, (0x8000_0000 if x & 0x8000 else 0) | 0x7F80_0000 | (x & 0x3FF) << 13)
         for (kind, *_), x in zip(numbers, (a, b), strict=True)
     )
-    nan = _nans(((ka, acc), *wide), 2, ctl)
+    nan = first_nan(((ka, acc), *wide), 2, ctl)
     assert nan
     return nan[0], nan[1] | fa
 

@@ -139,3 +139,15 @@ def predicate_test(
     z = 0 if hits else 4
     c = 0 if hits & last else 2
     cpu.set_nzcv(n | z | c)
+
+
+QC = 1 << 27
+"""FPSR.QC, the cumulative saturation flag."""
+
+
+def note_saturation(cpu: Cpu, clipped: bool, taint: int) -> None:
+    """Set QC; with unknown inputs it may be set."""
+    if clipped and not taint:
+        cpu.raise_fpsr(QC)
+    elif clipped or taint:
+        cpu.raise_fpsr(0, QC)

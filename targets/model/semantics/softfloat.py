@@ -25,10 +25,10 @@ TIES_EVEN, PLUS, MINUS, ZERO, TIES_AWAY, ODD = range(6)
 BF16 = 0
 EXPONENT = {BF16: 8, 1: 5, 2: 8, 3: 11}
 FRACTION = {BF16: 7, 1: 10, 2: 23, 3: 52}
-_WIDTH = {t: 1 + EXPONENT[t] + FRACTION[t] for t in EXPONENT}
-_SIGN = {t: 1 << _WIDTH[t] - 1 for t in EXPONENT}
+WIDTH = {t: 1 + EXPONENT[t] + FRACTION[t] for t in EXPONENT}
+_SIGN = {t: 1 << WIDTH[t] - 1 for t in EXPONENT}
 _INF = {t: ((1 << EXPONENT[t]) - 1) << FRACTION[t] for t in EXPONENT}
-_QUIET = {t: 1 << FRACTION[t] - 1 for t in EXPONENT}
+QUIET = {t: 1 << FRACTION[t] - 1 for t in EXPONENT}
 _LEAST = {t: 2 - (1 << EXPONENT[t] - 1) for t in EXPONENT}
 """Exponent of the smallest normal number."""
 
@@ -44,7 +44,7 @@ def rmode(ctl: int) -> int:
 
 def default_nan(t: int) -> int:
     """The default NaN of a format."""
-    return _INF[t] | _QUIET[t]
+    return _INF[t] | QUIET[t]
 
 
 def negate(x: int, t: int) -> int:
@@ -92,11 +92,11 @@ def unpack(x: int, t: int, ctl: int, *, alternative: bool = False) -> Unpacked:
     if exponent == (1 << EXPONENT[t]) - 1 and not alternative:
         if fraction == 0:
             return INFINITY, sign, 0, 0, 0
-        return (QNAN if fraction & _QUIET[t] else SNAN), sign, 0, 0, 0
+        return (QNAN if fraction & QUIET[t] else SNAN), sign, 0, 0, 0
     return NUMBER, sign, fraction | 1 << f, exponent - 1 + _LEAST[t] - f, 0
 
 
-def _round_up(mode: int, sign: int, odd: int, rest: int, half: int) -> bool:
+def rounds_up(mode: int, sign: int, odd: int, rest: int, half: int) -> bool:
     """Whether to round the magnitude up; `rest` is what is cut off, `half` half a unit."""
     if mode == TIES_EVEN:
         return rest > half or (rest == half and bool(odd))
@@ -128,7 +128,7 @@ def round_pack(
     flags = UFC if biased == 0 and rest else 0
     if mode == ODD:
         kept |= 1 if rest else 0
-    elif _round_up(mode, sign, kept & 1, rest, half):
+    elif rounds_up(mode, sign, kept & 1, rest, half):
         kept += 1
         if kept == 1 << f:
             biased = 1
@@ -138,7 +138,7 @@ def round_pack(
     largest = (1 << EXPONENT[t]) - 1
     if t == 1 and ctl & AHP:
         if biased > largest:
-            return zero(sign, t) | (1 << _WIDTH[t] - 1) - 1, IOC
+            return zero(sign, t) | (1 << WIDTH[t] - 1) - 1, IOC
     elif biased >= largest:
         to_infinity = mode in (TIES_EVEN, TIES_AWAY) or mode == (MINUS if sign else PLUS)
         value = _INF[t] if to_infinity else _INF[t] - 1
@@ -147,18 +147,18 @@ def round_pack(
     return zero(sign, t) | value, flags | (IXC if rest else 0)
 
 
-def _nan(x: int, kind: int, t: int, ctl: int) -> Result:
+def nan_result(x: int, kind: int, t: int, ctl: int) -> Result:
     """A NaN operand as result: quietened, or the default NaN."""
     flags = IOC if kind == SNAN else 0
-    return (default_nan(t) if ctl & DN else x | _QUIET[t]), flags
+    return (default_nan(t) if ctl & DN else x | QUIET[t]), flags
 
 
-def _nans(operands: tuple[tuple[int, int], ...], t: int, ctl: int) -> Result | None:
+def first_nan(operands: tuple[tuple[int, int], ...], t: int, ctl: int) -> Result | None:
     """The result if any of (kind, bits) is a NaN: signalling ones first, then in order."""
     for wanted in (SNAN, QNAN):
         for kind, x in operands:
             if kind == wanted:
-                return _nan(x, kind, t, ctl)
+                return nan_result(x, kind, t, ctl)
     return None
 
 
@@ -167,13 +167,13 @@ def _sum_zero(ctl: int) -> int:
     return 1 if rmode(ctl) == MINUS else 0
 
 
-def _pack_sum(total: int, exponent: int, t: int, ctl: int) -> Result:
+def pack_sum(total: int, exponent: int, t: int, ctl: int) -> Result:
     if total == 0:
         return zero(_sum_zero(ctl), t), 0
     return round_pack(int(total < 0), abs(total), exponent, t, ctl)
 
 
-def _aligned(s1: int, m1: int, e1: int, s2: int, m2: int, e2: int) -> tuple[int, int]:
+def aligned_sum(s1: int, m1: int, e1: int, s2: int, m2: int, e2: int) -> tuple[int, int]:
     """The exact sum of two numbers as (integer, exponent)."""
     low = min(e1, e2)
     a, b = m1 << e1 - low, m2 << e2 - low
@@ -197,7 +197,7 @@ def _add(a: int, b: int, t: int, ctl: int, flip: int) -> Result:
     k2, s2, m2, e2, f2 = unpack(b, t, ctl)
     flags = f1 | f2
     if k1 >= QNAN or k2 >= QNAN:
-        nan = _nans(((k1, a), (k2, b)), t, ctl)
+        nan = first_nan(((k1, a), (k2, b)), t, ctl)
         assert nan
         return nan[0], nan[1] | flags
     s2 ^= flip
@@ -207,8 +207,8 @@ def _add(a: int, b: int, t: int, ctl: int, flip: int) -> Result:
         return infinity(s1 if k1 == INFINITY else s2, t), flags
     if k1 == ZERO_KIND and k2 == ZERO_KIND and s1 == s2:
         return zero(s1, t), flags
-    total, exponent = _aligned(s1, m1, e1, s2, m2, e2)
-    value, more = _pack_sum(total, exponent, t, ctl)
+    total, exponent = aligned_sum(s1, m1, e1, s2, m2, e2)
+    value, more = pack_sum(total, exponent, t, ctl)
     return value, flags | more
 
 
@@ -229,7 +229,7 @@ def _multiply(a: int, b: int, t: int, ctl: int, *, extended: bool) -> Result:
     k2, s2, m2, e2, f2 = unpack(b, t, ctl)
     flags, sign = f1 | f2, s1 ^ s2
     if k1 >= QNAN or k2 >= QNAN:
-        nan = _nans(((k1, a), (k2, b)), t, ctl)
+        nan = first_nan(((k1, a), (k2, b)), t, ctl)
         assert nan
         return nan[0], nan[1] | flags
     if INFINITY in (k1, k2):
@@ -250,7 +250,7 @@ def divide(a: int, b: int, t: int, ctl: int) -> Result:
     k2, s2, m2, e2, f2 = unpack(b, t, ctl)
     flags, sign = f1 | f2, s1 ^ s2
     if k1 >= QNAN or k2 >= QNAN:
-        nan = _nans(((k1, a), (k2, b)), t, ctl)
+        nan = first_nan(((k1, a), (k2, b)), t, ctl)
         assert nan
         return nan[0], nan[1] | flags
     if k1 == k2 and k1 in (INFINITY, ZERO_KIND):
@@ -271,7 +271,7 @@ def multiply_add(acc: int, a: int, b: int, t: int, ctl: int) -> Result:
     ka, sa, ma, ea, fa = unpack(acc, t, ctl)
     k1, s1, m1, e1, f1 = unpack(a, t, ctl)
     k2, s2, m2, e2, f2 = unpack(b, t, ctl)
-    return _multiply_add(
+    return multiply_add_numbers(
         (ka, sa, ma, ea), (k1, s1, m1, e1), (k2, s2, m2, e2), (acc, a, b), t, ctl, fa | f1 | f2
     )
 
@@ -279,7 +279,7 @@ def multiply_add(acc: int, a: int, b: int, t: int, ctl: int) -> Result:
 Number: TypeAlias = tuple[int, int, int, int]
 
 
-def _multiply_add(
+def multiply_add_numbers(
     acc: Number, a: Number, b: Number, bits: tuple[int, int, int], t: int, ctl: int, flags: int
 ) -> Result:
     (ka, sa, ma, ea), (k1, s1, m1, e1), (k2, s2, m2, e2) = acc, a, b
@@ -287,7 +287,7 @@ def _multiply_add(
     if ka >= QNAN or k1 >= QNAN or k2 >= QNAN:
         if ka == QNAN and invalid:
             return default_nan(t), flags | IOC
-        nan = _nans(((ka, bits[0]), (k1, bits[1]), (k2, bits[2])), t, ctl)
+        nan = first_nan(((ka, bits[0]), (k1, bits[1]), (k2, bits[2])), t, ctl)
         assert nan
         return nan[0], nan[1] | flags
     sign = s1 ^ s2
@@ -299,8 +299,8 @@ def _multiply_add(
     product_zero = ZERO_KIND in (k1, k2)
     if ka == ZERO_KIND and product_zero and sa == sign:
         return zero(sa, t), flags
-    total, exponent = _aligned(sa, ma, ea, sign, 0 if product_zero else m1 * m2, e1 + e2)
-    value, more = _pack_sum(total, exponent, t, ctl)
+    total, exponent = aligned_sum(sa, ma, ea, sign, 0 if product_zero else m1 * m2, e1 + e2)
+    value, more = pack_sum(total, exponent, t, ctl)
     return value, flags | more
 
 
@@ -309,7 +309,7 @@ def square_root(a: int, t: int, ctl: int) -> Result:
     """The square root."""
     kind, sign, m, e, flags = unpack(a, t, ctl)
     if kind >= QNAN:
-        value, more = _nan(a, kind, t, ctl)
+        value, more = nan_result(a, kind, t, ctl)
         return value, more | flags
     if kind == ZERO_KIND:
         return zero(sign, t), flags
@@ -324,170 +324,4 @@ def square_root(a: int, t: int, ctl: int) -> Result:
     root = isqrt(scaled)
     inexact = 1 if root * root != scaled else 0
     value, more = round_pack(0, root << 1 | inexact, (e - shift) // 2 - 1, t, ctl)
-    return value, flags | more
-
-
-def _order(a: Unpacked, b: Unpacked) -> int:
-    """-1, 0 or 1 as a is less than, equal to or greater than b; neither is a NaN."""
-    (k1, s1, m1, e1, _), (k2, s2, m2, e2, _) = a, b
-    if INFINITY in (k1, k2):
-        x, y = ((0 if k != INFINITY else -1 if s else 1) for k, s in ((k1, s1), (k2, s2)))
-        return (x > y) - (x < y)
-    total, _ = _aligned(s1, m1, e1, 1 - s2, m2, e2)
-    return (total > 0) - (total < 0)
-
-
-def _chosen(a: Unpacked, t: int, ctl: int) -> Result:
-    """An operand as a result: rounded, so that a flushed denormal stays flushed."""
-    kind, sign, m, e, _ = a
-    if kind == INFINITY:
-        return infinity(sign, t), 0
-    if kind == ZERO_KIND:
-        return zero(sign, t), 0
-    return round_pack(sign, m, e, t, ctl)
-
-
-@lru_cache(CACHE)
-def extreme(a: int, b: int, t: int, ctl: int, largest: bool, number: bool) -> Result:
-    """FMAX, FMIN; `number`: FMAXNM, FMINNM, which prefer a number to a quiet NaN."""
-    x, y = unpack(a, t, ctl), unpack(b, t, ctl)
-    flags = x[4] | y[4]
-    if number and (x[0] == QNAN) != (y[0] == QNAN):
-        substitute = infinity(1 if largest else 0, t)
-        if x[0] == QNAN:
-            a, x = substitute, unpack(substitute, t, ctl)
-        else:
-            b, y = substitute, unpack(substitute, t, ctl)
-    nan = _nans(((x[0], a), (y[0], b)), t, ctl)
-    if nan:
-        return nan[0], nan[1] | flags
-    order = _order(x, y)
-    if order == 0 and x[0] == ZERO_KIND:
-        sign = x[1] & y[1] if largest else x[1] | y[1]
-        return zero(sign, t), flags
-    value, more = _chosen(x if (order > 0) == largest else y, t, ctl)
-    return value, flags | more
-
-
-EQ, GE, GT, LE, LT, NE, UO = range(7)
-"""Comparisons."""
-
-
-@lru_cache(CACHE)
-def compare(a: int, b: int, t: int, ctl: int, relation: int) -> Result:
-    """1 if the relation holds. Any NaN is invalid for the orderings, only a signalling
-    one for EQ, NE and UO; unordered operands satisfy NE and UO alone."""
-    x, y = unpack(a, t, ctl), unpack(b, t, ctl)
-    flags = x[4] | y[4]
-    if x[0] >= QNAN or y[0] >= QNAN:
-        if relation not in (EQ, NE, UO) or SNAN in (x[0], y[0]):
-            flags |= IOC
-        return int(relation in (NE, UO)), flags
-    order = _order(x, y)
-    holds = {
-        EQ: order == 0,
-        GE: order >= 0,
-        GT: order > 0,
-        LE: order <= 0,
-        LT: order < 0,
-        NE: order != 0,
-        UO: False,
-    }[relation]
-    return int(holds), flags
-
-
-def compare_nzcv(a: int, b: int, t: int, ctl: int, signalling: bool) -> Result:
-    """FCMP and FCMPE: the flags."""
-    x, y = unpack(a, t, ctl), unpack(b, t, ctl)
-    flags = x[4] | y[4]
-    if x[0] >= QNAN or y[0] >= QNAN:
-        return 0b0011, flags | (IOC if signalling or SNAN in (x[0], y[0]) else 0)
-    return {0: 0b0110, -1: 0b1000, 1: 0b0010}[_order(x, y)], flags
-
-
-def _rounded_integer(sign: int, m: int, e: int, mode: int) -> tuple[int, bool]:
-    """The magnitude of m * 2**e as an integer, and whether it was inexact."""
-    if e >= 0:
-        return m << e, False
-    kept, rest = m >> -e, m & (1 << -e) - 1
-    if _round_up(mode, sign, kept & 1, rest, 1 << -e - 1):
-        kept += 1
-    return kept, bool(rest)
-
-
-@lru_cache(CACHE)
-def round_integral(a: int, t: int, ctl: int, mode: int, exact: bool) -> Result:
-    """FRINTx. `exact`: an inexact result is signalled."""
-    kind, sign, m, e, flags = unpack(a, t, ctl)
-    if kind >= QNAN:
-        value, more = _nan(a, kind, t, ctl)
-        return value, more | flags
-    if kind == INFINITY:
-        return infinity(sign, t), flags
-    number, inexact = _rounded_integer(sign, m, e, mode) if kind == NUMBER else (0, False)
-    if exact and inexact:
-        flags |= IXC
-    if number == 0:
-        return zero(sign, t), flags
-    return round_pack(sign, number, 0, t, ctl, ZERO)[0], flags
-
-
-@lru_cache(CACHE)
-def to_integer(
-    a: int, t: int, ctl: int, mode: int, bits: int, negative: bool, scale: int
-) -> Result:
-    """a * 2**scale as an integer of `bits`, saturating; `negative`: a signed one."""
-    kind, sign, m, e, flags = unpack(a, t, ctl)
-    lo, hi = (-(1 << bits - 1), (1 << bits - 1) - 1) if negative else (0, (1 << bits) - 1)
-    keep = (1 << bits) - 1
-    if kind >= QNAN:
-        return 0, flags | IOC
-    if kind == INFINITY:
-        return (lo if sign else hi) & keep, flags | IOC
-    if kind == ZERO_KIND:
-        return 0, flags
-    if m.bit_length() + e + scale > bits + 1:
-        return (lo if sign else hi) & keep, flags | IOC
-    magnitude, inexact = _rounded_integer(sign, m, e + scale, mode)
-    number = -magnitude if sign else magnitude
-    if number < lo or number > hi:
-        return (lo if sign else hi) & keep, flags | IOC
-    return number & keep, flags | (IXC if inexact else 0)
-
-
-@lru_cache(CACHE)
-def from_integer(a: int, t: int, ctl: int, bits: int, negative: bool, scale: int) -> Result:
-    """An integer of `bits`, divided by 2**scale, as a number."""
-    sign = int(negative and a >> bits - 1 & 1)
-    magnitude = (1 << bits) - a if sign else a
-    if magnitude == 0:
-        return 0, 0
-    return round_pack(sign, magnitude, -scale, t, ctl & ~AHP)
-
-
-@lru_cache(CACHE)
-def convert(a: int, from_t: int, to_t: int, ctl: int, mode: int | None = None) -> Result:
-    """Between precisions; AHP selects the alternative half-precision format, which has
-    neither infinities nor NaNs."""
-    alternative = bool(ctl & AHP)
-    kind, sign, m, e, flags = unpack(a, from_t, ctl, alternative=from_t == 1 and alternative)
-    to_alternative = to_t == 1 and alternative
-    if kind >= QNAN:
-        if kind == SNAN or to_alternative:
-            flags |= IOC
-        if to_alternative:
-            return zero(sign, to_t), flags
-        if ctl & DN:
-            return default_nan(to_t), flags
-        fraction = a & (1 << FRACTION[from_t]) - 1
-        shift = FRACTION[to_t] - FRACTION[from_t]
-        moved = fraction << shift if shift >= 0 else fraction >> -shift
-        return infinity(sign, to_t) | _QUIET[to_t] | moved, flags
-    if kind == INFINITY:
-        if to_alternative:
-            return zero(sign, to_t) | (1 << _WIDTH[to_t] - 1) - 1, flags | IOC
-        return infinity(sign, to_t), flags
-    if kind == ZERO_KIND:
-        return zero(sign, to_t), flags
-    value, more = round_pack(sign, m, e, to_t, ctl, mode)
     return value, flags | more

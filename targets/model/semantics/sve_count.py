@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from targets.model.cpu import Cpu
 from targets.model.semantics.registry import SEMANTICS, Semantic, semantic
-from targets.model.semantics.sve_pred import step_x, step_z
+from targets.model.semantics.sve_loop import step_x, step_z
 from targets.model.semantics.system import carry_mask
 from targets.model.semantics.vl import pattern_count
 

@@ -9,9 +9,8 @@ import numpy as np
 from corpus.isa.form import Form
 from corpus.isa.table import FORMS
 from targets.model.cpu import Cpu
-from targets.model.errors import UNDEFINED, GuestException
 from targets.model.semantics import fpsteps, softfloat
-from targets.model.semantics.fp import from_list, run_lanes, tree
+from targets.model.semantics.fp import from_list, run_lanes
 from targets.model.semantics.fpimm import fp_bits
 from targets.model.semantics.fpops import (
     FLAGS,
@@ -20,29 +19,24 @@ from targets.model.semantics.fpops import (
     TWO,
     arithmetic,
     comparing,
-    from_integer,
     fused,
     over_lanes,
     silent,
-    to_integer,
 )
 from targets.model.semantics.lanes import (
     BITS,
-    active,
-    every,
     governing,
     merge,
     ones,
     predicate,
     put_p,
-    put_v,
     put_z,
     split,
     spread,
 )
 from targets.model.semantics.registry import SEMANTICS, Semantic, semantic
-from targets.model.semantics.softfloat import BF16, ODD, Result, negate, one
-from targets.model.semantics.sve2 import by_segment
+from targets.model.semantics.softfloat import Result, negate, one
+from targets.model.semantics.sve_dot import by_segment
 from targets.model.semantics.sve_perm import repeat
 
 Bits = tuple[int, int]
@@ -278,125 +272,6 @@ def _unary(form: Form) -> None:
     SEMANTICS[form.name] = run_all if form.name.endswith("_z") else run
 
 
-def _conversion(name: str, to_t: int, from_t: int) -> Callable[[int, int], Result]:
-    """(source bits, ctl) -> destination bits; integers narrower than the lane come extended."""
-    wide = BITS[max(to_t, from_t)]
-    if name.startswith("fcvtz"):
-        f = to_integer(name, BITS[to_t])
-        sign = 1 << BITS[to_t] - 1 if name[-1] == "s" else 0
-
-        def to_int(a: int, ctl: int) -> Result:
-            value, flags = f(a, from_t, ctl)
-            return ((value ^ sign) - sign) & ones(wide), flags
-
-        return to_int
-    if name in ("scvtf", "ucvtf"):
-        g = from_integer(name, BITS[from_t])
-        return lambda a, ctl: g(a, to_t, ctl)
-    mode = ODD if name.startswith("fcvtx") else None
-    return lambda a, ctl: softfloat.convert(a, from_t, to_t, ctl, mode)
-
-
-def _convert(form: Form) -> None:
-    """zd, pg, zn; lanes are as wide as the wider of the two formats. AHP is ignored
-    (Arm ARM, FPConvertSVE)."""
-    name = form.mnemonic
-    to_t, from_t = ("bhsd".index(letter) for letter in form.name[-2:])
-    t = max(to_t, from_t)
-    f = _conversion(name, to_t, from_t)
-    from_top, into_top = name == "fcvtlt", name.endswith("nt")
-
-    def run(cpu: Cpu, zd: int, pg: int, zn: int) -> None:
-        ctl = arithmetic(cpu)
-        old = cpu.z(zd)
-
-        def lane(a: int, before: int) -> Result:
-            source = a >> BITS[from_t] if from_top else a & ones(BITS[from_t])
-            value, flags = f(source, ctl)
-            if into_top:
-                value = value << BITS[to_t] | before & ones(BITS[to_t])
-            return value, flags
-
-        second = old if into_top else (0, 0)
-        put_z(cpu, zd, *merging(cpu, lane, (cpu.z(zn), second), t, (), pg, old))
-
-    SEMANTICS[form.name] = run
-
-
-def _bfloat(top: bool) -> Semantic:
-    """BFCVT, BFCVTNT."""
-
-    def run(cpu: Cpu, zd: int, pg: int, zn: int) -> None:
-        ctl = arithmetic(cpu)
-        old = cpu.z(zd)
-
-        def lane(a: int, before: int) -> Result:
-            value, flags = softfloat.convert(a, 2, BF16, ctl)
-            return (value << 16 | before & 0xFFFF if top else value), flags
-
-        second = old if top else (0, 0)
-        put_z(cpu, zd, *merging(cpu, lane, (cpu.z(zn), second), 2, (), pg, old))
-
-    return run
-
-
-SEMANTICS["bfcvt_z"], SEMANTICS["bfcvtnt_z"] = _bfloat(False), _bfloat(True)
-
-
-def _identity(name: str, t: int) -> int:
-    """What stands for lanes that are inactive or past the end."""
-    return {
-        "faddv": 0,
-        "fmaxv": softfloat.infinity(1, t),
-        "fminv": softfloat.infinity(0, t),
-        "fmaxnmv": softfloat.default_nan(t),
-        "fminnmv": softfloat.default_nan(t),
-    }[name]
-
-
-def _reduce(form: Form) -> None:
-    """A tree over the next power of two of lanes: t, vd, pg, zn."""
-    name = form.mnemonic
-    f = TWO[name.removesuffix("v")]
-
-    def run(cpu: Cpu, t: int, vd: int, pg: int, zn: int) -> None:
-        (a, ma), (g, mg), vl = cpu.z(zn), cpu.p(pg), cpu.vl
-        ctl = arithmetic(cpu)
-        if mg & every(vl, t) or ma & active(g, vl, t):
-            cpu.raise_fpsr(0, FLAGS)
-            put_v(cpu, vd, 0, ones(BITS[t]))
-            return
-        fill = _identity(name, t)
-        lanes = [
-            lane if g >> (index << t) & 1 else fill
-            for index, lane in enumerate(split(a, vl, t).tolist())
-        ]
-        lanes += [fill] * ((1 << (len(lanes) - 1).bit_length()) - len(lanes))
-        value, flags = tree(f, lanes, t, ctl)
-        cpu.raise_fpsr(flags)
-        cpu.set_v(vd, value)
-
-    SEMANTICS[form.name] = run
-
-
-@semantic("fadda_z")
-def fadda(cpu: Cpu, t: int, vdn: int, pg: int, zm: int) -> None:
-    """Adds the active lanes one after another."""
-    (a, ma), (g, mg), (start, ms), vl = cpu.z(zm), cpu.p(pg), cpu.v(vdn, 1 << t), cpu.vl
-    ctl = arithmetic(cpu)
-    if ms or mg & every(vl, t) or ma & active(g, vl, t):
-        cpu.raise_fpsr(0, FLAGS)
-        put_v(cpu, vdn, 0, ones(BITS[t]))
-        return
-    raised = 0
-    for index, lane in enumerate(split(a, vl, t).tolist()):
-        if g >> (index << t) & 1:
-            start, flags = softfloat.add(start, lane, t, ctl)
-            raised |= flags
-    cpu.raise_fpsr(raised)
-    cpu.set_v(vdn, start)
-
-
 @semantic("fdup")
 def fdup(cpu: Cpu, zd: int, t: int, imm: int) -> None:
     cpu.set_z(zd, repeat(cpu, fp_bits(imm, t), t))
@@ -408,39 +283,6 @@ def fcpy(cpu: Cpu, zd: int, t: int, pg: int, imm: int) -> None:
     put_z(cpu, zd, *merge(new, cpu.z(zd), *governing(cpu, pg, t)))
 
 
-def _matrix(t: int) -> Semantic:
-    """FMMLA: 2x2 matrices in four lanes; zn times zm transposed."""
-
-    def run(cpu: Cpu, zda: int, zn: int, zm: int) -> None:
-        (d, md), (a, ma), (b, mb), vl = cpu.z(zda), cpu.z(zn), cpu.z(zm), cpu.vl
-        if vl < 4 << t:
-            raise GuestException(UNDEFINED)
-        ctl = arithmetic(cpu)
-        blocks = vl // (4 << t)
-        if md | ma | mb:
-            cpu.raise_fpsr(0, FLAGS)
-            cpu.set_z(zda, 0, ones(blocks * (32 << t)))
-            return
-        acc, n, m = (split(value, vl, t).tolist() for value in (d, a, b))
-        raised = 0
-        for block in range(blocks):
-            at = 4 * block
-            for i in (0, 1):
-                for j in (0, 1):
-                    row, column = n[at + 2 * i : at + 2 * i + 2], m[at + 2 * j : at + 2 * j + 2]
-                    here = at + 2 * i + j
-                    acc[here], flags = fpsteps.pairwise_sum_of_products(
-                        acc[here], (row[0], row[1]), (column[0], column[1]), t, ctl
-                    )
-                    raised |= flags
-        cpu.raise_fpsr(raised)
-        cpu.set_z(zda, from_list(acc[: 4 * blocks], t))
-
-    return run
-
-
-SEMANTICS["fmmla_s"], SEMANTICS["fmmla_d"] = _matrix(2), _matrix(3)
-
 _BUILDERS: dict[tuple[str, str], Callable[[Form], None]] = {
     ("sve-fp", "zz"): _unpredicated,
     ("sve-fp", "zpz"): _predicated,
@@ -451,8 +293,6 @@ _BY_GROUP: dict[str, Callable[[Form], None]] = {
     "sve-fp-element": _by_element,
     "sve-fp-compare": _compare,
     "sve-fp-unary": _unary,
-    "sve-fp-convert": _convert,
-    "sve-fp-reduce": _reduce,
 }
 
 for _form in FORMS.values():
