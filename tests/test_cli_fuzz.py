@@ -28,6 +28,20 @@ def vcpufuzz(*args: str, cwd: Path, timeout: float = 300) -> subprocess.Complete
     )
 
 
+def wait_for_campaign(folder: Path) -> None:
+    """Until a campaign in `folder` has begun to run cases."""
+    url = f"sqlite:///{folder}/vcpufuzz.db"
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        time.sleep(1)
+        if Store.exists(url):
+            with Store.open(url) as store:
+                if store.campaigns():
+                    time.sleep(2)
+                    return
+    pytest.fail("the campaign did not begin")
+
+
 def is_one_sentence(text: str) -> bool:
     return "Traceback" not in text and len(text.strip().splitlines()[-1]) < 400
 
@@ -77,7 +91,7 @@ def test_totals_add_up(tmp_path: Path) -> None:
 def test_ctrl_c_ends_with_a_summary(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).with_name("vcpufuzz")), "run", "--legs", MODELS]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-    time.sleep(6)
+    wait_for_campaign(tmp_path)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -91,16 +105,9 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*command, "--time", "15s"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 20
-    victims: list[str] = []
-    while not victims and time.monotonic() < deadline:
-        time.sleep(1)
-        found = subprocess.run(
-            ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False
-        )
-        victims = found.stdout.split()
-    time.sleep(4)
-    os.kill(int(victims[0]), signal.SIGKILL)
+    wait_for_campaign(tmp_path)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGKILL)
     out, _ = process.communicate(timeout=90)
     assert process.returncode == 0, out
     assert "SIGKILL" in out
