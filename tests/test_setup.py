@@ -33,10 +33,10 @@ class Machine:
         self.bin = self.root / "bin"
         self.checkout = self.root / "checkout"
         self.calls_file = self.root / "calls"
-        (self.checkout / "tools").mkdir(parents=True)
-        script = (ROOT / "tools" / "setup.sh").read_text()
+        (self.checkout / ".ci").mkdir(parents=True)
+        script = (ROOT / ".ci" / "setup.sh").read_text()
         # What this machine happens to have must not be found.
-        self.script = self.checkout / "tools" / "setup.sh"
+        self.script = self.checkout / ".ci" / "setup.sh"
         self.script.write_text(script.replace("/usr/bin/python3", f"{self.bin}/debians-python3"))
         self.script.chmod(0o755)
         (self.checkout / "pyproject.toml").write_text("[project]\n")
