@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from targets.base import Target, WireTarget
 from targets.kvm import legs as kvm_legs
@@ -30,14 +28,6 @@ class UnknownLeg(ValueError):
 def default_kvm() -> str:
     """What `kvm` stands for: the small kernel once it is built, Debian's own before."""
     return SMALL_KVM if kernels.cached("small-6.12") else STOCK_KVM
-
-
-@dataclass(frozen=True, slots=True)
-class LegChoice:
-    """A leg that was asked for. `kernel` replaces the release of `kvm` legs by an Image."""
-
-    name: str
-    kernel: Path | None = None
 
 
 def check(names: Sequence[str]) -> None:
@@ -125,4 +115,4 @@ _FAMILIES: dict[str, Callable[[str, str], _Start]] = {
     "mutant": _mutant,
 }
 
-__all__ = ["DEFAULT_LEGS", "LegChoice", "TransportError", "UnknownLeg", "open_leg", "open_legs"]
+__all__ = ["DEFAULT_LEGS", "TransportError", "UnknownLeg", "open_leg", "open_legs"]
