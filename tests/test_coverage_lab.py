@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,14 +10,8 @@ import pytest
 from corpus.text import parse_case
 from targets.base import WireTarget
 from targets.kvm import legs
-from targets.kvm.lab import image, qemu
 from targets.kvm.lab.coverage import build
 from targets.kvm.lab.coverage.names import NVHE
-
-pytestmark = pytest.mark.skipif(
-    not (shutil.which(qemu.PROGRAM) and shutil.which(image.CROSS_COMPILER) and build.compiler()),
-    reason=f"needs {qemu.PROGRAM}, {image.CROSS_COMPILER} and gcc",
-)
 
 UP = "create v0\ninit v0 features=sve,psci_0_2\nfinalize v0\n"
 SET_Z = UP + "set v0 z3 0xab*\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
 import struct
 import subprocess
@@ -33,7 +32,7 @@ from corpus.wire import (
     unpack_values,
 )
 from targets.kvm import legs, reuse
-from targets.kvm.lab import image, kernels, qemu, vm
+from targets.kvm.lab import kernels, qemu, vm
 from targets.kvm.lab.transport import LabSpec, LabTransport
 from targets.transport import TransportError
 
@@ -75,13 +74,6 @@ def run(*words: int) -> WireOp:
 def run_data(seen: Observation) -> dict[str, int]:
     names = ("reason", "is_write", "address", "value", "length", "flags")
     return dict(zip(names, struct.unpack("<IIQQII", seen.data), strict=True))
-
-
-requires_tools = pytest.mark.skipif(
-    shutil.which(qemu.PROGRAM) is None or shutil.which(image.CROSS_COMPILER) is None,
-    reason=f"the lab needs {qemu.PROGRAM} and {image.CROSS_COMPILER}",
-)
-pytestmark = requires_tools
 
 
 @pytest.fixture(scope="module")

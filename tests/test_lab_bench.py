@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import struct
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from fuzz.cli.main import main
 from fuzz.instrument import INSTRUMENTED
 from targets.base import WireTarget
 from targets.kvm import legs
-from targets.kvm.lab import image, qemu
+from targets.kvm.lab import qemu
 from targets.kvm.lab.channel import batches
 from targets.kvm.lab.transport import LabTransport
 from targets.kvm.native import NativeTransport
@@ -91,12 +90,6 @@ def test_a_leg_that_does_not_start_is_one_sentence(monkeypatch: pytest.MonkeyPat
     assert "/nowhere/qemu" in result.stderr
 
 
-requires_tools = pytest.mark.skipif(
-    shutil.which(qemu.PROGRAM) is None or shutil.which(image.CROSS_COMPILER) is None,
-    reason=f"the lab needs {qemu.PROGRAM} and {image.CROSS_COMPILER}",
-)
-
-
 @pytest.fixture(scope="module")
 def leg() -> Iterator[WireTarget]:
     name = "kvm:6.12:vhe"
@@ -104,7 +97,6 @@ def leg() -> Iterator[WireTarget]:
         yield cast(WireTarget, target)
 
 
-@requires_tools
 def test_the_guest_repeats_by_itself(leg: WireTarget) -> None:
     lab = leg.transport
     assert isinstance(lab, LabTransport)
@@ -118,7 +110,6 @@ def test_the_guest_repeats_by_itself(leg: WireTarget) -> None:
     assert lab.repeat([large, large, large]) > 0
 
 
-@requires_tools
 def test_cases_share_a_vm_only_when_asked(leg: WireTarget) -> None:
     assert leg.shares
     case = Case((CreateVcpu(0),))
