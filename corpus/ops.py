@@ -275,6 +275,38 @@ class WriteMem(Op):
         return WireOp(Kind.WRITE_MEM, 0, self.offset, 0, self.value.expand(self.length))
 
 
+_HOST_VL = Word(2, (256, 0, 16, 32, 64, 48, 128, 240, 8, 17, 512, 8192))
+
+
+@dataclass(frozen=True, slots=True)
+class HostRun(Op):
+    """A run by a host thread that has vector state of its own, at a vector length of `vl`
+    bytes as prctl(2) takes it; observes that state after the run and after a signal."""
+
+    code, word = 16, "host-run"
+    vcpu: int = _at(_VCPU)
+    vl: int = _at(_HOST_VL, 256)
+    program: tuple[Insn, ...] = _at(CodeDomain(), ())
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.HOST_RUN, self.vcpu, 0, self.vl, machine_code(self.program))
+
+
+@dataclass(frozen=True, slots=True)
+class Migrate(Op):
+    """Save every listed register of `vcpu` and restore them on the new vcpu `to`, which is
+    initialised with `features`; observes the registers that did not arrive unchanged."""
+
+    code, word = 17, "migrate"
+    vcpu: int = _at(_VCPU)
+    to: int = _at(_VCPU, MAX_VCPUS - 1)
+    features: int = _at(FeatureDomain(), FEATURE_SVE)
+
+    def lower(self) -> WireOp:
+        init = self.features.to_bytes(28, "little") + GENERIC_V8.to_bytes(4, "little")
+        return WireOp(Kind.MIGRATE, self.vcpu, self.to, 0, init + _read_payload())
+
+
 OPS: dict[str, type[Op]] = {
     op.word: op
     for op in (

@@ -43,7 +43,8 @@ RUN           payload = guest code, u32 words; a: bit 0 immediate_exit. The code
               Data = u32 exit reason | u32 is_write | u64 mmio address | u64 mmio
               data (zero-extended) | u32 mmio length | u32 flags (bit 0: made with
               immediate_exit because not runnable, bit 1: the time limit struck).
-              All zero when KVM_RUN failed, except flags.
+              All zero when KVM_RUN failed, except flags. After a system event
+              (PSCI) is_write is the event's type and the mmio address its flags.
 READ_ALL      payload = groups: u32 count | u32 0 | count x u64 id. Each id is read
               with GET_ONE_REG; when the first id of a group fails the rest of that
               group is left out. Data = per id read: u32 err | u32 size |
@@ -52,8 +53,35 @@ SET_MP        a = mp_state.  KVM_SET_MP_STATE.
 GET_MP        KVM_GET_MP_STATE -> u32 (4 bytes).
 READ_MEM      a = offset in guest RAM, b = length (clipped to RAM) -> bytes.
 WRITE_MEM     a = offset in guest RAM; payload = bytes (clipped to RAM).
+HOST_RUN      RUN (a, payload, aux and err as there) by a host thread with vector state
+              of its own. Before KVM_RUN it sets its vector length with
+              PR_SVE_SET_VL, b bytes (0: does not), then fills Z, P, FFR, FPSR and
+              FPCR. KVM_RUN is the only system call between that and reading all
+              of it back. Then it fills them again, takes a SIGILL whose handler
+              steps over the instruction, and reads all back again. Data = RUN's 32
+              bytes | u32 errno of the prctl | u32 VL by prctl before KVM_RUN | u32 VL
+              (RDVL) after it | u32 FPSR | u32 FPCR, both read after KVM_RUN | u32 0
+              | state after KVM_RUN | state after the SIGILL. A state is Z0..Z31 (VL
+              bytes each), P0..P15, FFR (VL / 8 bytes each), padded to 8; what is
+              filled in, see `host_fill`. EOPNOTSUPP, and nothing done and no data, by
+              an executor that has no host thread with SVE.
+MIGRATE       a = slot of the destination; payload = features[7] | u32 target | groups
+              as for READ_ALL. List the source's registers, read them all, create
+              the destination, INIT it, SET VLS and FINALIZE if VLS is listed, SET
+              the other listed registers in order, read them all. aux = the stage that
+              failed, err its errno: 1 list, 2 create, 3 init, 4 VLS, 5 finalize.
+              Data = u64 length of the next block | the source's groups, as the data of
+              READ_ALL (read after listing; empty if stage 1 failed) | u64 registers
+              listed | u64 records | records. A record is u64 id | u32 errno of GET
+              from the source | u32 of SET | u32 of GET from the destination | u32
+              size | value read from the source | value read back (each `size` bytes,
+              zeros after an error, padded to 8). There is one, in order, for each
+              listed register, except VLS, for which an errno is not 0 or the values
+              differ. After a failed stage there is none.
 PROBE         only op of a request -> text, "key=value" lines.
 ============  =====================================================================
+
+Any SET_ONE_REG or GET_ONE_REG first performs a reset that another vcpu asked for by PSCI.
 
 Guest RAM is RAM_SIZE bytes at RAM_BASE, all zero when the VM is created except the
 vectors. Vector entry i (i = 0..15, at VECTOR_BASE + 0x80 * i) is
@@ -67,6 +95,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from corpus.trace import Observation
 
@@ -104,6 +133,8 @@ class Kind(IntEnum):
     GET_MP = 11
     READ_MEM = 12
     WRITE_MEM = 13
+    HOST_RUN = 14
+    MIGRATE = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,3 +229,54 @@ def unpack_values(data: bytes) -> list[tuple[int, bytes]]:
         values.append((err, data[at : at + size]))
         at += size + _padding(size)
     return values
+
+
+HOST_FPCR = 0x00C0_0000
+HOST_FPSR = 0x0000_0015
+
+
+def host_fill(turn: int, vl: int) -> bytes:
+    """The vector state that HOST_RUN fills in: `turn` 0 before KVM_RUN, 1 before SIGILL;
+    `vl` in bytes. FFR is monotonic: VL / 16 low bits set."""
+    seed = 0x40 + 0x51 * turn
+    z = bytes((seed + 7 * n + i) & 0xFF for n in range(32) for i in range(vl))
+    p = bytes((seed + 37 * n + 11 * i) & 0xFF for n in range(16) for i in range(vl // 8))
+    ffr = ((1 << vl // 2) - 1).to_bytes(vl // 8, "little")
+    state = z + p + ffr
+    return state + bytes(_padding(len(state)))
+
+
+class Record(NamedTuple):
+    """What MIGRATE tells of one register that did not arrive unchanged."""
+
+    id: int
+    read: int
+    written: int
+    read_back: int
+    source: bytes
+    destination: bytes
+
+
+_RECORD = struct.Struct("<Q4I")
+
+
+def unpack_migration(data: bytes) -> tuple[int, list[Record]]:
+    """The part of MIGRATE's data behind the groups: registers listed, and the records.
+    Raises WireError."""
+    if len(data) < 16:
+        raise WireError("migration data ends early")
+    listed, count = struct.unpack_from("<2Q", data)
+    at = 16
+    records = []
+    for _ in range(count):
+        if at + _RECORD.size > len(data):
+            raise WireError("a migration record ends early")
+        reg, read, written, back, size = _RECORD.unpack_from(data, at)
+        at += _RECORD.size
+        step = size + _padding(size)
+        if at + 2 * step > len(data):
+            raise WireError("a migrated value ends early")
+        source, dest = data[at : at + size], data[at + step : at + step + size]
+        records.append(Record(reg, read, written, back, source, dest))
+        at += 2 * step
+    return listed, records

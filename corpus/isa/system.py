@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from corpus.domain import Choice
 from corpus.isa.form import Form, Operand
 from corpus.isa.operands import at, bits, choice, imm, x, xsp
 from corpus.registers import SYSREG_ENCODINGS
@@ -35,6 +36,29 @@ def _both(position: int) -> Operand:
     first = x("xd", position)
     return Operand("xd", first.domain, lambda n: n << position | n << 32 + position)
 
+
+_SPSR = {"el0t": 0x3C0, "el1t": 0x3C4, "el1h": 0x3C5}
+"""SPSR_EL1 for an exception return, by mode: all interrupts masked, no flags."""
+_RETURN_MODE = Operand(
+    "mode",
+    Choice(_SPSR),
+    lambda spsr: spsr << 2 * 32 + 5,
+    {"spsr": {value: f"{value:#x}" for value in _SPSR.values()}},
+)
+
+CALLS: tuple[Form, ...] = (
+    Form("hvc", "hvc #{imm}", (0xD400_0002,), (imm("imm", 0, 65535, at(5)),), "sys", "base"),
+    Form(
+        "eret_to",
+        "eret-to {mode}",
+        (0x1000_00BE, 0xD518_403E, 0xD280_001E, 0xD518_401E, 0xD69F_03E0),
+        (_RETURN_MODE,),
+        "sys",
+        "base",
+        asm="adr x30, .+20\nmsr elr_el1, x30\nmovz x30, #{mode.spsr}\nmsr spsr_el1, x30\neret",
+    ),
+)
+"""Calls to the hypervisor, and the return to a lower exception level."""
 
 FORMS: tuple[Form, ...] = (
     Form(
