@@ -51,7 +51,7 @@ def offers(extra: Sequence[str] = ()) -> list[Offer]:
         *(Offer(name, "model", State.READY) for name in ("model", "model:keep", "model:zero")),
         *_emulators(),
         *_lab_legs((*_releases(), *extra)),
-        _host(),
+        _native(),
         *(Offer(f"mutant:{name}", "mutant", State.READY) for name in sorted(MUTANTS)),
     ]
 
@@ -132,9 +132,9 @@ def _number(release: str) -> tuple[int, int]:
     return (int(major), int(minor)) if dot else (sys.maxsize, 0)
 
 
-def _host() -> Offer:
+def _native() -> Offer:
     reason = native.unavailable() or ""
-    return Offer("kvm:host", "kvm", State.UNAVAILABLE if reason else State.READY, reason)
+    return Offer("kvm:native", "kvm", State.UNAVAILABLE if reason else State.READY, reason)
 
 
 def _trouble(check: Callable[[], object]) -> str:

@@ -108,9 +108,9 @@ def test_a_leg_that_does_not_start_is_a_sentence(monkeypatch: pytest.MonkeyPatch
 
 def test_only_a_lab_leg_has_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(legs, "open_transport", lambda _: Machine())
-    result = _lab("log", "kvm:host")
+    result = _lab("log", "kvm:native")
     assert result.exit_code == Exit.USAGE
-    assert "kvm:host does not boot a kernel" in result.stderr
+    assert "kvm:native does not boot a kernel" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["kvm:5.4:vhe", "model", "kvm:6.12:fast", "kvm:6.12:vhe:vq=3"])

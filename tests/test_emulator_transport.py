@@ -48,7 +48,7 @@ def test_leg_names() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("kvm:host", "emulator", "emulator:", "emulator:both", "emulator:keep:vq=1:x"),
+        *("kvm:native", "emulator", "emulator:", "emulator:both", "emulator:keep:vq=1:x"),
         *("emulator:keep:lots", "emulator:keep:vq", "emulator:keep:vq=", "emulator:keep:vq=a"),
         *("emulator:keep:vq=0,1", "emulator:keep:vq=2", "emulator:keep:vq=1,4"),
         *("emulator:keep:vq=1-17", "emulator:keep:vq=4-1"),

@@ -66,8 +66,8 @@ def test_flags_change_and_nothing_else() -> None:
 
 
 def test_a_leg_that_is_not_in_the_lab_has_no_floor() -> None:
-    with pytest.raises(ValueError, match="kvm:host is not in the lab"):
-        bench._lab(NativeTransport(), "kvm:host")
+    with pytest.raises(ValueError, match="kvm:native is not in the lab"):
+        bench._lab(NativeTransport(), "kvm:native")
 
 
 def test_bench_without_kvm() -> None:

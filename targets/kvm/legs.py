@@ -4,7 +4,7 @@
 `vcpufuzz lab build` made (small-6.12, small-6.12-kasan, ...) or the path of an Image; a
 KVM mode; and the vector lengths of the machine in quadwords, such as `kvm:6.12:vhe`,
 `kvm:/src/linux/arch/arm64/boot/Image:nvhe:vq=1,2,4` or `kvm:6.1:vhe:vq=1-4`.
-`kvm:host` is the KVM of the machine vcpufuzz runs on.
+`kvm:native` is the KVM of the machine vcpufuzz runs on.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MODES = {
 }
 """KVM mode -> boot option (Documentation/admin-guide/kernel-parameters)."""
 
-HOST = "host"
+NATIVE = "native"
 
 
 class LegNameError(ValueError):
@@ -35,7 +35,7 @@ class LegNameError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LegSpec:
-    """A KVM leg. `kernel` is a catalogue release, an Image's path, or "host"."""
+    """A KVM leg. `kernel` is a catalogue release, an Image's path, or "native"."""
 
     kernel: str | Path
     mode: str = "vhe"
@@ -44,8 +44,8 @@ class LegSpec:
     @property
     def name(self) -> str:
         """The shortest name that parses to this leg."""
-        if self.kernel == HOST:
-            return f"kvm:{HOST}"
+        if self.kernel == NATIVE:
+            return f"kvm:{NATIVE}"
         name = f"kvm:{self.kernel}:{self.mode}"
         return name if self.vqs == qemu.ALL_VQS else f"{name}:vq={','.join(map(str, self.vqs))}"
 
@@ -71,8 +71,8 @@ def parse(name: str) -> LegSpec:
     kind, *parts = name.split(":")
     if kind != "kvm" or not parts or not parts[0]:
         raise LegNameError(f"{name!r} is no KVM leg: kvm:<release or Image>:<mode>[:vq=...].")
-    if parts == [HOST]:
-        return LegSpec(HOST)
+    if parts == [NATIVE]:
+        return LegSpec(NATIVE)
     release, *rest = parts
     kernel: str | Path = Path(release) if "/" in release else release
     if isinstance(kernel, str) and kernel not in kernels.RELEASES:
@@ -99,7 +99,7 @@ def open_transport(spec: LegSpec, *, depth: int = 2, coverage: bool = False) -> 
 
     Raises TransportError for a leg this machine cannot have.
     """
-    if spec.kernel == HOST:
+    if spec.kernel == NATIVE:
         return NativeTransport()
     if spec.mode not in MODES:
         raise TransportError(f"{spec.name}: no KVM mode {spec.mode!r}.")
