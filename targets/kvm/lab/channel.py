@@ -80,6 +80,10 @@ class Layout:
         """Of the whole page: a PCI BAR, so a power of two."""
         return 1 << (AREAS + self.slots * self.stride - 1).bit_length()
 
+    def word(self, slot: int, index: int) -> int:
+        """Number of a slot header's word `index`, counted from the page's first."""
+        return (_HEAD + slot * _SLOT) // 4 + index
+
     def request_at(self, slot: int) -> int:
         return AREAS + slot * self.stride
 
@@ -119,7 +123,7 @@ class Channel:
         return bool(self._words[6])
 
     def _word(self, slot: int, index: int) -> int:
-        return (_HEAD + slot * _SLOT) // 4 + index
+        return self.layout.word(slot, index)
 
     def state(self, slot: int) -> State:
         return State(self._words[self._word(slot, 0)])

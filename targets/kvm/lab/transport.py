@@ -30,6 +30,7 @@ class LabSpec:
     boot_options: str = ""
     vqs: tuple[int, ...] = qemu.ALL_VQS
     coverage: bool = False
+    initramfs: Callable[[], image.Image] = image.build
 
 
 def unfit(facts: Mapping[str, str], mode: str) -> str:
@@ -139,7 +140,7 @@ class LabTransport(Transport):
         program = newer_qemu.program_for(self.spec.mode)
         version = qemu.version(program)
         kernel = self.spec.kernel()
-        initramfs = image.build()
+        initramfs = self.spec.initramfs()
         machine = qemu.Machine(
             kernel.path,
             initramfs.path,
