@@ -6,8 +6,10 @@ import hashlib
 import importlib.machinery
 import importlib.util
 import os
-import sysconfig
+import subprocess
 import tempfile
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
@@ -18,6 +20,8 @@ from targets.transport import TransportError
 
 MODULE = "_vcpufuzz_executor"
 EXECUTOR = Path(__file__).resolve().parent / "executor"
+FLAGS = ["-std=c11", "-O2"]
+MACROS = [("_GNU_SOURCE", None)]
 CDEF = """
 size_t vf_execute(const uint8_t *req, size_t req_len, uint8_t *resp, size_t resp_cap);
 """
@@ -30,12 +34,49 @@ def builder() -> FFI:
     ffi.set_source(
         MODULE,
         '#include "executor.h"',
-        sources=[str(path) for path in sorted(EXECUTOR.glob("*.c"))],
+        sources=_sources(),
         include_dirs=[str(EXECUTOR)],
-        define_macros=[("_GNU_SOURCE", None)],
-        extra_compile_args=["-std=c11", "-O2"],
+        define_macros=MACROS,
+        extra_compile_args=FLAGS,
     )
     return ffi
+
+
+def cross_compile(compiler: str, headers: Sequence[Path], suffix: str, cache: Path) -> None:
+    """Put the extension where `load` of a machine with the cache directory `cache` finds it.
+
+    `headers`: include directories of that machine's Python; `suffix`: of its extensions.
+    Raises TransportError.
+    """
+    ffi = builder()
+    kept = _kept_in(cache)
+    kept.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=kept) as work:
+        source, built = Path(work) / f"{MODULE}.c", Path(work) / "built"
+        with redirect_stdout(None):  # cffi tells what it does
+            ffi.emit_c_code(str(source))
+        options = [*FLAGS, *(f"-D{name}" for name, _ in MACROS), "-fPIC", "-shared"]
+        includes = [f"-I{path}" for path in (*headers, EXECUTOR)]
+        done = subprocess.run(
+            [compiler, *options, *includes, "-o", str(built), str(source), *_sources()],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            first = next((line for line in done.stderr.splitlines() if "error" in line), "")
+            raise TransportError(
+                f"the executor does not compile for arm64: {first or done.stderr.strip()}"
+            )
+        os.replace(built, kept / f"{MODULE}{suffix}")
+
+
+def _sources() -> list[str]:
+    return [str(path) for path in sorted(EXECUTOR.glob("*.c"))]
+
+
+def _kept_in(cache: Path) -> Path:
+    return cache / "native" / _key()
 
 
 def _key() -> str:
@@ -47,9 +88,8 @@ def _key() -> str:
 
 def load() -> ModuleType:
     """The extension of the current sources, compiled once. Raises TransportError."""
-    suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    kept = cache_dir() / "native" / _key()
-    path = kept / f"{MODULE}{suffix}"
+    kept = _kept_in(cache_dir())
+    path = kept / f"{MODULE}{importlib.machinery.EXTENSION_SUFFIXES[0]}"
     if not path.is_file():
         kept.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".build-", dir=kept) as work:
