@@ -46,7 +46,6 @@ from emulator_leg import (
 from corpus.isa.form import Insn
 from corpus.isa.table import FORMS
 from corpus.stream import Source
-from corpus.wire import Kind, WireOp
 from targets.profile import lacking
 
 RDVL = 0x04BF_5022  # rdvl x2, #1
@@ -425,31 +424,6 @@ def test_a_program_continues_where_mmio_interrupted_it(any_leg: Leg) -> None:
     store = 0xF900_0022  # str x2, [x1]
     seen = any_leg.do(*SVE_VCPU, run(TO_MMIO, store, store), get(PC))
     assert number(seen[4]) == CODE + 8
-
-
-@pytest.mark.parametrize("call", [0xD400_0002, 0xD400_0003])  # hvc #0, smc #0
-@pytest.mark.parametrize(
-    ("features", "function", "result"),
-    [
-        (SVE | 4, 0x8400_0000, 0x10001),  # PSCI_VERSION
-        (SVE, 0x8400_0000, ONES64),  # not without the PSCI_0_2 feature
-        (SVE, 0x8000_0000, 0x10001),  # SMCCC_VERSION
-        (SVE | 4, 0x8400_FFFF, ONES64),
-    ],
-)
-def test_firmware_calls(any_leg: Leg, features: int, function: int, result: int, call: int) -> None:
-    ops = (create(), init(features), finalize(), put(x(1), 5))
-    seen = any_leg.do(*ops, run(*set_x(0, function), call, *EXIT), get(x(0)), get(x(2)))
-    assert [number(o) for o in seen[5:]] == [result, 0]
-
-
-def test_psci_stops_vcpus(any_leg: Leg) -> None:
-    psci = (create(), init(SVE | 4), finalize(), create(1), init(SVE | 4, vcpu=1))
-    mp_state = WireOp(Kind.GET_MP, 1)
-    off = any_leg.do(*psci, run(*set_x(0, 0x8400_0008), 0xD400_0002), mp_state)
-    assert (exit_of(off[5]).reason, number(off[6])) == (24, 5)
-    alone = any_leg.do(*psci, run(*set_x(0, 0x8400_0002), 0xD400_0002), mp_state)
-    assert (alone[5].err, exit_of(alone[5]).flags, number(alone[6])) == (EINTR, 2, 0)
 
 
 @pytest.mark.parametrize(("tcr", "esr"), [(0, 0x8600_0004), (0x19, 0x8600_0010)])

@@ -6,8 +6,8 @@ vector length, system registers, which accesses leave RAM. It shares no rule wit
 `targets.model`. `build` compiles it, `transport` runs it, `legs` names it.
 
 What it does not model: stage 1 translation (with SCTLR_EL1.M set every fetch aborts),
-big-endian data (SCTLR_EL1.EE), interrupts and timers, debug, PSCI beyond VERSION, CPU_OFF
-and SYSTEM_OFF, firmware and timer registers of ONE_REG. Loads and stores through a
-misaligned SP with SCTLR_EL1.SA clear end the worker, because VIXL aborts.
+big-endian data (SCTLR_EL1.EE), interrupts and timers, debug, firmware and timer registers
+of ONE_REG, hypercalls other than PSCI. Loads and stores through a misaligned SP with
+SCTLR_EL1.SA clear end the worker, because VIXL aborts.
 What VIXL itself gets wrong is left as it is: those are findings.
 """

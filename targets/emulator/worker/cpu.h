@@ -61,7 +61,13 @@ class Cpu : public vixl::aarch64::Simulator {
   void TakeUndefined() { TakeException(uint64_t{1} << 25, pc_now_); }
   void ExceptionReturn();
   void ExceptionInstruction(uint32_t word);
+
+  // firmware.cc: calls to the hypervisor.
   void CallFirmware();
+  uint64_t CpuOn(uint64_t affinity, uint64_t entry, uint64_t context);
+  uint64_t AffinityInfo(uint64_t affinity, uint64_t lowest_level) const;
+  void AnswerCall(uint64_t result);
+  void LeaveByEvent(uint32_t type, uint64_t flags);
 
   // system.cc: MRS, MSR, hints, barriers, cache maintenance.
   void SystemInstruction(uint32_t word);
@@ -88,6 +94,7 @@ class Cpu : public vixl::aarch64::Simulator {
   void CopyInVectors();
   void CopyOutVectors();
   void ClearTails(int vq);
+  void ClearTailsOnException();
   void WriteZcr(uint64_t value);
 
   Vcpu& vcpu_;

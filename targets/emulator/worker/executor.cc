@@ -37,8 +37,6 @@ class Execution {
   Observation Do(const Op& op);
 
  private:
-  Observation CreateVcpu(const Op& op);
-
   Vm vm_;
 };
 
@@ -52,13 +50,6 @@ Observation Text(const std::string& text) {
   Observation observation;
   PutBytes(observation.data, text.data(), text.size());
   return observation;
-}
-
-Observation Execution::CreateVcpu(const Op& op) {
-  auto& vcpu = vm_.vcpus[op.slot];
-  if (vcpu) return Failed(EEXIST);
-  vcpu = std::make_unique<Vcpu>(vm_, op.slot);
-  return {};
 }
 
 int Init(Vcpu& vcpu, const Op& op) {
@@ -108,7 +99,7 @@ Observation Run(Vcpu* vcpu, const Op& op) {
   if (observation.err != 0) exit = RunExit();
   if (exit.reason == kExitMmio) vcpu->CompleteMmio();
   Put<uint32_t>(observation.data, exit.reason);
-  Put<uint32_t>(observation.data, exit.is_write ? 1 : 0);
+  Put<uint32_t>(observation.data, exit.is_write);
   Put<uint64_t>(observation.data, exit.address);
   Put<uint64_t>(observation.data, exit.data);
   Put<uint32_t>(observation.data, exit.length);
@@ -165,7 +156,7 @@ Observation Execution::Do(const Op& op) {
     case Kind::kProbe:
       return Text(ProbeText(vm_.host));
     case Kind::kCreateVcpu:
-      return CreateVcpu(op);
+      return Failed(vm_.CreateVcpu(op.slot));
     case Kind::kPreferredTarget: {
       Observation observation;
       Put(observation.data, kTargetGenericV8);

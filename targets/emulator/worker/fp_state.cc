@@ -64,11 +64,10 @@ void Cpu::LoadFpState() {
   vq_ = 0;
 }
 
-// At every exit of a guest that loaded its state. An exception to EL2 may clear what lies
-// above the VL of the level it leaves, if FP is enabled there.
+// At every exit of a guest that loaded its state.
 void Cpu::SaveFpState() {
   CopyOutVectors();
-  if (host_.zero_tails && FpEnabled()) ClearTails(SveEnabled() ? EffectiveVq() : 1);
+  ClearTailsOnException();
 }
 
 int Cpu::EffectiveVq() const {
@@ -130,6 +129,15 @@ void Cpu::ClearTails(int vq) {
   for (auto& z : file.z) std::memset(z + bytes, 0, sizeof(z) - bytes);
   for (auto& p : file.p) std::memset(p + bytes / 8, 0, sizeof(p) - bytes / 8);
   std::memset(file.ffr + bytes / 8, 0, sizeof(file.ffr) - bytes / 8);
+}
+
+// An exception to a higher level may clear what lies above the VL of the level it leaves, if
+// FP is enabled there.
+void Cpu::ClearTailsOnException() {
+  if (!fp_loaded_ || !host_.zero_tails || !FpEnabled()) return;
+  CopyOutVectors();
+  ClearTails(SveEnabled() ? EffectiveVq() : 1);
+  vq_ = 0;  // VIXL's copy is stale
 }
 
 void Cpu::WriteZcr(uint64_t value) {

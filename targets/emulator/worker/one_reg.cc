@@ -48,6 +48,7 @@ bool ModeAllowed(uint64_t pstate) {
 
 int Vcpu::SetReg(uint64_t id, const UserBuffer& buffer) {
   if (!initialised_) return ENOEXEC;
+  ResetIfAsked();
   if (!WellFormed(id)) return EINVAL;
   switch (id & kCoprocMask) {
     case kCore:
@@ -61,6 +62,7 @@ int Vcpu::SetReg(uint64_t id, const UserBuffer& buffer) {
 
 int Vcpu::GetReg(uint64_t id, UserBuffer& buffer) {
   if (!initialised_) return ENOEXEC;
+  ResetIfAsked();
   if (!WellFormed(id)) return EINVAL;
   switch (id & kCoprocMask) {
     case kCore:

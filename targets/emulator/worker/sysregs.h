@@ -118,6 +118,7 @@ constexpr uint64_t kSctlrSa0 = 1 << 4;
 constexpr uint64_t kSctlrUma = 1 << 9;
 constexpr uint64_t kSctlrDze = 1 << 14;
 constexpr uint64_t kSctlrUct = 1 << 15;
+constexpr uint64_t kSctlrEe = 1 << 25;
 constexpr uint64_t kSctlrUci = 1 << 26;
 
 }  // namespace emu

@@ -20,6 +20,13 @@ int Vm::WriteIdReg(uint16_t encoding, uint64_t value) {
   return 0;
 }
 
+int Vm::CreateVcpu(uint8_t slot) {
+  if (vcpus[slot]) return EEXIST;
+  vcpus[slot] = std::make_unique<Vcpu>(*this, slot);
+  created.push_back(vcpus[slot].get());
+  return 0;
+}
+
 int Vcpu::Init(uint32_t target, const uint32_t (&features)[7]) {
   const uint32_t wanted = features[0] & ~kPowerOff;
   if (target != kTargetGenericV8) return EINVAL;
@@ -51,6 +58,23 @@ void Vcpu::Reset() {
   for (int i = 0; i < kSysRegCount; i++) sysregs[i] = kSysRegs[i].reset;
   sysregs[MPIDR_EL1] = uint64_t{1} << 31 | (id_ & 0xf) | uint64_t{id_} >> 4 << 8;
   if (!finalized_) max_vq_ = vm_.host.MaxVq();
+  if (!entry_.valid) return;
+  entry_.valid = false;
+  core.pc = entry_.pc;
+  core.x[0] = entry_.context;
+  if (entry_.big_endian) sysregs[SCTLR_EL1] |= kSctlrEe;
+}
+
+void Vcpu::TurnOn(uint64_t entry, uint64_t context, bool big_endian) {
+  entry_ = {true, entry, context, big_endian};
+  reset_asked_ = true;
+  mp_state_ = kMpRunnable;
+}
+
+void Vcpu::ResetIfAsked() {
+  if (!reset_asked_) return;
+  reset_asked_ = false;
+  Reset();
 }
 
 int Vcpu::Finalize(int what) {
@@ -72,6 +96,7 @@ int Vcpu::Run(bool immediate_exit, RunExit* exit) {
   if (HasSve() && !finalized_) return EPERM;
   vm_.has_run = true;
   if (immediate_exit) return EINTR;
+  ResetIfAsked();
   return RunGuest(*this, exit);
 }
 

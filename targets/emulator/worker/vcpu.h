@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "host.h"
 #include "sysregs.h"
@@ -50,6 +51,10 @@ constexpr uint32_t kMpSuspended = 10;
 
 constexpr uint32_t kExitMmio = 6;
 constexpr uint32_t kExitSystemEvent = 24;
+constexpr uint32_t kEventShutdown = 1;
+constexpr uint32_t kEventReset = 2;
+
+constexpr uint64_t kAffinityMask = 0xff00ffffff;  // of MPIDR_EL1
 
 constexpr int kFinalizeSve = 4;
 constexpr uint32_t kTargetGenericV8 = 5;
@@ -66,6 +71,10 @@ struct Vm {
   bool has_run = false;
   std::map<uint16_t, uint64_t> id_regs;  // values that user space wrote
   std::array<std::unique_ptr<Vcpu>, 256> vcpus;
+  std::vector<Vcpu*> created;  // the same ones, in the order of their creation
+
+  // KVM_CREATE_VCPU: 0 or an errno.
+  int CreateVcpu(uint8_t slot);
 
   uint64_t ReadIdReg(uint16_t encoding) const;
   int WriteIdReg(uint16_t encoding, uint64_t value);
@@ -74,8 +83,8 @@ struct Vm {
 // What KVM_RUN leaves in struct kvm_run.
 struct RunExit {
   uint32_t reason = 0;
-  bool is_write = false;
-  uint64_t address = 0;
+  uint32_t is_write = 0;  // a system event's type
+  uint64_t address = 0;   // a system event's flags
   uint64_t data = 0;
   uint32_t length = 0;
   bool timed_out = false;
@@ -94,6 +103,10 @@ class Vcpu {
   int RegList(uint64_t* n, std::vector<uint64_t>* ids);
   int Run(bool immediate_exit, RunExit* exit);
   int SetMpState(uint32_t state);
+
+  // PSCI's CPU_ON of a stopped vcpu. Its registers change only when they are accessed or it runs.
+  void TurnOn(uint64_t entry, uint64_t context, bool big_endian);
+  uint64_t Affinity() const { return sysregs[MPIDR_EL1] & kAffinityMask; }
 
   // Ends an MMIO exit as KVM does at the next KVM_RUN.
   void CompleteMmio();
@@ -117,6 +130,7 @@ class Vcpu {
 
  private:
   void Reset();
+  void ResetIfAsked();
   int SetCoreReg(uint64_t id, const UserBuffer& buffer);
   int GetCoreReg(uint64_t id, UserBuffer& buffer);
   int SetSveReg(uint64_t id, const UserBuffer& buffer);
@@ -143,6 +157,15 @@ class Vcpu {
   uint32_t features_ = 0;
   uint32_t mp_state_ = kMpRunnable;
   int max_vq_ = 0;
+
+  // KVM keeps the request to reset apart from where the reset vcpu is to start; any reset uses
+  // up the latter, INIT's too, and INIT leaves the request behind.
+  bool reset_asked_ = false;
+  struct {
+    bool valid = false;
+    uint64_t pc = 0, context = 0;
+    bool big_endian = false;
+  } entry_;
 };
 
 }  // namespace emu

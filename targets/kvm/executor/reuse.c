@@ -8,6 +8,9 @@
 #define SYSREG 0x13
 #define SVE 0x15
 #define FEATURE_HAS_EL2 7
+#define HVC 0xd4000002u
+#define SMC 0xd4000003u
+#define IMMEDIATE (0xffffu << 5) /* of either */
 #define MOST_SLOTS (POOL / 8) /* a case that wants more had better have its own VM */
 
 /* A write that stays within the vcpu. ID registers, firmware registers and counters
@@ -24,6 +27,20 @@ static bool is_vcpu_local(uint64_t id)
     default:
         return false;
     }
+}
+
+/* Whether a guest could call the hypervisor: PSCI knows vcpus by ids, which slots of a shared
+ * VM lack, and stops the vcpus of later cases, too. */
+static bool calls(const struct op *op)
+{
+    for (uint32_t i = 0; i + 4 <= op->head.size; i += 4) {
+        uint32_t word;
+        memcpy(&word, op->payload + i, sizeof word);
+        word &= ~IMMEDIATE;
+        if (word == HVC || word == SMC)
+            return true;
+    }
+    return false;
 }
 
 static bool note_features(struct features *seen, const struct op *op)
@@ -51,6 +68,8 @@ struct reuse reuse_of(const struct wire_request *head, const uint8_t *at, const 
             reuse.allowed = is_vcpu_local(op.head.a);
         else if (op.head.kind == KIND_INIT)
             reuse.allowed = note_features(&reuse.features, &op);
+        else if (op.head.kind == KIND_RUN)
+            reuse.allowed = !calls(&op);
         else if (op.head.kind == KIND_CREATE_VCPU)
             reuse.slots++; /* an upper bound: one may fail with EEXIST */
     }

@@ -87,6 +87,9 @@ static int enter(const struct vcpu *v, bool immediate, struct wire_run *seen)
         else
             memset(run->mmio.data, 0, sizeof run->mmio.data); /* devices read as zero */
         complete_mmio(v);
+    } else if (run->exit_reason == KVM_EXIT_SYSTEM_EVENT) {
+        seen->is_write = run->system_event.type;
+        seen->address = run->system_event.data[0];
     }
     return 0;
 }
