@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from corpus.case import Case
 from corpus.trace import Ending, Trace
@@ -13,6 +15,32 @@ from targets.codemap import CodeMap
 from targets.kvm import reuse
 from targets.profile import Profile
 from targets.transport import Transport
+
+HISTORY = 64
+"""Cases that are remembered per leg: what a later one may owe its fate to."""
+
+LOST_TRIES = 5
+"""Executors that one case may lose, through no fault of its own as it seems, before it is
+taken to be at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A case as a leg ran it; `shared`: in a VM that may have served others."""
+
+    case: Case
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """An executor that broke, complained, or was lost. `case` is the one at fault, if any;
+    `preceding` what the same executor had run before it, oldest first."""
+
+    ending: Ending
+    log: str
+    case: Case | None = None
+    preceding: tuple[Ran, ...] = ()
 
 
 class Target(ABC):
@@ -30,6 +58,8 @@ class Target(ABC):
     """Why a leg that was asked to record coverage does not, in one sentence."""
     blocks: Sequence[int] = ()
     """Blocks of `code` that the last collected case executed, each once."""
+    boot_seconds: float = 0.0
+    """How long the latest start of what executes the cases took."""
 
     @abstractmethod
     def submit(self, case: Case) -> int:
@@ -47,6 +77,13 @@ class Target(ABC):
     def run(self, case: Case) -> Trace:
         """Run one case. Raises TransportError."""
         return self.collect(self.submit(case))
+
+    def restart(self) -> None:  # noqa: B027 (a leg without state is always fresh)
+        """Run what comes next as after a boot."""
+
+    def incidents(self) -> Sequence[Incident]:
+        """What broke since this was last asked, each once."""
+        return ()
 
     def close(self) -> None:  # noqa: B027 (a leg without resources has nothing to do)
         """Release what the leg holds. Idempotent."""
@@ -70,18 +107,24 @@ class WireTarget(Target):
         self.profile = Profile.from_probe(probe)
         self.fingerprint = {**probe, **(extra or {}), "leg": name}
         self.code, self.no_coverage = transport.code, transport.no_coverage
-        self._running: dict[int, Case] = {}
+        self._running: dict[int, _Submitted] = {}
+        self._history: deque[_Submitted] = deque(maxlen=HISTORY)
+        self._incidents: list[Incident] = []
         self._shares: bool | None = None
 
     def submit(self, case: Case) -> int:
-        return self._submit(case, case.request)
+        return self._submit(Ran(case))
 
     def submit_shared(self, case: Case) -> int:
-        return self._submit(case, with_flags(case.request, FLAG_REUSE_VM if self.shares else 0))
+        return self._submit(Ran(case, self.shares))
 
-    def _submit(self, case: Case, request: bytes) -> int:
-        ticket = self.transport.submit(request)
-        self._running[ticket] = case
+    def _submit(self, ran: Ran, tries: int = 1) -> int:
+        flags = FLAG_REUSE_VM if ran.shared else 0
+        ticket = self.transport.submit(with_flags(ran.case.request, flags))
+        self.boot_seconds = self.transport.boot_seconds
+        submitted = _Submitted(ran, ticket, self.transport.boots, tries)
+        self._running[ticket] = submitted
+        self._history.append(submitted)
         return ticket
 
     @property
@@ -93,24 +136,54 @@ class WireTarget(Target):
         return self._shares
 
     def collect(self, ticket: int) -> Trace:
-        reply = self.transport.collect(ticket)
-        case = self._running.pop(ticket)
-        self.blocks = reply.blocks
-        if reply.ending is Ending.LOST:
+        while True:
+            reply = self.transport.collect(ticket)
+            submitted = self._running.pop(ticket)
+            if reply.ending is not Ending.LOST or submitted.tries >= LOST_TRIES:
+                break
             self.restarts += 1
-            return self.run(case)
+            ticket = self._submit(submitted.ran, submitted.tries + 1)
+        self.blocks = reply.blocks
         self.executions += 1
         if reply.response is None:
             self.restarts += 1
-            return Trace((), reply.ending, reply.log)
+            ending = Ending.CRASH if reply.ending is Ending.LOST else reply.ending
+            return self._broken(submitted, ending, reply.log or "lost again and again\n")
         try:
             observations = unpack_response(reply.response)
         except WireError as error:
-            return Trace((), Ending.CRASH, f"{error}\n{reply.log}")
+            return self._broken(submitted, Ending.CRASH, f"{error}\n{reply.log}")
         return Trace(observations, reply.ending, reply.log)
+
+    def _broken(self, at_fault: _Submitted, ending: Ending, log: str) -> Trace:
+        preceding = tuple(
+            earlier.ran
+            for earlier in self._history
+            if earlier.boot == at_fault.boot and earlier.ticket < at_fault.ticket
+        )
+        self._incidents.append(Incident(ending, log, at_fault.ran.case, preceding))
+        return Trace((), ending, log)
+
+    def restart(self) -> None:
+        self.transport.restart()
+
+    def incidents(self) -> Sequence[Incident]:
+        lost = [Incident(Ending.LOST, log) for log in self.transport.losses()]
+        told, self._incidents = [*lost, *self._incidents], []
+        return told
 
     def close(self) -> None:
         self.transport.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Submitted:
+    """A case on its way, by which executor, and how many it lost before."""
+
+    ran: Ran
+    ticket: int
+    boot: int
+    tries: int
 
 
 def fingerprint_hash(fingerprint: Mapping[str, str]) -> str:

@@ -50,6 +50,10 @@ class Transport(ABC):
     """What `Reply.blocks` is about, once started; None if coverage is not recorded."""
     no_coverage: str = ""
     """Why coverage was asked for and is not recorded, in one sentence."""
+    boots: int = 0
+    """Executors started so far: what earlier requests left behind is gone when it grows."""
+    boot_seconds: float = 0.0
+    """How long the latest start took."""
 
     @abstractmethod
     def start(self) -> Mapping[str, str]:
@@ -66,3 +70,12 @@ class Transport(ABC):
     @abstractmethod
     def close(self) -> None:
         """Stop the executor. Idempotent."""
+
+    def losses(self) -> Sequence[str]:
+        """What is known of each executor that was lost with no request at fault (somebody
+        killed it), since this was last asked."""
+        return ()
+
+    def restart(self) -> None:
+        """Discard the executor: the next request is served by a fresh one."""
+        self.close()

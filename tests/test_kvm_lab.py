@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import guestfaults
 import pytest
 
 from corpus.trace import Ending, Observation
@@ -32,7 +34,7 @@ from corpus.wire import (
     unpack_values,
 )
 from targets.kvm import legs, reuse
-from targets.kvm.lab import kernels, qemu, vm
+from targets.kvm.lab import kernellog, kernels, pace, qemu
 from targets.kvm.lab.transport import LabSpec, LabTransport
 from targets.transport import TransportError
 
@@ -345,6 +347,12 @@ def _malformed() -> Iterator[tuple[str, bytes]]:
     yield "code", pack_request([WireOp(Kind.RUN, payload=bytes(0x3001))])
     yield "edge", pack_request([WireOp(Kind.GET_REG, b=2**64 - 1)])
     yield "groups", pack_request([WireOp(Kind.READ_ALL, payload=struct.pack("<II", 2**31, 0))])
+    yield "host code", pack_request([WireOp(Kind.HOST_RUN, payload=bytes(0x3001))])
+    yield "host VL", pack_request([WireOp(Kind.HOST_RUN, b=0x10000)])
+    yield "init", pack_request([WireOp(Kind.MIGRATE, payload=bytes(31))])
+    yield "slot", pack_request([WireOp(Kind.MIGRATE, a=256, payload=bytes(32))])
+    groups = bytes(32) + struct.pack("<II", 1, 0)
+    yield "migrated groups", pack_request([WireOp(Kind.MIGRATE, a=1, payload=groups)])
 
 
 @pytest.mark.parametrize(
@@ -405,40 +413,90 @@ def test_guest_files_can_be_read(lab: LabTransport) -> None:
     observe(lab, *UP)
 
 
-def test_a_killed_guest_is_replaced(lab: LabTransport) -> None:
+def test_a_killed_guest_is_replaced_and_blames_nobody(lab: LabTransport) -> None:
     forever = pack_request([*UP, *[run(0x14000000)] * 5])
     first, second = lab.submit(forever), lab.submit(pack_request(UP))
     assert lab.pid is not None
     time.sleep(0.5)
     os.kill(lab.pid, signal.SIGKILL)
-    assert lab.collect(first).ending is Ending.CRASH
-    assert lab.collect(second).ending is Ending.LOST
+    assert [lab.collect(ticket).ending for ticket in (first, second)] == [Ending.LOST] * 2
     assert lab.pid is None
+    assert lab.losses() == ["lab: QEMU was killed by SIGKILL\n"]
     assert [seen.err for seen in observe(lab, *UP)] == [0, 0, 0]
 
 
 def test_a_guest_killed_while_idle_is_replaced(lab: LabTransport) -> None:
     observe(lab, *UP)
     assert lab.pid is not None
+    boots = lab.boots
     os.kill(lab.pid, signal.SIGKILL)
     time.sleep(0.2)
-    reply = lab.collect(lab.submit(pack_request(UP)))
-    assert reply.ending in (Ending.CRASH, Ending.LOST)
+    assert lab.collect(lab.submit(pack_request(UP))).ending is Ending.LOST
+    assert len(lab.losses()) == 1
     assert [seen.err for seen in observe(lab, *UP)] == [0, 0, 0]
+    assert lab.boots == boots + 1
+    assert 0 < lab.boot_seconds < 60
 
 
-def test_a_guest_without_progress_hangs(lab: LabTransport, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_qemu_that_does_not_answer_blames_nobody(
+    lab: LabTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
     observe(lab, *UP)
-    monkeypatch.setattr(vm, "HANG_FLOOR_S", 2.0)
-    monkeypatch.setattr(vm, "HANG_CEILING_S", 2.0)
+    hurry(monkeypatch)
     assert lab.pid is not None
     os.kill(lab.pid, signal.SIGSTOP)
     reply = lab.collect(lab.submit(pack_request(UP)))
-    assert reply.ending in (Ending.HANG, Ending.LOST)
-    assert 2 <= reply.seconds < 10
+    assert reply.ending is Ending.LOST
+    assert 2 <= reply.seconds < 15
+    assert lab.losses() == ["lab: QEMU itself does not answer: it is stopped\n"]
     assert lab.pid is None
     monkeypatch.undo()
     assert [seen.err for seen in observe(lab, *UP)] == [0, 0, 0]
+
+
+def test_a_panic_is_told_with_its_log(lab: LabTransport) -> None:
+    observe(lab, *UP)
+    assert lab.pid is not None
+    guestfaults.panic(lab.pid)
+    reply = lab.collect(lab.submit(pack_request(UP)))
+    assert reply.ending is Ending.CRASH
+    assert kernellog.find(reply.log) == kernellog.Fault(kernellog.Kind.PANIC, "do_exit")
+    assert "Attempted to kill init!" in kernellog.headline(reply.log)
+    assert lab.losses() == []
+    assert [seen.err for seen in observe(lab, *UP)] == [0, 0, 0]
+
+
+def test_a_panic_nobody_waits_for_is_told_when_all_ends(lab: LabTransport) -> None:
+    observe(lab, *UP)
+    assert lab.pid is not None
+    guestfaults.panic(lab.pid)
+    time.sleep(2)
+    lab.close()
+    (log,) = lab.losses()
+    assert kernellog.at_fault(log)
+    assert "Memory Limit" in log  # to its end, though the line holds only a part
+
+
+def test_a_guest_without_progress_hangs_and_tells_where(
+    lab: LabTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observe(lab, *UP)
+    hurry(monkeypatch)
+    assert lab.pid is not None
+    guestfaults.ignore_requests(lab.pid)
+    reply = lab.collect(lab.submit(pack_request(UP)))
+    assert reply.ending is Ending.HANG
+    assert 2 <= reply.seconds < 15
+    assert re.fullmatch(r"lab: CPU 0 hung at \w+\+0x\w+/0x\w+ \(EL2\)\n", reply.log)
+    assert lab.pid is None
+    monkeypatch.undo()
+    assert [seen.err for seen in observe(lab, *UP)] == [0, 0, 0]
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two seconds without progress are a hang."""
+    monkeypatch.setattr(pace, "FLOOR_S", 2.0)
+    monkeypatch.setattr(pace, "CEILING_S", 2.0)
 
 
 def test_leaves_nothing_behind() -> None:

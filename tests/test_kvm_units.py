@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from targets.kvm import legs
-from targets.kvm.lab import apt, console, cpio, image, kernels, qemu, sources
+from targets.kvm.lab import apt, console, cpio, image, kernellog, kernels, qemu, sources
 from targets.kvm.lab.channel import Channel, Command, Layout, State
 from targets.transport import TransportError
 
@@ -314,7 +314,7 @@ def test_doorbells_cut_the_log() -> None:
     ],
 )
 def test_kernel_faults_are_seen(line: str) -> None:
-    assert console.at_fault(line)
+    assert kernellog.at_fault(line)
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_kernel_faults_are_seen(line: str) -> None:
     ],
 )
 def test_ordinary_lines_are_no_faults(line: str) -> None:
-    assert not console.at_fault(line)
+    assert not kernellog.at_fault(line)
 
 
 def test_cpio_archive_is_read_by_cpio(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
 from targets.kvm import legs
-from targets.kvm.lab import image, kconfig, kernels, qemu, transport
+from targets.kvm.lab import boot, image, kconfig, kernels, qemu
 from targets.transport import TransportError
 
 HEAD = bytes(56) + b"ARM\x64" + bytes(64)
@@ -92,7 +92,7 @@ PANIC = "[    1.0] Kernel panic - not syncing: Attempted to kill init! exitcode=
             "lacks CONFIG_BLK_DEV_INITRD=y: ",
         ),
         ("", 0, "lacks CONFIG_SERIAL_AMBA_PL011_CONSOLE=y: it ended without a word"),
-        ("", 1, "QEMU ended before the kernel said a word: exit status 1"),
+        ("", 1, "QEMU ended before the kernel said a word: ended with status 1"),
         (PANIC, 0, "ended before its init served: Kernel panic"),
     ],
 )
@@ -126,6 +126,6 @@ def test_a_failed_boot_names_the_option(
     ],
 )
 def test_a_machine_that_is_not_the_leg_is_refused(facts: dict[str, str], words: str) -> None:
-    told = transport.unfit({"release": "6.12.0", **facts}, "vhe")
+    told = boot.unfit({"release": "6.12.0", **facts}, "vhe")
     assert words in told
     assert bool(told) == bool(words)

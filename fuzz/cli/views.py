@@ -10,7 +10,7 @@ from corpus.text import format_op
 from corpus.trace import Ending, Observation, Trace
 from db.records import BucketView, FindingView, TraceView
 from fuzz.cli.table import Column
-from targets.kvm.lab.console import FAULTS
+from targets.kvm.lab.kernellog import FAULTS
 
 BUCKET_COLUMNS = (
     Column("Bucket"),

@@ -6,12 +6,6 @@ import re
 
 from targets.kvm.lab.channel import DOORBELL
 
-FAULTS = re.compile(
-    r"WARNING: |BUG: |kernel BUG at|Internal error: |Unable to handle kernel"
-    r"|Kernel panic|nVHE hyp (BUG|panic)|HYP panic|KASAN|UBSAN|Oops"
-)
-"""What the kernel prints when it finds itself at fault."""
-
 _PANIC = re.compile(r"(Kernel panic - not syncing: .*)")
 
 
@@ -31,16 +25,16 @@ class Console:
         self._text += rest
         return logs
 
+    @property
+    def pending(self) -> str:
+        """The text since the last doorbell."""
+        return self._text.decode("utf-8", "replace").replace("\r\n", "\n")
+
     def drain(self) -> str:
         """The text since the last doorbell, and forget it."""
-        text = self._text.decode("utf-8", "replace").replace("\r\n", "\n")
+        text = self.pending
         self._text.clear()
         return text
-
-
-def at_fault(log: str) -> bool:
-    """Whether the kernel reports a defect of its own."""
-    return FAULTS.search(log) is not None
 
 
 def last_words(log: str) -> str:

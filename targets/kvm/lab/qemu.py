@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from targets.transport import TransportError
@@ -23,6 +24,8 @@ CMDLINE = (
     " panic=-1 nokaslr"
     # A quarter of the instructions of a case on a stock kernel is KVM's debugfs tree.
     " debugfs=off"
+    # Some cases end in a grace period of RCU when their VM is closed: else 15 ms of idling.
+    " rcupdate.rcu_expedited=1"
 )
 """Of every lab kernel; the leg's boot option follows."""
 
@@ -43,12 +46,13 @@ class Machine:
 @dataclass(frozen=True, slots=True)
 class Shared:
     """Descriptors QEMU inherits: the shared page (and its size), one end of the serial line,
-    and the plugin's log if there is a plugin."""
+    the plugin's log if there is a plugin, and one end of the monitor's line."""
 
     memory_fd: int
     memory_size: int
     serial_fd: int
     log_fd: int = -1
+    monitor_fd: int = -1
 
 
 def find() -> str:
@@ -98,6 +102,14 @@ def cpu(vqs: Sequence[int]) -> str:
     return ",".join((base, *switches))
 
 
+def key(machine: Machine) -> str:
+    """12 hexadecimal digits that change with anything of the machine but the files it boots
+    and what watches it."""
+    bare = replace(machine, kernel=Path("kernel"), initramfs=Path("initramfs"), plugin=None)
+    text = "\0".join(command(PROGRAM, bare, Shared(0, 0, 0)))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def command(qemu: str, machine: Machine, shared: Shared) -> list[str]:
     """The argv that boots `machine`."""
     argv = [
@@ -114,6 +126,9 @@ def command(qemu: str, machine: Machine, shared: Shared) -> list[str]:
         *("-kernel", str(machine.kernel), "-initrd", str(machine.initramfs)),
         *("-append", f"{CMDLINE} {machine.boot_options}".strip()),
     ]
+    if shared.monitor_fd >= 0:
+        argv += ["-chardev", f"socket,id=monitor,fd={shared.monitor_fd}"]
+        argv += ["-mon", "chardev=monitor,mode=control"]
     if machine.plugin:
         path = str(machine.plugin).replace(",", ",,")
         argv += ["-plugin", f"{path},log={shared.log_fd},page={shared.memory_fd}"]

@@ -3,49 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 
 from corpus.trace import Ending
-from corpus.wire import Kind, WireError, WireOp, pack_request, unpack_response
-from targets.kvm.lab import console, image, newer_qemu, qemu
+from targets.kvm.lab import autopsy, kernellog
+from targets.kvm.lab.boot import Booted, Bootloader, LabSpec, read_file
 from targets.kvm.lab.channel import Command, Layout, State, batches
-from targets.kvm.lab.coverage import build, maps
-from targets.kvm.lab.coverage.areas import NoSymbols
-from targets.kvm.lab.kernels import Kernel
-from targets.kvm.lab.vm import Completion, Fate, GuestDied, Vm
+from targets.kvm.lab.vm import Completion, Fate, GuestDied, KilledAtBoot, Vm
 from targets.transport import Reply, Transport, TransportError
 
-_ENDINGS = {Fate.EXIT: Ending.CRASH, Fate.HANG: Ending.HANG}
+__all__ = ["LabSpec", "LabTransport"]
 
+BOOT_TRIES = 4
+"""Of a guest that somebody kills while it boots."""
 
-@dataclass(frozen=True, slots=True)
-class LabSpec:
-    """What a lab leg is made of; `kernel` fetches on demand and may raise TransportError."""
-
-    name: str
-    kernel: Callable[[], Kernel]
-    mode: str
-    boot_options: str = ""
-    vqs: tuple[int, ...] = qemu.ALL_VQS
-    coverage: bool = False
-    initramfs: Callable[[], image.Image] = lambda: image.build()  # noqa: PLW0108 (late bound)
-
-
-def unfit(facts: Mapping[str, str], mode: str) -> str:
-    """Why a machine that booted is not the leg asked for, in one sentence; else nothing."""
-    release, found = facts.get("release"), facts.get("mode", "unknown")
-    if found == "unknown":
-        return f"kernel {release} does not log in which mode its KVM came up (CONFIG_PRINTK=y)."
-    if found != mode:
-        hint = " (CONFIG_ARM64_VHE=y)" if (mode, found) == ("vhe", "nvhe") else ""
-        return f"the kernel came up in KVM mode {found}, not {mode}{hint}."
-    if facts.get("cap.sve") != "1":
-        return f"KVM of kernel {release} in mode {mode} has no SVE (CONFIG_ARM64_SVE=y)."
-    if mode == "nested" and facts.get("cap.el2", "0") == "0":
-        return f"KVM of kernel {release} offers its guests no EL2 on this emulated machine."
-    return ""
+_ENDINGS = {Fate.EXIT: Ending.CRASH, Fate.HANG: Ending.HANG, Fate.SILENT: Ending.HANG}
 
 
 class LabTransport(Transport):
@@ -56,11 +28,13 @@ class LabTransport(Transport):
         self.spec = spec
         self.boot_log = ""
         self._layout = Layout(slots=max(depth, 1))
+        self._loader = Bootloader(spec, self._layout)
         self._vm: Vm | None = None
         self._facts: dict[str, str] = {}
         self._in_flight: dict[int, int] = {}  # the VM's sequence number -> ticket
         self._submitted: dict[int, float] = {}
         self._replies: dict[int, Reply] = {}
+        self._losses: list[str] = []
         self._tickets = 0
         self._last_end = 0.0
 
@@ -86,7 +60,14 @@ class LabTransport(Transport):
                 self._bury(death)
         return self._replies.pop(ticket)
 
+    def losses(self) -> Sequence[str]:
+        told, self._losses = self._losses, []
+        return told
+
     def close(self) -> None:
+        death = self._vm.died() if self._vm else None
+        if death:
+            self._bury(death)
         if self._vm:
             self._vm.close()
         self._vm = None
@@ -104,7 +85,7 @@ class LabTransport(Transport):
         if self._in_flight:
             raise TransportError("a guest file can only be read while no request is in flight.")
         try:
-            return _read_file(self._running(), path)
+            return read_file(self._running(), path)
         except GuestDied as death:
             self._bury(death)
             raise TransportError(f"the guest died while {path} was read.") from death
@@ -133,138 +114,83 @@ class LabTransport(Transport):
 
     def _running(self) -> Vm:
         if self._vm is None:
-            self._vm = self._boot()
+            began = time.monotonic()
+            booted = self._boot()
+            self._vm, self._facts, self.boot_log = booted.vm, dict(booted.facts), booted.log
+            self.code, self.no_coverage = self._loader.code, self._loader.no_coverage
+            self.boots += 1
+            self.boot_seconds = time.monotonic() - began
         return self._vm
 
-    def _boot(self) -> Vm:
-        program = newer_qemu.program_for(self.spec.mode)
-        version = qemu.version(program)
-        kernel = self.spec.kernel()
-        initramfs = self.spec.initramfs()
-        machine = qemu.Machine(
-            kernel.path,
-            initramfs.path,
-            self.spec.boot_options,
-            self.spec.vqs,
-        )
-        if self.spec.coverage:
-            machine = self._with_plugin(program, version, machine, kernel)
-        vm = Vm(program, machine, self._layout, self.code)
-        try:
-            self.boot_log = vm.wait_ready()
-            facts = self._probe(vm)
-        except BaseException as error:
-            vm.close()
-            if isinstance(error, TransportError):
-                raise TransportError(f"{self.spec.name}: {error}") from error
-            raise
-        facts["lab.qemu"] = version
-        facts["lab.kernel_sha256"] = kernel.sha256
-        facts["lab.kernel_package"] = kernel.package_version
-        facts["lab.executor"] = initramfs.key
-        self._facts = facts
-        return vm
-
-    def _with_plugin(
-        self, program: str, version: str, machine: qemu.Machine, kernel: Kernel
-    ) -> qemu.Machine:
-        """The machine with the coverage plugin, or as it is if that cannot be had here.
-
-        A kernel that is seen for the first time is booted once more, to ask where its
-        functions are: the plugin must know that before it boots.
-        """
-        try:
-            plugin = build.build(version)
-            self.code = maps.load(kernel.sha256)
-            if self.code is None:
-                with closing(Vm(program, machine, self._layout)) as vm:
-                    vm.wait_ready()
-                    kallsyms = _read_file(vm, "/proc/kallsyms")
-                self.code = maps.save(kernel.sha256, kallsyms.decode("ascii", "replace"))
-        except (TransportError, NoSymbols) as error:
-            self.no_coverage = str(error)
-            return machine
-        except GuestDied as death:
-            self.no_coverage = f"the guest died while its symbols were read ({death})."
-            return machine
-        return replace(machine, plugin=plugin)
-
-    def _probe(self, vm: Vm) -> dict[str, str]:
-        """The probe's facts, once it is sure that they are of the leg asked for."""
-        vm.post(pack_request([WireOp(Kind.PROBE)]))
-        try:
-            done = vm.next_completion()
-        except GuestDied as death:
-            words = console.last_words(death.log)
-            raise TransportError(f"the kernel died when its KVM was probed: {words}") from death
-        try:
-            (seen,) = unpack_response(vm.channel.take(done.slot)[1])
-        except (WireError, ValueError) as error:
-            raise TransportError(
-                "the kernel has no usable /dev/kvm with these options (CONFIG_KVM=y)."
-            ) from error
-        text = seen.data.decode("utf-8", "replace")
-        facts = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-        trouble = unfit(facts, self.spec.mode)
-        if trouble:
-            raise TransportError(trouble)
-        return facts
+    def _boot(self) -> Booted:
+        for _ in range(BOOT_TRIES - 1):
+            try:
+                return self._loader.boot()
+            except KilledAtBoot as killed:
+                self._losses.append(f"lab: {killed}\n")
+        return self._loader.boot()
 
     def _settle(self, done: Completion) -> None:
         """Note the reply of a served request."""
         assert self._vm is not None
         _, response = self._vm.channel.take(done.slot)
-        if console.at_fault(done.log):
+        blocks = self._vm.blocks(done.sequence)
+        if kernellog.at_fault(done.log):
             # A WARN_ONCE warns once per boot: only a fresh guest can show it again.
-            self._reply(done.sequence, Ending.HOST_LOG, None, done.log)
-            self._discard()
+            self._vm.close()
+            self._vm = None
+            self._reply(done.sequence, Ending.HOST_LOG, None, self._named(done.log), blocks)
+            self._lose_the_rest()
         else:
-            self._reply(done.sequence, Ending.OK, response, done.log)
+            self._reply(done.sequence, Ending.OK, response, done.log, blocks)
 
     def _bury(self, death: GuestDied) -> None:
-        """Give everything in flight its ending: one request is at fault, if any was running."""
+        """Give everything in flight its ending: one request is at fault, unless the guest died
+        of something outside. Requests behind that one are lost."""
         assert self._vm is not None
-        ending, log = _ENDINGS[death.fate], death.log
-        states = self._vm.states()
-        running = [r.sequence for r in states if r.state is State.RUNNING]
-        finished = [r for r in states if r.state is State.DONE]
-        if not running and finished:
-            # Died between finishing a request and ringing for it: the last one did that.
-            running = [finished.pop().sequence]
-        for request in finished:
-            _, response = self._vm.channel.take(request.slot)
-            self._reply(request.sequence, Ending.OK, response, "")
-        for sequence in running:
-            self._reply(sequence, ending, None, log)
-        self._discard(log)
+        vm, self._vm = self._vm, None
+        finished = [
+            (r.sequence, vm.channel.take(r.slot)[1], vm.blocks(r.sequence))
+            for r in vm.states()
+            if r.state is State.DONE
+        ]
+        at_work = [r.sequence for r in vm.states() if r.state is State.RUNNING]
+        vm.close()
+        log = self._named(autopsy.report(death, self._loader.place))
+        if death.from_outside and not kernellog.at_fault(log):
+            self._losses.append(log)
+        elif at_work or finished:
+            # Else it died between finishing a request and ringing for it: the last one did that.
+            culprit = at_work[0] if at_work else finished.pop()[0]
+            self._reply(culprit, _ENDINGS[death.fate], None, log)
+        elif self._in_flight:
+            # It died with nothing to do; what wrecked it came earlier, and is in the history.
+            self._reply(min(self._in_flight), _ENDINGS[death.fate], None, log)
+        else:
+            self._losses.append(log)
+        for sequence, response, blocks in finished:
+            self._reply(sequence, Ending.OK, response, "", blocks)
+        self._lose_the_rest()
 
-    def _discard(self, log: str = "") -> None:
-        """Close the guest; what was queued behind is lost."""
-        if self._vm:
-            self._vm.close()
-        self._vm = None
+    def _named(self, log: str) -> str:
+        return kernellog.symbolise(log, self._loader.name) if kernellog.unresolved(log) else log
+
+    def _lose_the_rest(self) -> None:
         for sequence in list(self._in_flight):
-            self._reply(sequence, Ending.LOST, None, log)
+            self._reply(sequence, Ending.LOST, None, "")
 
-    def _reply(self, sequence: int, ending: Ending, response: bytes | None, log: str) -> None:
+    def _reply(
+        self,
+        sequence: int,
+        ending: Ending,
+        response: bytes | None,
+        log: str,
+        blocks: Sequence[int] = (),
+    ) -> None:
         ticket = self._in_flight.pop(sequence, None)
         if ticket is None:
             return
         now = time.monotonic()
         begun = max(self._submitted.pop(ticket), self._last_end)
         self._last_end = now
-        blocks = self._vm.blocks(sequence) if self._vm else ()
         self._replies[ticket] = Reply(ending, response, log, now - begun, blocks)
-
-
-def _read_file(vm: Vm, path: str) -> bytes:
-    """A file of a guest that serves nothing else now. Raises GuestDied, TransportError."""
-    content = bytearray()
-    while True:
-        vm.post(len(content).to_bytes(8, "little") + path.encode(), Command.READ_FILE)
-        error, piece = vm.channel.take(vm.next_completion().slot)
-        if error:
-            raise TransportError(f"the guest cannot read {path}: errno {error}.")
-        if not piece:
-            return bytes(content)
-        content += piece

@@ -2,68 +2,66 @@
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import os
 import select
-import signal
 import socket
-import subprocess
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
 from targets.codemap import CodeMap
-from targets.kvm.lab import console, kconfig, qemu
+from targets.kvm.lab import console, kconfig, kernellog, monitor, qemu
 from targets.kvm.lab.channel import DOORBELL, Channel, Command, Layout, State
 from targets.kvm.lab.coverage.log import BlockLog
+from targets.kvm.lab.pace import Pace
+from targets.kvm.lab.process import Process
 from targets.transport import TransportError
 
 BOOT_LIMIT_S = 300.0
 """Stock kernels need 3 to 10 s; a machine shared with other work may need many times that."""
 
-HANG_FLOOR_S = 20.0
-HANG_CEILING_S = 180.0
-HANG_FACTOR = 20
-"""A guest hangs when it makes no progress for this many times its slowest step so far."""
+LOOK_S = 1.0
+"""How often to look for progress while the line is silent."""
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
-_spawner: tuple[int, ThreadPoolExecutor] | None = None
-_spawner_lock = threading.Lock()
+LAST_WORDS_S = 5.0
+"""How long a kernel that has begun to complain may take to finish, when all is to end."""
 
 
-def _spawn(start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
-    """Run `start` in a thread that lives as long as this process.
-
-    The kernel sends the parent-death signal when the *thread* that forked ends.
-    """
-    global _spawner  # noqa: PLW0603
-    with _spawner_lock:
-        if _spawner is None or _spawner[0] != os.getpid():
-            _spawner = os.getpid(), ThreadPoolExecutor(1, thread_name_prefix="lab-spawner")
-        return _spawner[1].submit(start).result()
+class KilledAtBoot(TransportError):
+    """Somebody ended QEMU before the guest served; to be tried again."""
 
 
 class Fate(Enum):
     """How a guest stopped serving."""
 
-    EXIT = "exit"
-    HANG = "hang"
+    EXIT = "exit"  # QEMU ended
+    HANG = "hang"  # no progress, while QEMU itself answers
+    SILENT = "silent"  # no progress, and QEMU itself does not answer
 
 
 class GuestDied(Exception):
-    """The guest serves no more; `log` is what it said since the last completed request."""
+    """The guest serves no more.
 
-    def __init__(self, fate: Fate, log: str) -> None:
+    `log`: what it said since the last completed request. `cause`: what ended QEMU, empty if
+    the guest itself did; or why QEMU does not answer. `from_outside`: that was somebody else,
+    so nothing says that a request is at fault. `counters`: where the CPUs of a hung guest are.
+    """
+
+    def __init__(
+        self,
+        fate: Fate,
+        log: str,
+        cause: str = "",
+        from_outside: bool = False,
+        counters: Sequence[monitor.Counter] = (),
+    ) -> None:
         super().__init__(fate.value)
-        self.fate = fate
-        self.log = log
+        self.fate, self.log, self.cause = fate, log, cause
+        self.from_outside, self.counters = from_outside, counters
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,62 +86,53 @@ class Vm:
     """One booted guest. Not for several threads at once."""
 
     def __init__(
-        self, program: str, machine: qemu.Machine, layout: Layout, code: CodeMap | None = None
+        self,
+        program: str,
+        machine: qemu.Machine,
+        layout: Layout,
+        code: CodeMap | None = None,
+        pace: Pace | None = None,
     ) -> None:
-        """Start QEMU; `code` is what a machine with a plugin records. Raises TransportError."""
+        """Start QEMU; `code` is what a machine with a plugin records, `pace` how fast the leg
+        was so far. Raises TransportError."""
         self._in_flight: deque[tuple[int, int]] = deque()
         self._logs: deque[str] = deque()
         self._console = console.Console()
         self._sequence = 0
-        self._slowest = 0.0
-        self._stderr = os.memfd_create("vcpufuzz-stderr")
+        self._pace = pace or Pace()
+        self._started = time.monotonic()
         memory_fd = os.memfd_create("vcpufuzz-page")
         self._line, theirs = socket.socketpair()
+        self._monitor, their_monitor = socket.socketpair()
         self._log = BlockLog(code, layout.slots) if machine.plugin and code else None
         try:
             os.ftruncate(memory_fd, layout.size)
             self._memory = mmap.mmap(memory_fd, layout.size)
             self.channel = Channel(memoryview(self._memory), layout)
             log_fd = self._log.fd if self._log else -1
-            shared = qemu.Shared(memory_fd, layout.size, theirs.fileno(), log_fd)
+            shared = qemu.Shared(
+                memory_fd, layout.size, theirs.fileno(), log_fd, their_monitor.fileno()
+            )
             argv = qemu.command(program, machine, shared)
-            fds = tuple(fd for fd in (memory_fd, theirs.fileno(), log_fd) if fd >= 0)
-            self._process = _spawn(lambda: self._start(argv, fds))
+            used = (memory_fd, theirs.fileno(), their_monitor.fileno(), log_fd)
+            self._process = Process(argv, [fd for fd in used if fd >= 0])
         except OSError as error:
             self._line.close()
+            self._monitor.close()
             if self._log:
                 self._log.close()
-            os.close(self._stderr)
             raise TransportError(f"QEMU cannot be started: {error.strerror}.") from error
         finally:
             theirs.close()
+            their_monitor.close()
             os.close(memory_fd)
-
-    def _start(self, argv: list[str], fds: tuple[int, ...]) -> subprocess.Popen[bytes]:
-        parent = os.getpid()
-
-        def die_with_parent() -> None:
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
-
-        return subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=self._stderr,
-            stderr=self._stderr,
-            pass_fds=fds,
-            start_new_session=True,  # Ctrl-C is for us, not for QEMU
-            # Safe in a threaded process: one system call, no lock taken.
-            preexec_fn=die_with_parent,  # noqa: PLW1509
-        )
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     def wait_ready(self, limit_s: float = BOOT_LIMIT_S) -> str:
-        """Wait until the guest serves; its boot log. Raises TransportError."""
+        """Wait until the guest serves; its boot log. Raises TransportError, KilledAtBoot."""
         end = time.monotonic() + limit_s
         heard = ""
         while not self._logs:
@@ -155,25 +144,29 @@ class Vm:
                     f"; its last words: {words or 'none'}"
                 )
             if not self._hear(left):
-                raise TransportError(self._why_no_boot(self._console.drain()))
+                raise self._why_no_boot(self._console.drain())
         heard = self._logs.popleft()
         if not self.channel.ready:
             raise TransportError("the lab guest rang before it was ready.")
+        self._pace.note(time.monotonic() - self._started)
         return heard
 
-    def _why_no_boot(self, log: str) -> str:
-        self._process.wait()
-        said = os.pread(self._stderr, 4096, 0).decode("utf-8", "replace").strip()
+    def _why_no_boot(self, log: str) -> TransportError:
+        end = self._process.wait_end()
         words = console.last_words(log)
+        if end.from_outside:
+            return KilledAtBoot(f"QEMU was {end.cause} before its guest served.")
         option = kconfig.blame(log)
         if option:
-            return f"the kernel lacks {option}=y: {words}"
+            return TransportError(f"the kernel lacks {option}=y: {words}")
         if words:
-            return f"the kernel ended before its init served: {words}"
-        if not said and self._process.returncode == 0:
-            return f"the kernel lacks {kconfig.SILENT}=y: it ended without a word."
-        first = said.splitlines()[0] if said else f"exit status {self._process.returncode}"
-        return f"QEMU ended before the kernel said a word: {first}"
+            return TransportError(f"the kernel ended before its init served: {words}")
+        said = self._process.said
+        if not said and not end.cause:
+            silent = kconfig.SILENT
+            return TransportError(f"the kernel lacks {silent}=y: it ended without a word.")
+        first = said.splitlines()[0] if said else end.cause
+        return TransportError(f"QEMU ended before the kernel said a word: {first}")
 
     def post(self, request: bytes, command: Command = Command.EXECUTE) -> int:
         """Queue a request; its sequence number. Needs a free slot."""
@@ -192,19 +185,33 @@ class Vm:
         """Wait for the oldest request in flight. Raises GuestDied."""
         seen, since = self.channel.progress, time.monotonic()
         while not self._logs:
-            limit = min(HANG_CEILING_S, max(HANG_FLOOR_S, HANG_FACTOR * self._slowest))
-            alive = self._hear(1.0)
+            alive = self._hear(LOOK_S)
             now, progress = time.monotonic(), self.channel.progress
             if progress != seen:
                 # Seen at least this often, a step took at most this long.
-                self._slowest = max(self._slowest, now - since)
+                self._pace.note(now - since)
                 seen, since = progress, now
             if not alive:
-                raise GuestDied(Fate.EXIT, self._console.drain())
-            if not self._logs and now - since > limit:
-                raise GuestDied(Fate.HANG, self._console.drain())
+                raise self._ended()
+            if not self._logs and self._pace.is_hang(now - since):
+                raise self._hung()
         sequence, slot = self._in_flight.popleft()
         return Completion(sequence, slot, self._logs.popleft())
+
+    def _ended(self) -> GuestDied:
+        end = self._process.wait_end()
+        return GuestDied(Fate.EXIT, self._console.drain(), end.cause, end.from_outside)
+
+    def _hung(self) -> GuestDied:
+        """Ask QEMU where its guest is: the last chance before it is killed."""
+        log = self._console.drain()
+        try:
+            counters = monitor.program_counters(self._monitor)
+        except monitor.Silent as why:
+            state = self._process.state
+            cause = "it is stopped" if state in ("T", "t") else f"{why}".rstrip(".")
+            return GuestDied(Fate.SILENT, log, cause, state in ("T", "t"))
+        return GuestDied(Fate.HANG, log, counters=counters)
 
     def states(self) -> list[InFlight]:
         """The requests in flight, oldest first."""
@@ -231,15 +238,27 @@ class Vm:
         self._logs.extend(self._console.feed(data))
         return bool(data)
 
+    def died(self) -> GuestDied | None:
+        """How the guest died, if it is dead or dying though nobody waits for it."""
+        end = time.monotonic() + LAST_WORDS_S
+        while time.monotonic() < end:
+            # The line takes little at a time: a kernel whose words nobody hears stands still.
+            complaining = kernellog.at_fault(self._console.pending)
+            readable, _, _ = select.select([self._line], [], [], LOOK_S if complaining else 0)
+            if readable and not self._hear(0):
+                return self._ended()
+            if not readable and not complaining:
+                return None
+        return GuestDied(Fate.EXIT, self._console.drain())
+
     def close(self) -> None:
         """Kill QEMU and let go of everything. Idempotent."""
         if self._line.fileno() < 0:
             return
-        self._process.kill()
-        self._process.wait()
+        self._process.close()
         self._line.close()
+        self._monitor.close()
         if self._log:
             self._log.close()
         self.channel.release()
         self._memory.close()
-        os.close(self._stderr)

@@ -1,0 +1,30 @@
+"""Ways to break a lab guest from outside, for tests: through the page it shares with us."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_PAGE = "vcpufuzz-page"
+_SLOTS = 4  # offset of channel_header.slots, which the guest believes
+
+
+def panic(pid: int) -> None:
+    """Make the guest of this QEMU panic: its init looks for requests beyond the page, gets a
+    signal for it, and a kernel without init panics."""
+    _write_slots(pid, 0xFFFF_FFFF)
+
+
+def ignore_requests(pid: int) -> None:
+    """Make the guest of this QEMU hang: its init sees no request any more."""
+    _write_slots(pid, 0)
+
+
+def _write_slots(pid: int, number: int) -> None:
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        if _PAGE in os.readlink(descriptor):
+            with open(descriptor, "r+b", buffering=0) as page:
+                page.seek(_SLOTS)
+                page.write(number.to_bytes(4, "little"))
+            return
+    raise AssertionError(f"process {pid} shares no page of the lab")
