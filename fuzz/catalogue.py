@@ -57,8 +57,8 @@ def offers(extra: Sequence[str] = ()) -> list[Offer]:
 
 
 def is_pattern(name: str) -> bool:
-    """Whether a leg's name is a shell pattern."""
-    return any(mark in name for mark in "*?[")
+    """Whether a leg's name is a shell pattern; an agent's may hold `[` without being one."""
+    return any(mark in name for mark in "*?[") and not name.startswith("kvm:tcp=")
 
 
 def expand(pattern: str, offered: Sequence[Offer]) -> list[str]:

@@ -10,7 +10,7 @@ from targets.kvm.lab import kernels
 from targets.model.target import ModelTarget, clear, keep
 from targets.mutants import MUTANTS
 from targets.profile import Profile
-from targets.transport import TransportError
+from targets.transport import Transport, TransportError
 
 DEFAULT_LEGS = ("model", "kvm", "emulator:keep", "emulator:zero")
 STOCK_KVM = "kvm:6.12:vhe"
@@ -94,25 +94,36 @@ def _mutant(name: str, rest: str) -> _Start:
     return start
 
 
-def _emulator(name: str, rest: str) -> _Start:
-    from targets.emulator import legs as emulator_legs  # noqa: PLC0415
+def transport(name: str) -> tuple[str, Callable[[bool], Transport]]:
+    """The full name of a leg that an executor stands behind, and what opens its transport,
+    with kernel coverage or without. Raises UnknownLeg."""
+    family, _, rest = name.partition(":")
+    try:
+        if family == "kvm":
+            spec = kvm_legs.parse(name if rest else default_kvm())
+            return spec.name, lambda wanted: kvm_legs.open_transport(spec, coverage=wanted)
+        if family == "emulator":
+            from targets.emulator import legs as emulator_legs  # noqa: PLC0415
 
-    spec = emulator_legs.parse(name)
-    return lambda *_: WireTarget(name, "emulator", emulator_legs.open_transport(spec))
+            emulator = emulator_legs.parse(name)
+            return name, lambda _: emulator_legs.open_transport(emulator)
+    except ValueError as error:
+        raise UnknownLeg(str(error)) from None
+    check([name])
+    raise UnknownLeg(f"{name} has no executor that could serve others: it is computed here.")
 
 
-def _kvm(name: str, rest: str) -> _Start:
-    spec = kvm_legs.parse(name if rest else default_kvm())
-    return lambda _, coverage: WireTarget(
-        spec.name, "kvm", kvm_legs.open_transport(spec, coverage=coverage)
-    )
+def _behind_transport(name: str, rest: str) -> _Start:
+    full, opener = transport(name)
+    kind = name.partition(":")[0]
+    return lambda _, coverage: WireTarget(full, kind, opener(coverage))
 
 
 _FAMILIES: dict[str, Callable[[str, str], _Start]] = {
     "model": _model,
-    "kvm": _kvm,
-    "emulator": _emulator,
+    "kvm": _behind_transport,
+    "emulator": _behind_transport,
     "mutant": _mutant,
 }
 
-__all__ = ["DEFAULT_LEGS", "TransportError", "UnknownLeg", "open_leg", "open_legs"]
+__all__ = ["DEFAULT_LEGS", "TransportError", "UnknownLeg", "open_leg", "open_legs", "transport"]

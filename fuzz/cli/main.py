@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Show what campaigns reached in the lab's kernels.",
     ),
     "lab": ("fuzz.cli.lab:lab", "Look after the kernels that run in QEMU."),
+    "agent": ("fuzz.cli.agent:agent", "Serve a leg of this machine to campaigns elsewhere."),
     "rules": ("fuzz.cli.tables:rules", "Print the rules of the specification."),
     "isa": ("fuzz.cli.tables:isa", "Print the instruction table, or check every form on legs."),
     "bench": ("fuzz.cli.bench:bench", "Measure how fast legs and the whole pipeline are."),

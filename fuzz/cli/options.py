@@ -11,6 +11,7 @@ from fuzz.catalogue import expand, is_pattern, offers
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.plain_options import db_option, json_option
 from fuzz.legs import DEFAULT_LEGS, UnknownLeg, check
+from targets.kvm.legs import is_lab
 
 __all__ = ["db_option", "json_option", "kernel_option", "legs_option", "resolve_legs"]
 
@@ -19,7 +20,8 @@ legs_option = click.option(
     metavar="LEG,...",
     default=",".join(DEFAULT_LEGS),
     show_default=True,
-    help="What to run cases on: model, kvm, kvm:RELEASE:MODE, emulator:keep, mutant:NAME, ...,"
+    help="What to run cases on: model, kvm, kvm:RELEASE:MODE, kvm:native,"
+    " kvm:tcp=HOST:PORT, emulator:keep, mutant:NAME, ...,"
     " or shell patterns such as 'kvm:6.12:*'.",
 )
 
@@ -68,7 +70,7 @@ def _split(text: str) -> list[str]:
 
 def _with_kernel(name: str, image: str) -> str:
     family, _, rest = name.partition(":")
-    if family != "kvm":
+    if family != "kvm" or not is_lab(name):
         return name
     _, _, options = rest.partition(":")
     return f"kvm:{image}:{options}" if options else f"kvm:{image}"

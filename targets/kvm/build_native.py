@@ -76,10 +76,11 @@ def _sources() -> list[str]:
 
 
 def _kept_in(cache: Path) -> Path:
-    return cache / "native" / _key()
+    return cache / "native" / key()
 
 
-def _key() -> str:
+def key() -> str:
+    """The hash of all the extension is made of."""
     digest = hashlib.sha256(CDEF.encode())
     for path in sorted(EXECUTOR.glob("*.[ch]")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")

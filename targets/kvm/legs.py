@@ -4,7 +4,8 @@
 `vcpufuzz lab build` made (small-6.12, small-6.12-kasan, ...) or the path of an Image; a
 KVM mode; and the vector lengths of the machine in quadwords, such as `kvm:6.12:vhe`,
 `kvm:/src/linux/arch/arm64/boot/Image:nvhe:vq=1,2,4` or `kvm:6.1:vhe:vq=1-4`.
-`kvm:native` is the KVM of the machine vcpufuzz runs on.
+`kvm:native` is the KVM of the machine vcpufuzz runs on, `kvm:tcp=HOST:PORT` the leg that
+an agent serves there (`targets.kvm.remote`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from pathlib import Path
 from targets.kvm.lab import kernels, qemu
 from targets.kvm.lab.transport import LabSpec, LabTransport
 from targets.kvm.native import NativeTransport
+from targets.kvm.remote import address
+from targets.kvm.remote.address import Address
+from targets.kvm.remote.client import RemoteTransport
 from targets.transport import Transport, TransportError
 
 MODES = {
@@ -27,6 +31,7 @@ MODES = {
 """KVM mode -> boot option (Documentation/admin-guide/kernel-parameters)."""
 
 NATIVE = "native"
+_AGENT = "kvm:tcp="
 
 
 class LegNameError(ValueError):
@@ -35,9 +40,10 @@ class LegNameError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LegSpec:
-    """A KVM leg. `kernel` is a catalogue release, an Image's path, or "native"."""
+    """A KVM leg. `kernel` is a catalogue release, an Image's path, "native", or the address
+    of an agent; only in the lab do mode and vector lengths choose anything."""
 
-    kernel: str | Path
+    kernel: str | Path | Address
     mode: str = "vhe"
     vqs: tuple[int, ...] = qemu.ALL_VQS
 
@@ -46,8 +52,15 @@ class LegSpec:
         """The shortest name that parses to this leg."""
         if self.kernel == NATIVE:
             return f"kvm:{NATIVE}"
+        if isinstance(self.kernel, Address):
+            return f"{_AGENT}{self.kernel}"
         name = f"kvm:{self.kernel}:{self.mode}"
         return name if self.vqs == qemu.ALL_VQS else f"{name}:vq={','.join(map(str, self.vqs))}"
+
+
+def is_lab(name: str) -> bool:
+    """Whether a KVM leg boots a kernel that could be another one."""
+    return not name.startswith(_AGENT) and name != f"kvm:{NATIVE}"
 
 
 def _parse_vqs(text: str) -> tuple[int, ...]:
@@ -68,6 +81,11 @@ def _parse_vqs(text: str) -> tuple[int, ...]:
 
 def parse(name: str) -> LegSpec:
     """The leg a name stands for. Raises LegNameError."""
+    if name.startswith(_AGENT):
+        try:
+            return LegSpec(address.parse(name.removeprefix(_AGENT)))
+        except address.AddressError as error:
+            raise LegNameError(str(error)) from None
     kind, *parts = name.split(":")
     if kind != "kvm" or not parts or not parts[0]:
         raise LegNameError(f"{name!r} is no KVM leg: kvm:<release or Image>:<mode>[:vq=...].")
@@ -100,7 +118,9 @@ def open_transport(spec: LegSpec, *, depth: int = 2, coverage: bool = False) -> 
     Raises TransportError for a leg this machine cannot have.
     """
     if spec.kernel == NATIVE:
-        return NativeTransport()
+        return NativeTransport(coverage=coverage)
+    if isinstance(spec.kernel, Address):
+        return RemoteTransport(spec.kernel, coverage=coverage)
     if spec.mode not in MODES:
         raise TransportError(f"{spec.name}: no KVM mode {spec.mode!r}.")
     fetch = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import platform
 import select
@@ -24,6 +26,8 @@ HANG_LIMIT_S = 60.0
 """For one request; a run inside it is cut off after 2 s already."""
 
 _LENGTH = struct.Struct("<I")
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def unavailable() -> str | None:
@@ -64,12 +68,25 @@ def serve(line: socket.socket, module: Any) -> None:
             line.sendall(_LENGTH.pack(used) + ffi.buffer(response, used)[:])
 
 
+def _become_child(line: socket.socket) -> None:
+    """Keep nothing of the parent but `line`, and do not outlive it."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    gc.freeze()  # a socket collected later would close a descriptor that is ours by then
+    os.closerange(3, line.fileno())
+    os.closerange(line.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+
+
 class NativeTransport(Transport):
-    """KVM of the machine vcpufuzz runs on. Not for several threads at once."""
+    """KVM of the machine vcpufuzz runs on. Not for several threads at once; the executor
+    dies with the thread that started it."""
 
     depth = 1
 
-    def __init__(self) -> None:
+    def __init__(self, *, coverage: bool = False) -> None:
+        if coverage:
+            self.no_coverage = "only the kernels in QEMU are watched."
         self._line: socket.socket | None = None
         self._child = 0
         self._ticket = 0
@@ -85,7 +102,8 @@ class NativeTransport(Transport):
         except (WireError, ValueError) as error:
             raise TransportError("this machine's /dev/kvm gives no VM.") from error
         text = seen.data.decode("utf-8", "replace")
-        return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+        facts = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+        return {**facts, "native.executor": build_native.key()}
 
     def submit(self, request: bytes) -> int:
         line = self._line or self._fork()
@@ -119,8 +137,8 @@ class NativeTransport(Transport):
         child = os.fork()
         if child == 0:
             ours.close()
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
             try:
+                _become_child(theirs)
                 serve(theirs, module)
             finally:
                 os._exit(0)

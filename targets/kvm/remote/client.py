@@ -1,0 +1,228 @@
+"""The leg `kvm:tcp=HOST:PORT`: a transport whose executor is an agent's, on another machine."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Mapping
+
+from corpus.trace import Ending
+from targets.kvm.remote import secret
+from targets.kvm.remote.address import Address
+from targets.kvm.remote.line import Gone, Line
+from targets.kvm.remote.messages import (
+    FROM_AGENT_LIMIT,
+    PROTOCOL,
+    REQUEST_CAP,
+    Done,
+    FrameError,
+    Hello,
+    Message,
+    Prove,
+    Ready,
+    Refused,
+    Run,
+    Welcome,
+    expect,
+    wire_version,
+)
+from targets.transport import Reply, Transport, TransportError
+
+CONNECT_S = 10.0
+"""For the connection, and for each step until both sides are proven."""
+LIMIT_S = 600.0
+"""Silence while a leg is started or a request is under way. The agent's leg has limits of
+its own, which are shorter; this one is for an agent that is stuck itself."""
+PATIENCE_S = 60.0
+"""How long a lost agent is looked for again before it is given up."""
+_PAUSE_S = 0.5
+
+
+class _NotThere(TransportError):
+    """Nobody listens, for now."""
+
+
+class RemoteTransport(Transport):
+    """A leg that an agent serves. Not for several threads at once.
+
+    A connection that breaks is for the executor what a crash is: the oldest request in
+    flight is at fault. The next `submit` looks for the agent again.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        coverage: bool = False,
+        limit: float = LIMIT_S,
+        patience: float = PATIENCE_S,
+    ) -> None:
+        self.address = address
+        self._coverage = coverage
+        self._limit, self._patience = limit, patience
+        self._line: Line | None = None
+        self._facts: dict[str, str] = {}
+        self._in_flight: dict[int, float] = {}  # ticket -> when it was submitted; oldest first
+        self._replies: dict[int, Reply] = {}
+        self._tickets = 0
+        self._heard = 0.0
+
+    def start(self) -> Mapping[str, str]:
+        if self._line is None:
+            self._line = self._connect()
+        return dict(self._facts)
+
+    def submit(self, request: bytes) -> int:
+        if len(request) > REQUEST_CAP:
+            raise TransportError(
+                f"a request of {len(request)} bytes exceeds the agent's {REQUEST_CAP}."
+            )
+        line = self._alive()
+        self._tickets += 1
+        self._in_flight[self._tickets] = time.monotonic()
+        line.queue(Run(self._tickets, request))
+        return self._tickets
+
+    def collect(self, ticket: int) -> Reply:
+        while ticket not in self._replies:
+            if ticket not in self._in_flight or self._line is None:
+                raise ValueError(f"ticket {ticket} is not in flight")
+            silent = time.monotonic() - max(self._heard, next(iter(self._in_flight.values())))
+            try:
+                message = self._line.receive(max(0.0, self._limit - silent))
+                self._heard = time.monotonic()
+                if message is None:
+                    self._lose(Ending.HANG, f"the agent was silent for {self._limit:.0f} s")
+                else:
+                    self._settle(message)
+            except Gone as gone:
+                self._lose(Ending.HANG if gone.silent else Ending.CRASH, str(gone))
+            except FrameError as error:
+                self._fail(f"it sends what is no answer: {error}")
+        return self._replies.pop(ticket)
+
+    def close(self) -> None:
+        if self._line:
+            self._line.close()
+        self._line = None
+        self._in_flight.clear()
+        self._replies.clear()
+
+    def _settle(self, message: Message) -> None:
+        if isinstance(message, Refused):
+            self._fail(message.sentence)
+        done = expect(Done, message)
+        if self._in_flight.pop(done.ticket, None) is None:
+            raise FrameError("it answers a request that is not under way.")
+        if (done.response is None) == (done.ending is Ending.OK):
+            raise FrameError("a response comes with the ending ok, and with no other.")
+        self._replies[done.ticket] = Reply(
+            done.ending, done.response, done.log, done.seconds, done.blocks
+        )
+
+    def _lose(self, ending: Ending, why: str) -> None:
+        """Give the oldest request this ending; the others are lost."""
+        now = time.monotonic()
+        for ticket, since in self._in_flight.items():
+            log = f"connection to the agent at {self.address}: {why}\n"
+            self._replies[ticket] = Reply(ending, None, log, now - since)
+            ending = Ending.LOST
+        self._in_flight.clear()
+        self._drop()
+
+    def _fail(self, why: str) -> None:
+        """The agent cannot go on: no request is at fault. Raises TransportError."""
+        self._lose(Ending.LOST, why)
+        raise TransportError(f"the agent at {self.address}: {why}")
+
+    def _drop(self) -> None:
+        if self._line:
+            self._line.close()
+        self._line = None
+
+    def _alive(self) -> Line:
+        """The line, made anew if it broke while nothing was under way."""
+        if self._line and not self._in_flight:
+            try:
+                message = self._line.receive(0)
+                if message is not None:
+                    self._drop()  # it said goodbye
+            except (Gone, FrameError):
+                self._drop()
+        if self._line is None:
+            self._line = self._again() if self._facts else self._connect()
+        return self._line
+
+    def _again(self) -> Line:
+        """Look for the agent until patience ends; it has to serve the same machine."""
+        before, end = self._facts, time.monotonic() + self._patience
+        while True:
+            try:
+                line = self._connect()
+                break
+            except _NotThere:
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(_PAUSE_S)
+        changed = sorted(k for k, _ in before.items() ^ self._facts.items())
+        if changed:
+            line.close()
+            self._facts = before
+            raise TransportError(
+                f"the agent at {self.address} serves something else now:"
+                f" {', '.join(dict.fromkeys(changed))} changed."
+            )
+        return line
+
+    def _connect(self) -> Line:
+        key = secret.of_client()
+        try:
+            connection = socket.create_connection((self.address.host, self.address.port), CONNECT_S)
+        except (OSError, UnicodeError) as error:
+            why = (getattr(error, "strerror", None) or str(error)).lower()
+            raise _NotThere(
+                f"no agent answers at {self.address} ({why}):"
+                " start one on that machine with vcpufuzz agent."
+            ) from error
+        line = Line(connection)
+        try:
+            self._introduce(line, key)
+        except (Gone, FrameError) as error:
+            line.close()
+            kind = _NotThere if isinstance(error, Gone) else TransportError
+            raise kind(f"no agent of vcpufuzz answers at {self.address}: {error}") from error
+        except BaseException:
+            line.close()
+            raise
+        return line
+
+    def _introduce(self, line: Line, key: bytes) -> None:
+        """From hello to a started leg. Raises Gone, FrameError, TransportError."""
+        hello = expect(Hello, self._next(line, CONNECT_S))
+        if hello.protocol != PROTOCOL or hello.wire != wire_version():
+            raise TransportError(
+                f"the agent at {self.address} is of another version of vcpufuzz"
+                f" (protocol {hello.protocol}/{hello.wire}, here {PROTOCOL}/{wire_version()}):"
+                " use the same one on both machines."
+            )
+        mine = secret.nonce()
+        proof = secret.proof(key, secret.CLIENT, hello.nonce, mine)
+        line.queue(Prove(mine, proof, self._coverage))
+        welcome = expect(Welcome, self._next(line, CONNECT_S))
+        if not secret.same(welcome.proof, secret.proof(key, secret.AGENT, hello.nonce, mine)):
+            raise TransportError(f"the agent at {self.address} does not know the secret itself.")
+        line.frames.limit = FROM_AGENT_LIMIT
+        ready = expect(Ready, self._next(line, self._limit))
+        self._facts = {**ready.facts, "agent.leg": ready.leg}
+        self.depth = max(1, ready.depth)
+        self.code = ready.code.map() if ready.code else None
+        self.no_coverage = ready.no_coverage
+
+    def _next(self, line: Line, seconds: float) -> Message:
+        message = line.receive(seconds)
+        if message is None:
+            raise Gone(f"it was silent for {seconds:.0f} s")
+        if isinstance(message, Refused):
+            raise TransportError(f"the agent at {self.address}: {message.sentence}")
+        self._heard = time.monotonic()
+        return message
