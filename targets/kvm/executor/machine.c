@@ -9,6 +9,10 @@
 
 #include "wire.h"
 
+#define IPA_BITS 36 /* the fewest with three levels of tables, so that the first is short */
+#define VECTOR_SIZE 0x800u
+#define PAGE 0x1000u
+
 int call(int fd, unsigned long request, void *argument)
 {
     return ioctl(fd, request, argument) < 0 ? errno : 0;
@@ -71,6 +75,12 @@ static bool machine_setup(struct machine *m)
     m->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (m->kvm < 0)
         return false;
+    int most = ioctl(m->kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
+    m->vm_type = most > IPA_BITS ? IPA_BITS : most > 0 ? (unsigned long)most : 0;
+    /* Never closed: with the last VM, KVM patches its hooks out of the kernel and switches
+     * the hardware off, and with the next one all of it on again. */
+    if (ioctl(m->kvm, KVM_CREATE_VM, m->vm_type) < 0)
+        return false;
     int size = ioctl(m->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
     if (size < 0)
         return false;
@@ -90,102 +100,91 @@ struct machine *machine_get(void)
     return ready ? &machine : NULL;
 }
 
-void ram_write(struct machine *m, uint32_t offset, const void *bytes, size_t size)
+static void store_bytes(uint8_t *at, const void *bytes, size_t size)
 {
-    volatile uint8_t *to = m->ram + offset;
+    volatile uint8_t *to = at;
     for (size_t i = 0; i < size; i++)
         to[i] = ((const uint8_t *)bytes)[i];
+}
+
+void ram_write(struct machine *m, uint32_t offset, const void *bytes, size_t size)
+{
+    if (offset == CODE_OFFSET && size > m->code_used)
+        m->code_used = (uint32_t)size;
+    store_bytes(m->ram + offset, bytes, size);
     sync_code(m->ram + offset, size);
 }
 
-static void ram_clear(struct machine *m)
-{
-    volatile uint64_t *to = (volatile uint64_t *)m->ram;
-    for (size_t i = 0; i < RAM_SIZE / sizeof *to; i++)
-        to[i] = 0;
-    sync_code(m->ram, RAM_SIZE);
-}
-
 /* An exception taken to EL1 becomes an MMIO write at 0x50000100 + 8 * vector. */
-static void write_vectors(struct machine *m)
+static const uint32_t *vectors(void)
 {
-    for (uint32_t vector = 0; vector < 16; vector++) {
-        uint32_t code[3] = {
-            0xd2aa001e,                                /* movz x30, #0x5000, lsl #16 */
-            0xf280001e | (0x100 + 8 * vector) << 5,    /* movk x30, #(0x100 + 8 * vector) */
-            0xf90003de,                                /* str x30, [x30] */
-        };
-        ram_write(m, VECTOR_OFFSET + 0x80 * vector, code, sizeof code);
+    static uint32_t words[VECTOR_SIZE / 4];
+    for (uint32_t vector = 0; !words[0x780 / 4] && vector < 16; vector++) {
+        uint32_t *code = words + 0x80 / 4 * vector;
+        code[0] = 0xd2aa001e;                             /* movz x30, #0x5000, lsl #16 */
+        code[1] = 0xf280001e | (0x100 + 8 * vector) << 5; /* movk x30, #(0x100 + 8 * vector) */
+        code[2] = 0xf90003de;                             /* str x30, [x30] */
     }
+    return words;
 }
 
-static void drop_vm(struct machine *m)
+/* Zero a page, or what is left of one. Only words that need it: a store to where QEMU has
+ * translated code costs it some microseconds, and the translation. */
+static void clear(uint8_t *begin, uint8_t *end)
 {
-    if (m->shared)
-        for (unsigned id = m->used; id < POOL; id++)
-            close(m->pool[id]);
-    if (m->vm >= 0)
-        close(m->vm);
-    m->vm = -1;
-    m->shared = false;
-    m->features.known = false;
-}
-
-static int fill_pool(struct machine *m)
-{
-    for (unsigned long id = 0; id < POOL; id++) {
-        m->pool[id] = ioctl(m->vm, KVM_CREATE_VCPU, id);
-        if (m->pool[id] < 0) {
-            int err = errno;
-            while (id--)
-                close(m->pool[id]);
-            return err;
+    bool changed = false;
+    for (volatile uint64_t *at = (uint64_t *)begin; (uint8_t *)at < end; at++)
+        if (*at) {
+            *at = 0;
+            changed = true;
         }
-    }
-    m->used = 0;
-    m->shared = true;
-    return 0;
+    if (changed)
+        sync_code(begin, (size_t)(end - begin));
 }
 
-static int make_vm(struct machine *m, bool shared)
+/* RAM as it was at first: all zero but for the vectors. */
+static void ram_reset(struct machine *m)
 {
-    m->vm = ioctl(m->kvm, KVM_CREATE_VM, 0);
-    if (m->vm < 0)
-        return errno;
+    static const uint8_t zeros[CODE_SIZE];
+    sync_data(m->ram, RAM_SIZE);
+    if (memcmp(m->ram + VECTOR_OFFSET, vectors(), VECTOR_SIZE) != 0)
+        ram_write(m, VECTOR_OFFSET, vectors(), VECTOR_SIZE);
+    /* Words of code that are zero, too: see ram_write on stale translations. */
+    ram_write(m, CODE_OFFSET, zeros, m->code_used);
+    m->code_used = 0;
+    clear(m->ram + VECTOR_OFFSET + VECTOR_SIZE, m->ram + PAGE);
+    for (size_t at = PAGE; at < RAM_SIZE; at += PAGE)
+        clear(m->ram + at, m->ram + at + PAGE);
+}
+
+int machine_create_vm(const struct machine *m)
+{
+    int vm = ioctl(m->kvm, KVM_CREATE_VM, m->vm_type);
+    if (vm < 0)
+        return -1;
     struct kvm_userspace_memory_region region = {
         .guest_phys_addr = RAM_BASE,
         .memory_size = RAM_SIZE,
         .userspace_addr = (uintptr_t)m->ram,
     };
-    int err = call(m->vm, KVM_SET_USER_MEMORY_REGION, &region);
-    if (!err && shared)
-        err = fill_pool(m);
-    if (err)
-        drop_vm(m);
-    return err;
-}
-
-/* Whether the kept VM cannot be told from a fresh one by this case. */
-static bool fits(const struct machine *m, const struct reuse *reuse)
-{
-    if (!m->shared || !reuse->allowed || reuse->slots > POOL - m->used)
-        return false;
-    return !m->features.known || !reuse->features.known ||
-           memcmp(&m->features.words, &reuse->features.words, sizeof m->features.words) == 0;
+    int err = call(vm, KVM_SET_USER_MEMORY_REGION, &region);
+    if (!err)
+        return vm;
+    close(vm);
+    errno = err;
+    return -1;
 }
 
 int machine_begin(struct machine *m, const struct reuse *reuse)
 {
-    if (!fits(m, reuse)) {
-        drop_vm(m);
-        int err = make_vm(m, reuse->allowed);
-        if (err)
-            return err;
-    }
-    if (reuse->features.known)
-        m->features = reuse->features;
-    ram_clear(m);
-    write_vectors(m);
+    m->home = reuse->allowed ? shared_vm(m, reuse) : NULL;
+    if (reuse->allowed)
+        m->vm = m->home ? m->home->vm : -1;
+    else
+        m->vm = machine_create_vm(m);
+    if (m->vm < 0)
+        return errno;
+    ram_reset(m);
     return 0;
 }
 
@@ -200,18 +199,19 @@ void machine_end(struct machine *m)
         v->fd = -1;
         v->run = NULL;
     }
-    if (!m->shared)
-        drop_vm(m);
+    if (!m->home)
+        close(m->vm);
+    m->vm = -1;
 }
 
 int machine_create_vcpu(struct machine *m, uint8_t slot)
 {
     struct vcpu *v = &m->vcpus[slot];
     int fd;
-    if (m->shared && v->fd >= 0)
+    if (m->home && v->fd >= 0)
         return EEXIST;
-    if (m->shared)
-        fd = m->pool[m->used++];
+    if (m->home)
+        fd = m->home->pool[m->home->used++];
     else
         fd = ioctl(m->vm, KVM_CREATE_VCPU, (unsigned long)slot);
     if (fd < 0)

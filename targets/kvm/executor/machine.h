@@ -10,6 +10,7 @@
 #define SLOTS 256
 #define EDGE_SIZE 0x10000u
 #define POOL 64u
+#define SHARED_VMS 4u
 
 struct vcpu {
     int fd; /* -1: never created */
@@ -33,18 +34,26 @@ struct reuse {
     struct features features;
 };
 
+/* A VM that serves several cases. It gets all its vcpus at once (protected KVM runs none
+ * that was created after the first run), and each serves one case. Ids cannot be freed. */
+struct shared {
+    int vm;                   /* 0: none; the descriptor is never that low */
+    unsigned used;            /* of `pool`, by earlier cases */
+    unsigned long last;       /* when it served last, in cases */
+    struct features features; /* what its vcpus were initialised with */
+    int pool[POOL];
+};
+
 struct machine {
     int kvm, vm;
+    unsigned long vm_type;
     size_t run_size;
     uint8_t *ram;
+    uint32_t code_used;  /* bytes of RAM from CODE_OFFSET on that programs were put in */
     struct edge in, out; /* `in` is all zero between ops */
     struct vcpu vcpus[SLOTS];
-    /* A VM that serves several cases gets all its vcpus at once (protected KVM runs none
-     * that was created after the first run), and each serves one case. Ids cannot be freed. */
-    bool shared;
-    struct features features; /* what its vcpus were initialised with */
-    unsigned used;            /* of `pool`, by earlier cases */
-    int pool[POOL];
+    struct shared *home; /* of the current case; NULL: it has a VM of its own */
+    struct shared shared[SHARED_VMS];
 };
 
 /* The process's one machine with its buffers mapped and /dev/kvm open, or NULL and errno. */
@@ -56,6 +65,13 @@ void machine_end(struct machine *m);
 
 /* 0 or an errno. */
 int machine_create_vcpu(struct machine *m, uint8_t slot);
+
+/* A new VM with RAM, or -1 and errno. */
+int machine_create_vm(const struct machine *m);
+
+/* A VM that served others, or will, and that this case cannot tell from a fresh one;
+ * NULL and errno if none can be had. */
+struct shared *shared_vm(struct machine *m, const struct reuse *reuse);
 
 /* Write guest RAM. Plain stores only, never memcpy: QEMU (7.2) drops translated code just
  * for the first byte of an SVE store, so after an SVE memcpy a lab guest runs stale code. */
