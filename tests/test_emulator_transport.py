@@ -82,7 +82,12 @@ def test_probe() -> None:
         pack_request([WireOp(Kind.RUN, 0, 0, 0, bytes(0x3004))]),
         pack_request([WireOp(Kind.READ_ALL, 0, 0, 0, struct.pack("<II", 1, 0))]),
         pack_request([WireOp(Kind.GET_REG, 0, 0, 0x10002)]),
-        SMALL[:16] + struct.pack("<H", 14) + SMALL[18:],
+        pack_request([WireOp(Kind.HOST_RUN, 0, 0, 0, bytes(0x3004))]),
+        pack_request([WireOp(Kind.HOST_RUN, 0, 0, 0x10000)]),
+        pack_request([WireOp(Kind.MIGRATE, 0, 0, 0, bytes(31))]),
+        pack_request([WireOp(Kind.MIGRATE, 0, 256, 0, bytes(32))]),
+        pack_request([WireOp(Kind.MIGRATE, 0, 1, 0, bytes(32) + struct.pack("<II", 1, 0))]),
+        SMALL[:16] + struct.pack("<H", len(Kind)) + SMALL[18:],
     ],
 )
 def test_malformed_requests_are_refused(leg: Leg, request_bytes: bytes) -> None:

@@ -7,8 +7,27 @@ import errno
 from collections.abc import Iterator
 
 import pytest
-from emulator_leg import EXIT, PC, SVE, Exit, create, exit_of, finalize, get, init, number, put, run
+from emulator_leg import (
+    ENABLE,
+    EXIT,
+    PC,
+    SVE,
+    VLS,
+    ZCR,
+    Exit,
+    create,
+    exit_of,
+    finalize,
+    get,
+    init,
+    number,
+    p,
+    put,
+    run,
+    z,
+)
 from emulator_leg import x as x_id
+from migration import migrate, moved
 
 from corpus.trace import Ending, Observation
 from corpus.wire import FLAG_REUSE_VM, Kind, WireOp, pack_request, unpack_response
@@ -73,3 +92,68 @@ def test_a_case_with_a_call_gets_a_fresh_vm(lab: LabTransport) -> None:
         observe(lab, *up(PSCI), flags=FLAG_REUSE_VM)
         seen = observe(lab, *ops, flags=FLAG_REUSE_VM)
         assert [number(o) for o in seen[-2:]] == [entry, context]
+
+
+COUNTERS = {0x6030_0000_0013_DF1A, 0x6030_0000_0013_DF01}
+"""KVM_REG_ARM_TIMER_CNT and KVM_REG_ARM_PTIMER_CNT: they go on while one looks."""
+RDVL = 0x04BF_5022
+
+
+@pytest.mark.parametrize("flags", [0, FLAG_REUSE_VM])
+@pytest.mark.parametrize("code", [(), (*ENABLE, *EXIT), (*ENABLE, RDVL, *EXIT)])
+def test_all_but_counters_arrives(lab: LabTransport, flags: int, code: tuple[int, ...]) -> None:
+    dirty = (put(p(2), b"\x5a" * 32), put(ZCR, 15), put(x_id(7), 7), put(z(3), b"\xab" * 256))
+    first = (create(), init(SVE), put(VLS, 0b1111), finalize(), *dirty)
+    ran = (run(*code),) if code else ()
+    groups = migrate(SVE).payload[32:]
+    ops = (*first, *ran, WireOp(Kind.READ_ALL, 0, 0, 0, groups), migrate(SVE))
+    there = (WireOp(Kind.READ_ALL, 2, 0, 0, groups), get(VLS, vcpu=2))
+    seen = observe(lab, *ops, *there, flags=flags)
+    read, move, arrived, vls = seen[-4], moved(seen[-3]), seen[-2], seen[-1]
+    assert (move.err, move.stage) == (0, 0)
+    assert move.listed > 200
+    assert {record.id for record in move.records} == COUNTERS
+    for record in move.records:
+        assert (record.read, record.written, record.read_back) == (0, 0, 0)
+        assert record.source != record.destination
+    size = len(read.data)
+    assert seen[-3].data[8 : 8 + size] == read.data
+    assert arrived.data == read.data
+    assert number(vls) == 0b1111
+
+
+def test_a_vcpu_without_sve_moves(lab: LabTransport) -> None:
+    v3 = 0x6040_0000_0010_0060
+    *_, last, there = observe(
+        lab, create(), init(0), put(v3, b"\xab" * 16), migrate(0), get(v3, vcpu=2)
+    )
+    assert {record.id for record in moved(last).records} == COUNTERS
+    assert there.data == b"\xab" * 16
+
+
+@pytest.mark.parametrize(
+    ("ops", "err", "stage"),
+    [
+        ((migrate(SVE),), errno.EBADF, 1),
+        ((*up(SVE)[:2], migrate(SVE)), errno.EPERM, 1),
+        ((*up(SVE), migrate(SVE, to=0)), errno.EEXIST, 2),
+        ((*up(SVE), migrate(0)), errno.EINVAL, 3),
+        ((*up(SVE), migrate(1 << 31)), errno.ENOENT, 3),
+    ],
+)
+def test_stages_of_a_move_that_fail(
+    lab: LabTransport, ops: tuple[WireOp, ...], err: int, stage: int
+) -> None:
+    move = moved(observe(lab, *ops)[-1])
+    assert (move.err, move.stage, move.records) == (err, stage, [])
+    assert (move.listed > 0, bool(move.groups)) == (stage > 1, stage > 1)
+
+
+def test_a_move_to_other_features_gets_a_fresh_vm(lab: LabTransport) -> None:
+    observe(lab, *up(SVE), flags=FLAG_REUSE_VM)
+    for _ in range(40):  # more vcpus than a shared VM has
+        assert observe(lab, *up(SVE), migrate(SVE), flags=FLAG_REUSE_VM)[3].err == 0
+    *_, alone = observe(lab, create(), init(0), migrate(0), flags=FLAG_REUSE_VM)
+    assert alone.err == 0
+    *_, mixed = observe(lab, create(), init(0), migrate(SVE), flags=FLAG_REUSE_VM)
+    assert (mixed.err, mixed.aux) == (errno.EINVAL, 3)

@@ -5,7 +5,9 @@
 #include <cerrno>
 #include <cstring>
 
+#include "migrate.h"
 #include "probe.h"
+#include "read.h"
 #include "vcpu.h"
 
 namespace emu {
@@ -40,29 +42,9 @@ class Execution {
   Vm vm_;
 };
 
-Observation Failed(int err) {
-  Observation observation;
-  observation.err = err;
-  return observation;
-}
-
 Observation Text(const std::string& text) {
   Observation observation;
   PutBytes(observation.data, text.data(), text.size());
-  return observation;
-}
-
-int Init(Vcpu& vcpu, const Op& op) {
-  uint32_t features[7];
-  for (int i = 0; i < 7; i++) features[i] = Take<uint32_t>(op.payload + 4 * i);
-  return vcpu.Init(static_cast<uint32_t>(op.a), features);
-}
-
-Observation GetReg(Vcpu* vcpu, const Op& op) {
-  const size_t size = size_t{1} << (op.a >> 52 & 0xf);
-  UserBuffer buffer = UserBuffer::ForGet(op.b, std::min<size_t>(size, 256));
-  Observation observation = Failed(vcpu != nullptr ? vcpu->GetReg(op.a, buffer) : EBADF);
-  observation.data = buffer.TakeBytes();
   return observation;
 }
 
@@ -79,8 +61,7 @@ Observation RegList(Vcpu* vcpu, const Op& op) {
 int SetU64(Vcpu& vcpu, uint64_t id, uint64_t value) {
   Bytes bytes;
   Put(bytes, value);
-  const Op op = {Kind::kSetReg, 0, id, 0, bytes.data(), bytes.size()};
-  return vcpu.SetReg(id, UserBuffer::ForSet(op));
+  return vcpu.SetReg(id, UserBuffer::ForSet(bytes.data(), bytes.size(), 0));
 }
 
 Observation Run(Vcpu* vcpu, const Op& op) {
@@ -109,22 +90,7 @@ Observation Run(Vcpu* vcpu, const Op& op) {
 
 Observation ReadAll(Vcpu* vcpu, const Op& op) {
   Observation observation = Failed(vcpu != nullptr ? 0 : EBADF);
-  for (size_t at = 0; at < op.size;) {
-    const uint64_t count = Take<uint32_t>(op.payload + at);
-    at += 8;
-    for (uint64_t i = 0; i < count; i++) {
-      const Observation seen = GetReg(vcpu, {Kind::kGetReg, op.slot,
-                                             Take<uint64_t>(op.payload + at + 8 * i), 0,
-                                             nullptr, 0});
-      const size_t size = seen.err != 0 ? 0 : seen.data.size();
-      Put<uint32_t>(observation.data, static_cast<uint32_t>(seen.err));
-      Put<uint32_t>(observation.data, static_cast<uint32_t>(size));
-      PutBytes(observation.data, seen.data.data(), size);
-      observation.data.resize(PadTo8(observation.data.size()));
-      if (i == 0 && seen.err != 0) break;
-    }
-    at += 8 * count;
-  }
+  PutGroups(vcpu, op.payload, op.size, observation.data);
   return observation;
 }
 
@@ -164,13 +130,15 @@ Observation Execution::Do(const Op& op) {
       return observation;
     }
     case Kind::kInit:
-      return on_vcpu([&] { return Init(*vcpu, op); });
+      return on_vcpu([&] { return vcpu->Init(static_cast<uint32_t>(op.a), op.payload); });
     case Kind::kFinalize:
       return on_vcpu([&] { return vcpu->Finalize(static_cast<int>(op.a)); });
     case Kind::kSetReg:
-      return on_vcpu([&] { return vcpu->SetReg(op.a, UserBuffer::ForSet(op)); });
+      return on_vcpu([&] {
+        return vcpu->SetReg(op.a, UserBuffer::ForSet(op.payload, op.size, op.b));
+      });
     case Kind::kGetReg:
-      return GetReg(vcpu, op);
+      return GetReg(vcpu, op.a, op.b);
     case Kind::kRegList:
       return RegList(vcpu, op);
     case Kind::kRun:
@@ -185,6 +153,10 @@ Observation Execution::Do(const Op& op) {
       return ReadMem(op);
     case Kind::kWriteMem:
       return WriteMem(op);
+    case Kind::kHostRun:  // this process has no SVE of its own
+      return Failed(EOPNOTSUPP);
+    case Kind::kMigrate:
+      return Migrate(vm_, vcpu, op);
     case Kind::kCount:
       break;
   }

@@ -13,9 +13,9 @@ namespace emu {
 class UserBuffer {
  public:
   // The buffer of a SET: payload, then zeros.
-  static UserBuffer ForSet(const Op& op) {
-    UserBuffer buffer(op.b);
-    buffer.bytes_.assign(op.payload, op.payload + std::min(op.size, buffer.mapped_));
+  static UserBuffer ForSet(const uint8_t* payload, size_t size, uint64_t b) {
+    UserBuffer buffer(b);
+    buffer.bytes_.assign(payload, payload + std::min(size, buffer.mapped_));
     return buffer;
   }
 

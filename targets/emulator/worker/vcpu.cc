@@ -27,11 +27,12 @@ int Vm::CreateVcpu(uint8_t slot) {
   return 0;
 }
 
-int Vcpu::Init(uint32_t target, const uint32_t (&features)[7]) {
-  const uint32_t wanted = features[0] & ~kPowerOff;
+int Vcpu::Init(uint32_t target, const uint8_t* features) {
+  const auto asked = Take<uint32_t>(features);
+  const uint32_t wanted = asked & ~kPowerOff;
   if (target != kTargetGenericV8) return EINVAL;
   if ((wanted & ~kKnownFeatures) != 0) return ENOENT;
-  for (int i = 1; i < 7; i++) {
+  for (size_t i = 4; i < kFeatureBytes; i++) {
     if (features[i] != 0) return ENOENT;
   }
   if ((wanted & ~kSupportedFeatures) != 0) return EINVAL;
@@ -42,7 +43,7 @@ int Vcpu::Init(uint32_t target, const uint32_t (&features)[7]) {
   vm_.features_fixed = true;
   initialised_ = true;
   Reset();
-  mp_state_ = (features[0] & kPowerOff) != 0 ? kMpStopped : kMpRunnable;
+  mp_state_ = (asked & kPowerOff) != 0 ? kMpStopped : kMpRunnable;
   return 0;
 }
 

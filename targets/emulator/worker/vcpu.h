@@ -95,7 +95,8 @@ class Vcpu {
   Vcpu(Vm& vm, uint8_t id) : vm_(vm), id_(id) {}
 
   // The ioctls return 0 or an errno.
-  int Init(uint32_t target, const uint32_t (&features)[7]);
+  // `features`: seven words as the wire has them.
+  int Init(uint32_t target, const uint8_t* features);
   int Finalize(int what);
   int SetReg(uint64_t id, const UserBuffer& buffer);
   int GetReg(uint64_t id, UserBuffer& buffer);

@@ -36,6 +36,11 @@ bool OpWellFormed(const Op& op) {
       return op.size <= kCodeSize;
     case Kind::kReadAll:
       return GroupsFit(op.payload, op.size);
+    case Kind::kHostRun:
+      return op.size <= kCodeSize && op.b <= 0xffff;
+    case Kind::kMigrate:
+      return op.size >= kInitBytes && op.a < 256 &&
+             GroupsFit(op.payload + kInitBytes, op.size - kInitBytes);
     default:
       return true;
   }

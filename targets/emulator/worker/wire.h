@@ -24,10 +24,13 @@ enum class Kind : uint16_t {
   kGetMp,
   kReadMem,
   kWriteMem,
+  kHostRun,
+  kMigrate,
   kCount,
 };
 
 constexpr size_t kFeatureBytes = 28;      // features[7] of INIT
+constexpr size_t kInitBytes = kFeatureBytes + 4;  // features[7] and target of MIGRATE
 constexpr size_t kMappedBytes = 0x10000;  // of a user buffer without an edge
 
 struct Op {
@@ -44,6 +47,12 @@ struct Observation {
   uint64_t aux = 0;
   Bytes data;
 };
+
+inline Observation Failed(int err) {
+  Observation observation;
+  observation.err = err;
+  return observation;
+}
 
 enum class Status : uint32_t { kDone = 0, kMalformed = 1, kFull = 2 };
 

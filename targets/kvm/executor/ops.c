@@ -5,7 +5,6 @@
 #include <sys/ioctl.h>
 
 #define FILL 0x5a
-#define LARGEST_REG 256u
 
 void *sink_take(struct sink *s, uint64_t size)
 {
@@ -25,6 +24,15 @@ void sink_put(struct sink *s, const void *bytes, uint64_t size)
         memcpy(at, bytes, size);
 }
 
+void sink_put_padded(struct sink *s, const void *bytes, uint64_t size)
+{
+    uint8_t *at = sink_take(s, wire_padded(size));
+    if (!at)
+        return;
+    memcpy(at, bytes, size);
+    memset(at + size, 0, wire_padded(size) - size);
+}
+
 static int fd_of(const struct machine *m, const struct op *op)
 {
     return m->vcpus[op->head.vcpu].fd;
@@ -33,11 +41,6 @@ static int fd_of(const struct machine *m, const struct op *op)
 static struct outcome only(int err)
 {
     return (struct outcome){.err = (uint32_t)err};
-}
-
-static uint64_t reg_size(uint64_t id)
-{
-    return 1ull << (id >> 52 & 15);
 }
 
 static struct outcome op_create(struct machine *m, const struct op *op, struct sink *out)
@@ -115,17 +118,12 @@ static void read_one(int fd, uint64_t id, uint8_t *buffer, struct sink *out, uin
     head.err = *err;
     head.size = *err ? 0 : (uint32_t)size;
     sink_put(out, &head, sizeof head);
-    uint8_t *at = sink_take(out, wire_padded(head.size));
-    if (at) {
-        memcpy(at, buffer, head.size);
-        memset(at + head.size, 0, wire_padded(head.size) - head.size);
-    }
+    sink_put_padded(out, buffer, head.size);
 }
 
-static struct outcome op_read_all(struct machine *m, const struct op *op, struct sink *out)
+void read_groups(struct machine *m, int fd, const uint8_t *at, const uint8_t *end,
+                 struct sink *out)
 {
-    int fd = fd_of(m, op);
-    const uint8_t *at = op->payload, *end = at + op->head.size;
     while (at < end) {
         uint32_t count, err;
         memcpy(&count, at, sizeof count);
@@ -139,6 +137,12 @@ static struct outcome op_read_all(struct machine *m, const struct op *op, struct
         }
         at += 8ull * count;
     }
+}
+
+static struct outcome op_read_all(struct machine *m, const struct op *op, struct sink *out)
+{
+    int fd = fd_of(m, op);
+    read_groups(m, fd, op->payload, op->payload + op->head.size, out);
     return only(fd < 0 ? EBADF : 0);
 }
 
@@ -198,6 +202,7 @@ handler *const handlers[KIND_COUNT] = {
     [KIND_GET_MP] = op_get_mp,
     [KIND_READ_MEM] = op_read_mem,
     [KIND_WRITE_MEM] = op_write_mem,
+    [KIND_MIGRATE] = op_migrate,
 };
 
 static bool groups_well_formed(const uint8_t *at, uint64_t size)
@@ -228,7 +233,11 @@ bool op_well_formed(const struct op *op)
         return op->head.size <= CODE_SIZE;
     case KIND_READ_ALL:
         return groups_well_formed(op->payload, op->head.size);
+    case KIND_MIGRATE:
+        return op->head.size >= sizeof(struct wire_init) && op->head.a < SLOTS &&
+               groups_well_formed(op->payload + sizeof(struct wire_init),
+                                  op->head.size - sizeof(struct wire_init));
     default:
-        return op->head.kind < KIND_COUNT;
+        return op->head.kind < KIND_COUNT && handlers[op->head.kind];
     }
 }

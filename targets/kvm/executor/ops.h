@@ -26,6 +26,9 @@ struct sink {
 void *sink_take(struct sink *s, uint64_t size);
 void sink_put(struct sink *s, const void *bytes, uint64_t size);
 
+/* As above; zeros up to a multiple of 8 follow. */
+void sink_put_padded(struct sink *s, const void *bytes, uint64_t size);
+
 struct outcome {
     uint32_t err;
     uint64_t aux;
@@ -38,7 +41,20 @@ extern handler *const handlers[KIND_COUNT];
 /* Whether an op's payload and operands have the form its kind demands. */
 bool op_well_formed(const struct op *op);
 
+#define LARGEST_REG 256u
+
+/* Bytes of a register. */
+static inline uint64_t reg_size(uint64_t id)
+{
+    return 1ull << (id >> 52 & 15);
+}
+
+/* Read groups of registers as READ_ALL does. */
+void read_groups(struct machine *m, int fd, const uint8_t *at, const uint8_t *end,
+                 struct sink *out);
+
 handler op_run;
 handler op_probe;
+handler op_migrate;
 
 #endif

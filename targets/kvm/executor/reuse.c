@@ -66,11 +66,11 @@ struct reuse reuse_of(const struct wire_request *head, const uint8_t *at, const 
             reuse.allowed = false;
         else if (op.head.kind == KIND_SET_REG)
             reuse.allowed = is_vcpu_local(op.head.a);
-        else if (op.head.kind == KIND_INIT)
+        else if (op.head.kind == KIND_INIT || op.head.kind == KIND_MIGRATE)
             reuse.allowed = note_features(&reuse.features, &op);
         else if (op.head.kind == KIND_RUN)
             reuse.allowed = !calls(&op);
-        else if (op.head.kind == KIND_CREATE_VCPU)
+        if (op.head.kind == KIND_CREATE_VCPU || op.head.kind == KIND_MIGRATE)
             reuse.slots++; /* an upper bound: one may fail with EEXIST */
     }
     if (reuse.slots > MOST_SLOTS)

@@ -35,6 +35,8 @@ enum wire_kind {
     KIND_GET_MP,
     KIND_READ_MEM,
     KIND_WRITE_MEM,
+    KIND_HOST_RUN,
+    KIND_MIGRATE,
     KIND_COUNT
 };
 
@@ -75,6 +77,21 @@ struct wire_run {
     uint32_t length, flags;
 };
 
+/* Payload of MIGRATE before its groups of register ids. */
+struct wire_init {
+    uint32_t features[7];
+    uint32_t target;
+};
+
+/* A register that did not arrive unchanged; both values follow, each padded to 8. */
+struct wire_record {
+    uint64_t id;
+    uint32_t read, written, read_back;
+    uint32_t size;
+};
+
+enum migrate_stage { STAGE_LIST = 1, STAGE_CREATE, STAGE_INIT, STAGE_VLS, STAGE_FINALIZE };
+
 enum { RUN_IMMEDIATE = 1 };                       /* bits of a RUN op's `a` */
 enum { RUN_NOT_RUNNABLE = 1, RUN_TIMED_OUT = 2 }; /* bits of wire_run.flags */
 
@@ -83,6 +100,8 @@ _Static_assert(sizeof(struct wire_op) == 24, "op header");
 _Static_assert(sizeof(struct wire_response) == 16, "response header");
 _Static_assert(sizeof(struct wire_observation) == 24, "observation header");
 _Static_assert(sizeof(struct wire_run) == 32, "run result");
+_Static_assert(sizeof(struct wire_init) == 32, "init parameters");
+_Static_assert(sizeof(struct wire_record) == 24, "migration record");
 
 static inline uint64_t wire_padded(uint64_t n)
 {
