@@ -85,11 +85,21 @@ class SignatureRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """A case that a leg ran before another; `shared`: in a VM that may have served others."""
+
+    case: Case
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class FindingRecord:
     """A confirmed, minimised divergence, ready to be stored.
 
     `traces` are those of `minimal`, by leg name. `op_index` counts into `minimal`.
-    `reproduced` is (times seen, times tried) of the confirmation.
+    `reproduced` is (times seen, times tried) of the confirmation. `preceding`: cases that
+    the deviating leg has to run first, in a fresh machine, oldest first; when it was never
+    reproduced, those that it had run.
     """
 
     signature: SignatureRecord
@@ -103,6 +113,21 @@ class FindingRecord:
     reproduced: tuple[int, int]
     deviating: tuple[str, ...]
     traces: Mapping[str, Trace] = field(default_factory=dict)
+    preceding: tuple[Earlier, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRecord:
+    """A leg's machine broke, complained or was lost. `kind`: panic, hang, lost, ...;
+    `place`: the function, or what was done to the machine; `case`: the one at fault, if any
+    is; `investigating`: it was provoked on purpose, or happened while that was done."""
+
+    leg: str
+    kind: str
+    place: str
+    log: str
+    case: Case | None = None
+    investigating: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +192,22 @@ class FindingView:
     explanation: str
     reproduced: tuple[int, int]
     deviating: tuple[str, ...]
+    created: datetime
+    preceding: tuple[Earlier, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentView:
+    """An incident as read. `case_id`: of the case at fault, if any is."""
+
+    id: int
+    campaign_id: int
+    leg: str
+    kind: str
+    place: str
+    log: str
+    case_id: str | None
+    investigating: bool
     created: datetime
 
 

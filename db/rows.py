@@ -105,6 +105,22 @@ def finding_view(row: s.Finding) -> r.FindingView:
         reproduced=(row.reproduced, row.attempts),
         deviating=tuple(row.deviating),
         created=row.created,
+        preceding=tuple(r.Earlier(decode(p.case.encoded), p.shared) for p in row.preceding),
+    )
+
+
+def incident_view(row: s.Incident) -> r.IncidentView:
+    """An incident as read."""
+    return r.IncidentView(
+        id=row.id,
+        campaign_id=row.campaign_id,
+        leg=row.leg,
+        kind=row.kind,
+        place=row.place,
+        log=row.log,
+        case_id=row.case_id,
+        investigating=row.investigating,
+        created=row.created,
     )
 
 

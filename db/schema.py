@@ -10,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from db import types as t
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration: what a database must be at for these tables."""
 
 VERSION_TABLE = "vcpufuzz_version"
@@ -135,6 +135,37 @@ class Finding(Base):
     minimal: Mapped[CaseRow] = relationship(foreign_keys=[minimal_id])
     original: Mapped[CaseRow] = relationship(foreign_keys=[original_id])
     traces: Mapped[list[TraceRow]] = relationship(order_by="TraceRow.id")
+    preceding: Mapped[list[PrecedingRow]] = relationship(order_by="PrecedingRow.position")
+
+
+class PrecedingRow(Base):
+    """A case that a leg has to run before a finding's minimal case."""
+
+    __tablename__ = "preceding"
+
+    finding_id: Mapped[int] = mapped_column(ForeignKey(Finding.id), primary_key=True)
+    position: Mapped[int] = mapped_column(t.Number, primary_key=True)
+    case_id: Mapped[str] = mapped_column(ForeignKey(CaseRow.id))
+    shared: Mapped[bool] = mapped_column(t.Flag)
+
+    case: Mapped[CaseRow] = relationship()
+
+
+class Incident(Base):
+    """A leg's machine broke, complained or was lost."""
+
+    __tablename__ = "incidents"
+    __table_args__ = (Index("ix_incidents_campaign_id", "campaign_id"),)
+
+    id: Mapped[int] = mapped_column(t.Number, primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey(Campaign.id))
+    leg: Mapped[str] = mapped_column(t.Word)
+    kind: Mapped[str] = mapped_column(t.Word)
+    place: Mapped[str] = mapped_column(t.Word)
+    log: Mapped[str] = mapped_column(t.Prose)
+    case_id: Mapped[str | None] = mapped_column(ForeignKey(CaseRow.id))
+    investigating: Mapped[bool] = mapped_column(t.Flag)
+    created: Mapped[datetime] = mapped_column(t.Instant)
 
 
 class TraceRow(Base):

@@ -17,7 +17,8 @@ from corpus.case import Case
 from corpus.text import format_case
 from db import records as r
 from db import schema as s
-from db.rows import trace_row
+from db.rows import cut, trace_row
+from db.types import WORD
 
 Row = TypeVar("Row", bound=s.Base)
 
@@ -79,7 +80,7 @@ def store_finding(db: Session, campaign: s.Campaign, record: r.FindingRecord) ->
     bucket.reproduced += record.reproduced[0]
     bucket.attempts += record.reproduced[1]
     bucket.votes = _voted(bucket.votes, record)
-    for case in (record.original, record.minimal):
+    for case in (record.original, record.minimal, *(e.case for e in record.preceding)):
         case_row(db, case)
     finding = s.Finding(
         campaign_id=campaign.id,
@@ -98,6 +99,10 @@ def store_finding(db: Session, campaign: s.Campaign, record: r.FindingRecord) ->
         deviating=list(record.deviating),
         created=now(),
     )
+    finding.preceding = [
+        s.PrecedingRow(position=position, case_id=earlier.case.id, shared=earlier.shared)
+        for position, earlier in enumerate(record.preceding)
+    ]
     if _findings_with_traces(db, bucket.id) < KEEP_TRACES:
         legs = _legs_by_name(db, campaign, record)
         finding.traces = [
@@ -106,6 +111,22 @@ def store_finding(db: Session, campaign: s.Campaign, record: r.FindingRecord) ->
     db.add(finding)
     db.flush()
     return r.StoredFinding(finding.id, bucket.id, is_new, regressed, r.Status(bucket.status))
+
+
+def store_incident(db: Session, campaign: s.Campaign, record: r.IncidentRecord) -> None:
+    """Enter what broke a leg's machine."""
+    db.add(
+        s.Incident(
+            campaign_id=campaign.id,
+            leg=record.leg,
+            kind=record.kind,
+            place=record.place[:WORD],
+            log=cut(record.log),
+            case_id=None if record.case is None else case_row(db, record.case).id,
+            investigating=record.investigating,
+            created=now(),
+        )
+    )
 
 
 def count(db: Session, bucket: s.Bucket, times: int) -> bool:

@@ -105,6 +105,22 @@ class Store:
 
         return self._write(work)
 
+    def add_incident(self, campaign_id: int, record: r.IncidentRecord) -> None:
+        """Note that a leg's machine broke, complained or was lost."""
+
+        def work(db: Session) -> None:
+            campaign = sightings.fetch(db, s.Campaign, campaign_id, "campaign")
+            sightings.store_incident(db, campaign, record)
+
+        self._write(work)
+
+    def incidents(self, campaign_id: int | None = None) -> tuple[r.IncidentView, ...]:
+        """What broke the machines of legs, in one campaign or in all, oldest first."""
+        query = select(s.Incident).order_by(s.Incident.id)
+        if campaign_id is not None:
+            query = query.where(s.Incident.campaign_id == campaign_id)
+        return self._read(lambda db: tuple(map(rows.incident_view, db.scalars(query))))
+
     def count_again(self, signature: r.SignatureRecord, times: int = 1) -> int:
         """Note that a bucket was seen again, without a finding; return its id. NotFound."""
 

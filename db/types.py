@@ -22,6 +22,9 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
+WORD = 255
+"""Characters of a word."""
+
 
 class _Utf8(TypeDecorator[str]):
     """Text a server will accept: logs of a crashing kernel hold NULs and half characters."""
@@ -51,7 +54,7 @@ class _Instant(TypeDecorator[datetime]):
 Flag = Boolean(create_constraint=False)
 Number = Integer()
 Count = BigInteger()
-Word = String(255)
+Word = String(WORD)
 Digest = String(64)
 Prose = _Utf8()
 Blob = LargeBinary(1 << 24)

@@ -14,7 +14,15 @@ from sqlalchemy import event
 
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation, Trace
-from db.records import FindingRecord, LegRecord, NotFound, SignatureRecord, Status
+from db.records import (
+    Earlier,
+    FindingRecord,
+    IncidentRecord,
+    LegRecord,
+    NotFound,
+    SignatureRecord,
+    Status,
+)
 from db.sightings import KEEP_TRACES
 from db.store import Store, StoreError
 
@@ -120,6 +128,29 @@ def test_traces_are_kept_for_the_first_findings_only(store: Store, campaign: int
         bucket = store.add_finding(campaign, RECORD).bucket_id
     kept = [len(store.traces(finding.id)) for finding in store.findings(bucket)]
     assert kept == [2] * KEEP_TRACES + [0, 0]
+
+
+def test_what_a_finding_needs_before_it_comes_back_in_order(store: Store, campaign: int) -> None:
+    before = (Earlier(ORIGINAL), Earlier(MINIMAL, shared=True), Earlier(ORIGINAL, shared=True))
+    finding = store.add_finding(campaign, replace(RECORD, preceding=before)).finding_id
+    assert store.finding(finding).preceding == before
+
+
+def test_incidents_are_kept_with_and_without_a_case(store: Store, campaign: int) -> None:
+    lost = IncidentRecord("kvm:6.12", "lost", "killed by SIGKILL", "lab: QEMU was killed\n")
+    panic = IncidentRecord("kvm:6.12", "panic", "f" * 300, "Kernel panic", ORIGINAL, True)
+    for record in (lost, panic):
+        store.add_incident(campaign, record)
+    first, second = store.incidents(campaign)
+    assert (first.leg, first.kind, first.place, first.log) == (
+        *("kvm:6.12", "lost", "killed by SIGKILL", "lab: QEMU was killed\n"),
+    )
+    assert (first.case_id, first.investigating) == (None, False)
+    assert (second.case_id, second.investigating) == (ORIGINAL.id, True)
+    assert len(second.place) == 255
+    other = store.begin_campaign(8, [], {})
+    assert store.incidents(other) == ()
+    assert store.incidents() == (first, second)
 
 
 def test_a_leg_the_campaign_did_not_name_is_stored_too(store: Store, campaign: int) -> None:
