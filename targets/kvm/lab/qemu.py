@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hashlib
 import os
 import re
 import shutil
@@ -101,14 +100,6 @@ def cpu(vqs: Sequence[int]) -> str:
         return f"{base},sve-max-vq={longest}"
     switches = (f"sve{128 * vq}={'on' if vq in vqs else 'off'}" for vq in ALL_VQS)
     return ",".join((base, *switches))
-
-
-def key(machine: Machine) -> str:
-    """12 hexadecimal digits that change with anything of the machine but the files it boots
-    and what watches it."""
-    bare = replace(machine, kernel=Path("kernel"), initramfs=Path("initramfs"), plugin=None)
-    text = "\0".join(command(PROGRAM, bare, Shared(0, 0, 0)))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def key(machine: Machine) -> str:
