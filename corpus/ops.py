@@ -275,7 +275,8 @@ class WriteMem(Op):
         return WireOp(Kind.WRITE_MEM, 0, self.offset, 0, self.value.expand(self.length))
 
 
-_HOST_VL = Word(2, (256, 0, 16, 32, 64, 48, 128, 240, 8, 17, 512, 8192))
+HOST_VLS = Word(2, (256, 0, 16, 32, 64, 48, 128, 240, 8, 17, 512, 8192))
+"""Vector lengths in bytes that a host thread asks for; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +286,7 @@ class HostRun(Op):
 
     code, word = 16, "host-run"
     vcpu: int = _at(_VCPU)
-    vl: int = _at(_HOST_VL, 256)
+    vl: int = _at(HOST_VLS, 256)
     program: tuple[Insn, ...] = _at(CodeDomain(), ())
 
     def lower(self) -> WireOp:

@@ -7,6 +7,7 @@ generated without a change here; the phases only decide *where* in a case ops go
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 from corpus import registers as regs
 from corpus.case import MAX_OPS, Case
@@ -15,11 +16,14 @@ from corpus.isa.form import Form, Insn
 from corpus.isa.table import FORMS, insn
 from corpus.ops import (
     FEATURE_SVE,
+    HOST_VLS,
     OPS,
     CreateVcpu,
     Finalize,
     GetReg,
+    HostRun,
     Init,
+    Migrate,
     Op,
     ReadAll,
     ReadMem,
@@ -31,7 +35,7 @@ from corpus.ops import (
 )
 from corpus.stream import Source
 from corpus.values import Pattern, PatternDomain
-from corpus.wire import RAM_SIZE
+from corpus.wire import MMIO_BASE, RAM_SIZE
 
 _VALUE = PatternDomain()
 _DATA = 0x8000
@@ -100,7 +104,11 @@ def memory_access(rng: random.Random, form: Form) -> list[Insn]:
     args[base[0]] = register
     middle = _DATA + 0x4000 + 16 * rng.randrange(64)
     edge = RAM_SIZE - 16 * rng.randrange(1, 40)
-    setup.append(insn("lda", register, middle if rng.random() < 0.9 else edge))
+    roll = rng.random()
+    if roll < 0.03:
+        setup.append(insn("movz16", register, MMIO_BASE >> 16))
+    else:
+        setup.append(insn("lda", register, middle if roll < 0.9 else edge))
     return [*setup, Insn(form, tuple(args))]
 
 
@@ -123,6 +131,10 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
             program += _set_length(rng)
         elif roll < 0.15:
             program += _predicate(rng)
+        elif roll < 0.17:
+            program += hypercall(rng)
+        elif roll < 0.18:
+            program.append(random_insn(rng, FORMS["eret_to"]))
         else:
             form = (
                 rng.choice(_GROUPS[rng.choice(_GROUP_NAMES)]) if roll < 0.6 else rng.choice(_FORMS)
@@ -135,14 +147,42 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
 
 _ENDS_RUN = ("svc", "brk", "udf")
 
+_FUNCTIONS: dict[int, int] = {
+    **dict.fromkeys((0xC400_0003, 0x8400_0003), 12),  # CPU_ON
+    **dict.fromkeys((0xC400_0004, 0x8400_0004), 5),  # AFFINITY_INFO
+    **dict.fromkeys((0x8400_0000, 0x8000_0000, 0x8400_0006), 3),  # versions, MIGRATE_INFO_TYPE
+    **dict.fromkeys((0x8400_0008, 0x8400_0009, 0x8400_0012, 0xC400_0012), 2),  # SYSTEM_*
+    0x8400_000A: 4,  # PSCI_FEATURES
+    **dict.fromkeys((0, 0x8400_00FF, 0xC200_0000), 2),  # nobody's
+    0x95C1_BA60: 2,  # CPU_ON of PSCI 0.1
+}
+"""Functions that a guest calls, with weights. CPU_OFF and CPU_SUSPEND are left to mutation:
+each costs a KVM leg the whole time limit of a run."""
+
+
+def _constant(register: int, value: int) -> list[Insn]:
+    """Code that loads a 32-bit constant."""
+    return [insn("movz", register, value & 0xFFFF), insn("movk", register, value >> 16, 1)]
+
+
+def hypercall(rng: random.Random) -> list[Insn]:
+    """A call of the hypervisor with plausible arguments."""
+    function = rng.choices(list(_FUNCTIONS), list(_FUNCTIONS.values()))[0]
+    first = rng.choice(list(_FUNCTIONS)) if function == 0x8400_000A else rng.choice((0, 1, 1, 2, 9))
+    code = [*_constant(0, function), *_constant(1, first)]
+    code += [insn("movz", 2, rng.choice((0, 0, 1, 3, 4, 0x1000)))]
+    return [*code, insn("movz", 3, rng.randrange(1 << 16)), insn("hvc", 0)]
+
 
 def _predicate(rng: random.Random) -> list[Insn]:
     form = FORMS.get("ptrue")
     return [random_insn(rng, form)] if form else []
 
 
-def random_run(rng: random.Random, vcpu: int) -> Run:
-    """A run of a random program."""
+def random_run(rng: random.Random, vcpu: int) -> Op:
+    """A run of a random program, sometimes by a host thread with vector state."""
+    if HostRun.word in OPS and rng.random() < 0.04:
+        return HostRun(vcpu, HOST_VLS.draw(source(rng)), random_program(rng))
     return Run(vcpu, 1 if rng.random() < 0.03 else 0, random_program(rng))
 
 
@@ -162,9 +202,67 @@ def fill_registers(rng: random.Random, vcpu: int) -> list[Op]:
             if reg not in regs.Z_IDS and rng.random() < 0.6:
                 value = Pattern("ones", rng.randrange(257))
         else:
-            reg, value = rng.choice(_CONTROLS), _value(rng)
+            reg = rng.choice(_CONTROLS)
+            value = _pstate(rng) if reg == _PSTATE else _value(rng)
         ops.append(SetReg(vcpu, reg, value))
     return ops
+
+
+_RARE = tuple(
+    row.id
+    for row in regs.REGISTERS.values()
+    if row.kind not in ("z", "p", "v") and row.id not in regs.X_IDS
+)
+_ID_REGS = tuple(row.id for row in regs.REGISTERS.values() if row.kind == "id")
+_STOPS_JUDGING = (regs.REGISTERS["sctlr_el1"].id, regs.REGISTERS["pstate"].id)
+_ID_VALUES = tuple(Pattern("int", n) for n in (0, 1, 1 << 32, 1 << 24, 0x11, (1 << 64) - 1))
+
+
+_PSTATE = regs.REGISTERS["pstate"].id
+_MODES = (0x0, 0x4, 0x5, 0x5, 0x8, 0x9, 0xC, 0xD, 0x1, 0x6)
+_AARCH32_MODES = (0x10, 0x11, 0x13, 0x16, 0x1F)
+
+
+def _pstate(rng: random.Random) -> Pattern:
+    """A mode with interrupts masked, and sometimes the flags."""
+    mode = rng.choice(_MODES if rng.random() < 0.93 else _AARCH32_MODES)
+    return Pattern("int", rng.choice((0, 0, rng.randrange(16))) << 28 | 0x3C0 | mode)
+
+
+def _malformed(rng: random.Random) -> int:
+    """A register id that is nearly right: another size, slice, coprocessor, index or half."""
+    reg = rng.choice((*_RARE, *_FILLS[:2], regs.X_IDS[3], regs.V_IDS[5], regs.VLS_ID))
+    change = rng.randrange(5)
+    if change == 0:
+        return reg & ~(0xF << 52) | rng.randrange(16) << 52
+    if change == 1:
+        return reg ^ 1 << rng.randrange(5)
+    if change == 2:
+        return reg + rng.choice((1, 2, 0x20, 0xD6, 0x100))
+    return reg ^ 1 << (rng.randrange(16) if change == 3 else rng.randrange(28, 64))
+
+
+def probe_registers(rng: random.Random, vcpu: int) -> Iterator[Op]:
+    """Accesses to the registers, ids and buffers that ordinary lives rarely meet."""
+    for _ in range(rng.choice((0, 0, 0, 1, 2, 3))):
+        kind = rng.randrange(6)
+        edge = rng.choice((0, 4, 16, 32, 64, 200)) if rng.random() < 0.2 else None
+        if kind == 0:
+            reg = rng.choice(_ID_REGS)
+            yield GetReg(vcpu, reg)
+            yield SetReg(vcpu, reg, rng.choice(_ID_VALUES))
+        elif kind == 1:
+            reg = _malformed(rng)
+            yield GetReg(vcpu, reg, edge) if rng.random() < 0.8 else SetReg(vcpu, reg, _value(rng))
+        elif kind == 2:
+            yield SetReg(vcpu, rng.choice((*_FILLS, regs.VLS_ID)), _value(rng), edge)
+        elif kind == 3:
+            yield SetReg(vcpu, _PSTATE, _pstate(rng))
+        else:
+            reg = rng.choice(_RARE)
+            if rng.random() < 0.4 and reg not in _STOPS_JUDGING:
+                yield SetReg(vcpu, reg, _value(rng), edge)
+            yield GetReg(vcpu, reg, edge)
 
 
 def _value(rng: random.Random) -> Pattern:
@@ -181,13 +279,36 @@ def on_vcpu(op: Op, vcpu: int) -> Op:
     return type(op)(*values)
 
 
-def _disturb(rng: random.Random, ops: list[Op]) -> None:
+POWER_OFF, PSCI_0_2 = 1, 4
+_CPU_ON = 0xC400_0003
+
+
+def _turn_on_another(rng: random.Random, ops: list[Op], features: int) -> None:
+    """A stopped second vcpu, which the first turns on by PSCI, and what it then looks like."""
+    setup: list[Op] = [CreateVcpu(1), Init(1, features | POWER_OFF)]
+    if features & FEATURE_SVE and rng.random() < 0.8:
+        setup.append(Finalize(1))
+    setup += fill_registers(rng, 1)
+    call = [*_constant(0, _CPU_ON), *_constant(1, 1), insn("movz", 2, 0x2000), insn("hvc", 0)]
+    program = (*random_program(rng, 2)[: MAX_PROGRAM - len(call)], *call)
+    later: list[Op] = [Run(0, 0, program), rng.choice((ReadAll(1), random_run(rng, 1)))]
+    at = rng.randrange(1, len(ops) + 1)
+    ops[at:at] = [*setup, *later, ReadAll(1)]
+
+
+def _disturb(rng: random.Random, ops: list[Op], features: int) -> None:
     """Ops out of place: strangers, repetitions, and a second vcpu with the same life."""
     while rng.random() < 0.4:
         ops.insert(rng.randrange(len(ops) + 1), random_op(rng))
     while rng.random() < 0.3:
         at = rng.randrange(len(ops))
         ops.insert(rng.randrange(at, len(ops)) + 1, ops[at])
+    if rng.random() < 0.08:
+        _turn_on_another(rng, ops, features)
+    if Migrate.word in OPS and rng.random() < 0.08:
+        at = rng.randrange(len(ops) // 2, len(ops) + 1)
+        target = rng.choice((1, 2, 2, 2))
+        ops[at:at] = [Migrate(0, target, features), random_run(rng, target), ReadAll(target)]
     if rng.random() < 0.1:
         twins = [on_vcpu(op, 1) for op in ops if rng.random() < 0.8]
         at = rng.randrange(len(ops) + 1)
@@ -199,7 +320,9 @@ def random_case(rng: random.Random) -> Case:
     vcpu = 0
     sve = rng.random() < 0.9
     ops: list[Op] = [CreateVcpu(vcpu)]
-    features = FEATURE_SVE if sve else 4
+    features = FEATURE_SVE if sve else PSCI_0_2
+    if rng.random() < 0.3:
+        features |= PSCI_0_2
     if rng.random() < 0.15:
         features = fields_of(Init)[1].domain.draw(source(rng))
     ops.append(Init(vcpu, features))
@@ -211,6 +334,7 @@ def random_case(rng: random.Random) -> Case:
         ops.append(WriteMem(_DATA + 0x4000, _value(rng), 256))
     for _ in range(rng.randrange(1, 4)):
         ops += fill_registers(rng, vcpu)
+        ops += probe_registers(rng, vcpu)
         if rng.random() < 0.9:
             ops.append(random_run(rng, vcpu))
         roll = rng.random()
@@ -221,8 +345,9 @@ def random_case(rng: random.Random) -> Case:
         elif roll < 0.85:
             ops.append(ReadMem(_DATA + 0x4000, 512))
         elif roll < 0.92:
-            ops.append(Init(vcpu, features))
-    _disturb(rng, ops)
+            again = features if rng.random() < 0.7 else features ^ 1 << rng.randrange(8)
+            ops.append(Init(vcpu, again))
+    _disturb(rng, ops, features)
     if not isinstance(ops[-1], ReadAll):
         ops.append(ReadAll(vcpu))
     return Case(tuple(ops[-MAX_OPS:] if len(ops) > MAX_OPS else ops))

@@ -7,7 +7,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-INSTRUMENTED = ("targets.model.model", "targets.model.onereg", "targets.model.run")
+INSTRUMENTED = (
+    *("targets.model.model", "targets.model.onereg", "targets.model.idregs"),
+    "targets.model.run",
+    *(f"targets.model.steps.{name}" for name in ("lengths", "lists", "lives", "registers")),
+    *(f"targets.model.steps.{name}" for name in ("hosts", "migration", "power", "running")),
+)
 """Modules whose branches steer libFuzzer. Few: instrumented code is several times slower."""
 
 

@@ -27,16 +27,16 @@ class Profile:
 
     `vqs`: host vector lengths, bit vq - 1 each, as KVM offers them to guests.
     `features`: supported INIT feature bits. `kernel`: (major, minor), (0, 0) when the
-    leg is no kernel. `lazy_fp`: guest FP state is loaded at its first use only.
+    leg is no kernel.
     """
 
     vqs: int = 0xFFFF
     features: int = 0x7F
     kernel: tuple[int, int] = (6, 12)
     mode: str = "vhe"
-    valid_features: int = 0x7F
     el0_32bit: bool = True
-    lazy_fp: bool = True
+    host_thread: bool = True
+    """Whether the executor is a thread of the host, with vector state of its own."""
     lacks: frozenset[str] = frozenset()
     """Instruction capabilities (`corpus.isa`) that the machine does not have: such
     instructions are UNDEFINED there."""
@@ -58,14 +58,13 @@ class Profile:
         release = re.match(r"(\d+)\.(\d+)", probe.get("release", ""))
         kernel = (int(release[1]), int(release[2])) if release else (0, 0)
         vqs = probe.get("vqs", "")
-        valid = 0x1FF if kernel >= NV_FEATURES_SINCE else 0x7F
         return cls(
             vqs=parse_vqs(vqs) if vqs else 0,
-            features=features & valid,
+            features=features,
             kernel=kernel,
             mode=probe.get("mode", "unknown"),
-            valid_features=valid,
             el0_32bit=_has_el0_32bit(probe),
+            host_thread=kernel != (0, 0),
             lacks=lacking(probe),
         )
 
@@ -100,10 +99,6 @@ def lacking(probe: Mapping[str, str]) -> frozenset[str]:
             if field < least or (cap == "fp16" and field == 0xF):
                 missing.add(cap)
     return frozenset(missing)
-
-
-NV_FEATURES_SINCE = (6, 16)
-"""First kernel whose INIT knows HAS_EL2 and HAS_EL2_E2H0; before, ENOENT (6.12 source)."""
 
 
 def _has_el0_32bit(probe: Mapping[str, str]) -> bool:

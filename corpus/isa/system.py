@@ -175,4 +175,5 @@ FORMS: tuple[Form, ...] = (
     Form("svc", "svc #{imm}", (0xD400_0001,), (imm("imm", 0, 65535, at(5)),), "sys", "base"),
     Form("brk", "brk #{imm}", (0xD420_0000,), (imm("imm", 0, 65535, at(5)),), "sys", "base"),
     Form("udf", "udf #{imm}", (0,), (imm("imm", 0, 65535, at(0)),), "sys", "base"),
+    *CALLS,
 )

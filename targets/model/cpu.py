@@ -35,7 +35,7 @@ from targets.model.errors import (
 )
 from targets.model.memory import Memory
 from targets.model.sets import ZERO, Set, join, keep_or_clear_above, low, unknown, write_low
-from targets.model.vcpu import Vcpu
+from targets.model.vcpu import Vcpu, Vm
 from targets.profile import Profile
 
 U64 = (1 << 64) - 1
@@ -76,11 +76,20 @@ class Cpu:
             "rule",
             "rules",
         ),
-        *("vcpu", "vl"),
+        *("kernel", "vcpu", "vl", "vm"),
     )
 
-    def __init__(self, vcpu: Vcpu, profile: Profile, mem: Memory, rules: set[str]) -> None:
+    def __init__(
+        self,
+        vcpu: Vcpu,
+        profile: Profile,
+        mem: Memory,
+        rules: set[str],
+        vm: Vm | None = None,
+    ) -> None:
         self.vcpu = vcpu
+        self.vm = vm or Vm({vcpu.slot: vcpu})
+        self.kernel = profile.kernel
         self.host_vqs = profile.vqs
         self.lacks = profile.lacks
         self.defects = profile.defects
@@ -138,18 +147,28 @@ class Cpu:
         vcpu = self.vcpu
         self.loaded = True
         self.rules.add("run.load-fp")
-        vcpu.core["fpcr"] = normalised(vcpu.core["fpcr"], FPCR_STATEFUL)
-        vcpu.core["fpsr"] = normalised(vcpu.core["fpsr"], FPSR_STATEFUL)
+        for name, stateful in (("fpcr", FPCR_STATEFUL), ("fpsr", FPSR_STATEFUL)):
+            raw = vcpu.core[name]
+            if raw is not ZERO:
+                vcpu.core[name] = normalised(raw, stateful)
+                self.rules.add(f"run.load-{name}")
         if vcpu.sve:
             zcr, mask = join(vcpu.sys["zcr_el1"])
+            if zcr & ~ZCR_LEN:
+                self.rules.add("run.load-zcr")
             vcpu.sys["zcr_el1"] = unknown(zcr & ZCR_LEN, mask & ZCR_LEN)
-            vcpu.ffr[0] = load_ffr(vcpu.ffr[0], vcpu.vector_bits // 8)
+            ffr = load_ffr(vcpu.ffr[0], vcpu.vector_bits // 8)
+            if ffr is not vcpu.ffr[0]:
+                self.rules.add("run.load-ffr-unknown")
+            vcpu.ffr[0] = ffr
+            self.rules.add("tail.after-load")
             self.tails_may_vanish(self._recompute_vl())
 
     def vl_changed(self) -> None:
         """ZCR_EL1, CPACR_EL1 or the EL changed: bits above the smaller of the old and the
         new VL may vanish (facts 2.2)."""
         if self.loaded and self.vcpu.sve:
+            self.rules.add("tail.after-length-change")
             old = self._tail_vl
             self.tails_may_vanish(min(old, self._recompute_vl()))
 
@@ -162,18 +181,24 @@ class Cpu:
         if mask & ZCR_LEN:
             raise Unpredictable("ZCR_EL1.LEN is not known")
         self.vl = effective_vl(zcr, self.vcpu.max_vq, self.host_vqs)
+        asked = (zcr & ZCR_LEN) + 1
+        if asked * 16 == self.vl:
+            self.rules.add("vl.as-asked")
+        else:
+            capped = asked > self.vcpu.max_vq
+            self.rules.add("vl.capped-by-vcpu" if capped else "vl.rounded-down")
         self._vectors_on = self.enabled(ZEN_SHIFT) and self.enabled(FPEN_SHIFT)
         return self._tail_vl
 
     def leave(self) -> None:
         """The exit to EL2."""
         if self.loaded and self.vcpu.sve:
+            self.rules.add("tail.after-exit")
             self.tails_may_vanish(self._tail_vl)
 
     def tails_may_vanish(self, vl: int) -> None:
         """An event after which each register's bits above `vl` bytes are kept or cleared."""
         vcpu = self.vcpu
-        self.rules.add("run.tail-may-vanish")
         bits, pbits = vl * 8, vl
         for regs, width in ((vcpu.z, bits), (vcpu.p, pbits), (vcpu.ffr, pbits)):
             for n, candidates in enumerate(regs):
@@ -199,8 +224,12 @@ class Cpu:
         """An AdvSIMD or FP write of up to 128 bits: zero up to the current VL (up to 128
         bits where SVE is disabled), kept or cleared above (facts 2.2)."""
         self.vcpu.origins[_Z_NAMES[n]] = self.rule
-        self.rules.add("asimd.clears-tail")
-        bits = self.vl * 8 if self._vectors_on else 128
+        if self._vectors_on:
+            self.rules.add("asimd.clears-tail")
+            bits = self.vl * 8
+        else:
+            self.rules.add("asimd.clears-without-sve")
+            bits = 128
         self.vcpu.z[n] = write_low(self.vcpu.z[n], bits, value, mask)
 
     def p(self, n: int) -> tuple[int, int]:
@@ -279,6 +308,7 @@ class Cpu:
         if bits | maybe:
             if FPSR_RULE in self.defects:
                 bits, maybe = 0, bits | maybe
+            self.rules.add(FPSR_RULE)
             self.vcpu.origins["fpsr"] = self.rule
             value, mask = join(self.vcpu.core["fpsr"])
             self.vcpu.core["fpsr"] = unknown(value | bits, (mask | maybe & ~value) & ~bits)

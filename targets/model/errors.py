@@ -19,6 +19,21 @@ class GuestException(Exception):
         self.far = far
         self.ret = ret
 
+    @property
+    def rule(self) -> str:
+        """The rule about this kind of exception."""
+        return _EXCEPTION_RULES[self.esr >> 26]
+
+
+_EXCEPTION_RULES = {
+    0x00: "exception.undefined",
+    0x07: "exception.fp-trap",
+    0x15: "exception.svc",
+    0x19: "exception.sve-trap",
+    0x3C: "exception.brk",
+}
+"""By exception class."""
+
 
 def syndrome(ec: int, iss: int = 0) -> int:
     """ESR_EL1 for exception class `ec`, of a 32-bit instruction (IL set)."""
@@ -53,3 +68,16 @@ class RunFailed(Exception):
     def __init__(self, err: int) -> None:
         super().__init__(f"KVM_RUN fails with errno {err}")
         self.err = err
+
+
+class SystemEvent(Exception):
+    """PSCI asks user space for a system event: KVM_EXIT_SYSTEM_EVENT of `kind`, 1 shutdown
+    or 2 reset, with `flags`."""
+
+    def __init__(self, kind: int, flags: int) -> None:
+        super().__init__(f"system event {kind}")
+        self.kind, self.flags = kind, flags
+
+
+class Waits(Exception):
+    """The vcpu waits for what never comes; the harness's time limit ends KVM_RUN: EINTR."""

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from targets.model.sets import Set
+from targets.model.errno import EFAULT
+from targets.model.sets import Set, exact, unknown
 
 Home: TypeAlias = tuple[Any, Any]
 """Where a set lives (a list or dict, and its key), so that observing it can narrow it."""
@@ -27,16 +28,36 @@ Hole: TypeAlias = tuple[int, Part]
 
 
 @dataclass(frozen=True, slots=True)
+class Mismatch:
+    """An observation that no permitted outcome allows."""
+
+    label: str
+    expected: str
+    observed: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Data behind the parts whose form depends on its contents: `check` says what is wrong
+    with it, `make` gives one permitted tail."""
+
+    check: Callable[[bytes], Mismatch | None]
+    make: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """One permitted outcome. `aux` None: not checked. `open_ended`: more data may follow
-    the parts unchecked. `effect` runs once this outcome is known to be the one. `whole`:
-    the data as one string, zeros in the `holes`, for a quick comparison; `more` then makes
-    the parts on demand."""
+    the parts unchecked; `tail`: more data follows, which this checks. `effect` runs once
+    this outcome is known to be the one. `whole`: the data as one string, zeros in the
+    `holes`, for a quick comparison; `more` then makes the parts on demand."""
 
     err: int = 0
     known_parts: tuple[Part, ...] = ()
     aux: int | None = 0
     open_ended: bool = False
+    tail: Tail | None = None
     effect: Callable[[], None] | None = None
     whole: bytes | None = None
     holes: tuple[Hole, ...] = ()
@@ -66,3 +87,22 @@ class Permitted:
 def fails(rule: str, err: int, context: str = "") -> Permitted:
     """The op fails with `err` and observes nothing else."""
     return Permitted(rule, (Outcome(err),), context)
+
+
+PREFILL = 0x5A
+
+
+def with_prefill(permitted: Permitted, size: int, rules: set[str]) -> Permitted:
+    """A failing GET, which leaves the user's buffer of `size` bytes alone."""
+    rules.add("reg.failed-get-writes-nothing")
+    part = Part("buffer", size, exact(int.from_bytes(bytes([PREFILL]) * size, "little")))
+    origins = {"buffer": "reg.failed-get-writes-nothing"}
+    return Permitted(
+        permitted.rule, (Outcome(permitted.outcomes[0].err, (part,)),), origins=origins
+    )
+
+
+def fault_on_get(rule: str, register_rule: str, size: int, seen: int) -> Permitted:
+    """A GET into a buffer that ends early: what arrived before the fault is not specified."""
+    part = Part("buffer", seen, unknown(0, (1 << 8 * seen) - 1))
+    return Permitted(rule, (Outcome(EFAULT, (part,)),), f"{register_rule}, {size} bytes")

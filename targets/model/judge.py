@@ -10,18 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from corpus.trace import Observation
-from targets.model.expect import Hole, Outcome, Part, Permitted
+from targets.model.expect import Hole, Mismatch, Outcome, Part, Permitted
 from targets.model.sets import Candidate, Set, exact, narrow
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """An observation that no permitted outcome allows."""
-
-    label: str
-    expected: str
-    observed: str
-    detail: str = ""
 
 
 @dataclass(slots=True)
@@ -65,10 +55,11 @@ def _match(outcome: Outcome, seen: Observation, choices: Choices) -> Mismatch | 
             return Mismatch(part.label, f"{part.size} bytes", f"{max(0, len(data) - at)} bytes")
         placed.append((at, part))
         at = end
-    mismatch = _match_parts(placed, data, choices)
-    if not mismatch and at != len(data) and not outcome.open_ended:
-        return Mismatch("data", f"{at} bytes", f"{len(data)} bytes")
-    return mismatch
+    if outcome.tail is None and at != len(data) and not outcome.open_ended:
+        wrong = Mismatch("data", f"{at} bytes", f"{len(data)} bytes")
+        return _match_parts(placed, data, Choices()) or wrong
+    tail = outcome.tail.check(data[at:]) if outcome.tail else None
+    return _match_parts(placed, data, choices) or tail
 
 
 def _fits_whole(whole: bytes, holes: Sequence[Hole], data: bytes) -> bool:
@@ -165,6 +156,8 @@ def invent(permitted: Permitted, choose: Callable[[Set], int]) -> Observation:
             data[at : at + part.size] = _invent_part(part, choose)
     else:
         data = bytearray(b"".join(_invent_part(part, choose) for part in outcome.parts))
+        if outcome.tail:
+            data += outcome.tail.make()
     if outcome.effect:
         outcome.effect()
     return Observation(outcome.err, outcome.aux or 0, bytes(data))

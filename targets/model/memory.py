@@ -23,11 +23,13 @@ _INITIAL = _initial()
 class Memory:
     """RAM as bytes, plus a sparse map of unknown bits per byte offset."""
 
-    __slots__ = ("data", "unknown")
+    __slots__ = ("data", "touched", "unknown")
 
     def __init__(self) -> None:
         self.data = bytearray(_INITIAL)
         self.unknown: dict[int, int] = {}
+        self.touched = False
+        """Whether anything was ever stored."""
 
     def contains(self, address: int, size: int) -> bool:
         """Whether [address, address + size) is RAM."""
@@ -47,6 +49,7 @@ class Memory:
     def store(self, address: int, size: int, value: int, mask: int = 0) -> None:
         """Store `size` bytes at a RAM address."""
         start = address - RAM_BASE
+        self.touched = True
         self.data[start : start + size] = (value & ~mask).to_bytes(size, "little")
         if self.unknown or mask:
             for i in range(size):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from corpus import registers as regs
-from targets.model.errno import EBUSY, EINVAL, ENOENT, EPERM
-from targets.model.expect import Home
-from targets.model.sets import Set, exact, unknown
-from targets.model.vcpu import U64, Vcpu, Vm
+from targets.model import idregs
+from targets.model.errno import EINVAL, ENOENT, EPERM
+from targets.model.slots import ACCEPTED, NotModelled, Refused, Slot, Verdict
+from targets.model.vcpu import Vcpu, Vm
 from targets.profile import Profile
 
 UPPER_MASK = 0xFF0F_FFFF_0000_0000
@@ -18,49 +17,6 @@ SYSREG_SIZE_CODE = 3
 """System registers are 64 bits; index_to_params() knows no other size."""
 CORE_WORDS = 216
 """struct kvm_regs is 864 bytes (facts 0)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A register found: `size` bytes, kept at `home`.
-
-    `copied`: bytes that SET really reads (facts 1.5: up to the vcpu maximum only).
-    `check`: None, or value -> errno for values that SET refuses.
-    """
-
-    rule: str
-    size: int
-    home: Home
-    copied: int
-    kind: str
-    check: Callable[[int], tuple[int, ...]] | None = None
-
-    @property
-    def name(self) -> str:
-        """The register's name, as parts of observations are labelled."""
-        key = self.home[1]
-        return key if isinstance(key, str) else f"{self.kind}{key}".replace("ffr0", "ffr")
-
-    @property
-    def candidates(self) -> Set:
-        """What the register may hold."""
-        found: Set = self.home[0][self.home[1]]
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """An id that GET and SET refuse."""
-
-    rule: str
-    err: int
-
-
-@dataclass(frozen=True, slots=True)
-class NotModelled:
-    """An id about which the model says nothing: any outcome is permitted."""
-
-    rule: str = "reg.not-modelled"
 
 
 def find(vm: Vm, vcpu: Vcpu, profile: Profile, reg: int) -> Slot | Refused | NotModelled:
@@ -97,6 +53,22 @@ _CORE_NAMES = {
 }
 
 
+_CORE_RULES = {
+    "sp": "core.sp",
+    "pc": "core.pc",
+    "sp_el1": "core.sp",
+    "elr_el1": "core.elr",
+    "fpsr": "core.fpsr",
+    "fpcr": "core.fpcr",
+}
+"""Rules by register; the rest are the SPSRs."""
+
+
+def is_sysreg(reg: int) -> bool:
+    """Whether an id means a system register, known or not."""
+    return reg & (UPPER_MASK | COPROC_MASK) == regs.ARM64 | regs.SYSREG
+
+
 def _core(vcpu: Vcpu, profile: Profile, reg: int) -> Slot | Refused:
     size = regs.size_of(reg)
     word = reg & 0xF000_FFFF
@@ -104,21 +76,22 @@ def _core(vcpu: Vcpu, profile: Profile, reg: int) -> Slot | Refused:
         return Refused("core.beyond-kvm-regs", ENOENT)
     if _CORE_SIZES.get(word) is None:
         return Refused("core.hole", EINVAL)
-    if vcpu.sve and 0x54 <= word < 0xD4:
+    if vcpu.sve and V_FIRST <= word < V_END:
         return Refused("core.v-on-sve", EINVAL)
     if _CORE_SIZES[word] != size:
         return Refused("core.size", EINVAL)
     name = _CORE_NAMES[word]
-    if word < 0x3E:
+    if word < X_END:
         return Slot("core.x", 8, (vcpu.x, word // 2), 8, "x")
-    if 0x54 <= word < 0xD4:
-        return Slot("core.v", 16, (vcpu.z, (word - 0x54) // 4), 16, "v")
+    if V_FIRST <= word < V_END:
+        return Slot("core.v", 16, (vcpu.z, (word - V_FIRST) // 4), 16, "v")
     if name == "pstate":
         return Slot("core.pstate", 8, (vcpu.core, name), 8, name, _pstate_check(vcpu, profile))
-    return Slot(
-        "core." + ("fp-control" if size == 4 else "other"), size, (vcpu.core, name), size, name
-    )
+    return Slot(_CORE_RULES.get(name, "core.spsr"), size, (vcpu.core, name), size, name)
 
+
+X_END, V_FIRST, V_END = 0x3E, 0x54, 0xD4
+"""Word offsets in struct kvm_regs behind X30, of V0, behind V31."""
 
 _AA64_EL1_MODES = frozenset({0x0, 0x4, 0x5})
 _AA64_EL2_MODES = frozenset({0x8, 0x9})
@@ -126,16 +99,23 @@ _AA32_MODES = frozenset({0x11, 0x12, 0x13, 0x17, 0x1B, 0x1F})
 AA32_USER = 0x10
 
 
-def _pstate_check(vcpu: Vcpu, profile: Profile) -> Callable[[int], tuple[int, ...]]:
-    def check(value: int) -> tuple[int, ...]:
+def _pstate_check(vcpu: Vcpu, profile: Profile) -> Callable[[int], Verdict]:
+    """guest.c, set_core_reg (facts 1.6): the mode must be one that the vcpu has."""
+
+    def check(value: int) -> Verdict:
         mode = value & 0x1F
         if mode == AA32_USER:
-            return () if profile.el0_32bit else (EINVAL,)
+            fine = profile.el0_32bit
+            return Verdict((0,) if fine else (EINVAL,), "core.pstate-aarch32-user")
         if mode in _AA32_MODES:
-            return () if vcpu.aarch32 else (EINVAL,)
+            return Verdict((0,) if vcpu.aarch32 else (EINVAL,), "core.pstate-aarch32")
         if mode in _AA64_EL1_MODES:
-            return (EINVAL,) if vcpu.aarch32 else ()
-        return (EINVAL,)
+            if vcpu.aarch32:
+                return Verdict((EINVAL,), "core.pstate-aarch64-refused")
+            return ACCEPTED
+        if mode in _AA64_EL2_MODES:
+            return Verdict((EINVAL,), "core.pstate-el2-refused")
+        return Verdict((EINVAL,), "core.pstate-no-mode")
 
     return check
 
@@ -149,7 +129,7 @@ def _sve(vcpu: Vcpu, reg: int) -> Slot | Refused:
         raise AssertionError("VLS has its own handlers")
     is_z = _Z_FIRST <= reg <= _Z_LAST
     if not is_z and not _P_FIRST <= reg <= _P_LAST:
-        return Refused("sve.id-outside-ranges", EINVAL)
+        return Refused("vls.size" if reg & 0xFFFF == 0xFFFF else "sve.id-outside-ranges", EINVAL)
     if not vcpu.sve:
         return Refused("sve.no-sve", ENOENT)
     if reg & 31:
@@ -165,51 +145,27 @@ def _sve(vcpu: Vcpu, reg: int) -> Slot | Refused:
     return Slot("sve.ffr", 32, (vcpu.ffr, 0), vl // 8, "ffr")
 
 
+_HIDDEN = {
+    "smcr_el1": "sysreg.smcr-hidden",
+    "svcr": "sysreg.svcr-hidden",
+    "zcr_el2": "sysreg.zcr-el2-hidden",
+}
+"""Registers of what the vcpu does not have: unknown to user space."""
+
+_SYSREG_RULES = {"zcr_el1": "sysreg.zcr", "cpacr_el1": "sysreg.cpacr"}
+
+
 def _sysreg(vm: Vm, vcpu: Vcpu, row: regs.Register) -> Slot | Refused | NotModelled:
     name = row.name
     if name == "zcr_el1" and not vcpu.sve:
         return Refused("sysreg.zcr-no-sve", ENOENT)
+    if name in _HIDDEN:
+        return Refused(_HIDDEN[name], ENOENT)
     if row.kind == "id":
-        return Slot("id.value", 8, (_id_registers(vm), name), 8, "id", _id_check(vm, vcpu, name))
+        return idregs.find(vm, name)
     if name not in vcpu.sys:
         return NotModelled()
-    return Slot(
-        "sysreg.zcr-raw" if name == "zcr_el1" else "sysreg.value", 8, (vcpu.sys, name), 8, name
-    )
+    return Slot(_SYSREG_RULES.get(name, "sysreg.value"), 8, (vcpu.sys, name), 8, name)
 
 
-PFR0_SVE = 0xF << 32
-
-
-def _id_registers(vm: Vm) -> dict[str, Set]:
-    if not vm.ids:
-        sve = bool(vm.features and vm.features >> 4 & 1)
-        vm.ids.update(
-            id_aa64pfr0_el1=unknown(1 << 32 if sve else 0, U64 & ~PFR0_SVE),
-            id_aa64pfr1_el1=unknown(0, U64 & ~(0xF << 24)),
-            id_aa64zfr0_el1=unknown(0, U64) if sve else exact(0),
-            id_aa64smfr0_el1=exact(0),
-        )
-    return vm.ids
-
-
-def _id_check(vm: Vm, vcpu: Vcpu, name: str) -> Callable[[int], tuple[int, ...]]:
-    """Refusals of an ID register write; an empty tuple permits success only."""
-
-    def check(value: int) -> tuple[int, ...]:
-        current = _id_registers(vm)[name]
-        if len(current) == 1 and current[0] == (value, 0):
-            return ()
-        refusal = EBUSY if vm.ran_once else EINVAL
-        if all((value ^ v) & ~m for v, m in current) and (vm.ran_once or name in _FIXED):
-            return (refusal,)
-        fixed_differs = name == "id_aa64pfr0_el1" and all(
-            (value ^ v) & ~m & PFR0_SVE for v, m in current
-        )
-        return (refusal,) if fixed_differs else (0, refusal)
-
-    return check
-
-
-_FIXED = ("id_aa64smfr0_el1",)
-"""ID registers that read as zero and refuse everything else without SME guests."""
+__all__ = ["ACCEPTED", "NotModelled", "Refused", "Slot", "Verdict", "find", "is_sysreg"]

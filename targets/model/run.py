@@ -9,12 +9,20 @@ from corpus.isa.form import Insn
 from corpus.ops import machine_code
 from targets.model.cpu import Cpu, access_check
 from targets.model.defects import spoiled
-from targets.model.errors import GuestException, MmioExit, RunFailed, Unpredictable
+from targets.model.errno import EINTR
+from targets.model.errors import (
+    GuestException,
+    MmioExit,
+    RunFailed,
+    SystemEvent,
+    Unpredictable,
+    Waits,
+)
 from targets.model.memory import Memory
 from targets.model.semantics import SEMANTICS
 from targets.model.semantics.system import loaded_cpacr
 from targets.model.sets import ZERO, exact, join, unknown
-from targets.model.vcpu import SCTLR_RESET, Vcpu
+from targets.model.vcpu import SCTLR_RESET, Vcpu, Vm
 from targets.profile import Profile
 
 PLAIN_PSTATE = 0xF000_03CF
@@ -28,11 +36,11 @@ NZCV = 0xF000_0000
 
 
 @dataclass(frozen=True, slots=True)
-class Exit:
-    """How a run ended: errno of KVM_RUN, or the MMIO access that user space completes."""
+class Ended:
+    """How a run ended: errno of KVM_RUN, or what user space has to do."""
 
     err: int
-    mmio: MmioExit | None = None
+    exit: MmioExit | SystemEvent | None = None
     cause: str = "run.exit"
     """Rule of the instruction that ended the run."""
 
@@ -51,24 +59,26 @@ def check_runnable(vcpu: Vcpu) -> None:
 
 
 def run(
-    vcpu: Vcpu, profile: Profile, mem: Memory, program: tuple[Insn, ...], rules: set[str]
-) -> Exit:
+    vcpu: Vcpu, profile: Profile, mem: Memory, program: tuple[Insn, ...], rules: set[str], vm: Vm
+) -> Ended:
     """Execute `program` at CODE_BASE on `vcpu`. Raises Unpredictable."""
     check_runnable(vcpu)
+    rules.add(_ENTRY_RULES[join(vcpu.core["pstate"])[0] & 0xF])
     enter(vcpu)
     _place_code(mem, program)
-    cpu = Cpu(vcpu, profile, mem, rules)
-    try:
-        mmio = _execute(cpu, program)
-    except RunFailed as failure:
-        cpu.leave()
-        vcpu.core["pc"] = exact(cpu.pc)
-        return Exit(failure.err, cause=cpu.rule)
+    cpu = Cpu(vcpu, profile, mem, rules, vm)
+    ended = _execute(cpu, program)
     cpu.leave()
-    if not mmio.write:
+    if not cpu.loaded:
+        rules.add("run.idle-keeps-raw")
+    mmio = isinstance(ended.exit, MmioExit)
+    if isinstance(ended.exit, MmioExit) and not ended.exit.write:
         raise Unpredictable("MMIO loads are not modelled")
-    vcpu.core["pc"] = exact(cpu.pc + 4)
-    return Exit(0, mmio, cpu.rule)
+    vcpu.core["pc"] = exact(cpu.pc + 4 if mmio else cpu.pc)
+    return ended
+
+
+_ENTRY_RULES = {0x0: "run.enter-el0t", 0x4: "run.enter-el1t", 0x5: "run.enter-el1h"}
 
 
 def _place_code(mem: Memory, program: tuple[Insn, ...]) -> None:
@@ -90,7 +100,7 @@ def enter(vcpu: Vcpu) -> None:
     vcpu.core["spsr_el1"] = unknown(spsr, mask | spsr & ~PLAIN_PSTATE)
 
 
-def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> MmioExit:
+def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> Ended:
     try:
         for insn in program:
             cpu.rule = "isa." + insn.form.name
@@ -105,11 +115,19 @@ def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> MmioExit:
                 spoiled(cpu, effect, semantic, insn.args)
             cpu.rules.add(cpu.rule)
             cpu.pc += 4 * len(insn.form.words)
-        return _epilogue(cpu)
+        return Ended(0, _epilogue(cpu), cpu.rule)
     except GuestException as exception:
-        return _take_exception(cpu, exception)
+        return Ended(0, _take_exception(cpu, exception), cpu.rule)
     except MmioExit as mmio:
-        return mmio
+        return Ended(0, mmio, cpu.rule)
+    except RunFailed as failure:
+        return Ended(failure.err, cause=cpu.rule)
+    except SystemEvent as event:
+        cpu.pc += 4
+        return Ended(0, event, cpu.rule)
+    except Waits:
+        cpu.pc += 4
+        return Ended(EINTR, cause=cpu.rule)
 
 
 def _epilogue(cpu: Cpu) -> MmioExit:
@@ -121,7 +139,7 @@ def _epilogue(cpu: Cpu) -> MmioExit:
 
 def _take_exception(cpu: Cpu, exception: GuestException) -> MmioExit:
     """To EL1, where the vector's code stores its own address and so exits by MMIO."""
-    cpu.rules.add("run.exception")
+    cpu.rules.update(("exception.return-address", exception.rule))
     vcpu = cpu.vcpu
     for name in ("elr_el1", "spsr_el1", "esr_el1", "far_el1", "pstate"):
         vcpu.origins[name] = cpu.rule
@@ -133,7 +151,8 @@ def _take_exception(cpu: Cpu, exception: GuestException) -> MmioExit:
         vcpu.sys["far_el1"] = exact(exception.far)
     else:
         vcpu.sys["far_el1"] = unknown(0, (1 << 64) - 1)
-    vector = _VECTOR_OF_MODE[pstate & 0xF]
+    vector, entry = _VECTOR_OF_MODE[pstate & 0xF]
+    cpu.rules.add(entry)
     # The flags are the interrupted code's on silicon; QEMU clears them.
     flags = pstate & NZCV
     vcpu.core["pstate"] = unknown(flags | 0x3C5, mask | flags | OPTIONAL_PSTATE)
@@ -146,5 +165,9 @@ def _take_exception(cpu: Cpu, exception: GuestException) -> MmioExit:
     return MmioExit(address, 8, address, 0, write=True)
 
 
-_VECTOR_OF_MODE = {0x4: 0, 0x5: 4, 0x0: 8}
+_VECTOR_OF_MODE = {
+    0x4: (0, "exception.from-el1t"),
+    0x5: (4, "exception.from-el1h"),
+    0x0: (8, "exception.from-el0"),
+}
 """Synchronous entries: current EL with SP_EL0, current EL with SP_ELx, lower EL."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from targets.model.errors import Unpredictable
 from targets.model.sets import ZERO, Set, either, exact, unknown
 
 PSTATE_EL1H = 0x3C5
@@ -30,6 +31,9 @@ SURVIVORS = ("sp_el1", "elr_el1", "spsr_el1")
 """6.12 has no reset for these: INIT keeps them. The architecture allows any value."""
 
 
+MP_RUNNABLE, MP_STOPPED, MP_SUSPENDED = 0, 5, 10
+"""KVM_MP_STATE_* that arm64 knows."""
+
 _ZEROED = ("sp", "pc", "fpsr", "fpcr", "spsr_abt", "spsr_und", "spsr_irq", "spsr_fiq")
 
 
@@ -42,13 +46,20 @@ class Vcpu:
     """One vcpu. Vector registers are `max_vq` quadwords wide; without SVE they are the
     V registers, 128 bits. Predicates and FFR have an eighth of that."""
 
+    slot: int = 0
     initialised: bool = False
     finalised: bool = False
     sve: bool = False
     aarch32: bool = False
     max_vq: int = 1
-    stopped: int = 0
+    stopped: int = MP_RUNNABLE
     run_once: bool = False
+    mpidr: int = 0
+    """Affinity fields of MPIDR_EL1; 0 before INIT."""
+    entry: tuple[int, Set] | None = None
+    """PC and X0 that a PSCI CPU_ON asked for; the next reset of any kind takes them."""
+    reset_requested: bool = False
+    """CPU_ON's reset is still to come: the next access or run performs it."""
     z: list[Set] = field(default_factory=lambda: _zeros(32))
     p: list[Set] = field(default_factory=lambda: _zeros(16))
     ffr: list[Set] = field(default_factory=lambda: _zeros(1))
@@ -63,9 +74,14 @@ class Vcpu:
         """Width of a vector register."""
         return self.max_vq * 128 if self.sve else 128
 
-    def reset(self) -> None:
-        """What kvm_reset_vcpu does to the registers followed here (6.12 reset.c)."""
+    def reset(self, host_max_vq: int = 0) -> None:
+        """What kvm_reset_vcpu does to the registers followed here (6.12 reset.c); an SVE
+        vcpu that is not finalised gets the host's maximum length back."""
+        if not self.finalised and host_max_vq:
+            self.max_vq = host_max_vq
+        self.mpidr = self.slot
         self.origins.clear()
+        self.origins.update(RESET_ORIGINS)
         self.z = _zeros(32)
         self.p = _zeros(16)
         self.ffr = _zeros(1)
@@ -74,6 +90,30 @@ class Vcpu:
         self.core = dict.fromkeys(_ZEROED, ZERO) | kept
         self.core["pstate"] = exact(0x1D3 if self.aarch32 else PSTATE_EL1H)
         self.sys = dict(RESET_SYSREGS)
+        if self.entry:
+            pc, self.x[0] = self.entry
+            self.core["pc"] = exact(pc)
+            self.origins.update(pc="psci.entry", x0="psci.entry")
+            self.entry = None
+
+
+RESET_ORIGINS: dict[str, str] = {
+    **{f"z{n}": "reset.vectors" for n in range(32)},
+    **{f"v{n}": "reset.vectors" for n in range(32)},
+    **{f"p{n}": "reset.predicates" for n in range(16)},
+    "ffr": "reset.predicates",
+    "fpsr": "reset.fp-control",
+    "fpcr": "reset.fp-control",
+    "zcr_el1": "reset.zcr",
+    "cpacr_el1": "reset.cpacr",
+    "pstate": "reset.pstate",
+    **{f"x{n}": "reset.core" for n in range(31)},
+    **dict.fromkeys(("sp", "pc"), "reset.core"),
+    **{f"spsr_{name}": "reset.core" for name in ("abt", "und", "irq", "fiq")},
+    **dict.fromkeys(SURVIVORS, "reset.unreset"),
+    **dict.fromkeys(("sctlr_el1", "vbar_el1"), "reset.sysregs"),
+}
+"""Which rule gives a register its value at a reset, for attribution."""
 
 
 @dataclass(slots=True)
@@ -81,8 +121,30 @@ class Vm:
     """What the vcpus of a VM share. `features`: those of its first initialised vcpu."""
 
     vcpus: dict[int, Vcpu] = field(default_factory=dict)
+    """By slot, in the order of creation."""
     features: int | None = None
     ran_once: bool = False
     ids: dict[str, Set] = field(default_factory=dict)
-    ram: bytearray = field(default_factory=bytearray)
-    ram_unknown: dict[int, int] = field(default_factory=dict)
+    id_limits: dict[str, Set] = field(default_factory=dict)
+    """What the ID registers were before user space wrote them."""
+    affinities: dict[int, int] | None = None
+    """MPIDR affinity by slot as it was when KVM made its table of them, at the first run
+    in a VM of several vcpus; None while KVM looks at each vcpu (arm.c, since 6.7)."""
+
+    def add(self, slot: int) -> None:
+        """A new vcpu; KVM forgets its table of affinities."""
+        self.vcpus[slot] = Vcpu(slot=slot)
+        self.affinities = None
+
+    def first_run(self) -> None:
+        """The first run of some vcpu."""
+        if self.affinities is None and len(self.vcpus) > 1:
+            self.affinities = {slot: vcpu.mpidr for slot, vcpu in self.vcpus.items()}
+
+    def by_mpidr(self, mpidr: int) -> Vcpu | None:
+        """The vcpu with an affinity. Raises Unpredictable where KVM's table is out of date."""
+        if self.affinities and any(
+            self.vcpus[slot].mpidr != seen for slot, seen in self.affinities.items()
+        ):
+            raise Unpredictable("a vcpu was initialised after KVM had noted every MPIDR_EL1")
+        return next((v for v in self.vcpus.values() if v.mpidr == mpidr), None)

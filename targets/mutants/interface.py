@@ -85,9 +85,8 @@ class PstateUnchecked(Model):
 
     def step(self, op: Op) -> Permitted:
         permitted = super().step(op)
-        if isinstance(op, SetReg) and permitted.rule == "core.pstate-refused":
-            return _succeeds(permitted)
-        return permitted
+        refused = permitted.rule.startswith("core.pstate") and permitted.outcomes[0].err
+        return _succeeds(permitted) if isinstance(op, SetReg) and refused else permitted
 
 
 class InitForgetsFeatures(Model):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from corpus.isa.system import CALLS
 from corpus.isa.system import FORMS as SYSTEM_FORMS
 from corpus.wire import RAM_BASE
 from targets.model.cpu import FPCR_STATEFUL, FPSR_STATEFUL, U64, ZCR_LEN, Cpu, normalised
 from targets.model.errors import UNDEFINED, GuestException, syndrome
 from targets.model.semantics.registry import semantic
-from targets.model.sets import join, unknown
+from targets.model.sets import exact, join, unknown
 
 
 def carry_mask(mask: int) -> int:
@@ -85,6 +86,32 @@ def nothing(cpu: Cpu) -> None:
 @semantic("svc")
 def svc(cpu: Cpu, imm: int) -> None:
     raise GuestException(syndrome(0x15, imm), ret=4)
+
+
+@semantic("eret_to")
+def eret_to(cpu: Cpu, spsr: int) -> None:
+    """adr x30; msr elr_el1, x30; mov x30, #spsr; msr spsr_el1, x30; eret."""
+    target = cpu.pc + 4 * len(_ERET_TO.words)
+    cpu.set_x(30, target)
+    if cpu.el == 0:
+        cpu.pc += 4
+        cpu.rules.add("eret.undefined-at-el0")
+        raise GuestException(UNDEFINED)
+    vcpu = cpu.vcpu
+    for name in ("elr_el1", "spsr_el1", "pstate"):
+        vcpu.origins[name] = cpu.rule
+    vcpu.core["elr_el1"] = exact(target)
+    vcpu.core["spsr_el1"] = exact(spsr)
+    vcpu.core["pstate"] = exact(spsr)
+    cpu.set_x(30, spsr)
+    lower = spsr & 0xC == 0
+    cpu.rules.add("eret.to-el0" if lower else "eret.to-el1")
+    if lower:
+        cpu.el = 0
+        cpu.vl_changed()
+
+
+_ERET_TO = next(form for form in CALLS if form.name == "eret_to")
 
 
 @semantic("brk")

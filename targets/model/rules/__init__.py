@@ -1,0 +1,34 @@
+"""The rules of the specification, one row each, and how strictly each is meant."""
+
+from __future__ import annotations
+
+from targets.model.rules import (
+    accesses,
+    guests,
+    hypercalls,
+    identity,
+    lives,
+    metamorphic,
+    vectors,
+)
+from targets.model.rules.rule import Rule
+
+RULES: dict[str, Rule] = {
+    rule.id: rule
+    for module in (lives, accesses, identity, guests, vectors, hypercalls, metamorphic)
+    for rule in module.TABLE
+}
+
+
+def is_strict(rule: str) -> bool:
+    """Whether a divergence from `rule` is strict. `isa.*` rules, one per instruction form,
+    are the architecture's."""
+    return rule.startswith("isa.") or RULES[rule].cls != "IMPL"
+
+
+def by_kernel(rule: str, kernel: tuple[int, int]) -> int:
+    """The value that a rule which changed over time has for a kernel (major, minor)."""
+    return RULES[rule].value_for(kernel)
+
+
+__all__ = ["RULES", "Rule", "by_kernel", "is_strict"]

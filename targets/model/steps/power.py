@@ -1,0 +1,42 @@
+"""KVM_{GET,SET}_MP_STATE (api.rst 4.38, 4.39)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from corpus.ops import GetMp, SetMp
+from targets.model.errno import EINVAL
+from targets.model.expect import Outcome, Part, Permitted, fails
+from targets.model.sets import exact
+from targets.model.steps.registry import step
+from targets.model.vcpu import MP_RUNNABLE, MP_STOPPED, MP_SUSPENDED
+
+if TYPE_CHECKING:
+    from targets.model.model import Model
+
+_SET_RULES = {
+    MP_RUNNABLE: "mp.set-runnable",
+    MP_STOPPED: "mp.set-stopped",
+    MP_SUSPENDED: "mp.set-suspended",
+}
+
+
+@step(SetMp)
+def set_mp(model: Model, op: SetMp) -> Permitted:
+    vcpu = model.vcpu(op.vcpu)
+    if isinstance(vcpu, Permitted):
+        return vcpu
+    rule = _SET_RULES.get(op.state)
+    if rule is None:
+        return fails("mp.unknown-state", EINVAL)
+    vcpu.stopped = op.state
+    return Permitted(rule, (Outcome(),))
+
+
+@step(GetMp)
+def get_mp(model: Model, op: GetMp) -> Permitted:
+    vcpu = model.vcpu(op.vcpu)
+    if isinstance(vcpu, Permitted):
+        return vcpu
+    rule = "mp.get" if vcpu.initialised else "mp.get-new"
+    return Permitted(rule, (Outcome(known_parts=(Part("mp_state", 4, exact(vcpu.stopped)),)),))

@@ -1,0 +1,180 @@
+"""KVM_{GET,SET}_ONE_REG and ReadAll (api.rst 4.68, 4.69; facts 1.5 to 1.7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from corpus import registers as regs
+from corpus.ops import READ_GROUPS, GetReg, ReadAll, SetReg
+from targets.model import onereg
+from targets.model.errno import EBADF, EFAULT, ENOEXEC
+from targets.model.expect import (
+    Home,
+    Outcome,
+    Part,
+    Permitted,
+    fails,
+    fault_on_get,
+    with_prefill,
+)
+from targets.model.readall import usual_answer
+from targets.model.sets import Set, either, exact, unknown
+from targets.model.steps.lengths import read_vls, write_vls
+from targets.model.steps.registry import step
+from targets.model.vcpu import Vcpu
+
+if TYPE_CHECKING:
+    from targets.model.model import Model
+
+LARGEST = 256
+"""Bytes of the largest register; ids may ask for more."""
+VECTOR_KINDS = ("z", "p", "ffr")
+
+
+@step(GetReg)
+def get_reg(model: Model, op: GetReg) -> Permitted:
+    if op.reg == regs.VLS_ID:
+        return read_vls(model, op.vcpu, op.edge)
+    size = min(regs.size_of(op.reg), LARGEST)
+    seen = size if op.edge is None else min(op.edge, size)
+    vcpu = model.vcpu(op.vcpu)
+    if isinstance(vcpu, Permitted):
+        return with_prefill(vcpu, seen, model.rules)
+    if not vcpu.initialised:
+        return with_prefill(fails("reg.not-initialised", ENOEXEC), seen, model.rules)
+    model.settle(vcpu)
+    found = onereg.find(model.vm, vcpu, model.profile, op.reg)
+    if isinstance(found, onereg.NotModelled):
+        return Permitted(found.rule, (), anything=True)
+    if isinstance(found, onereg.Refused):
+        return with_prefill(fails(found.rule, found.err), seen, model.rules)
+    if op.edge is not None and op.edge < size:
+        return fault_on_get("reg.get-fault", found.rule, size, seen)
+    if found.copied < size:
+        model.rules.add("sve.zeros-above-length")
+    part = Part(found.label, size, found.candidates, found.home)
+    model.rules.add(vcpu.origins.get(found.label, found.rule))
+    return Permitted(
+        found.rule, (Outcome(known_parts=(part,)),), model.context(vcpu), origins=vcpu.origins
+    )
+
+
+@step(SetReg)
+def set_reg(model: Model, op: SetReg) -> Permitted:
+    size = min(regs.size_of(op.reg), LARGEST)
+    data = op.value.expand(64 if op.reg == regs.VLS_ID else size)
+    if op.reg == regs.VLS_ID:
+        return write_vls(model, op.vcpu, int.from_bytes(data, "little"), op.edge)
+    vcpu = model.vcpu(op.vcpu)
+    if isinstance(vcpu, Permitted):
+        return vcpu
+    if not vcpu.initialised:
+        return fails("reg.not-initialised", ENOEXEC)
+    model.settle(vcpu)
+    found = onereg.find(model.vm, vcpu, model.profile, op.reg)
+    mapped = size if op.edge is None else min(op.edge, size)
+    if isinstance(found, onereg.NotModelled):
+        model.beyond = True
+        return Permitted(found.rule, (), anything=True)
+    if onereg.is_sysreg(op.reg) and op.edge is not None and op.edge < 8:
+        return fails("sysreg.fault-first", EFAULT)
+    if isinstance(found, onereg.Refused):
+        return fails(found.rule, found.err)
+    if mapped < found.copied:
+        return _faults(found, data, mapped)
+    if found.copied < size:
+        above = "sve.ignores-above-length" if op.edge is None else "sve.reads-to-length-only"
+        if mapped < size or any(data[found.copied :]):
+            model.rules.add(above)
+    value = int.from_bytes(data[: found.copied], "little")
+    return _accept(model, vcpu, found, value)
+
+
+def _faults(slot: onereg.Slot, data: bytes, mapped: int) -> Permitted:
+    """SET from a buffer that ends early. A vector register is copied in place: a part of
+    the mapped bytes may have arrived, the rest is zero (facts 1.5)."""
+    if slot.kind not in VECTOR_KINDS:
+        return fails("reg.set-fault", EFAULT)
+    home, key = slot.home
+    home[key] = unknown(0, int.from_bytes(data[:mapped], "little"))
+    return fails("sve.set-fault-partial", EFAULT)
+
+
+def _accept(model: Model, vcpu: Vcpu, slot: onereg.Slot, value: int) -> Permitted:
+    home, key = slot.home
+
+    def store() -> None:
+        home[key] = exact(value)
+        vcpu.origins.pop(slot.label, None)
+        if slot.kind in _CORE_KINDS:
+            narrow_to_32bit(model, vcpu)
+
+    verdict = slot.check(value) if slot.check else onereg.ACCEPTED
+    rule = verdict.rule or slot.rule + "-set"
+    if verdict.errors == (0,):
+        store()
+        return Permitted(rule, (Outcome(),))
+    if 0 not in verdict.errors:
+        vcpu.origins[slot.label] = "reg.refused-set-changes-nothing"
+    outcomes = tuple(Outcome(err, effect=None if err else store) for err in verdict.errors)
+    return Permitted(rule, outcomes)
+
+
+_CORE_KINDS = frozenset({"x", "sp", "pc", "pstate", "sp_el1", "elr_el1", "fpsr", "fpcr", "v"})
+
+USER_32, SYSTEM_32 = 0x10, 0x1F
+
+
+def narrow_to_32bit(model: Model, vcpu: Vcpu) -> None:
+    """Any core SET while PSTATE is an AArch32 mode cuts registers to 32 bits (guest.c)."""
+    mode = vcpu.core["pstate"][0][0] & 0x1F
+    if not mode & 0x10:
+        return
+    model.rules.add("core.cut-to-32-bits")
+    count = 15 if mode in (USER_32, SYSTEM_32) else 31
+    for n in range(count):
+        vcpu.x[n] = _low32(vcpu.x[n])
+    vcpu.core["pc"] = _low32(vcpu.core["pc"])
+
+
+def _low32(candidates: Set) -> Set:
+    return either((v & 0xFFFF_FFFF, m & 0xFFFF_FFFF) for v, m in candidates)
+
+
+@step(ReadAll)
+def read_all(model: Model, op: ReadAll) -> Permitted:
+    vcpu = model.vm.vcpus.get(op.vcpu)
+    if vcpu is None:
+        return Permitted("vcpu.missing", (Outcome(EBADF, open_ended=True),))
+    if vcpu.initialised:
+        model.settle(vcpu)
+    model.rules.update(vcpu.origins.values())
+    whole, holes = usual_answer(vcpu) or (None, ())
+    outcome = Outcome(whole=whole, holes=holes, more=lambda: read_parts(model, vcpu))
+    return Permitted("reg.read-all", (outcome,), model.context(vcpu), origins=vcpu.origins)
+
+
+def read_parts(model: Model, vcpu: Vcpu) -> tuple[Part, ...]:
+    """ReadAll's data, register by register."""
+    parts: list[Part] = []
+    for group in READ_GROUPS:
+        for reg in group:
+            err, size, candidates, home = _peek(model, vcpu, reg)
+            parts.append(Part("", 8, exact(err | size << 32)))
+            if err:
+                break
+            parts.append(Part(regs.name_of(reg), size, candidates, home))
+            if size & 7:
+                parts.append(Part("", -size & 7, exact(0)))
+    return tuple(parts)
+
+
+def _peek(model: Model, vcpu: Vcpu, reg: int) -> tuple[int, int, Set, Home | None]:
+    if not vcpu.initialised:
+        return ENOEXEC, 0, exact(0), None
+    found = onereg.find(model.vm, vcpu, model.profile, reg)
+    if isinstance(found, onereg.Refused):
+        model.rules.add(found.rule)
+        return found.err, 0, exact(0), None
+    assert isinstance(found, onereg.Slot)
+    return 0, found.size, found.candidates, found.home

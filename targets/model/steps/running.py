@@ -1,0 +1,99 @@
+"""KVM_RUN (api.rst 4.10 and 5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from corpus import wire
+from corpus.isa.form import Insn
+from corpus.ops import Run
+from targets.model.errno import EBADF, EINTR, EINVAL, ENOEXEC, EPERM
+from targets.model.errors import MmioExit, SystemEvent, Unpredictable
+from targets.model.expect import Outcome, Part, Permitted
+from targets.model.run import run
+from targets.model.sets import exact, unknown
+from targets.model.steps.registers import narrow_to_32bit
+from targets.model.steps.registry import step
+from targets.model.vcpu import Vcpu
+
+if TYPE_CHECKING:
+    from targets.model.model import Model
+
+PMU_V3 = 1 << 3
+KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT = 6, 24
+IMMEDIATE, TIMED_OUT = 1, 2
+"""Flags of RUN's data (`corpus.wire`)."""
+
+
+@step(Run)
+def run_op(model: Model, op: Run) -> Permitted:
+    return run_vcpu(model, op.vcpu, op.program, bool(op.immediate))
+
+
+def run_vcpu(model: Model, slot: int, program: tuple[Insn, ...], immediate: bool) -> Permitted:
+    """One run of `program` on the vcpu in `slot`. Raises Unpredictable."""
+    vcpu = model.vm.vcpus.get(slot)
+    if vcpu is None:
+        return _failed("vcpu.missing", EBADF, EBADF, 0)
+    if not vcpu.initialised:
+        return _failed("run.not-initialised", ENOEXEC, ENOEXEC, None)
+    model.settle(vcpu)
+    vcpu.core["pc"] = exact(wire.CODE_BASE)
+    vcpu.sys["vbar_el1"] = exact(wire.VECTOR_BASE)
+    if vcpu.aarch32:
+        narrow_to_32bit(model, vcpu)
+    unfit = _unfit(model, vcpu, immediate)
+    if unfit:
+        return unfit
+    if model.beyond:
+        raise Unpredictable("a register outside the model was written before this run")
+    ended = run(vcpu, model.profile, model.mem, program, model.rules, model.vm)
+    exit_ = ended.exit
+    if exit_ is None:
+        rule = "psci.waits" if ended.err == EINTR else "run.fails"
+        return _failed(rule, ended.err, 0, TIMED_OUT if ended.err == EINTR else 0)
+    if isinstance(exit_, SystemEvent):
+        parts = _exit(KVM_EXIT_SYSTEM_EVENT, exit_.kind, exit_.flags, (0, 0), 0)
+    else:
+        assert isinstance(exit_, MmioExit)
+        parts = _exit(KVM_EXIT_MMIO, 1, exit_.address, (exit_.value, exit_.mask), exit_.size)
+    cause = dict.fromkeys(("mmio address", "mmio data", "exit reason"), ended.cause)
+    return Permitted("run.exit", (Outcome(known_parts=parts),), model.context(vcpu), origins=cause)
+
+
+def _unfit(model: Model, vcpu: Vcpu, immediate: bool) -> Permitted | None:
+    """Why KVM_RUN returns before the guest executes anything, if it does."""
+    vm = model.vm
+    if vcpu.sve and not vcpu.finalised:
+        return _failed("run.not-finalised", EPERM, 0, None)
+    if vm.features and vm.features & PMU_V3:
+        return _failed("run.pmu-not-created", EINVAL, 0, None)
+    if not vcpu.run_once:
+        vm.first_run()
+    vm.ran_once = vcpu.run_once = True
+    if vcpu.stopped:
+        return _failed("run.stopped", EINTR, 0, IMMEDIATE)
+    if immediate:
+        return _failed("run.immediate-exit", EINTR, 0, 0)
+    return None
+
+
+def _exit(
+    reason: int, kind: int, address: int, value: tuple[int, int], length: int
+) -> tuple[Part, ...]:
+    return (
+        Part("exit reason", 4, exact(reason)),
+        Part("mmio is_write" if length else "event type", 4, exact(kind)),
+        Part("mmio address", 8, exact(address)),
+        Part("mmio data", 8, unknown(*value)),
+        Part("mmio length", 4, exact(length)),
+        Part("flags", 4, exact(0)),
+    )
+
+
+def _failed(rule: str, err: int, aux_err: int, flags: int | None = 0) -> Permitted:
+    """KVM_RUN fails; `aux_err`: how the SETs of PC and VBAR_EL1 before it fail; `flags`
+    None: whether the harness asked for the immediate exit does not matter."""
+    seen = unknown(0, IMMEDIATE) if flags is None else exact(flags)
+    parts = (Part("exit", 28, exact(0)), Part("flags", 4, seen))
+    return Permitted(rule, (Outcome(err, parts, aux_err | aux_err << 32),))
