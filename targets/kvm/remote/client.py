@@ -24,6 +24,7 @@ from targets.kvm.remote.messages import (
     Run,
     Welcome,
     expect,
+    printable,
     wire_version,
 )
 from targets.transport import Reply, Transport, TransportError
@@ -110,7 +111,7 @@ class RemoteTransport(Transport):
 
     def _settle(self, message: Message) -> None:
         if isinstance(message, Refused):
-            self._fail(message.sentence)
+            self._fail(printable(message.sentence))
         done = expect(Done, message)
         if self._in_flight.pop(done.ticket, None) is None:
             raise FrameError("it answers a request that is not under way.")
@@ -199,11 +200,11 @@ class RemoteTransport(Transport):
     def _introduce(self, line: Line, key: bytes) -> None:
         """From hello to a started leg. Raises Gone, FrameError, TransportError."""
         hello = expect(Hello, self._next(line, CONNECT_S))
-        if hello.protocol != PROTOCOL or hello.wire != wire_version():
+        theirs = f"{hello.protocol}/{printable(hello.wire)}"
+        if theirs != (ours := f"{PROTOCOL}/{wire_version()}"):
             raise TransportError(
-                f"the agent at {self.address} is of another version of vcpufuzz"
-                f" (protocol {hello.protocol}/{hello.wire}, here {PROTOCOL}/{wire_version()}):"
-                " use the same one on both machines."
+                f"the agent at {self.address} is of another version of vcpufuzz ({theirs}, here"
+                f" {ours}): use the same one on both machines."
             )
         mine = secret.nonce()
         proof = secret.proof(key, secret.CLIENT, hello.nonce, mine)
@@ -223,6 +224,6 @@ class RemoteTransport(Transport):
         if message is None:
             raise Gone(f"it was silent for {seconds:.0f} s")
         if isinstance(message, Refused):
-            raise TransportError(f"the agent at {self.address}: {message.sentence}")
+            raise TransportError(f"the agent at {self.address}: {printable(message.sentence)}")
         self._heard = time.monotonic()
         return message

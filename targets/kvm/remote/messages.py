@@ -24,6 +24,8 @@ REQUEST_CAP = 1 << 20
 LOG_CAP = 1 << 16
 """Characters of a reply's log; what is beyond, in front, is left out."""
 
+_WORDS_CAP = 500
+
 UNPROVEN_LIMIT = 4096
 TO_AGENT_LIMIT = REQUEST_CAP + UNPROVEN_LIMIT
 FROM_AGENT_LIMIT = 1 << 24
@@ -36,6 +38,12 @@ def wire_version() -> str:
     """Changes with the form of requests and responses: an executor must know every op."""
     kinds = [(kind.name, kind.value) for kind in Kind]
     return hashlib.sha256(repr((REQUEST_MAGIC, RESPONSE_MAGIC, kinds)).encode()).hexdigest()[:8]
+
+
+def printable(text: str) -> str:
+    """Words of the other side as they may be shown: one line, of limited length, without
+    control characters."""
+    return "".join(c if c.isprintable() else " " for c in text[:_WORDS_CAP])
 
 
 class FrameError(ValueError):
@@ -160,7 +168,8 @@ class Frames:
         try:
             message: Message = _decoder.decode(payload)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-            raise FrameError(f"a frame of {size} bytes holds no message: {error}.") from error
+            why = printable(str(error))
+            raise FrameError(f"a frame of {size} bytes holds no message: {why}.") from error
         return message
 
 

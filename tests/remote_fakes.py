@@ -1,0 +1,117 @@
+"""An agent within the test's process, and a leg for it that does what a request says."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+from corpus.trace import Ending
+from targets.codemap import CodeMap, Function
+from targets.kvm.remote.address import Address
+from targets.kvm.remote.line import Line
+from targets.kvm.remote.session import Service, converse
+from targets.transport import Reply, Transport, TransportError
+
+KEY = "correct horse battery"
+CODE = CodeMap(0xFFFF_8000_0000_0000, 0x2000, (Function(0, 64, "kvm_init", "arm.c"),))
+
+
+class Echo(Transport):
+    """Answers with the request, twice over; some requests mean something else."""
+
+    depth = 3
+
+    def __init__(self, coverage: bool = False, facts: Mapping[str, str] | None = None) -> None:
+        self.code = CODE if coverage else None
+        self.facts = facts or {"release": "6.12.1", "vqs": "1,2,4"}
+        self.requests: list[bytes] = []
+        self.closed = threading.Event()
+
+    def start(self) -> Mapping[str, str]:
+        return self.facts
+
+    def submit(self, request: bytes) -> int:
+        if request == b"refuse":
+            raise TransportError("this leg takes no more.")
+        self.requests.append(request)
+        return len(self.requests) - 1
+
+    def collect(self, ticket: int) -> Reply:
+        request = self.requests[ticket]
+        if request.startswith(b"sleep"):
+            time.sleep(float(request[5:]))
+        if request == b"panic":
+            return Reply(Ending.CRASH, None, "x" * 100_000 + "Kernel panic", 0.5)
+        return Reply(Ending.OK, request * 2, "a log", 0.25, (4, 8) if self.code else ())
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class Host:
+    """What a machine with an agent looks like from outside."""
+
+    def __init__(self, serve: Callable[[socket.socket], object], port: int) -> None:
+        self._serve = serve
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self.address = Address("127.0.0.1", self._listener.getsockname()[1])
+        self.connections: list[socket.socket] = []
+        self.said: list[object] = []
+        self._threads: list[threading.Thread] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections.append(connection)
+            self._threads.append(
+                threading.Thread(target=self._one, args=(connection,), daemon=True)
+            )
+            self._threads[-1].start()
+
+    def _one(self, connection: socket.socket) -> None:
+        self.said.append(self._serve(connection))
+
+    def sentence(self) -> str:
+        """What the first conversation ended with, once it did."""
+        end = time.monotonic() + 10
+        while not self.said:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        return str(self.said[0])
+
+    def hang_up(self) -> None:
+        """Break every connection; whoever serves it finds out."""
+        for connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.hang_up()
+
+
+@contextmanager
+def host(serve: Callable[[socket.socket], object], port: int = 0) -> Iterator[Host]:
+    """Serve every connection with `serve`, in a thread of its own."""
+    opened = Host(serve, port)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
+def agent(make: Callable[[bool], Transport] = Echo, port: int = 0) -> Iterator[Host]:
+    """An agent's conversations, without its processes."""
+    service = Service("echo", make, KEY.encode())
+    with host(lambda connection: converse(Line(connection), service), port) as opened:
+        yield opened
