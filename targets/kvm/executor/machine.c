@@ -11,7 +11,6 @@
 
 #define IPA_BITS 36 /* the fewest with three levels of tables, so that the first is short */
 #define VECTOR_SIZE 0x800u
-#define PAGE 0x1000u
 
 int call(int fd, unsigned long request, void *argument)
 {
@@ -100,18 +99,22 @@ struct machine *machine_get(void)
     return ready ? &machine : NULL;
 }
 
-static void store_bytes(uint8_t *at, const void *bytes, size_t size)
+static void store_zeros(uint8_t *at, size_t size)
 {
     volatile uint8_t *to = at;
-    for (size_t i = 0; i < size; i++)
-        to[i] = ((const uint8_t *)bytes)[i];
+    for (; size >= 8; size -= 8, to += 8)
+        *(volatile uint64_t *)to = 0;
+    while (size--)
+        *to++ = 0;
 }
 
 void ram_write(struct machine *m, uint32_t offset, const void *bytes, size_t size)
 {
     if (offset == CODE_OFFSET && size > m->code_used)
         m->code_used = (uint32_t)size;
-    store_bytes(m->ram + offset, bytes, size);
+    volatile uint8_t *to = m->ram + offset;
+    for (size_t i = 0; i < size; i++)
+        to[i] = ((const uint8_t *)bytes)[i];
     sync_code(m->ram + offset, size);
 }
 
@@ -128,33 +131,34 @@ static const uint32_t *vectors(void)
     return words;
 }
 
-/* Zero a page, or what is left of one. Only words that need it: a store to where QEMU has
- * translated code costs it some microseconds, and the translation. */
-static void clear(uint8_t *begin, uint8_t *end)
+/* Zero a part of RAM, a multiple of 64 bytes. Only lines that need it: a store to where QEMU
+ * has translated code costs it some microseconds, and the translation. */
+static void clear(uint8_t *begin, size_t size)
 {
+    const uint64_t *at = (uint64_t *)begin, *end = (uint64_t *)(begin + size);
     bool changed = false;
-    for (volatile uint64_t *at = (uint64_t *)begin; (uint8_t *)at < end; at++)
-        if (*at) {
-            *at = 0;
-            changed = true;
-        }
+    for (; at < end; at += 8) {
+        if (!(at[0] | at[1] | at[2] | at[3] | at[4] | at[5] | at[6] | at[7]))
+            continue;
+        store_zeros((uint8_t *)at, 64);
+        changed = true;
+    }
     if (changed)
-        sync_code(begin, (size_t)(end - begin));
+        sync_code(begin, size);
 }
 
 /* RAM as it was at first: all zero but for the vectors. */
 static void ram_reset(struct machine *m)
 {
-    static const uint8_t zeros[CODE_SIZE];
     sync_data(m->ram, RAM_SIZE);
     if (memcmp(m->ram + VECTOR_OFFSET, vectors(), VECTOR_SIZE) != 0)
         ram_write(m, VECTOR_OFFSET, vectors(), VECTOR_SIZE);
-    /* Words of code that are zero, too: see ram_write on stale translations. */
-    ram_write(m, CODE_OFFSET, zeros, m->code_used);
+    /* Code even where it is zero, too: see ram_write on stale translations. */
+    store_zeros(m->ram + CODE_OFFSET, m->code_used);
+    sync_code(m->ram + CODE_OFFSET, m->code_used);
     m->code_used = 0;
-    clear(m->ram + VECTOR_OFFSET + VECTOR_SIZE, m->ram + PAGE);
-    for (size_t at = PAGE; at < RAM_SIZE; at += PAGE)
-        clear(m->ram + at, m->ram + at + PAGE);
+    for (size_t at = VECTOR_SIZE; at < RAM_SIZE; at += VECTOR_SIZE)
+        clear(m->ram + at, VECTOR_SIZE);
 }
 
 int machine_create_vm(const struct machine *m)
