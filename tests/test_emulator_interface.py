@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from errno import E2BIG, EBADF, EBUSY, EEXIST, EFAULT, EINTR, EINVAL, ENOENT, ENOEXEC, EPERM
+from errno import (
+    E2BIG,
+    EBADF,
+    EBUSY,
+    EEXIST,
+    EFAULT,
+    EINTR,
+    EINVAL,
+    ENOENT,
+    ENOEXEC,
+    EOPNOTSUPP,
+    EPERM,
+)
 
 import pytest
 from emulator_leg import (
@@ -408,3 +420,10 @@ def test_two_vcpus_share_memory_and_nothing_else(leg: Leg) -> None:
         get(CPACR, vcpu=1),
     )
     assert [number(o) for o in (*seen[8:11], seen[12])] == [1, 0, 0, 0]
+
+
+def test_a_host_thread_with_sve_is_more_than_an_emulator_has(leg: Leg) -> None:
+    code = struct.pack("<2I", *EXIT)
+    *_, seen, pc = leg.do(*SVE_VCPU, WireOp(Kind.HOST_RUN, 0, 0, 32, code), get(PC))
+    assert (seen.err, seen.aux, seen.data) == (EOPNOTSUPP, 0, b"")
+    assert number(pc) == 0

@@ -4,7 +4,10 @@ its own and for a register file that moves to another vcpu."""
 from __future__ import annotations
 
 import errno
+import struct
 from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
 
 import pytest
 from emulator_leg import (
@@ -30,8 +33,18 @@ from emulator_leg import x as x_id
 from migration import migrate, moved
 
 from corpus.trace import Ending, Observation
-from corpus.wire import FLAG_REUSE_VM, Kind, WireOp, pack_request, unpack_response
+from corpus.wire import (
+    FLAG_REUSE_VM,
+    HOST_FPCR,
+    HOST_FPSR,
+    Kind,
+    WireOp,
+    host_fill,
+    pack_request,
+    unpack_response,
+)
 from targets.kvm import legs
+from targets.kvm.lab import boot, kernels
 from targets.kvm.lab.transport import LabTransport
 
 LEG = "kvm:6.12:vhe"
@@ -157,3 +170,129 @@ def test_a_move_to_other_features_gets_a_fresh_vm(lab: LabTransport) -> None:
     assert alone.err == 0
     *_, mixed = observe(lab, create(), init(0), migrate(SVE), flags=FLAG_REUSE_VM)
     assert (mixed.err, mixed.aux) == (errno.EINVAL, 3)
+
+
+class HostRun(NamedTuple):
+    """A HOST_RUN observation."""
+
+    err: int
+    aux: int
+    exit: Exit
+    prctl_err: int
+    vl: tuple[int, int]
+    fpsr: int
+    fpcr: int
+    after_run: bytes
+    after_signal: bytes
+
+
+def host_run(vl: int, *code: int, vcpu: int = 0, immediate: int = 0) -> WireOp:
+    return WireOp(Kind.HOST_RUN, vcpu, immediate, vl, struct.pack(f"<{len(code)}I", *code))
+
+
+def host_ran(seen: Observation) -> HostRun:
+    ran = Exit(*struct.unpack_from("<IIQQII", seen.data))
+    err, before, after, fpsr, fpcr, zero = struct.unpack_from("<6I", seen.data, 32)
+    assert zero == 0
+    states = seen.data[56:]
+    half = len(host_fill(0, before))
+    assert len(states) == 2 * half
+    vl = (before, after)
+    return HostRun(seen.err, seen.aux, ran, err, vl, fpsr, fpcr, states[:half], states[half:])
+
+
+def after_a_system_call(vl: int) -> bytes:
+    """Linux keeps the low 128 bits of Z and zeroes all else (arch/arm64/sve.rst)."""
+    filled = host_fill(0, vl)
+    z_part = b"".join(filled[n * vl : n * vl + 16] + bytes(vl - 16) for n in range(32))
+    return z_part + bytes(len(filled) - len(z_part))
+
+
+GUESTS = {
+    "idle": EXIT,
+    "sve": (*ENABLE, RDVL, *EXIT),
+    "vl-64": (*ENABLE, 0xD280_0063, 0xD518_1203, RDVL, *EXIT),  # mov x3, #3; msr zcr_el1, x3
+    "udf": (0,),
+}
+
+
+@pytest.mark.parametrize("vl", [16, 32, 48, 128, 256])
+@pytest.mark.parametrize("guest", GUESTS)
+def test_a_host_threads_vectors_survive_the_guest(lab: LabTransport, guest: str, vl: int) -> None:
+    *_, last = observe(lab, *up(SVE), put(z(3), b"\xee" * 256), host_run(vl, *GUESTS[guest]))
+    seen = host_ran(last)
+    assert (seen.err, seen.aux, seen.exit.reason, seen.prctl_err, seen.vl) == (0, 0, 6, 0, (vl, vl))
+    assert (seen.fpsr, seen.fpcr) == (HOST_FPSR, HOST_FPCR)
+    assert seen.after_run == after_a_system_call(vl)
+    assert seen.after_signal == host_fill(1, vl)
+
+
+def test_a_host_run_is_a_run(lab: LabTransport) -> None:
+    code = (*ENABLE, RDVL, *EXIT)
+    ops = (*up(SVE), put(ZCR, 3), put(z(3), b"\xab" * 256))
+    reads = (get(x_id(2)), get(z(3)), get(PC))
+    plain = observe(lab, *ops, run(*code), *reads)[len(ops) :]
+    host = observe(lab, *ops, host_run(0, *code), *reads)[len(ops) :]
+    assert host[0].data[:32] == plain[0].data
+    assert [o.data for o in host[1:]] == [o.data for o in plain[1:]]
+
+
+def test_the_threads_vector_length_is_put_back(lab: LabTransport) -> None:
+    seen = observe(lab, *up(SVE), *(host_run(vl, *EXIT) for vl in (0, 256, 0, 16, 0)))
+    usual, wide, again, narrow, last = (host_ran(o).vl[0] for o in seen[3:])
+    assert (wide, narrow) == (256, 16)
+    assert usual == again == last
+
+
+@pytest.mark.parametrize(
+    ("asked", "err", "vl"),
+    [(17, errno.EINVAL, None), (8, errno.EINVAL, None), (512, 0, 256), (8192, 0, 256)],
+)
+def test_lengths_that_prctl_refuses_or_rounds(
+    lab: LabTransport, asked: int, err: int, vl: int | None
+) -> None:
+    *_, usual, last = observe(lab, *up(SVE), host_run(0, *EXIT), host_run(asked, *EXIT))
+    seen = host_ran(last)
+    assert (seen.err, seen.prctl_err) == (0, err)
+    assert seen.vl[0] == (host_ran(usual).vl[0] if vl is None else vl)
+
+
+def test_host_runs_that_do_not_enter(lab: LabTransport) -> None:
+    loop = 0x1400_0000
+    stop = WireOp(Kind.SET_MP, 0, STOPPED)
+    nobody, immediate, looped, _, stopped = observe(
+        lab,
+        *up(SVE),
+        host_run(32, *EXIT, vcpu=1),
+        host_run(32, *EXIT, immediate=1),
+        host_run(32, loop),
+        stop,
+        host_run(32, *EXIT),
+    )[3:]
+    seen = [host_ran(o) for o in (nobody, immediate, looped, stopped)]
+    assert [s.err for s in seen] == [errno.EBADF, errno.EINTR, errno.EINTR, errno.EINTR]
+    assert [s.exit.flags for s in seen] == [0, 0, 2, 1]
+    assert seen[0].aux == errno.EBADF | errno.EBADF << 32
+    for s in seen:
+        assert s.after_run == after_a_system_call(32)
+        assert s.after_signal == host_fill(1, 32)
+
+
+def test_a_host_without_sve_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fit(*_: object) -> str:
+        return ""
+
+    monkeypatch.setattr(boot, "unfit", fit)
+    kernel = partial(kernels.fetch, "6.12")
+    transport = LabTransport(boot.LabSpec(LEG, kernel, "vhe", "arm64.nosve"))
+    try:
+        *_, state, refused, after = observe(
+            transport,
+            *(create(), init(0), put(PC, 8), WireOp(Kind.GET_MP)),
+            *(host_run(0, *EXIT), get(PC)),
+        )
+    finally:
+        transport.close()
+    assert state.err == 0
+    assert (refused.err, refused.aux, refused.data) == (errno.EOPNOTSUPP, 0, b"")
+    assert number(after) == 8

@@ -202,6 +202,7 @@ handler *const handlers[KIND_COUNT] = {
     [KIND_GET_MP] = op_get_mp,
     [KIND_READ_MEM] = op_read_mem,
     [KIND_WRITE_MEM] = op_write_mem,
+    [KIND_HOST_RUN] = op_host_run,
     [KIND_MIGRATE] = op_migrate,
 };
 
@@ -233,11 +234,13 @@ bool op_well_formed(const struct op *op)
         return op->head.size <= CODE_SIZE;
     case KIND_READ_ALL:
         return groups_well_formed(op->payload, op->head.size);
+    case KIND_HOST_RUN:
+        return op->head.size <= CODE_SIZE && op->head.b <= VL_LIMIT;
     case KIND_MIGRATE:
         return op->head.size >= sizeof(struct wire_init) && op->head.a < SLOTS &&
                groups_well_formed(op->payload + sizeof(struct wire_init),
                                   op->head.size - sizeof(struct wire_init));
     default:
-        return op->head.kind < KIND_COUNT && handlers[op->head.kind];
+        return op->head.kind < KIND_COUNT;
     }
 }

@@ -55,6 +55,7 @@ void read_groups(struct machine *m, int fd, const uint8_t *at, const uint8_t *en
 
 handler op_run;
 handler op_probe;
+handler op_host_run;
 handler op_migrate;
 
 #endif

@@ -68,7 +68,7 @@ struct reuse reuse_of(const struct wire_request *head, const uint8_t *at, const 
             reuse.allowed = is_vcpu_local(op.head.a);
         else if (op.head.kind == KIND_INIT || op.head.kind == KIND_MIGRATE)
             reuse.allowed = note_features(&reuse.features, &op);
-        else if (op.head.kind == KIND_RUN)
+        else if (op.head.kind == KIND_RUN || op.head.kind == KIND_HOST_RUN)
             reuse.allowed = !calls(&op);
         if (op.head.kind == KIND_CREATE_VCPU || op.head.kind == KIND_MIGRATE)
             reuse.slots++; /* an upper bound: one may fail with EEXIST */

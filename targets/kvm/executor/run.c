@@ -6,7 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/time.h>
 
-#include "ops.h"
+#include "run.h"
 
 #define CORE_REG(member)                                                                          \
     (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(member))
@@ -63,14 +63,17 @@ static bool runnable(int fd)
     return call(fd, KVM_GET_MP_STATE, &state) != 0 || state.mp_state == KVM_MP_STATE_RUNNABLE;
 }
 
-static int enter(const struct vcpu *v, bool immediate, struct wire_run *seen)
+static int enter(const struct vcpu *v, bool immediate, const struct entry *entry,
+                 struct wire_run *seen)
 {
     struct kvm_run *run = v->run;
+    if (!run)
+        return entry->enter(v->fd, entry->context);
     limit_start(run);
     run->exit_reason = 0;
     if (immediate)
         run->immediate_exit = 1;
-    int err = ioctl(v->fd, KVM_RUN, 0) < 0 ? errno : 0;
+    int err = entry->enter(v->fd, entry->context);
     limit_stop();
     run->immediate_exit = 0;
     if (err == EINTR && struck)
@@ -94,24 +97,35 @@ static int enter(const struct vcpu *v, bool immediate, struct wire_run *seen)
     return 0;
 }
 
-struct outcome op_run(struct machine *m, const struct op *op, struct sink *out)
+struct outcome run_guest(struct machine *m, const struct op *op, const struct entry *entry,
+                         struct wire_run *seen)
 {
     const struct vcpu *v = &m->vcpus[op->head.vcpu];
     const uint64_t pc = RAM_BASE + CODE_OFFSET, vectors = RAM_BASE + VECTOR_OFFSET;
-    struct wire_run seen = {0};
-    int err = EBADF;
+    bool immediate = op->head.a & RUN_IMMEDIATE;
 
     ram_write(m, CODE_OFFSET, op->payload, op->head.size);
     uint64_t pc_err = (uint64_t)set_reg(v->fd, CORE_REG(regs.pc), &pc);
     uint64_t vbar_err = (uint64_t)set_reg(v->fd, VBAR_EL1, &vectors);
-    if (v->fd >= 0) {
-        bool immediate = op->head.a & RUN_IMMEDIATE;
-        if (!runnable(v->fd)) {
-            seen.flags |= RUN_NOT_RUNNABLE;
-            immediate = true;
-        }
-        err = enter(v, immediate, &seen);
+    if (!runnable(v->fd)) {
+        seen->flags |= RUN_NOT_RUNNABLE;
+        immediate = true;
     }
-    sink_put(out, &seen, sizeof seen);
+    int err = enter(v, immediate, entry, seen);
     return (struct outcome){.err = (uint32_t)err, .aux = pc_err | vbar_err << 32};
+}
+
+static int plainly(int fd, void *context)
+{
+    (void)context;
+    return call(fd, KVM_RUN, NULL);
+}
+
+struct outcome op_run(struct machine *m, const struct op *op, struct sink *out)
+{
+    const struct entry entry = {.enter = plainly};
+    struct wire_run seen = {0};
+    struct outcome outcome = run_guest(m, op, &entry, &seen);
+    sink_put(out, &seen, sizeof seen);
+    return outcome;
 }

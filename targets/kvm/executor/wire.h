@@ -92,6 +92,17 @@ struct wire_record {
 
 enum migrate_stage { STAGE_LIST = 1, STAGE_CREATE, STAGE_INIT, STAGE_VLS, STAGE_FINALIZE };
 
+/* Data of HOST_RUN before its two states. */
+struct wire_host_run {
+    struct wire_run run;
+    uint32_t prctl_err, vl_before, vl_after;
+    uint32_t fpsr, fpcr, zero;
+};
+
+#define HOST_FPCR 0x00c00000u
+#define HOST_FPSR 0x00000015u
+#define VL_LIMIT 0xffffu /* of HOST_RUN's `b`; above it are prctl's flags */
+
 enum { RUN_IMMEDIATE = 1 };                       /* bits of a RUN op's `a` */
 enum { RUN_NOT_RUNNABLE = 1, RUN_TIMED_OUT = 2 }; /* bits of wire_run.flags */
 
@@ -100,6 +111,7 @@ _Static_assert(sizeof(struct wire_op) == 24, "op header");
 _Static_assert(sizeof(struct wire_response) == 16, "response header");
 _Static_assert(sizeof(struct wire_observation) == 24, "observation header");
 _Static_assert(sizeof(struct wire_run) == 32, "run result");
+_Static_assert(sizeof(struct wire_host_run) == 56, "host run result");
 _Static_assert(sizeof(struct wire_init) == 32, "init parameters");
 _Static_assert(sizeof(struct wire_record) == 24, "migration record");
 

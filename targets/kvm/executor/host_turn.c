@@ -1,0 +1,103 @@
+#include "host_turn.h"
+
+#include <stddef.h>
+
+/* The assembly's offsets. */
+_Static_assert(offsetof(struct host_turn, fill) == 0, "fill");
+_Static_assert(offsetof(struct host_turn, state) == 8, "state");
+_Static_assert(offsetof(struct host_turn, fill_fpsr) == 16, "fill_fpsr");
+_Static_assert(offsetof(struct host_turn, fill_fpcr) == 24, "fill_fpcr");
+_Static_assert(offsetof(struct host_turn, system_call) == 32, "system_call");
+_Static_assert(offsetof(struct host_turn, arguments) == 40, "arguments");
+_Static_assert(offsetof(struct host_turn, result) == 64, "result");
+_Static_assert(offsetof(struct host_turn, vl) == 72, "vl");
+_Static_assert(offsetof(struct host_turn, fpsr) == 80, "fpsr");
+_Static_assert(offsetof(struct host_turn, fpcr) == 88, "fpcr");
+
+#define P_NUMBERS "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15"
+#define Z_NUMBERS P_NUMBERS ",16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31"
+
+/* x9: the turn, x10 and x11: Z and P in memory. A system call keeps all of them, and the
+ * caller's d8..d15 and FPCR are put back. */
+__asm__(".text\n"
+        ".arch_extension sve\n"
+        ".balign 16\n"
+        ".globl vf_host_turn\n"
+        ".hidden vf_host_turn\n"
+        ".type vf_host_turn, %function\n"
+        "vf_host_turn:\n"
+        "    stp d8, d9, [sp, #-80]!\n"
+        "    stp d10, d11, [sp, #16]\n"
+        "    stp d12, d13, [sp, #32]\n"
+        "    stp d14, d15, [sp, #48]\n"
+        "    mrs x10, fpcr\n"
+        "    str x10, [sp, #64]\n"
+        "    mov x9, x0\n"
+
+        "    ldr x10, [x9, #0]\n"
+        "    addvl x11, x10, #16\n"
+        "    addvl x11, x11, #16\n"
+        "    ldr p0, [x11, #16, mul vl]\n"
+        "    wrffr p0.b\n"
+        "    .irp n, " P_NUMBERS "\n"
+        "    ldr p\\n, [x11, #\\n, mul vl]\n"
+        "    .endr\n"
+        "    .irp n, " Z_NUMBERS "\n"
+        "    ldr z\\n, [x10, #\\n, mul vl]\n"
+        "    .endr\n"
+        "    ldp x10, x11, [x9, #16]\n"
+        "    msr fpsr, x10\n"
+        "    msr fpcr, x11\n"
+
+        "    ldr x8, [x9, #32]\n"
+        "    ldp x0, x1, [x9, #40]\n"
+        "    ldr x2, [x9, #56]\n"
+        "    cbz x8, vf_host_turn_udf\n"
+        "    svc #0\n"
+        "    b 0f\n"
+        ".globl vf_host_turn_udf\n"
+        ".hidden vf_host_turn_udf\n"
+        "vf_host_turn_udf:\n"
+        "    .inst 0\n" /* udf #0 */
+        "0:  mrs x10, fpsr\n"
+        "    mrs x11, fpcr\n"
+        "    stp x10, x11, [x9, #80]\n"
+        "    str x0, [x9, #64]\n"
+        "    rdvl x10, #1\n"
+        "    str x10, [x9, #72]\n"
+
+        "    ldr x10, [x9, #8]\n"
+        "    addvl x11, x10, #16\n"
+        "    addvl x11, x11, #16\n"
+        "    .irp n, " Z_NUMBERS "\n"
+        "    str z\\n, [x10, #\\n, mul vl]\n"
+        "    .endr\n"
+        "    .irp n, " P_NUMBERS "\n"
+        "    str p\\n, [x11, #\\n, mul vl]\n"
+        "    .endr\n"
+        "    rdffr p0.b\n"
+        "    str p0, [x11, #16, mul vl]\n"
+
+        "    ldr x10, [sp, #64]\n"
+        "    msr fpcr, x10\n"
+        "    ldp d14, d15, [sp, #48]\n"
+        "    ldp d12, d13, [sp, #32]\n"
+        "    ldp d10, d11, [sp, #16]\n"
+        "    ldp d8, d9, [sp], #80\n"
+        "    ret\n"
+        ".size vf_host_turn, . - vf_host_turn\n"
+
+        ".globl vf_spoil_vectors\n"
+        ".hidden vf_spoil_vectors\n"
+        ".type vf_spoil_vectors, %function\n"
+        "vf_spoil_vectors:\n"
+        "    .irp n, " P_NUMBERS "\n"
+        "    pfalse p\\n\\().b\n"
+        "    .endr\n"
+        "    wrffr p0.b\n"
+        "    .irp n, " Z_NUMBERS "\n"
+        "    dup z\\n\\().b, #0\n"
+        "    .endr\n"
+        "    ret\n"
+        ".size vf_spoil_vectors, . - vf_spoil_vectors\n"
+        ".arch_extension nosve\n");
