@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from corpus.trace import Ending
@@ -29,6 +29,7 @@ class Echo(Transport):
         self.facts = facts or {"release": "6.12.1", "vqs": "1,2,4"}
         self.requests: list[bytes] = []
         self.closed = threading.Event()
+        self.boot_seconds = 1.5
 
     def start(self) -> Mapping[str, str]:
         return self.facts
@@ -46,6 +47,9 @@ class Echo(Transport):
         if request == b"panic":
             return Reply(Ending.CRASH, None, "x" * 100_000 + "Kernel panic", 0.5)
         return Reply(Ending.OK, request * 2, "a log", 0.25, (4, 8) if self.code else ())
+
+    def losses(self) -> Sequence[str]:
+        return ["somebody killed it\n"] if self.requests[-1] == b"lose" else []
 
     def close(self) -> None:
         self.closed.set()

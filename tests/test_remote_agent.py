@@ -76,9 +76,12 @@ def test_the_agent_proves_itself_and_tells_of_its_leg(served: Host) -> None:
     line = connect(served)
     assert isinstance(introduce(line), Welcome)
     ready = hear(line)
-    assert ready == Ready("echo", {"release": "6.12.1", "vqs": "1,2,4"}, 3, None, "")
+    assert isinstance(ready, Ready)
+    assert (ready.leg, ready.facts) == ("echo", {"release": "6.12.1", "vqs": "1,2,4"})
+    assert (ready.depth, ready.boot_seconds, ready.code, ready.no_coverage) == (3, 1.5, None, "")
+    assert ready.uptime_id == session._uptime_id() != ""
     line.queue(Run(7, b"ab"))
-    assert hear(line) == Done(7, Ending.OK, b"abab", "a log", 0.25, [])
+    assert hear(line) == Done(7, Ending.OK, b"abab", "a log", 0.25, [], 1.5, [])
     line.close()
     assert served.sentence() == "left after 1 request: it closed the connection."
 
@@ -234,6 +237,33 @@ def test_replies_come_as_they_are(served: Host) -> None:
     assert (replies[0].log, replies[0].seconds) == ("a log", 0.25)
     assert replies[1].log.endswith("Kernel panic")
     assert len(replies[1].log) == LOG_CAP
+    transport.close()
+
+
+def test_boots_and_losses_are_counted(served: Host) -> None:
+    transport = RemoteTransport(served.address)
+    transport.start()
+    assert (transport.boots, transport.boot_seconds) == (1, 1.5)
+    seen = []
+    for request in (b"a", b"panic", b"b", b"c", b"lose", b"d"):
+        transport.collect(transport.submit(request))
+        seen.append((transport.boots, *transport.losses()))
+    assert seen == [(1,), (1,), (2,), (2,), (3, "somebody killed it\n"), (3,)]
+    transport.restart()
+    assert transport.collect(transport.submit(b"a")).response == b"aa"
+    assert transport.boots == 4
+    assert len(served.connections) == 2
+    transport.close()
+
+
+def test_a_restart_loses_what_was_under_way(served: Host) -> None:
+    transport = RemoteTransport(served.address)
+    transport.start()
+    done, lost = transport.submit(b"a"), transport.submit(b"sleep3")
+    assert transport.collect(done).ending is Ending.OK
+    transport.restart()
+    assert transport.collect(lost).ending is Ending.LOST
+    assert transport.losses() == []
     transport.close()
 
 

@@ -7,11 +7,11 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from remote_fakes import KEY, Echo, agent, host
+from remote_fakes import KEY, Echo, Host, agent, host
 
 from corpus.trace import Ending
 from targets.kvm.remote import client as client_module
@@ -135,19 +135,36 @@ def test_a_leg_that_gives_up_is_a_sentence_and_can_be_tried_again() -> None:
         transport.close()
 
 
-def test_a_broken_connection_is_a_crash_of_the_oldest_and_the_next_request_works() -> None:
-    with agent() as served:
-        transport = RemoteTransport(served.address)
-        transport.start()
-        done = transport.collect(transport.submit(b"a"))
-        tickets = [transport.submit(request) for request in (b"sleep5", b"b", b"c")]
-        served.hang_up()
-        endings = [transport.collect(ticket).ending for ticket in tickets]
-        assert done.ending is Ending.OK
-        assert endings == [Ending.CRASH, Ending.LOST, Ending.LOST]
+def broken(transport: RemoteTransport, served: Host) -> list[Reply]:
+    """The replies to three requests during the first of which the connection breaks."""
+    transport.start()
+    assert transport.collect(transport.submit(b"a")).ending is Ending.OK
+    tickets = [transport.submit(request) for request in (b"sleep5", b"b", b"c")]
+    served.hang_up()
+    return [transport.collect(ticket) for ticket in tickets]
+
+
+def test_an_agent_that_was_killed_is_a_loss_and_no_request_is_at_fault() -> None:
+    with agent() as served, closing(RemoteTransport(served.address)) as transport:
+        replies = broken(transport, served)
+        assert [reply.ending for reply in replies] == [Ending.LOST] * 3
         assert transport.collect(transport.submit(b"b")).response == b"bb"
-        assert len(served.connections) == 2
-        transport.close()
+        assert transport.boots == len(served.connections) == 2
+        (loss,) = transport.losses()
+        assert loss == f"connection to the agent at {served.address}: it closed the connection\n"
+
+
+def test_a_machine_that_started_again_was_crashed_by_the_oldest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    uptimes = iter(["one", "two"])
+    monkeypatch.setattr(session, "_uptime_id", lambda: next(uptimes))
+    with agent() as served, closing(RemoteTransport(served.address)) as transport:
+        replies = broken(transport, served)
+        assert [r.ending for r in replies] == [Ending.CRASH, Ending.LOST, Ending.LOST]
+        assert "its machine has started again since" in replies[0].log
+        assert transport.losses() == []
+        assert transport.collect(transport.submit(b"b")).response == b"bb"
 
 
 def test_a_connection_that_broke_while_idle_blames_no_request() -> None:
@@ -166,7 +183,7 @@ def test_silence_is_a_hang_and_the_next_request_works() -> None:
         transport.start()
         reply = transport.collect(transport.submit(b"sleep3"))
         assert (reply.ending, reply.response) == (Ending.HANG, None)
-        assert "the agent was silent" in reply.log
+        assert reply.log.endswith("it was silent for 0.3 s\n")
         assert transport.collect(transport.submit(b"a")).response == b"aa"
         transport.close()
 
@@ -176,7 +193,11 @@ def test_an_agent_that_is_gone_is_looked_for_until_patience_ends() -> None:
         transport = RemoteTransport(served.address, patience=0.6)
         transport.start()
         ticket = transport.submit(b"sleep5")
-    assert transport.collect(ticket).ending is Ending.CRASH
+    began = time.monotonic()
+    reply = transport.collect(ticket)
+    assert reply.ending is Ending.CRASH
+    assert "no agent answers" in reply.log
+    assert time.monotonic() - began >= 0.5
     began = time.monotonic()
     with pytest.raises(TransportError, match="no agent answers"):
         transport.submit(b"a")

@@ -43,7 +43,9 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
         Ready,
         _names,
         st.dictionaries(_names, _names, max_size=4),
+        _names,
         st.integers(1, 9),
+        st.floats(0, 1e6),
         st.none()
         | st.builds(
             Code, _sizes, _sizes, st.lists(st.tuples(_sizes, _sizes, _names, _names), max_size=3)
@@ -59,6 +61,8 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
         _names,
         st.floats(0, 1e6),
         st.lists(_sizes, max_size=5),
+        st.floats(0, 1e6),
+        st.lists(_names, max_size=3),
     ),
     st.builds(Refused, _names),
 )

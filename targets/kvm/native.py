@@ -11,7 +11,7 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,16 @@ from typing import Any
 from corpus.trace import Ending
 from corpus.wire import Kind, WireError, WireOp, pack_request, unpack_response
 from targets.kvm import build_native
+from targets.kvm.kmsg import KernelLog
+from targets.kvm.lab import kernellog
 from targets.transport import Reply, Transport, TransportError
 
 RESPONSE_CAP = 1 << 20
 HANG_LIMIT_S = 60.0
 """For one request; a run inside it is cut off after 2 s already."""
+
+KILL_LIMIT_S = 5.0
+"""After which a process that was killed is not waited for."""
 
 _LENGTH = struct.Struct("<I")
 _PR_SET_PDEATHSIG = 1
@@ -91,6 +96,8 @@ class NativeTransport(Transport):
         self._child = 0
         self._ticket = 0
         self._submitted = 0.0
+        self._losses: list[str] = []
+        self._kernel_log = KernelLog()
 
     def start(self) -> Mapping[str, str]:
         self.submit(pack_request([WireOp(Kind.PROBE)]))
@@ -103,9 +110,17 @@ class NativeTransport(Transport):
             raise TransportError("this machine's /dev/kvm gives no VM.") from error
         text = seen.data.decode("utf-8", "replace")
         facts = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-        return {**facts, "native.executor": build_native.key()}
+        watched = self._kernel_log.trouble or "watched"
+        return {**facts, "native.executor": build_native.key(), "native.kernel_log": watched}
+
+    def losses(self) -> Sequence[str]:
+        told, self._losses = self._losses, []
+        return told
 
     def submit(self, request: bytes) -> int:
+        if self._line and select.select([self._line], [], [], 0)[0]:
+            # Nothing is asked of it, so it has nothing to say: it is gone.
+            self._losses.append(f"the executor was {self._stop()} while it was idle\n")
         line = self._line or self._fork()
         self._ticket += 1
         self._submitted = time.monotonic()
@@ -116,22 +131,27 @@ class NativeTransport(Transport):
     def collect(self, ticket: int) -> Reply:
         if ticket != self._ticket or self._line is None:
             raise ValueError(f"ticket {ticket} is not in flight")
-        ending, response, log = Ending.OK, None, ""
+        ending, response, how = Ending.OK, None, ""
         if not select.select([self._line], [], [], HANG_LIMIT_S)[0]:
-            ending, log = Ending.HANG, f"no reply within {HANG_LIMIT_S:.0f} s"
-            self._stop()
+            how = f"no reply within {HANG_LIMIT_S:.0f} s: the executor was {self._stop()}\n"
+            ending = Ending.HANG
         else:
             try:
                 (size,) = _LENGTH.unpack(_receive(self._line, _LENGTH.size))
                 response = _receive(self._line, size)
             except EOFError:
-                ending, log = Ending.CRASH, self._stop()
-        return Reply(ending, response, log, time.monotonic() - self._submitted)
+                ending, how = Ending.CRASH, f"the executor was {self._stop()}\n"
+        log = self._kernel_log.new()
+        if ending is Ending.OK and kernellog.at_fault(log):
+            ending, response = Ending.HOST_LOG, None
+            self._stop()
+        return Reply(ending, response, log + how, time.monotonic() - self._submitted)
 
     def _fork(self) -> socket.socket:
         reason = unavailable()
         if reason:
             raise TransportError(reason)
+        began = time.monotonic()
         module = build_native.load()
         ours, theirs = socket.socketpair()
         child = os.fork()
@@ -144,9 +164,14 @@ class NativeTransport(Transport):
                 os._exit(0)
         theirs.close()
         self._line, self._child = ours, child
+        self.boots, self.boot_seconds = self.boots + 1, time.monotonic() - began
         return ours
 
     def close(self) -> None:
+        self._stop()
+        self._kernel_log.close()
+
+    def restart(self) -> None:
         self._stop()
 
     def _stop(self) -> str:
@@ -156,6 +181,13 @@ class NativeTransport(Transport):
         self._line.close()
         self._line = None
         os.kill(self._child, signal.SIGKILL)
-        _, status = os.waitpid(self._child, 0)
+        end = time.monotonic() + KILL_LIMIT_S
+        while True:
+            child, status = os.waitpid(self._child, os.WNOHANG)
+            if child:
+                break
+            if time.monotonic() >= end:
+                return "stuck in the kernel, where it cannot be killed"
+            time.sleep(0.001)
         code = os.waitstatus_to_exitcode(status)
-        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"

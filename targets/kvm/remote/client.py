@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from corpus.trace import Ending
 from targets.kvm.remote import secret
@@ -34,8 +34,8 @@ CONNECT_S = 10.0
 LIMIT_S = 600.0
 """Silence while a leg is started or a request is under way. The agent's leg has limits of
 its own, which are shorter; this one is for an agent that is stuck itself."""
-PATIENCE_S = 60.0
-"""How long a lost agent is looked for again before it is given up."""
+PATIENCE_S = 300.0
+"""How long a lost agent is looked for again before it is given up: servers boot slowly."""
 _PAUSE_S = 0.5
 
 
@@ -46,8 +46,10 @@ class _NotThere(TransportError):
 class RemoteTransport(Transport):
     """A leg that an agent serves. Not for several threads at once.
 
-    A connection that breaks is for the executor what a crash is: the oldest request in
-    flight is at fault. The next `submit` looks for the agent again.
+    When the connection breaks, the agent is looked for again, and its machine's uptime
+    tells what happened. If that started anew, or does not come back, the oldest request in
+    flight crashed it; if it only fell silent for a while, that request hung it; else the
+    agent was lost, and no request is at fault.
     """
 
     def __init__(
@@ -63,6 +65,9 @@ class RemoteTransport(Transport):
         self._limit, self._patience = limit, patience
         self._line: Line | None = None
         self._facts: dict[str, str] = {}
+        self._uptime_id = ""
+        self._stale = False  # the executor broke: the next request starts another
+        self._losses: list[str] = []
         self._in_flight: dict[int, float] = {}  # ticket -> when it was submitted; oldest first
         self._replies: dict[int, Reply] = {}
         self._tickets = 0
@@ -79,6 +84,8 @@ class RemoteTransport(Transport):
                 f"a request of {len(request)} bytes exceeds the agent's {REQUEST_CAP}."
             )
         line = self._alive()
+        self.boots += self._stale
+        self._stale = False
         self._tickets += 1
         self._in_flight[self._tickets] = time.monotonic()
         line.queue(Run(self._tickets, request))
@@ -93,19 +100,24 @@ class RemoteTransport(Transport):
                 message = self._line.receive(max(0.0, self._limit - silent))
                 self._heard = time.monotonic()
                 if message is None:
-                    self._lose(Ending.HANG, f"the agent was silent for {self._limit:.0f} s")
+                    self._broke(f"it was silent for {self._limit:g} s", silent=True)
                 else:
                     self._settle(message)
             except Gone as gone:
-                self._lose(Ending.HANG if gone.silent else Ending.CRASH, str(gone))
+                self._broke(str(gone), silent=gone.silent)
             except FrameError as error:
                 self._fail(f"it sends what is no answer: {error}")
         return self._replies.pop(ticket)
 
+    def losses(self) -> Sequence[str]:
+        told, self._losses = self._losses, []
+        return told
+
+    def restart(self) -> None:
+        self._lose(Ending.LOST, "closed to start afresh")
+
     def close(self) -> None:
-        if self._line:
-            self._line.close()
-        self._line = None
+        self._drop()
         self._in_flight.clear()
         self._replies.clear()
 
@@ -120,9 +132,31 @@ class RemoteTransport(Transport):
         self._replies[done.ticket] = Reply(
             done.ending, done.response, done.log, done.seconds, done.blocks
         )
+        self._stale = self._stale or done.ending is not Ending.OK
+        self.boot_seconds = done.boot_seconds
+        self.boots += len(done.losses)
+        self._losses += done.losses
+
+    def _broke(self, why: str, *, silent: bool) -> None:
+        """The connection broke while requests were under way: find out what became of them."""
+        before = self._uptime_id
+        self._drop()
+        try:
+            line = self._again()
+        except TransportError as error:
+            self._lose(Ending.HANG if silent else Ending.CRASH, f"{why}; then, {error}")
+            return
+        if self._uptime_id != before:
+            self._lose(Ending.CRASH, f"{why}; its machine has started again since")
+        elif silent:
+            self._lose(Ending.HANG, why)
+        else:
+            self._lose(Ending.LOST, why)
+            self._losses.append(f"connection to the agent at {self.address}: {why}\n")
+        self._line = line
 
     def _lose(self, ending: Ending, why: str) -> None:
-        """Give the oldest request this ending; the others are lost."""
+        """Drop the line; give the oldest request this ending, the others are lost."""
         now = time.monotonic()
         for ticket, since in self._in_flight.items():
             log = f"connection to the agent at {self.address}: {why}\n"
@@ -215,6 +249,9 @@ class RemoteTransport(Transport):
         line.frames.limit = FROM_AGENT_LIMIT
         ready = expect(Ready, self._next(line, self._limit))
         self._facts = {**ready.facts, "agent.leg": ready.leg}
+        self._uptime_id = ready.uptime_id
+        self.boots, self.boot_seconds = self.boots + 1, ready.boot_seconds
+        self._stale = False
         self.depth = max(1, ready.depth)
         self.code = ready.code.map() if ready.code else None
         self.no_coverage = ready.no_coverage
@@ -222,7 +259,7 @@ class RemoteTransport(Transport):
     def _next(self, line: Line, seconds: float) -> Message:
         message = line.receive(seconds)
         if message is None:
-            raise Gone(f"it was silent for {seconds:.0f} s")
+            raise Gone(f"it was silent for {seconds:g} s")
         if isinstance(message, Refused):
             raise TransportError(f"the agent at {self.address}: {printable(message.sentence)}")
         self._heard = time.monotonic()

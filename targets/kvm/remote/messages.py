@@ -89,11 +89,14 @@ class Code(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
-    """Agent: its leg is started; what `Transport.start` and its attributes told."""
+    """Agent: its leg is started; what `Transport.start` and its attributes told. `uptime_id`:
+    another one after the agent's machine started again."""
 
     leg: str
     facts: dict[str, str]
+    uptime_id: str
     depth: int
+    boot_seconds: float
     code: Code | None
     no_coverage: str
 
@@ -106,7 +109,7 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
-    """Agent: the `Reply` to a request."""
+    """Agent: the `Reply` to a request, and the leg's `losses` since the one before."""
 
     ticket: int
     ending: Ending
@@ -114,6 +117,8 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     log: str
     seconds: float
     blocks: list[int]
+    boot_seconds: float = 0.0
+    losses: list[str] = []
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from targets.kvm.remote import secret
 from targets.kvm.remote.line import Gone, Line
@@ -114,8 +115,18 @@ def _serve(
             running.append((run.ticket, transport.submit(run.request)))
         theirs, ours = running.popleft()
         reply = transport.collect(ours)
-        log, blocks = reply.log[-LOG_CAP:], list(reply.blocks)
-        line.send(Done(theirs, reply.ending, reply.response, log, reply.seconds, blocks))
+        line.send(
+            Done(
+                theirs,
+                reply.ending,
+                reply.response,
+                reply.log[-LOG_CAP:],
+                reply.seconds,
+                list(reply.blocks),
+                transport.boot_seconds,
+                [text[-LOG_CAP:] for text in transport.losses()],
+            )
+        )
         served.value += 1
 
 
@@ -124,4 +135,13 @@ def _ready(leg: str, facts: Mapping[str, str], transport: Transport, coverage: b
     why_not = transport.no_coverage
     if coverage and code is None and not why_not:
         why_not = f"the agent's leg {leg} records none."
-    return Ready(leg, dict(facts), transport.depth, code, why_not)
+    seconds = transport.boot_seconds
+    return Ready(leg, dict(facts), _uptime_id(), transport.depth, seconds, code, why_not)
+
+
+def _uptime_id() -> str:
+    """Drawn by the kernel once as it boots (random(4))."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

@@ -39,7 +39,8 @@ MODULES = (
     *("corpus/__init__.py", "corpus/trace.py", "corpus/wire.py"),
     *("targets/__init__.py", "targets/cache.py", "targets/codemap.py", "targets/transport.py"),
     *("targets/kvm/__init__.py", "targets/kvm/build_native.py", "targets/kvm/native.py"),
-    *("targets/kvm/lab/__init__.py", "targets/kvm/lab/channel.py"),
+    *("targets/kvm/kmsg.py", "targets/kvm/lab/__init__.py"),
+    *("targets/kvm/lab/channel.py", "targets/kvm/lab/kernellog.py"),
     *("targets/kvm/lab/userland/__init__.py", "targets/kvm/lab/userland/guest.py"),
 )
 """Of this project, what the guest's program imports; the executor's sources come with it."""

@@ -1,0 +1,184 @@
+"""The forked executor of `kvm:native`, with a function of ours in place of the C one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from cffi import FFI
+
+from corpus.trace import Ending
+from corpus.wire import RESPONSE_MAGIC
+from targets.kvm import build_native, native
+from targets.kvm.kmsg import KernelLog
+from targets.kvm.native import NativeTransport
+from targets.transport import TransportError
+
+
+def module() -> Any:
+    """An extension whose requests say what to do; some answer with what the child sees."""
+    ffi = FFI()
+
+    def execute(request: Any, size: int, response: Any, cap: int) -> int:
+        asked = ffi.buffer(request, size)[:]
+        answer = asked
+        if asked.startswith(b"signal"):
+            os.kill(os.getpid(), int(asked[6:]))
+        if asked == b"sleep":
+            time.sleep(60)
+        if asked == b"pid":
+            answer = str(os.getpid()).encode()
+        if asked == b"descriptors":
+            answer = " ".join(sorted(os.listdir("/proc/self/fd"), key=int)).encode()
+        ffi.memmove(response, answer, len(answer))
+        return len(answer)
+
+    return SimpleNamespace(ffi=ffi, lib=SimpleNamespace(vf_execute=execute))
+
+
+@pytest.fixture
+def transport(monkeypatch: pytest.MonkeyPatch) -> Iterator[NativeTransport]:
+    monkeypatch.setattr(native, "unavailable", lambda: None)
+    monkeypatch.setattr(build_native, "load", module)
+    with closing(NativeTransport()) as opened:
+        yield opened
+
+
+def ask(transport: NativeTransport, request: bytes) -> bytes:
+    reply = transport.collect(transport.submit(request))
+    assert reply.ending is Ending.OK
+    assert reply.response is not None
+    return reply.response
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
+def test_a_child_that_dies_is_a_crash_and_the_next_request_works(
+    transport: NativeTransport, number: signal.Signals
+) -> None:
+    before = ask(transport, b"pid")
+    reply = transport.collect(transport.submit(b"signal%d" % number))
+    assert (reply.ending, reply.response) == (Ending.CRASH, None)
+    assert reply.log.endswith(f"the executor was killed by {number.name}\n")
+    assert ask(transport, b"pid") != before
+    assert transport.boots == 2
+    assert transport.losses() == []
+
+
+def test_a_child_that_hangs_is_killed(
+    transport: NativeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "HANG_LIMIT_S", 0.2)
+    reply = transport.collect(transport.submit(b"sleep"))
+    assert (reply.ending, reply.response) == (Ending.HANG, None)
+    assert "no reply within" in reply.log
+    assert ask(transport, b"again") == b"again"
+
+
+def test_a_child_that_somebody_kills_between_requests_is_a_loss(
+    transport: NativeTransport,
+) -> None:
+    os.kill(int(ask(transport, b"pid")), signal.SIGKILL)
+    time.sleep(0.1)
+    assert ask(transport, b"again") == b"again"
+    assert transport.losses() == ["the executor was killed by SIGKILL while it was idle\n"]
+    assert transport.losses() == []
+    assert transport.boots == 2
+
+
+def test_a_restart_is_another_child(transport: NativeTransport) -> None:
+    before = ask(transport, b"pid")
+    assert ask(transport, b"pid") == before
+    transport.restart()
+    assert ask(transport, b"pid") != before
+
+
+def test_the_child_keeps_nothing_open_but_its_line(transport: NativeTransport) -> None:
+    with Path("/dev/null").open() as file:
+        descriptors = [int(fd) for fd in ask(transport, b"descriptors").split()]
+        assert file.fileno() > 2
+    # The line, and the directory that is being listed.
+    assert len([fd for fd in descriptors if fd > 2]) == 2
+
+
+def test_a_probe_that_answers_nonsense_is_a_sentence(transport: NativeTransport) -> None:
+    assert ask(transport, RESPONSE_MAGIC.to_bytes(4, "little"))
+    with pytest.raises(TransportError, match=r"gives no VM\.$"):
+        transport.start()
+
+
+def test_the_child_does_not_outlive_its_parent(tmp_path: Path) -> None:
+    script = textwrap.dedent("""
+        import os, signal
+        from test_kvm_native_child import module
+        from targets.kvm import build_native, native
+        native.unavailable = lambda: None
+        build_native.load = module
+        transport = native.NativeTransport()
+        print(transport.collect(transport.submit(b"pid")).response.decode(), flush=True)
+        transport.submit(b"sleep")
+        os.kill(os.getpid(), signal.SIGKILL)
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, "PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[1]}"},
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    child = Path(f"/proc/{int(done.stdout)}/stat")
+    end = time.monotonic() + 10
+    while child.exists() and child.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def kmsg(tmp_path: Path) -> Iterator[int]:
+    """The writing end of what stands for /dev/kmsg; it is tmp_path / "kmsg"."""
+    os.mkfifo(tmp_path / "kmsg")
+    fd = os.open(tmp_path / "kmsg", os.O_RDWR)
+    yield fd
+    os.close(fd)
+
+
+def test_a_kernel_at_fault_is_told_even_if_the_case_finished(
+    transport: NativeTransport, tmp_path: Path, kmsg: int
+) -> None:
+    transport._kernel_log = KernelLog(tmp_path / "kmsg")
+    os.write(kmsg, b"6,1,5000000,-;usb 1-1: new device\n SUBSYSTEM=usb\n")
+    reply = transport.collect(transport.submit(b"fine"))
+    assert (reply.ending, reply.log) == (Ending.OK, "[    5.000000] usb 1-1: new device\n")
+    os.write(kmsg, b"4,2,71000123,-;WARNING: CPU: 0 PID: 1 at arch/arm64/kvm/fpsimd.c:42\n")
+    reply = transport.collect(transport.submit(b"fine"))
+    assert (reply.ending, reply.response) == (Ending.HOST_LOG, None)
+    assert reply.log == "[   71.000123] WARNING: CPU: 0 PID: 1 at arch/arm64/kvm/fpsimd.c:42\n"
+    assert ask(transport, b"again") == b"again"
+    assert transport.boots == 2
+
+
+def test_a_kernel_log_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    log = KernelLog(tmp_path / "none")
+    assert log.trouble.endswith("no such file or directory")
+    assert log.new() == ""
+    log.close()
+
+
+def test_what_is_no_record_is_passed_over(tmp_path: Path, kmsg: int) -> None:
+    log = KernelLog(tmp_path / "kmsg")
+    os.write(kmsg, b"nonsense\n6,x;y\n6,1,z,-;y\n\xff\xfe;\n6,1,1500000,c;right; and so on\n")
+    assert log.new() == "[    1.500000] right; and so on\n"
+    assert log.new() == ""
+    log.close()
+    log.close()
