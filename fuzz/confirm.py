@@ -64,6 +64,8 @@ def judge_all(case: Case, traces: dict[str, Trace], legs: Sequence[Target]) -> d
 
 def same_kind(a: Verdict, b: Diverge) -> bool:
     """Whether `a` is the divergence `b`, as far as a minimiser may not change it."""
+    if isinstance(a, Diverge) and a.fault and b.fault and a.fault.named and b.fault.named:
+        return a.fault.is_like(b.fault)
     return isinstance(a, Diverge) and (a.oracle, a.rule, a.op_word) == (b.oracle, b.rule, b.op_word)
 
 

@@ -10,24 +10,26 @@ from dataclasses import dataclass, field, replace
 from corpus.case import Case, decode
 from corpus.expect import Effect, KeptCase, defects
 from corpus.isa.table import FORMS
-from corpus.trace import Ending, Trace
+from corpus.trace import Trace
 from db.records import FindingRecord, SignatureRecord
-from fuzz.confirm import Confirmed, confirm, judge_all, pattern_of, run_everywhere, same_kind
+from fuzz.confirm import pattern_of
 from fuzz.features import features_of
 from fuzz.feedback import Feedback
-from fuzz.minimize.engine import Minimizer
+from fuzz.investigate import Investigator
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from fuzz.signature import signature
-from targets.base import Target
-from targets.transport import TransportError
+from targets.base import Incident, Ran, Target
 
 _SPEED = {"kvm": 0, "emulator": 1, "mutant": 2, "model": 3}
 """Legs are started slowest first and collected fastest first, so that all overlap."""
 
 FOLLOW_UPS = 2
 """Divergences of one rough kind that are confirmed and minimised; later ones are counted."""
-MINIMIZE_RUNS = 600
+
+
+def _ignore(*_: object) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(slots=True)
@@ -66,6 +68,8 @@ class Session:
     `known`: cases that record defects of legs. What those can spoil is not judged, so that
     a campaign sees what lies behind; `show_known` reports the recorded cases themselves.
     `share_vms`: cases run in VMs that served others; divergences are confirmed in fresh ones.
+    `incident` is told, by leg, of every machine that broke, and whether that was during an
+    investigation; `restarted`, how many seconds the machine after it took to start.
     """
 
     def __init__(
@@ -78,6 +82,8 @@ class Session:
         minimize_seconds: float = 12.0,
         known: Sequence[KeptCase] = (),
         share_vms: bool = False,
+        incident: Callable[[str, Incident, bool], None] = _ignore,
+        restarted: Callable[[str, float], None] = _ignore,
     ) -> None:
         self.legs = sorted(legs, key=lambda leg: _SPEED.get(leg.kind, 1))
         for leg in self.legs:
@@ -86,7 +92,11 @@ class Session:
         self.reached: list[Reached] = []
         self._feedback = feedback
         self._found, self._again, self._note = found, again, note
-        self._minimize_seconds = minimize_seconds
+        self._incident, self._restarted = incident, restarted
+        self._investigator = Investigator(self.legs, note, minimize_seconds)
+        self._preceding: dict[tuple[str, str], Sequence[Ran]] = {}
+        self._boots = {leg.name: leg.boots for leg in self.legs}
+        self._down: dict[str, int] = {}  # leg -> its boots when it broke
         self._share_vms = share_vms
         self._followed: Counter[tuple[str, ...]] = Counter()
         self._signatures: dict[tuple[str, ...], SignatureRecord] = {}
@@ -104,19 +114,24 @@ class Session:
             self.tally.discarded += 1
             return
         traces, verdicts = self._run_and_judge(case)
+        self.tell_incidents()
         self.tally.cases += 1
         for name, verdict in verdicts.items():
             self._count(name, verdict)
         if self._feedback:
             self._feedback.report(features_of(case, traces, verdicts))
             self._report_blocks(case, self._feedback)
-        followed: set[tuple[str, str, str]] = set()
+        followed: set[tuple[str, ...]] = set()
         for name, verdict in verdicts.items():
             if isinstance(verdict, Diverge):
-                kind = verdict.oracle, verdict.rule, verdict.label
+                # One case may break several machines, each in its own way.
+                who = (name,) if verdict.fault else ()
+                kind = verdict.oracle, verdict.rule, verdict.label, *who
                 if kind not in followed:
-                    self._follow_up(case, name, verdict, verdicts)
+                    self._follow_up(case, name, verdict, verdicts, traces[name])
                 followed.add(kind)
+        self.tell_incidents(bool(followed))
+        self._preceding.clear()
 
     def _report_blocks(self, case: Case, feedback: Feedback) -> None:
         """Steer by what the case reached in the legs' kernels; note what is new."""
@@ -136,29 +151,8 @@ class Session:
                 strict = replace(leg.profile, defects={})
                 verdict = judge(item.case, leg.run(item.case), strict)
                 if isinstance(verdict, Diverge):
-                    self._found(self._described(item.case, leg, verdict))
+                    self._found(self._investigator.recorded(item.case, leg, verdict))
                     break
-
-    def _described(self, case: Case, leg: Target, verdict: Diverge) -> FindingRecord:
-        traces = run_everywhere(case, self.legs)
-        verdicts: dict[str, Verdict] = {
-            other.name: judge(case, traces[other.name], replace(other.profile, defects={}))
-            for other in self.legs
-        }
-        deviating = tuple(sorted(n for n, v in verdicts.items() if isinstance(v, Diverge)))
-        return FindingRecord(
-            signature=signature(case, verdict, pattern_of(verdicts) or leg.name, leg.profile),
-            minimal=case,
-            original=case,
-            strict=verdict.strict,
-            op_index=verdict.op_index,
-            expected=verdict.expected,
-            observed=verdict.observed,
-            explanation=f"{leg.name}: {verdict.explanation}",
-            reproduced=(1, 1),
-            deviating=deviating or (leg.name,),
-            traces=traces,
-        )
 
     def _unfit(self, case: Case) -> bool:
         """Whether some leg lacks what the case needs, or there is nothing to run."""
@@ -202,7 +196,12 @@ class Session:
     # -- divergences -----------------------------------------------------------------
 
     def _follow_up(
-        self, case: Case, name: str, verdict: Diverge, verdicts: dict[str, Verdict]
+        self,
+        case: Case,
+        name: str,
+        verdict: Diverge,
+        verdicts: dict[str, Verdict],
+        trace: Trace,
     ) -> None:
         self.tally.divergences += 1
         leg = next(leg for leg in self.legs if leg.name == name)
@@ -211,7 +210,11 @@ class Session:
         if self._followed[rough] > FOLLOW_UPS:
             self._again(self._signatures[rough])
             return
-        record = self.investigate(case, leg, verdict)
+        if verdict.fault:
+            preceding = self._preceding.get((name, case.id), ())
+            record = self._investigator.fault(case, leg, verdict, trace, preceding)
+        else:
+            record = self._investigator.divergence(case, leg, verdict)
         if record is None:
             self._followed[rough] -= 1
             self.tally.infra_errors += 1
@@ -220,50 +223,18 @@ class Session:
         self._signatures[rough] = record.signature
         self._found(record)
 
-    def investigate(self, case: Case, leg: Target, verdict: Diverge) -> FindingRecord | None:
-        """Confirm, minimise and describe a divergence; None if it never shows again."""
-        confirmed = confirm(case, leg, verdict, self.legs)
-        if not confirmed.seen:
-            return None
-        minimal = self._minimized(case, leg, confirmed)
-        traces = run_everywhere(minimal, self.legs)
-        verdicts = judge_all(minimal, traces, self.legs)
-        last = verdicts[leg.name]
-        if not isinstance(last, Diverge):
-            minimal, traces, verdicts = case, confirmed.traces, confirmed.verdicts
-            last = confirmed.verdict
-        deviating = tuple(sorted(n for n, v in verdicts.items() if isinstance(v, Diverge)))
-        return FindingRecord(
-            signature=signature(minimal, last, pattern_of(verdicts) or leg.name, leg.profile),
-            minimal=minimal,
-            original=case,
-            strict=last.strict,
-            op_index=last.op_index,
-            expected=last.expected,
-            observed=last.observed,
-            explanation=f"{leg.name}: {last.explanation}",
-            reproduced=(confirmed.seen, confirmed.tried),
-            deviating=deviating or (leg.name,),
-            traces=traces,
-        )
+    # -- broken machines ---------------------------------------------------------------
 
-    def _minimized(self, case: Case, leg: Target, confirmed: Confirmed) -> Case:
-        slow = confirmed.verdict.observed in (Ending.CRASH.value, Ending.HANG.value)
-        runs = 60 if slow else MINIMIZE_RUNS
-        started = time.monotonic()
-
-        def still(candidate: Case) -> bool:
-            try:
-                trace = leg.run(candidate)
-            except TransportError:
-                return False
-            return same_kind(judge(candidate, trace, leg.profile), confirmed.verdict)
-
-        minimizer = Minimizer(still, runs, self._minimize_seconds)
-        minimal = minimizer.minimize(case)
-        spent = time.monotonic() - started
-        self._note(
-            f"{leg.name}: minimised {len(case.ops)} to {len(minimal.ops)} ops "
-            f"in {minimizer.runs} runs, {spent:.1f} s"
-        )
-        return minimal
+    def tell_incidents(self, investigating: bool = False) -> None:
+        """Report what broke since this was last called, and which legs are back."""
+        for leg in self.legs:
+            for incident in leg.incidents():
+                if incident.case is not None:
+                    self._preceding[leg.name, incident.case.id] = incident.preceding
+                self._incident(leg.name, incident, investigating)
+                if not investigating:
+                    self._down.setdefault(leg.name, self._boots[leg.name])
+            if self._down.get(leg.name, leg.boots) < leg.boots:
+                del self._down[leg.name]
+                self._restarted(leg.name, leg.boot_seconds)
+            self._boots[leg.name] = leg.boots

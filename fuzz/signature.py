@@ -13,7 +13,11 @@ from targets.profile import Profile
 
 
 def signature(case: Case, verdict: Diverge, legs: str, profile: Profile) -> SignatureRecord:
-    """The bucket that `verdict` on `case` belongs to."""
+    """The bucket that `verdict` on `case` belongs to. A fault goes by its kind and place:
+    what the case was about when it struck says little."""
+    if verdict.fault and verdict.fault.named:
+        rule, place = verdict.fault.rule, verdict.fault.place
+        return SignatureRecord(verdict.oracle, place or "-", rule, "", "-", legs)
     op = case.ops[verdict.op_index]
     register = _class_of(verdict.label)
     if isinstance(op, GetReg | SetReg) and register == "":
@@ -34,6 +38,8 @@ def responsible(case: Case, verdict: Diverge) -> str:
     """The rule to name. A run that ended otherwise than it should says nothing of the
     culprit itself: that is the program's last vector or memory instruction, which in a
     minimised case is right."""
+    if verdict.fault and verdict.fault.named:
+        return verdict.fault.rule
     op = case.ops[verdict.op_index]
     if verdict.rule not in ("run.exit", "run.fails", "ending.ok") or not isinstance(op, Run):
         return verdict.rule

@@ -58,8 +58,10 @@ class Target(ABC):
     """Why a leg that was asked to record coverage does not, in one sentence."""
     blocks: Sequence[int] = ()
     """Blocks of `code` that the last collected case executed, each once."""
+    boots: int = 0
+    """How often what executes the cases was started."""
     boot_seconds: float = 0.0
-    """How long the latest start of what executes the cases took."""
+    """How long the latest start took."""
 
     @abstractmethod
     def submit(self, case: Case) -> int:
@@ -107,6 +109,7 @@ class WireTarget(Target):
         self.profile = Profile.from_probe(probe)
         self.fingerprint = {**probe, **(extra or {}), "leg": name}
         self.code, self.no_coverage = transport.code, transport.no_coverage
+        self.boots, self.boot_seconds = transport.boots, transport.boot_seconds
         self._running: dict[int, _Submitted] = {}
         self._history: deque[_Submitted] = deque(maxlen=HISTORY)
         self._incidents: list[Incident] = []
@@ -121,8 +124,8 @@ class WireTarget(Target):
     def _submit(self, ran: Ran, tries: int = 1) -> int:
         flags = FLAG_REUSE_VM if ran.shared else 0
         ticket = self.transport.submit(with_flags(ran.case.request, flags))
-        self.boot_seconds = self.transport.boot_seconds
-        submitted = _Submitted(ran, ticket, self.transport.boots, tries)
+        self.boots, self.boot_seconds = self.transport.boots, self.transport.boot_seconds
+        submitted = _Submitted(ran, ticket, self.boots, tries)
         self._running[ticket] = submitted
         self._history.append(submitted)
         return ticket

@@ -123,7 +123,7 @@ def test_a_bad_ending_is_a_divergence(ending: Ending) -> None:
     assert (verdict.oracle, verdict.observed, verdict.detail) == (
         "ending",
         ending.value,
-        "WARNING: CPU: 0",
+        "warn: WARNING: CPU: 0",
     )
 
 

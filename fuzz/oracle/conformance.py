@@ -5,10 +5,11 @@ from __future__ import annotations
 from corpus.case import Case
 from corpus.ops import Op, Run
 from corpus.trace import Ending, Trace
+from fuzz.faults import fault_of
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from targets.model.errors import Unpredictable
-from targets.model.expect import Permitted
-from targets.model.judge import Choices, Mismatch, observe
+from targets.model.expect import Mismatch, Permitted
+from targets.model.judge import Choices, observe
 from targets.model.model import Model
 from targets.model.rules import is_strict
 from targets.profile import Profile
@@ -41,7 +42,7 @@ def judge(case: Case, trace: Trace, profile: Profile) -> Verdict:
             return _diverge(model, judged, case.ops[judged], permitted, missing)
     if trace.ending is not Ending.OK:
         return _bad_ending(case, trace, frozenset(model.rules))
-    return Agree(judged, frozenset(model.rules), choices, reason)
+    return Agree(judged, frozenset((*model.rules, "ending.ok")), choices, reason)
 
 
 def _diverge(model: Model, index: int, op: Op, permitted: Permitted, mismatch: Mismatch) -> Diverge:
@@ -75,6 +76,7 @@ def _bad_ending(case: Case, trace: Trace, rules: frozenset[str]) -> Diverge:
     if not trace.observations:
         runs = [i for i, op in enumerate(case.ops) if isinstance(op, Run)]
         index = runs[-1] if runs else index
+    fault = fault_of(trace.ending, trace.log)
     return Diverge(
         oracle="ending",
         op_index=index,
@@ -83,19 +85,9 @@ def _bad_ending(case: Case, trace: Trace, rules: frozenset[str]) -> Diverge:
         label="ending",
         expected="ok",
         observed=trace.ending.value,
-        detail=_complaint(trace.log),
+        detail=f"{fault}: {fault.line}" if fault else "",
         context="",
         strict=True,
         rules=rules,
+        fault=fault,
     )
-
-
-def _complaint(log: str) -> str:
-    """The line of a log that says most."""
-    words = ("BUG", "WARNING", "Oops", "panic", "KASAN", "HYP", "abort", "signal")
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    for word in words:
-        for line in lines:
-            if word in line:
-                return line[:200]
-    return lines[-1][:200] if lines else ""

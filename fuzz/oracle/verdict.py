@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from fuzz.faults import Fault
 from targets.model.judge import Choices
 
 
@@ -21,8 +22,8 @@ class Agree:
 
 @dataclass(frozen=True, slots=True)
 class Diverge:
-    """No permitted outcome matches. `detail` names lanes or bytes; `explanation` is one
-    sentence for an engineer."""
+    """No permitted outcome matches. `detail` names lanes or bytes; `fault` is what made the
+    case end badly, if it did; `explanation` is one sentence for an engineer."""
 
     oracle: str
     op_index: int
@@ -35,6 +36,7 @@ class Diverge:
     context: str
     strict: bool
     rules: frozenset[str] = frozenset()
+    fault: Fault | None = None
 
     @property
     def explanation(self) -> str:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from corpus.wire import CODE_BASE, RAM_BASE, RAM_SIZE
 from targets.kvm.lab import kernellog
+from targets.kvm.lab.kernellog import BY_ITSELF, MINE
 from targets.kvm.lab.monitor import Counter
 from targets.kvm.lab.vm import Fate, GuestDied
-
-_MINE = "lab: "
-HUNG_AT = re.compile(rf"^{_MINE}CPU \d+ hung (?:at|in) ([\w.$]+)", re.MULTILINE)
-"""The function that a log says a CPU was in."""
-LOST_BY = re.compile(rf"^{_MINE}QEMU (?:was |itself )?(.+)$", re.MULTILINE)
-"""What a log says happened to QEMU itself."""
 
 Place = Callable[[Counter], str | None]
 
@@ -23,16 +17,16 @@ def report(death: GuestDied, place: Place) -> str:
     """The guest's last log and a line on what became of it; `place` names where a CPU is."""
     lines = [death.log.rstrip("\n")] if death.log.strip() else []
     if death.fate is Fate.HANG:
-        lines += [f"{_MINE}{where(counter, place)}" for counter in death.counters]
+        lines += [f"{MINE}{where(counter, place)}" for counter in death.counters]
         if not death.counters:
-            lines.append(f"{_MINE}QEMU itself tells no registers")
+            lines.append(f"{MINE}QEMU itself tells no registers")
     elif death.fate is Fate.SILENT:
-        lines.append(f"{_MINE}QEMU itself does not answer: {death.cause or 'no reason known'}")
+        lines.append(f"{MINE}QEMU itself does not answer: {death.cause or 'no reason known'}")
     elif death.cause:
         word = "" if death.cause.startswith(("ended", "closed")) else "was "
-        lines.append(f"{_MINE}QEMU {word}{death.cause}")
+        lines.append(f"{MINE}QEMU {word}{death.cause}")
     elif not kernellog.at_fault(death.log):
-        lines.append(f"{_MINE}QEMU ended because the guest reset or switched itself off")
+        lines.append(f"{MINE}QEMU {BY_ITSELF}")
     return "\n".join(lines) + "\n"
 
 

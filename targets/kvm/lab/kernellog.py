@@ -12,6 +12,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+MINE = "lab: "
+"""Begins a line that is the lab's own, not the kernel's."""
+
+HUNG_AT = re.compile(rf"^{MINE}CPU \d+ hung (?:at|in) ([\w.$]+)", re.MULTILINE)
+"""The function that a log says a CPU was in."""
+
+LOST_BY = re.compile(rf"^{MINE}QEMU (?:was |itself )?(.+)$", re.MULTILINE)
+"""What a log says happened to QEMU itself."""
+
+BY_ITSELF = "ended because the guest reset or switched itself off"
+
 MOST_LINES = 90
 MOST_CHARACTERS = 12_000
 """Bounds of an excerpt."""

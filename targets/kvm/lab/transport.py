@@ -64,6 +64,12 @@ class LabTransport(Transport):
         told, self._losses = self._losses, []
         return told
 
+    def restart(self) -> None:
+        if self._vm:
+            self._vm.close()
+        self._vm = None
+        self._lose_the_rest()
+
     def close(self) -> None:
         death = self._vm.died() if self._vm else None
         if death:

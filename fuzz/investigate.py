@@ -1,0 +1,133 @@
+"""From a divergence that was seen once to a finding: confirmed, minimised, described."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from corpus.case import Case
+from corpus.trace import Ending, Trace
+from db.records import Earlier, FindingRecord
+from fuzz.confirm import confirm, judge_all, pattern_of, run_everywhere, same_kind
+from fuzz.inquest import inquire
+from fuzz.minimize.engine import Minimizer
+from fuzz.oracle.conformance import judge
+from fuzz.oracle.verdict import Diverge, Verdict
+from fuzz.signature import signature
+from targets.base import Ran, Target
+from targets.transport import TransportError
+
+MINIMIZE_RUNS = 600
+FAULT_RUNS = 60
+"""Runs of a minimiser that each cost a restart."""
+
+
+class Investigator:
+    """Follows divergences up on `legs`; `note` gets a line for people now and then."""
+
+    def __init__(
+        self, legs: Sequence[Target], note: Callable[[str], None], minimize_seconds: float
+    ) -> None:
+        self._legs, self._note, self._minimize_seconds = legs, note, minimize_seconds
+
+    def divergence(self, case: Case, leg: Target, verdict: Diverge) -> FindingRecord | None:
+        """What is wrong with `leg`; None if it never shows again. Raises TransportError."""
+        confirmed = confirm(case, leg, verdict, self._legs)
+        if not confirmed.seen:
+            return None
+        minimal = self._minimized(case, leg, confirmed.verdict)
+        traces = run_everywhere(minimal, self._legs)
+        verdicts = judge_all(minimal, traces, self._legs)
+        last = verdicts[leg.name]
+        if not isinstance(last, Diverge):
+            minimal, traces, verdicts = case, confirmed.traces, confirmed.verdicts
+            last = confirmed.verdict
+        found = (confirmed.seen, confirmed.tried)
+        return _record(minimal, case, leg, last, verdicts, traces, found)
+
+    def fault(
+        self, case: Case, leg: Target, verdict: Diverge, trace: Trace, preceding: Sequence[Ran]
+    ) -> FindingRecord | None:
+        """Why `leg` ended badly; None if that never shows again and was no doing of the
+        machine under test. What the machine itself did is always a finding. `preceding`: what
+        it had run before. Raises TransportError."""
+        fault = verdict.fault
+        assert fault is not None
+        found = inquire(leg, case, trace, preceding)
+        if not found.seen and not fault.of_guest:
+            return None
+        self._note(
+            f"{leg.name}: {fault}: reproduced {found.seen} of {found.tried}"
+            + (f", after {len(found.preceding)} other cases" if found.preceding else "")
+        )
+        minimal, last, shown = case, verdict, found.trace
+        if found.seen and not found.preceding:
+            minimal = self._minimized(case, leg, verdict)
+            again = leg.run(minimal)
+            latest = judge(minimal, again, leg.profile)
+            if isinstance(latest, Diverge) and same_kind(latest, verdict):
+                last, shown = latest, again
+            else:
+                minimal = case
+        others = [other for other in self._legs if other is not leg]
+        traces = {**run_everywhere(minimal, others), leg.name: shown}
+        verdicts = {**judge_all(minimal, traces, others), leg.name: last}
+        record = _record(minimal, case, leg, last, verdicts, traces, (found.seen, found.tried))
+        earlier = tuple(Earlier(ran.case, ran.shared) for ran in found.preceding)
+        return replace(record, preceding=earlier)
+
+    def recorded(self, case: Case, leg: Target, verdict: Diverge) -> FindingRecord:
+        """A kept case that diverges on `leg` as it is known to. Raises TransportError."""
+        traces = run_everywhere(case, self._legs)
+        verdicts: dict[str, Verdict] = {
+            other.name: judge(case, traces[other.name], replace(other.profile, defects={}))
+            for other in self._legs
+        }
+        return _record(case, case, leg, verdict, verdicts, traces, (1, 1))
+
+    def _minimized(self, case: Case, leg: Target, verdict: Diverge) -> Case:
+        slow = verdict.observed in (Ending.CRASH.value, Ending.HANG.value)
+        started = time.monotonic()
+
+        def still(candidate: Case) -> bool:
+            try:
+                trace = leg.run(candidate)
+            except TransportError:
+                return False
+            return same_kind(judge(candidate, trace, leg.profile), verdict)
+
+        runs = FAULT_RUNS if slow else MINIMIZE_RUNS
+        minimizer = Minimizer(still, runs, self._minimize_seconds)
+        minimal = minimizer.minimize(case)
+        spent = time.monotonic() - started
+        self._note(
+            f"{leg.name}: minimised {len(case.ops)} to {len(minimal.ops)} ops "
+            f"in {minimizer.runs} runs, {spent:.1f} s"
+        )
+        return minimal
+
+
+def _record(
+    minimal: Case,
+    original: Case,
+    leg: Target,
+    verdict: Diverge,
+    verdicts: dict[str, Verdict],
+    traces: Mapping[str, Trace],
+    reproduced: tuple[int, int],
+) -> FindingRecord:
+    deviating = tuple(sorted(n for n, v in verdicts.items() if isinstance(v, Diverge)))
+    return FindingRecord(
+        signature=signature(minimal, verdict, pattern_of(verdicts) or leg.name, leg.profile),
+        minimal=minimal,
+        original=original,
+        strict=verdict.strict,
+        op_index=verdict.op_index,
+        expected=verdict.expected,
+        observed=verdict.observed,
+        explanation=f"{leg.name}: {verdict.explanation}",
+        reproduced=reproduced,
+        deviating=deviating or (leg.name,),
+        traces=traces,
+    )
