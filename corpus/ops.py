@@ -312,7 +312,7 @@ OPS: dict[str, type[Op]] = {
     op.word: op
     for op in (
         *(CreateVcpu, PreferredTarget, Init, SetVls, GetVls, Finalize, SetReg, GetReg),
-        *(RegList, Run, ReadAll, SetMp, GetMp, ReadMem, WriteMem),
+        *(RegList, Run, ReadAll, SetMp, GetMp, ReadMem, WriteMem, HostRun, Migrate),
     )
 }
 BY_CODE: dict[int, type[Op]] = {op.code: op for op in OPS.values()}

@@ -181,7 +181,7 @@ def _predicate(rng: random.Random) -> list[Insn]:
 
 def random_run(rng: random.Random, vcpu: int) -> Op:
     """A run of a random program, sometimes by a host thread with vector state."""
-    if HostRun.word in OPS and rng.random() < 0.04:
+    if rng.random() < 0.04:
         return HostRun(vcpu, HOST_VLS.draw(source(rng)), random_program(rng))
     return Run(vcpu, 1 if rng.random() < 0.03 else 0, random_program(rng))
 
@@ -305,7 +305,7 @@ def _disturb(rng: random.Random, ops: list[Op], features: int) -> None:
         ops.insert(rng.randrange(at, len(ops)) + 1, ops[at])
     if rng.random() < 0.08:
         _turn_on_another(rng, ops, features)
-    if Migrate.word in OPS and rng.random() < 0.08:
+    if rng.random() < 0.08:
         at = rng.randrange(len(ops) // 2, len(ops) + 1)
         target = rng.choice((1, 2, 2, 2))
         ops[at:at] = [Migrate(0, target, features), random_run(rng, target), ReadAll(target)]

@@ -51,6 +51,8 @@ class Vcpu:
     finalised: bool = False
     sve: bool = False
     aarch32: bool = False
+    power_off: int = 0
+    """POWER_OFF of the last INIT."""
     max_vq: int = 1
     stopped: int = MP_RUNNABLE
     run_once: bool = False

@@ -26,9 +26,14 @@ def is_strict(rule: str) -> bool:
     return rule.startswith("isa.") or RULES[rule].cls != "IMPL"
 
 
+def in_force(rule: str, kernel: tuple[int, int]) -> bool:
+    """Whether a rule that is not as old as KVM holds for a kernel (major, minor)."""
+    return RULES[rule].holds_in(kernel)
+
+
 def by_kernel(rule: str, kernel: tuple[int, int]) -> int:
     """The value that a rule which changed over time has for a kernel (major, minor)."""
     return RULES[rule].value_for(kernel)
 
 
-__all__ = ["RULES", "Rule", "by_kernel", "is_strict"]
+__all__ = ["RULES", "Rule", "by_kernel", "in_force", "is_strict"]

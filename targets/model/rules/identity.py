@@ -7,6 +7,11 @@ from targets.model.rules.rule import Rule, table
 TABLE: tuple[Rule, ...] = table(
     {
         "id.pfr0": ("ABI", "sys_regs.c", "ID_AA64PFR0_EL1.SVE is 1 iff the vcpu has SVE"),
+        "id.gic-leaves": (
+            "IMPL",
+            "sys_regs.c",
+            "ID_AA64PFR0_EL1.GIC is kept or zero once a VM without KVM's own GIC has run",
+        ),
         "id.pfr1": ("ABI", "sys_regs.c", "ID_AA64PFR1_EL1.SME is 0"),
         "id.zfr0": (
             "ABI",
@@ -32,7 +37,7 @@ TABLE: tuple[Rule, ...] = table(
         "id.busy-after-run": (
             "IMPL",
             "sys_regs.c",
-            "an ID register refuses other values once a vcpu has run: EBUSY",
+            "an ID register refuses other values once a vcpu has run: EBUSY, or EINVAL",
         ),
         "id.pfr0-sve-refused": (
             "ABI",

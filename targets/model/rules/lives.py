@@ -43,7 +43,12 @@ TABLE: tuple[Rule, ...] = (
             "init.power-off": (
                 "ABI",
                 "api.rst 4.82",
-                "INIT with POWER_OFF leaves the vcpu STOPPED, and may differ from call to call",
+                "INIT with POWER_OFF leaves the vcpu STOPPED",
+            ),
+            "init.e2h0-alone": (
+                "IMPL",
+                "arm.c",
+                "HAS_EL2_E2H0 without HAS_EL2 is accepted or gives EINVAL",
             ),
             "init.target": (
                 "ABI",
@@ -67,11 +72,6 @@ TABLE: tuple[Rule, ...] = (
                 "ABI",
                 "api.rst 4.82",
                 "INIT again with other features gives EINVAL",
-            ),
-            "init.vm-wide-features": (
-                "ABI",
-                "api.rst 4.82, arm.c",
-                "a vcpu with other features than the VM's first one gives EINVAL",
             ),
             "reset.vectors": (
                 "ABI",
@@ -153,6 +153,27 @@ TABLE: tuple[Rule, ...] = (
             "mp.set-suspended": ("ABI", "api.rst 4.39", "MP_STATE takes SUSPENDED"),
             "mp.unknown-state": ("ABI", "arm.c", "any other MP_STATE gives EINVAL"),
         }
+    ),
+    Rule(
+        "init.vm-wide-features",
+        "ABI",
+        "api.rst 4.82, arm.c",
+        "a vcpu with other features than the VM's first one gives EINVAL",
+        since=(6, 5),
+    ),
+    Rule(
+        "init.power-off-per-call",
+        "ABI",
+        "api.rst 4.82, arm.c",
+        "POWER_OFF may differ from one INIT of a vcpu to the next; before, EINVAL",
+        since=(6, 5),
+    ),
+    Rule(
+        "init.unknown-before-changed",
+        "IMPL",
+        "arm.c",
+        "INIT again looks for unassigned features first, then for changed ones",
+        since=(6, 5),
     ),
     Rule(
         "init.unknown-feature",

@@ -29,6 +29,10 @@ class Rule:
     until: Release = LAST
     values: tuple[tuple[Release, int], ...] = ()
 
+    def holds_in(self, kernel: Release) -> bool:
+        """Whether it holds in a kernel. What is no kernel follows the newest."""
+        return kernel == FIRST or self.since <= kernel <= self.until
+
     def value_for(self, kernel: Release) -> int:
         """The value in force in a kernel."""
         return [value for first, value in self.values if first <= kernel][-1]

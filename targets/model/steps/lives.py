@@ -15,8 +15,9 @@ from corpus.ops import (
     PreferredTarget,
 )
 from targets.model.errno import EEXIST, EINVAL, ENOENT, ENOEXEC, EPERM
+from targets.model.errors import Unpredictable
 from targets.model.expect import Outcome, Part, Permitted, fails
-from targets.model.rules import by_kernel
+from targets.model.rules import by_kernel, in_force
 from targets.model.sets import exact
 from targets.model.steps.registry import step
 from targets.model.vcpu import MP_RUNNABLE, MP_STOPPED, Vcpu
@@ -28,6 +29,7 @@ POWER_OFF = 1
 EL1_32BIT = 1 << 1
 PTRAUTH = 3 << 5
 HAS_EL2 = 1 << 7
+HAS_EL2_E2H0 = 1 << 8
 FIRST_WORD = (1 << 32) - 1
 
 
@@ -51,11 +53,13 @@ def init(model: Model, op: Init) -> Permitted:
     if isinstance(vcpu, Permitted):
         return vcpu
     features = op.features & ~POWER_OFF
-    refusal = refuses(model, vcpu, op.target, features)
+    refusal = refuses(model, vcpu, op.target, features, op.features & POWER_OFF)
     if refusal:
         return refusal
     rule = "init.again" if vcpu.initialised else "init.first"
     effect = initialise(model, vcpu, features, op.features & POWER_OFF)
+    if features & HAS_EL2_E2H0 and not features & HAS_EL2:
+        return Permitted("init.e2h0-alone", (Outcome(effect=effect), Outcome(EINVAL)))
     if features & EL1_32BIT and features & FEATURE_SVE:
         # Not refused by the code read, not promised by the interface either.
         return Permitted("init.aarch32-sve", (Outcome(effect=effect), Outcome(EINVAL)))
@@ -63,24 +67,40 @@ def init(model: Model, op: Init) -> Permitted:
     return Permitted(rule, (Outcome(),))
 
 
-def refuses(model: Model, vcpu: Vcpu, target: int, features: int) -> Permitted | None:
-    """How INIT fails, or None; `features` without POWER_OFF. In KVM's order (facts 1.2)."""
+def refuses(
+    model: Model, vcpu: Vcpu, target: int, features: int, power_off: int
+) -> Permitted | None:
+    """How INIT fails, or None; `features` without POWER_OFF. In KVM's order (facts 1.2).
+    Raises Unpredictable."""
     profile, vm = model.profile, model.vm
     if target != GENERIC_V8:
         return fails("init.target", EINVAL)
-    if features & ~FIRST_WORD:
-        return fails("init.unknown-word", ENOENT)
-    if features & ~by_kernel("init.unknown-feature", profile.kernel):
-        return fails("init.unknown-feature", ENOENT)
-    if features & ~profile.features:
+    unknown = features & ~by_kernel("init.unknown-feature", profile.kernel)
+    if unknown:
+        rule = "init.unknown-feature" if unknown & FIRST_WORD else "init.unknown-word"
+        if not vcpu.initialised:
+            return fails(rule, ENOENT)
+        model.rules.add(rule)
+        first = in_force("init.unknown-before-changed", profile.kernel)
+        either = (ENOENT,) if first else (ENOENT, EINVAL)
+        return Permitted("init.unknown-before-changed", tuple(Outcome(err) for err in either))
+    if features & ~profile.features & ~HAS_EL2_E2H0:
         return fails("init.unsupported-feature", EINVAL)
+    if vcpu.initialised and power_off != vcpu.power_off:
+        per_call = in_force("init.power-off-per-call", profile.kernel)
+        if not per_call:
+            return fails("init.power-off-per-call", EINVAL)
+        model.rules.add("init.power-off-per-call")
     if features & PTRAUTH not in (0, PTRAUTH):
         return fails("init.half-ptrauth", EINVAL)
     if features & EL1_32BIT and features & HAS_EL2:
         return fails("init.aarch32-el2", EINVAL)
     if vm.features is not None and features != vm.features:
-        rule = "init.features-changed" if vcpu.initialised else "init.vm-wide-features"
-        return fails(rule, EINVAL)
+        if vcpu.initialised:
+            return fails("init.features-changed", EINVAL)
+        if not in_force("init.vm-wide-features", profile.kernel):
+            raise Unpredictable("vcpus of one VM with different features are not modelled")
+        return fails("init.vm-wide-features", EINVAL)
     return None
 
 
@@ -98,6 +118,7 @@ def initialise(model: Model, vcpu: Vcpu, features: int, power_off: int) -> Calla
         vcpu.aarch32 = bool(features & EL1_32BIT)
         vcpu.reset(model.profile.max_vq)
         rules.add("init.power-off" if power_off else "init.power-on")
+        vcpu.power_off = power_off
         vcpu.stopped = MP_STOPPED if power_off else MP_RUNNABLE
 
     return effect

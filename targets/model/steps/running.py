@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from corpus import wire
 from corpus.isa.form import Insn
 from corpus.ops import Run
+from targets.model import idregs
 from targets.model.errno import EBADF, EINTR, EINVAL, ENOEXEC, EPERM
 from targets.model.errors import MmioExit, SystemEvent, Unpredictable
 from targets.model.expect import Outcome, Part, Permitted
@@ -70,6 +71,9 @@ def _unfit(model: Model, vcpu: Vcpu, immediate: bool) -> Permitted | None:
         return _failed("run.pmu-not-created", EINVAL, 0, None)
     if not vcpu.run_once:
         vm.first_run()
+    if not vm.ran_once:
+        model.rules.add("id.gic-leaves")
+        idregs.without_irqchip(vm)
     vm.ran_once = vcpu.run_once = True
     if vcpu.stopped:
         return _failed("run.stopped", EINTR, 0, IMMEDIATE)
