@@ -59,6 +59,27 @@ class Found(msgspec.Struct, frozen=True, tag=True):
     tried: int
     deviating: list[str]
     traces: dict[str, TraceData]
+    preceding: list[tuple[bytes, bool]] = []
+
+
+class Broke(msgspec.Struct, frozen=True, tag=True):
+    """A leg's machine broke, complained or was lost (fuzz.faults); `case` is the one at fault,
+    if any is; `investigating`: while a finding was followed up."""
+
+    leg: str
+    kind: str
+    place: str
+    line: str
+    log: str
+    case: bytes | None
+    investigating: bool
+
+
+class Restarted(msgspec.Struct, frozen=True, tag=True):
+    """A leg's machine serves again; `seconds` is how long its start took."""
+
+    leg: str
+    seconds: float
 
 
 class Again(msgspec.Struct, frozen=True, tag=True):
@@ -108,7 +129,7 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
-Event = Ready | Code | Stats | Found | Again | Coverage | Note | Failed | Done
+Event = Ready | Code | Stats | Found | Again | Broke | Restarted | Coverage | Note | Failed | Done
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Event).decode

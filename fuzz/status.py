@@ -34,7 +34,8 @@ class CampaignStatus:
 
     `cases_per_second` is the recent rate. `executions` of a case on each leg count
     apart from `cases`. `divergences` counts every one seen, before confirmation.
-    `buckets` come in the order found, `events` oldest first, one line each.
+    `incidents` counts by kind what broke the legs' machines. `buckets` come in the order
+    found, `events` oldest first, one line each.
     """
 
     elapsed: float
@@ -55,6 +56,7 @@ class CampaignStatus:
     restarts: int = 0
     divergences: int = 0
     buckets: tuple[BucketStatus, ...] = ()
+    incidents: tuple[tuple[str, int], ...] = ()
     events: tuple[str, ...] = field(default=())
 
     @property

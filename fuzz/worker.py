@@ -21,7 +21,7 @@ from fuzz import events
 from fuzz.instrument import INSTRUMENTED, excluded
 
 if TYPE_CHECKING:
-    from db.records import FindingRecord, SignatureRecord
+    from db.records import SignatureRecord
     from fuzz.session import Session
 
 STATS_EVERY = 1.0
@@ -46,31 +46,6 @@ class Events:
             os._exit(0)
 
 
-def to_event(record: FindingRecord) -> events.Found:
-    """A finding in the form that travels."""
-    return events.Found(
-        signature=record.signature.parts,
-        minimal=record.minimal.encoded,
-        original=record.original.encoded,
-        strict=record.strict,
-        op_index=record.op_index,
-        expected=record.expected,
-        observed=record.observed,
-        explanation=record.explanation,
-        seen=record.reproduced[0],
-        tried=record.reproduced[1],
-        deviating=list(record.deviating),
-        traces={
-            name: events.TraceData(
-                [(o.err, o.aux, o.data) for o in trace.observations],
-                trace.ending.value,
-                trace.log,
-            )
-            for name, trace in record.traces.items()
-        },
-    )
-
-
 class Worker:
     """Feeds a session until the budget is spent or the campaign says stop."""
 
@@ -93,6 +68,7 @@ class Worker:
         try:
             self._session.execute(data)
         except TransportError as error:
+            self._session.tell_incidents()
             self.report()
             self._send(events.Failed(str(error)))
             os._exit(3)
@@ -113,6 +89,7 @@ class Worker:
         self.report()
         for leg in self._session.legs:
             leg.close()
+        self._session.tell_incidents()
         self._send(events.Done(self._stop))
         sys.stderr.flush()
         os._exit(0)
@@ -166,6 +143,7 @@ def main(argv: Sequence[str]) -> None:
     from fuzz.legs import open_legs  # noqa: PLC0415
     from fuzz.mutate import crossover, mutate  # noqa: PLC0415
     from fuzz.session import Session  # noqa: PLC0415
+    from fuzz.travel import incident_event, to_event  # noqa: PLC0415
     from targets.transport import TransportError  # noqa: PLC0415
 
     try:
@@ -195,6 +173,8 @@ def main(argv: Sequence[str]) -> None:
         note=lambda text: out.send(events.Note(text)),
         minimize_seconds=config.minimize_seconds,
         known=known,
+        incident=lambda *what: out.send(incident_event(*what)),
+        restarted=lambda leg, seconds: out.send(events.Restarted(leg, seconds)),
     )
     session.show_known(known)
     worker = Worker(config, session, out)
