@@ -34,7 +34,10 @@ from targets.transport import TransportError
 
 KEY = "correct horse battery"
 SMALL = pack_request([WireOp(Kind.CREATE_VCPU)])
-START_S = 120
+WITH_FAKES = {
+    **os.environ,
+    "PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[1]}",
+}
 SEEDS = [load_kept(path) for path in kept_files("seeds")]
 TRAPS = next(path for path in kept_files("regressions") if path.stem == "traps-order")
 
@@ -164,6 +167,30 @@ def test_signals_end_it_cleanly_with_all_it_started(number: signal.Signals) -> N
             assert client.collect(client.submit(SMALL)).ending is Ending.OK
 
 
+def test_a_signal_while_the_leg_is_tried_is_no_error() -> None:
+    script = """if True:
+        import time
+        from remote_fakes import Echo
+        from targets.kvm.remote.address import Address
+        from targets.kvm.remote.agent import Agent
+        from targets.kvm.remote.session import Service
+        class Slow(Echo):
+            def start(self):
+                print("starting", flush=True)
+                time.sleep(60)
+        agent = Agent(Address("127.0.0.1", 0), Service("slow", Slow, b""), print)
+        agent.run(print)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=WITH_FAKES
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "starting\n"
+    process.terminate()
+    assert process.communicate(timeout=30)[0] == "stopped.\n"
+    assert process.returncode == 0
+
+
 def test_a_killed_agent_takes_its_processes_along_and_is_found_again() -> None:
     with serving("emulator:zero") as running:
         client = RemoteTransport(running.address, patience=1)
@@ -246,14 +273,13 @@ def test_more_clients_than_it_takes_are_turned_away() -> None:
         from targets.kvm.remote.agent import Agent
         from targets.kvm.remote.session import Service
         agent = Agent(Address("127.0.0.1", 0), Service("echo", Echo, {KEY.encode()!r}), print, 1)
-        print(agent.address, flush=True)
-        agent.run()
+        agent.run(lambda _: print(agent.address, flush=True))
     """
     process = subprocess.Popen(
         [sys.executable, "-c", script],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[1]}"},
+        env=WITH_FAKES,
     )
     try:
         assert process.stdout is not None

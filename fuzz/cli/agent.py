@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -54,12 +55,14 @@ def agent(listen: str, leg: str, secret_file: Path | None) -> int:
             f"warning: whoever reaches {serving.address} and knows the secret runs guests on"
             " this machine; what is sent can be read on the way."
         )
-    facts = serving.check()
-    click.echo(
-        f"serving {name} ({facts.get('release', 'no kernel')}) as kvm:tcp={serving.address};"
-        f" the secret is in {source}"
-    )
-    serving.run()
+
+    def ready(facts: Mapping[str, str]) -> None:
+        click.echo(
+            f"serving {name} ({facts.get('release', 'no kernel')}) as kvm:tcp={serving.address};"
+            f" the secret is in {source}"
+        )
+
+    serving.run(ready)
     return Exit.OK
 
 

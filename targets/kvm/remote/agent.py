@@ -60,11 +60,12 @@ class Agent:
         """Whether only this machine can reach it."""
         return ip_address(self.address.host.partition("%")[0]).is_loopback
 
-    def check(self) -> Mapping[str, str]:
+    def _check(self) -> Mapping[str, str]:
         """Start the leg once, as a client would; its facts. Raises TransportError."""
         ours, theirs = _fork.Pipe(duplex=False)
         process = _fork.Process(target=_check, args=(self._service, theirs), daemon=True)
-        process.start()
+        with _blocked():
+            process.start()
         theirs.close()
         try:
             facts, why = ours.recv()
@@ -76,12 +77,16 @@ class Agent:
             raise TransportError(why)
         return dict(facts)
 
-    def run(self) -> None:
-        """Serve until SIGINT or SIGTERM; then end the clients' processes, too. Main thread
-        only."""
+    def run(self, ready: Callable[[Mapping[str, str]], None]) -> None:
+        """See that the leg starts, tell `ready` its facts, and serve until SIGINT or SIGTERM;
+        then end the clients' processes, too. Main thread only.
+
+        Raises TransportError if the leg does not start.
+        """
         self._listener.settimeout(_LOOK_S)
         before = {number: signal.signal(number, _stop) for number in _SIGNALS}
         try:
+            ready(self._check())
             while True:
                 self._accept()
         except Stopped:
