@@ -116,10 +116,17 @@ def call(leg: Leg, before: tuple[WireOp, ...], *values: int, insn: int = HVC) ->
         (PSCI, (AFFINITY, 1, 1), 0),
         (PSCI, (AFFINITY, 0, 4), INVALID),
         (PSCI, (RESET2, 1), INVALID),
+        (PSCI, (RESET2 | WIDE, 1 << 32 | 1), INVALID),  # the type is the low half even so
     ],
 )
 def test_calls_that_return(leg: Leg, features: int, values: tuple[int, ...], result: int) -> None:
     assert call(leg, up(features), *values) == [result, 0, 0, 0]
+
+
+@pytest.mark.parametrize("features", [PSCI, SVE])
+@pytest.mark.parametrize("function", [0x8000_8000, 0x8000_7FFF, 0x8000_3FFF])
+def test_workarounds_clobber_two_registers(leg: Leg, features: int, function: int) -> None:
+    assert call(leg, up(features), function, 5, 6, 7) == [0, 0, 6, 7]
 
 
 def test_secure_monitor_calls(leg: Leg) -> None:

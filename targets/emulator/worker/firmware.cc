@@ -8,6 +8,7 @@ namespace emu {
 namespace {
 
 enum class Call {
+  kWorkaround,
   kSmcccVersion,
   kPsciVersion,
   kPsciFeatures,
@@ -25,6 +26,13 @@ struct Function {
   uint32_t id;
   Call call;
   bool narrow = false;  // looks at the low halves of its arguments
+};
+
+// ARCH_WORKAROUND_1 to 3, which KVM's exception vector answers by itself.
+constexpr Function kWorkarounds[] = {
+    {0x80008000, Call::kWorkaround},
+    {0x80007fff, Call::kWorkaround},
+    {0x80003fff, Call::kWorkaround},
 };
 
 // With the feature PSCI_0_2: PSCI 1.1, and SMCCC's own version.
@@ -78,13 +86,19 @@ constexpr uint32_t kVendorReset = 0x80000000;  // first reset type that is a ven
 void Cpu::CallFirmware() {
   ClearTailsOnException();
   const auto id = static_cast<uint32_t>(X(0));
-  const Function* const function = vcpu_.HasPsci02() ? Find(kPsci11, id) : Find(kPsci01, id);
+  const Function* function = Find(kWorkarounds, id);
+  if (function == nullptr) {
+    function = vcpu_.HasPsci02() ? Find(kPsci11, id) : Find(kPsci01, id);
+  }
   if (function == nullptr) return AnswerCall(kNotSupported);
   if (function->narrow) {
     for (unsigned i = 1; i < 4; i++) SetX(i, static_cast<uint32_t>(X(i)));
   }
   const auto argument = static_cast<uint32_t>(X(1));
   switch (function->call) {
+    case Call::kWorkaround:
+      SetX(0, kSuccess);
+      return SetX(1, 0);
     case Call::kSmcccVersion:
     case Call::kPsciVersion:
       return AnswerCall(kVersion11);
