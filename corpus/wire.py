@@ -36,7 +36,8 @@ REG_LIST      a = user's n. Data = u64 n as written back; after success followed
 RUN           payload = guest code, u32 words; a: bit 0 immediate_exit. The code is
               copied to CODE_BASE, PC := CODE_BASE and VBAR_EL1 := VECTOR_BASE
               through SET_ONE_REG (aux = errno of the former | errno of the latter
-              << 32), then KVM_RUN. After an MMIO exit the access is completed by
+              << 32), and VBAR_EL2 := VECTOR_BASE (errno not told) in a VM of vcpus
+              with EL2, then KVM_RUN. After an MMIO exit the access is completed by
               one more KVM_RUN with immediate_exit set. If the vcpu's MP_STATE is
               not RUNNABLE the run is made with immediate_exit, too. `err` is that
               of the first KVM_RUN; EINTR also when RUN_LIMIT_MS pass.
@@ -81,12 +82,17 @@ MIGRATE       a = slot of the destination; payload = features[7] | u32 target | 
 PROBE         only op of a request -> text, "key=value" lines.
 ============  =====================================================================
 
+A VM in which an INIT with HAS_EL2 (bit 7) succeeded gets a GICv3 of KVM's own, out of the
+way of RAM and MMIO, before its first KVM_RUN: such vcpus do not run without one. No vcpu
+can be created after that, so those of slots 0 to 2 that are missing are created just before,
+and CREATE_VCPU hands them out; in other slots it fails as KVM does.
+
 Any SET_ONE_REG or GET_ONE_REG first performs a reset that another vcpu asked for by PSCI.
 
 Guest RAM is RAM_SIZE bytes at RAM_BASE, all zero when the VM is created except the
 vectors. Vector entry i (i = 0..15, at VECTOR_BASE + 0x80 * i) is
 ``movz x30, #0x5000, lsl #16; movk x30, #(0x100 + 8 * i); str x30, [x30]``: an
-exception taken to EL1 shows as an MMIO write at VECTOR_MMIO + 8 * i.
+exception taken to EL1 (or EL2) shows as an MMIO write at VECTOR_MMIO + 8 * i.
 """
 
 from __future__ import annotations

@@ -87,6 +87,9 @@ static bool machine_setup(struct machine *m)
     m->ram = map(RAM_SIZE);
     for (unsigned slot = 0; slot < SLOTS; slot++)
         m->vcpus[slot].fd = -1;
+    m->gic = -1;
+    for (unsigned slot = 0; slot < NAMED_SLOTS; slot++)
+        m->spares[slot] = -1;
     return m->ram && edge_map(&m->in) && edge_map(&m->out);
 }
 
@@ -203,9 +206,18 @@ void machine_end(struct machine *m)
         v->fd = -1;
         v->run = NULL;
     }
+    if (m->el2)
+        machine_forget_el2(m);
     if (!m->home)
         close(m->vm);
     m->vm = -1;
+}
+
+static int take_spare(struct machine *m, uint8_t slot)
+{
+    int fd = m->spares[slot];
+    m->spares[slot] = -1;
+    return fd;
 }
 
 int machine_create_vcpu(struct machine *m, uint8_t slot)
@@ -216,6 +228,8 @@ int machine_create_vcpu(struct machine *m, uint8_t slot)
         return EEXIST;
     if (m->home)
         fd = m->home->pool[m->home->used++];
+    else if (m->gic >= 0 && slot < NAMED_SLOTS && m->spares[slot] >= 0)
+        fd = take_spare(m, slot);
     else
         fd = ioctl(m->vm, KVM_CREATE_VCPU, (unsigned long)slot);
     if (fd < 0)

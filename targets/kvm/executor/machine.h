@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #define SLOTS 256
+#define NAMED_SLOTS 3u /* that cases name */
 #define EDGE_SIZE 0x10000u
 #define POOL 64u
 #define SHARED_VMS 4u
@@ -52,6 +53,9 @@ struct machine {
     uint32_t code_used;  /* bytes of RAM from CODE_OFFSET on that programs were put in */
     struct edge in, out; /* `in` is all zero between ops */
     struct vcpu vcpus[SLOTS];
+    bool el2;                /* a vcpu of the current case has EL2 */
+    int gic;                 /* of a VM with such vcpus, from its first run on; else -1 */
+    int spares[NAMED_SLOTS]; /* vcpus that were created before it; -1: none */
     struct shared *home; /* of the current case; NULL: it has a VM of its own */
     struct shared shared[SHARED_VMS];
 };
@@ -65,6 +69,13 @@ void machine_end(struct machine *m);
 
 /* 0 or an errno. */
 int machine_create_vcpu(struct machine *m, uint8_t slot);
+
+/* KVM_ARM_VCPU_INIT. 0 or an errno. */
+int machine_init_vcpu(struct machine *m, uint8_t slot, struct kvm_vcpu_init *init);
+
+/* Before a run: what the VM needs if any of its vcpus has EL2. */
+void machine_prepare_el2(struct machine *m);
+void machine_forget_el2(struct machine *m);
 
 /* A new VM with RAM, or -1 and errno. */
 int machine_create_vm(const struct machine *m);

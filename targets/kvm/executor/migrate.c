@@ -62,7 +62,7 @@ static int prepare(struct machine *m, const struct op *op, const struct moved *v
     if (err)
         return err;
     *stage = STAGE_INIT;
-    err = call(to->fd, KVM_ARM_VCPU_INIT, &init);
+    err = machine_init_vcpu(m, (uint8_t)op->head.a, &init);
     if (err || !vls)
         return err;
     *stage = STAGE_VLS;

@@ -65,7 +65,7 @@ static struct outcome op_init(struct machine *m, const struct op *op, struct sin
     (void)out;
     struct kvm_vcpu_init init = {.target = (uint32_t)op->head.a};
     memcpy(init.features, op->payload, sizeof init.features);
-    return only(call(fd_of(m, op), KVM_ARM_VCPU_INIT, &init));
+    return only(machine_init_vcpu(m, op->head.vcpu, &init));
 }
 
 static struct outcome op_finalize(struct machine *m, const struct op *op, struct sink *out)

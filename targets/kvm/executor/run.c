@@ -11,6 +11,7 @@
 #define CORE_REG(member)                                                                          \
     (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(member))
 #define VBAR_EL1 ARM64_SYS_REG(3, 0, 12, 0, 0)
+#define VBAR_EL2 ARM64_SYS_REG(3, 4, 12, 0, 0)
 
 static struct kvm_run *volatile running;
 static volatile sig_atomic_t struck;
@@ -107,6 +108,10 @@ struct outcome run_guest(struct machine *m, const struct op *op, const struct en
     ram_write(m, CODE_OFFSET, op->payload, op->head.size);
     uint64_t pc_err = (uint64_t)set_reg(v->fd, CORE_REG(regs.pc), &pc);
     uint64_t vbar_err = (uint64_t)set_reg(v->fd, VBAR_EL1, &vectors);
+    if (m->el2) {
+        set_reg(v->fd, VBAR_EL2, &vectors);
+        machine_prepare_el2(m);
+    }
     if (!runnable(v->fd)) {
         seen->flags |= RUN_NOT_RUNNABLE;
         immediate = true;

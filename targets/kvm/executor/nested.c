@@ -1,0 +1,61 @@
+/* What vcpus with EL2 need besides: an interrupt controller of KVM's own. */
+#include <errno.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "machine.h"
+
+#define GIC_DIST 0x08000000u /* below RAM, as on QEMU's virt */
+#define GIC_REDIST 0x080a0000u
+#define HAS_EL2 7 /* KVM_ARM_VCPU_HAS_EL2, newer than some headers */
+
+int machine_init_vcpu(struct machine *m, uint8_t slot, struct kvm_vcpu_init *init)
+{
+    bool el2 = init->features[0] >> HAS_EL2 & 1;
+    int err = call(m->vcpus[slot].fd, KVM_ARM_VCPU_INIT, init);
+    if (!err && el2)
+        m->el2 = true;
+    return err;
+}
+
+static int set_attr(int device, uint32_t group, uint64_t attr, uint64_t value)
+{
+    struct kvm_device_attr what = {.group = group, .attr = attr, .addr = (uintptr_t)&value};
+    return call(device, KVM_SET_DEVICE_ATTR, &what);
+}
+
+/* No vcpu can be created once there is an interrupt controller, so all that a case may want
+ * are made before. */
+static void create_spares(struct machine *m)
+{
+    for (unsigned slot = 0; slot < NAMED_SLOTS; slot++)
+        if (m->vcpus[slot].fd < 0)
+            m->spares[slot] = ioctl(m->vm, KVM_CREATE_VCPU, (unsigned long)slot);
+}
+
+void machine_prepare_el2(struct machine *m)
+{
+    if (!m->el2 || m->gic >= 0)
+        return;
+    struct kvm_create_device device = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
+    create_spares(m);
+    if (call(m->vm, KVM_CREATE_DEVICE, &device))
+        return; /* KVM_RUN will tell */
+    m->gic = (int)device.fd;
+    set_attr(m->gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, GIC_DIST);
+    set_attr(m->gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, GIC_REDIST);
+    set_attr(m->gic, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, 0);
+}
+
+void machine_forget_el2(struct machine *m)
+{
+    for (unsigned slot = 0; slot < NAMED_SLOTS; slot++) {
+        if (m->spares[slot] >= 0)
+            close(m->spares[slot]);
+        m->spares[slot] = -1;
+    }
+    if (m->gic >= 0)
+        close(m->gic);
+    m->gic = -1;
+    m->el2 = false;
+}
