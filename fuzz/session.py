@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from corpus.case import Case, decode
+from corpus.case import Case
 from corpus.expect import Effect, KeptCase, defects
 from corpus.isa.table import FORMS
 from corpus.trace import Trace
@@ -18,6 +18,7 @@ from fuzz.feedback import Feedback
 from fuzz.investigate import Investigator
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
+from fuzz.runner import Result, Runner
 from fuzz.signature import signature
 from targets.base import Incident, Ran, Target
 
@@ -97,7 +98,7 @@ class Session:
         self._preceding: dict[tuple[str, str], Sequence[Ran]] = {}
         self._boots = {leg.name: leg.boots for leg in self.legs}
         self._down: dict[str, int] = {}  # leg -> its boots when it broke
-        self._share_vms = share_vms
+        self.runner = Runner(self.legs, share_vms)
         self._followed: Counter[tuple[str, ...]] = Counter()
         self._signatures: dict[tuple[str, ...], SignatureRecord] = {}
 
@@ -109,18 +110,26 @@ class Session:
     def execute(self, data: bytes) -> None:
         """Run, judge and follow up the case that `data` stands for. Raises TransportError
         when a leg cannot be had any more."""
-        case = decode(data)
-        if self._unfit(case):
+        begun = self.runner.take(data)
+        case = begun.case
+        if not self.runner.fits(case):
             self.tally.discarded += 1
             return
-        traces, verdicts = self._run_and_judge(case)
+        results: dict[str, Result] = {}
+        verdicts: dict[str, Verdict] = {}
+        for leg, result in self.runner.run(begun):
+            verdicts[leg.name] = self._same_judged(leg, result, results, verdicts) or judge(
+                case, result.trace, leg.profile
+            )
+            results[leg.name] = result
+        traces = {name: result.trace for name, result in results.items()}
         self.tell_incidents()
         self.tally.cases += 1
         for name, verdict in verdicts.items():
             self._count(name, verdict)
         if self._feedback:
             self._feedback.report(features_of(case, traces, verdicts))
-            self._report_blocks(case, self._feedback)
+            self._report_blocks(case, results, self._feedback)
         followed: set[tuple[str, ...]] = set()
         for name, verdict in verdicts.items():
             if isinstance(verdict, Diverge):
@@ -131,13 +140,13 @@ class Session:
                     self._follow_up(case, name, verdict, verdicts, traces[name])
                 followed.add(kind)
         self.tell_incidents(bool(followed))
-        self._preceding.clear()
+        self._preceding = {k: v for k, v in self._preceding.items() if k[1] != case.id}
 
-    def _report_blocks(self, case: Case, feedback: Feedback) -> None:
+    def _report_blocks(self, case: Case, results: Mapping[str, Result], feedback: Feedback) -> None:
         """Steer by what the case reached in the legs' kernels; note what is new."""
         for leg in self.legs:
             if leg.code is not None:
-                new = feedback.report_blocks(leg.name, leg.blocks)
+                new = feedback.report_blocks(leg.name, results[leg.name].blocks)
                 if new:
                     self.reached.append(Reached(leg.name, case, time.monotonic(), new))
 
@@ -154,32 +163,18 @@ class Session:
                     self._found(self._investigator.recorded(item.case, leg, verdict))
                     break
 
-    def _unfit(self, case: Case) -> bool:
-        """Whether some leg lacks what the case needs, or there is nothing to run."""
-        return not case.ops or any(case.min_vq > leg.profile.max_vq for leg in self.legs)
-
-    def _run_and_judge(self, case: Case) -> tuple[dict[str, Trace], dict[str, Verdict]]:
-        if self._share_vms:
-            tickets = [(leg, leg.submit_shared(case)) for leg in self.legs]
-        else:
-            tickets = [(leg, leg.submit(case)) for leg in self.legs]
-        traces: dict[str, Trace] = {}
-        verdicts: dict[str, Verdict] = {}
-        for leg, ticket in reversed(tickets):
-            trace = leg.collect(ticket)
-            verdicts[leg.name] = self._same_judged(leg, trace, traces, verdicts) or judge(
-                case, trace, leg.profile
-            )
-            traces[leg.name] = trace
-        return traces, verdicts
-
     def _same_judged(
-        self, leg: Target, trace: Trace, traces: dict[str, Trace], verdicts: dict[str, Verdict]
+        self,
+        leg: Target,
+        result: Result,
+        results: Mapping[str, Result],
+        verdicts: Mapping[str, Verdict],
     ) -> Verdict | None:
         """The verdict on another leg that did the same on the same machine: judging is pure,
         and takes most of a worker's time."""
         for other in self.legs:
-            if traces.get(other.name) == trace and other.profile == leg.profile:
+            same = results.get(other.name)
+            if same and same.trace == result.trace and other.profile == leg.profile:
                 return verdicts[other.name]
         return None
 
@@ -210,6 +205,8 @@ class Session:
         if self._followed[rough] > FOLLOW_UPS:
             self._again(self._signatures[rough])
             return
+        self.runner.settle()
+        self.tell_incidents()
         if verdict.fault:
             preceding = self._preceding.get((name, case.id), ())
             record = self._investigator.fault(case, leg, verdict, trace, preceding)

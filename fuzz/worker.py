@@ -141,7 +141,7 @@ def main(argv: Sequence[str]) -> None:
     from corpus.store import kept_files  # noqa: PLC0415
     from fuzz.feedback import Feedback  # noqa: PLC0415
     from fuzz.legs import open_legs  # noqa: PLC0415
-    from fuzz.mutate import crossover, mutate  # noqa: PLC0415
+    from fuzz.runner import Mutators  # noqa: PLC0415
     from fuzz.session import Session  # noqa: PLC0415
     from fuzz.travel import incident_event, to_event  # noqa: PLC0415
     from targets.transport import TransportError  # noqa: PLC0415
@@ -178,13 +178,14 @@ def main(argv: Sequence[str]) -> None:
     )
     session.show_known(known)
     worker = Worker(config, session, out)
+    mutators = Mutators(session.runner)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     flags = [*_QUIET_FLAGS, f"-seed={config.seed or 1}", *config.flags, config.corpus]
     atheris.Setup(
         [str(Path(__file__).resolve()), *flags],
         worker.one_input,
-        custom_mutator=mutate,
-        custom_crossover=crossover,
+        custom_mutator=mutators.mutate,
+        custom_crossover=mutators.crossover,
     )
     signal.signal(signal.SIGTERM, worker.stop)
     atheris.Fuzz()

@@ -50,6 +50,8 @@ class Target(ABC):
     kind: str
     profile: Profile
     fingerprint: Mapping[str, str]
+    depth: int = 1
+    """Cases that may be submitted and not yet collected, at most."""
     executions: int = 0
     restarts: int = 0
     code: CodeMap | None = None
@@ -106,6 +108,7 @@ class WireTarget(Target):
         self.name, self.kind = name, kind
         self.transport = transport
         probe = dict(transport.start())
+        self.depth = transport.depth
         self.profile = Profile.from_probe(probe)
         self.fingerprint = {**probe, **(extra or {}), "leg": name}
         self.code, self.no_coverage = transport.code, transport.no_coverage
