@@ -1,0 +1,62 @@
+"""The table of rules: no row without use, no use without a row, and rows that changed."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from fuzz.generate import random_case
+from fuzz.oracle.conformance import judge
+from targets.model.rules import RULES, by_kernel, in_force, is_strict
+from targets.model.target import ModelTarget
+from targets.profile import Profile
+
+OTHERWISE_EXERCISED = {
+    "core.v-set": "only reads and writes of V on vcpus without SVE reach it",
+    "init.aarch32-el2": "needs a machine that offers both features",
+    "psci.suspend": "costs a KVM leg half a second, so nothing generates it on purpose",
+    "psci.cpu-off": "as psci.suspend",
+    "psci.waits": "as psci.suspend",
+    "ending.ok": "about traces, and the model's own always end well",
+}
+PROFILES = (
+    Profile(),
+    Profile(vqs=0b1011, features=0x35, el0_32bit=False),
+    Profile(kernel=(0, 0), host_thread=False, lacks=frozenset({"sve2", "bf16", "i8mm"})),
+    Profile(kernel=(6, 1)),
+)
+
+
+def test_there_are_enough_and_each_says_something() -> None:
+    assert len(RULES) >= 150
+    assert len({rule.text for rule in RULES.values()}) == len(RULES)
+    assert all(rule.source and rule.cls in ("ARCH", "ABI", "IMPL") for rule in RULES.values())
+
+
+def test_generated_cases_reach_the_rules() -> None:
+    rng = random.Random(20)
+    used: set[str] = set()
+    for number in range(6000):
+        profile = PROFILES[number % len(PROFILES)]
+        case = random_case(rng)
+        used |= judge(case, ModelTarget(profile).run(case), profile).rules
+    missed = {r for r in RULES if r not in used and not r.startswith("el2.")}
+    assert len(missed - set(OTHERWISE_EXERCISED)) <= 0.05 * len(RULES), sorted(missed)
+
+
+@pytest.mark.parametrize(("kernel", "bits"), [((6, 1), 0x7F), ((6, 12), 0x7F), ((7, 2), 0x1FF)])
+def test_assigned_features_by_kernel(kernel: tuple[int, int], bits: int) -> None:
+    assert by_kernel("init.unknown-feature", kernel) == bits
+
+
+def test_a_rule_holds_from_its_first_kernel_on() -> None:
+    assert not in_force("init.vm-wide-features", (6, 1))
+    assert in_force("init.vm-wide-features", (6, 12))
+    assert in_force("init.vm-wide-features", (0, 0))
+
+
+def test_instruction_rules_and_promises_are_strict() -> None:
+    assert is_strict("isa.ptrue")
+    assert is_strict("finalize.twice")
+    assert not is_strict("core.hole")
