@@ -95,6 +95,15 @@ def emulator() -> Iterator[Running]:
             yield running
 
 
+def _lives(pid: int) -> bool:
+    """Whether a process has not ended, waited for or not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
 def _agent(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["agent", *arguments])
 
@@ -199,9 +208,8 @@ def test_a_killed_agent_takes_its_processes_along_and_is_found_again() -> None:
         running.process.kill()
         running.process.wait()
         end = time.monotonic() + 10
-        while Path(f"/proc/{child}/cmdline").exists() and time.monotonic() < end:
-            if not Path(f"/proc/{child}/cmdline").read_bytes():
-                break  # a zombie
+        while _lives(child):
+            assert time.monotonic() < end
             time.sleep(0.05)
         with pytest.raises(TransportError, match="no agent answers"):
             client.submit(SMALL)
@@ -264,6 +272,13 @@ def test_only_loopback_is_private_and_ipv6_has_brackets() -> None:
         assert agent.is_private
         assert str(agent.address).startswith("[::1]:")
         agent._listener.close()
+
+
+def test_an_agent_that_others_can_reach_warns() -> None:
+    with serving("emulator:zero", "0.0.0.0:0") as running:
+        code, said = running.end()
+    assert code == Exit.OK
+    assert said.startswith(f"warning: whoever reaches {running.address} and knows the secret")
 
 
 def test_more_clients_than_it_takes_are_turned_away() -> None:

@@ -133,7 +133,7 @@ class NativeTransport(Transport):
             raise ValueError(f"ticket {ticket} is not in flight")
         ending, response, how = Ending.OK, None, ""
         if not select.select([self._line], [], [], HANG_LIMIT_S)[0]:
-            how = f"no reply within {HANG_LIMIT_S:.0f} s: the executor was {self._stop()}\n"
+            how = f"no reply within {HANG_LIMIT_S:g} s: the executor was {self._stop()}\n"
             ending = Ending.HANG
         else:
             try:

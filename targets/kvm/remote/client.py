@@ -31,9 +31,11 @@ from targets.transport import Reply, Transport, TransportError
 
 CONNECT_S = 10.0
 """For the connection, and for each step until both sides are proven."""
-LIMIT_S = 600.0
-"""Silence while a leg is started or a request is under way. The agent's leg has limits of
-its own, which are shorter; this one is for an agent that is stuck itself."""
+START_S = 420.0
+"""For the agent to start its leg: longer than a lab kernel may take to boot."""
+LIMIT_S = 240.0
+"""Silence while a request is under way. The agent's leg has limits of its own, which are
+shorter; this one is for an agent that is stuck itself."""
 PATIENCE_S = 300.0
 """How long a lost agent is looked for again before it is given up: servers boot slowly."""
 _PAUSE_S = 0.5
@@ -247,7 +249,7 @@ class RemoteTransport(Transport):
         if not secret.same(welcome.proof, secret.proof(key, secret.AGENT, hello.nonce, mine)):
             raise TransportError(f"the agent at {self.address} does not know the secret itself.")
         line.frames.limit = FROM_AGENT_LIMIT
-        ready = expect(Ready, self._next(line, self._limit))
+        ready = expect(Ready, self._next(line, START_S))
         self._facts = {**ready.facts, "agent.leg": ready.leg}
         self._uptime_id = ready.uptime_id
         self.boots, self.boot_seconds = self.boots + 1, ready.boot_seconds
