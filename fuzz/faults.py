@@ -11,6 +11,9 @@ HANG, LOST, CRASH = "hang", "lost", "crash"
 """Kinds beside those of a kernel's own words."""
 
 
+_BARE = {Ending.HANG: HANG, Ending.LOST: LOST}
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A kind (panic, oops, warn, hang, lost, ...) and a place: the kernel's function, or what
@@ -39,7 +42,8 @@ class Fault:
         return (self.kind, self.place) == (other.kind, other.place)
 
     def __str__(self) -> str:
-        return f"{self.kind} in {self.place}" if self.place else self.kind
+        word = ": " if self.kind == LOST else " in "
+        return f"{self.kind}{word}{self.place}" if self.place else self.kind
 
 
 def fault_of(ending: Ending, log: str) -> Fault | None:
@@ -56,4 +60,4 @@ def fault_of(ending: Ending, log: str) -> Fault | None:
     lost = kernellog.LOST_BY.search(log)
     if lost:
         return Fault(LOST, lost[1][:80], lost[1] == kernellog.BY_ITSELF, line)
-    return Fault(HANG if ending is Ending.HANG else CRASH, "", False, line)
+    return Fault(_BARE.get(ending, CRASH), "", False, line)

@@ -71,8 +71,7 @@ class Ledger:
         self._store.add_incident(campaign, incident_record(event))
         self._incidents[event.leg, event.kind, event.investigating] += 1
         if not event.investigating:
-            place = f" in {event.place}" if event.place else ""
-            self._log(f"{event.leg}: {event.kind}{place}: {event.line[:120]}")
+            self._log(f"{event.leg}: {event.kind}: {event.line[:160]}")
 
     def restarted(self, event: events.Restarted) -> None:
         """A leg's machine serves again."""

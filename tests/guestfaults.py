@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 _PAGE = "vcpufuzz-page"
 _SLOTS = 4  # offset of channel_header.slots, which the guest believes
+_READY = 16  # of channel_header.ready
 
 
 def panic(pid: int) -> None:
@@ -20,11 +22,21 @@ def ignore_requests(pid: int) -> None:
     _write_slots(pid, 0)
 
 
+def serves(pid: int) -> bool:
+    """Whether the guest of this QEMU has booted. Raises OSError if the process is gone."""
+    with _page(pid) as page:
+        page.seek(_READY)
+        return any(page.read(4))
+
+
 def _write_slots(pid: int, number: int) -> None:
+    with _page(pid) as page:
+        page.seek(_SLOTS)
+        page.write(number.to_bytes(4, "little"))
+
+
+def _page(pid: int) -> BinaryIO:
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         if _PAGE in os.readlink(descriptor):
-            with open(descriptor, "r+b", buffering=0) as page:
-                page.seek(_SLOTS)
-                page.write(number.to_bytes(4, "little"))
-            return
-    raise AssertionError(f"process {pid} shares no page of the lab")
+            return open(descriptor, "r+b", buffering=0)
+    raise FileNotFoundError(f"process {pid} shares no page of the lab")

@@ -178,7 +178,7 @@ class Bootloader:
             done = vm.next_completion()
         except GuestDied as death:
             if death.from_outside:
-                raise KilledAtBoot(f"QEMU was {death.cause} while it was probed.") from death
+                raise KilledAtBoot(f"QEMU was {death.cause} while it was probed") from death
             words = console.last_words(death.log)
             raise TransportError(f"the kernel died when its KVM was probed: {words}") from death
         try:

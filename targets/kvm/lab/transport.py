@@ -9,6 +9,7 @@ from corpus.trace import Ending
 from targets.kvm.lab import autopsy, kernellog
 from targets.kvm.lab.boot import Booted, Bootloader, LabSpec, read_file
 from targets.kvm.lab.channel import Command, Layout, State, batches
+from targets.kvm.lab.kernellog import MINE
 from targets.kvm.lab.vm import Completion, Fate, GuestDied, KilledAtBoot, Vm
 from targets.transport import Reply, Transport, TransportError
 
@@ -65,18 +66,16 @@ class LabTransport(Transport):
         return told
 
     def restart(self) -> None:
+        death = self._vm.died() if self._vm else None
+        if death:  # before anybody asked it
+            self._bury(death)
         if self._vm:
             self._vm.close()
         self._vm = None
         self._lose_the_rest()
 
     def close(self) -> None:
-        death = self._vm.died() if self._vm else None
-        if death:
-            self._bury(death)
-        if self._vm:
-            self._vm.close()
-        self._vm = None
+        self.restart()
         self._in_flight.clear()
         self._submitted.clear()
         self._replies.clear()
@@ -133,7 +132,7 @@ class LabTransport(Transport):
             try:
                 return self._loader.boot()
             except KilledAtBoot as killed:
-                self._losses.append(f"lab: {killed}\n")
+                self._losses.append(f"{MINE}{killed.__cause__}\n")
         return self._loader.boot()
 
     def _settle(self, done: Completion) -> None:

@@ -155,7 +155,7 @@ class Vm:
         end = self._process.wait_end()
         words = console.last_words(log)
         if end.from_outside:
-            return KilledAtBoot(f"QEMU was {end.cause} before its guest served.")
+            return KilledAtBoot(f"QEMU was {end.cause} before its guest served")
         option = kconfig.blame(log)
         if option:
             return TransportError(f"the kernel lacks {option}=y: {words}")
