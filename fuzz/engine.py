@@ -6,7 +6,7 @@ import random
 import signal
 import tempfile
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -66,6 +66,7 @@ class Campaign:
         self._seed = options.seed or random.SystemRandom().randrange(1, 1 << 31)
         self._pool = Pool()
         self._past = Totals()
+        self._exercised: defaultdict[str, set[str]] = defaultdict(set)
         self._events: deque[str] = deque(maxlen=50)
         self._restarts = 0
         self._start_failures = 0
@@ -174,6 +175,9 @@ class Campaign:
                 worker.stats = event
                 self._features = max(self._features, event.features)
                 self._corpus = max(self._corpus, event.corpus)
+            case events.Exercised():
+                for leg, rules in event.rules.items():
+                    self._exercised[leg].update(rules)
             case events.Code():
                 self._coverage.on_code(self._id, event)
             case events.Coverage():
@@ -296,7 +300,8 @@ class Campaign:
     def _statistics(self) -> dict[str, object]:
         totals = statistics(self.status(), self._sum(), self.reason)
         coverage = {"kernel_coverage": self._coverage.totals()}
-        return {**totals, **self._ledger.totals(), **coverage}
+        exercised = {leg: sorted(rules) for leg, rules in sorted(self._exercised.items())}
+        return {**totals, "exercised": exercised, **self._ledger.totals(), **coverage}
 
     def summary(self) -> dict[str, object]:
         """The totals of the campaign, for `--json`."""

@@ -36,6 +36,12 @@ class Stats(msgspec.Struct, frozen=True, tag=True):
     unjudged: dict[str, int]
 
 
+class Exercised(msgspec.Struct, frozen=True, tag=True):
+    """Rules, by leg, that this worker holds observations against for the first time."""
+
+    rules: dict[str, list[str]]
+
+
 class TraceData(msgspec.Struct, frozen=True):
     """A trace: (errno, aux, data) per op."""
 
@@ -129,7 +135,20 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
-Event = Ready | Code | Stats | Found | Again | Broke | Restarted | Coverage | Note | Failed | Done
+Event = (
+    Ready
+    | Code
+    | Stats
+    | Exercised
+    | Found
+    | Again
+    | Broke
+    | Restarted
+    | Coverage
+    | Note
+    | Failed
+    | Done
+)
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Event).decode

@@ -21,6 +21,9 @@ from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from fuzz.runner import Result, Runner
 from fuzz.signature import signature
 from targets.base import Incident, Ran, Target
+from targets.model.judge import Choices
+from targets.model.model import Model
+from targets.profile import Profile
 
 _SPEED = {"kvm": 0, "emulator": 1, "mutant": 2, "model": 3}
 """Legs are started slowest first and collected fastest first, so that all overlap."""
@@ -43,6 +46,8 @@ class Tally:
     infra_errors: int = 0
     executions: Counter[str] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
+    exercised: dict[str, set[str]] = field(default_factory=dict)
+    """By leg, the rules that its observations were held against."""
     kept: Counter[str] = field(default_factory=Counter)
     cleared: Counter[str] = field(default_factory=Counter)
     unjudged: Counter[str] = field(default_factory=Counter)
@@ -68,6 +73,7 @@ class Session:
 
     `known`: cases that record defects of legs. What those can spoil is not judged, so that
     a campaign sees what lies behind; `show_known` reports the recorded cases themselves.
+    `traced`: makes the model that steers libFuzzer, for the first judgement of each case.
     `share_vms`: cases run in VMs that served others; divergences are confirmed in fresh ones.
     `incident` is told, by leg, of every machine that broke, and whether that was during an
     investigation; `restarted`, how many seconds the machine after it took to start.
@@ -83,6 +89,7 @@ class Session:
         minimize_seconds: float = 12.0,
         known: Sequence[KeptCase] = (),
         share_vms: bool = False,
+        traced: Callable[[Profile], Model] = Model,
         incident: Callable[[str, Incident, bool], None] = _ignore,
         restarted: Callable[[str, float], None] = _ignore,
     ) -> None:
@@ -98,6 +105,7 @@ class Session:
         self._preceding: dict[tuple[str, str], Sequence[Ran]] = {}
         self._boots = {leg.name: leg.boots for leg in self.legs}
         self._down: dict[str, int] = {}  # leg -> its boots when it broke
+        self._traced = traced
         self.runner = Runner(self.legs, share_vms)
         self._followed: Counter[tuple[str, ...]] = Counter()
         self._signatures: dict[tuple[str, ...], SignatureRecord] = {}
@@ -118,9 +126,7 @@ class Session:
         results: dict[str, Result] = {}
         verdicts: dict[str, Verdict] = {}
         for leg, result in self.runner.run(begun):
-            verdicts[leg.name] = self._same_judged(leg, result, results, verdicts) or judge(
-                case, result.trace, leg.profile
-            )
+            verdicts[leg.name] = self._verdict(case, leg, result, results, verdicts)
             results[leg.name] = result
         traces = {name: result.trace for name, result in results.items()}
         self.tell_incidents()
@@ -163,25 +169,29 @@ class Session:
                     self._found(self._investigator.recorded(item.case, leg, verdict))
                     break
 
-    def _same_judged(
+    def _verdict(
         self,
+        case: Case,
         leg: Target,
         result: Result,
         results: Mapping[str, Result],
         verdicts: Mapping[str, Verdict],
-    ) -> Verdict | None:
-        """The verdict on another leg that did the same on the same machine: judging is pure,
-        and takes most of a worker's time."""
-        for other in self.legs:
-            same = results.get(other.name)
-            if same and same.trace == result.trace and other.profile == leg.profile:
+    ) -> Verdict:
+        """Judging takes most of a worker's time, so it is not done where it can tell nothing:
+        on the model itself, and twice on legs that did the same on the same machine."""
+        if leg.kind == "model" and len(self.legs) > 1:
+            return Agree(len(result.trace.observations), frozenset(), Choices())
+        judged = [other for other in self.legs if other.name in results and other.kind != "model"]
+        for other in judged:
+            if results[other.name].trace == result.trace and other.profile == leg.profile:
                 return verdicts[other.name]
-        return None
+        return judge(case, result.trace, leg.profile, Model if judged else self._traced)
 
     def _count(self, name: str, verdict: Verdict) -> None:
         tally = self.tally
         tally.executions[name] += 1
         tally.rules.update(verdict.rules)
+        tally.exercised.setdefault(name, set()).update(verdict.rules)
         if isinstance(verdict, Agree):
             tally.kept[name] += verdict.choices.kept
             tally.cleared[name] += verdict.choices.cleared

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fuzz import events
-from fuzz.instrument import INSTRUMENTED, excluded
+from fuzz.instrument import traced_model
 
 if TYPE_CHECKING:
     from db.records import SignatureRecord
@@ -54,6 +54,7 @@ class Worker:
         self._send = out.send
         self._session = session
         self._stop = ""
+        self._told: dict[str, set[str]] = {}
         self._deadline = time.monotonic() + config.seconds if config.seconds else float("inf")
         self._next_stats = 0.0
 
@@ -103,6 +104,14 @@ class Worker:
             told = [events.Reached(r.leg, r.case.encoded, r.at, list(r.blocks)) for r in reached]
             self._send(events.Coverage(told))
         tally = self._session.tally
+        new = {
+            leg: sorted(rules - self._told.get(leg, set()))
+            for leg, rules in tally.exercised.items()
+            if len(rules) > len(self._told.get(leg, ()))
+        }
+        if new:
+            self._told = {leg: set(rules) for leg, rules in tally.exercised.items()}
+            self._send(events.Exercised(new))
         self._send(
             events.Stats(
                 cases=tally.cases,
@@ -135,8 +144,6 @@ def main(argv: Sequence[str]) -> None:
     config = msgspec.json.decode(argv[2].encode(), type=events.WorkerConfig)
     import atheris  # noqa: PLC0415
 
-    with atheris.instrument_imports(include=INSTRUMENTED, exclude=excluded()):
-        import targets.model.model  # noqa: F401, PLC0415
     from corpus.expect import load_kept  # noqa: PLC0415
     from corpus.store import kept_files  # noqa: PLC0415
     from fuzz.feedback import Feedback  # noqa: PLC0415
@@ -173,6 +180,7 @@ def main(argv: Sequence[str]) -> None:
         note=lambda text: out.send(events.Note(text)),
         minimize_seconds=config.minimize_seconds,
         known=known,
+        traced=traced_model(),
         incident=lambda *what: out.send(incident_event(*what)),
         restarted=lambda leg, seconds: out.send(events.Restarted(leg, seconds)),
     )

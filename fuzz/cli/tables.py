@@ -6,7 +6,7 @@ import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -40,18 +40,18 @@ def rules(as_json: bool, url: str) -> None:
     """
     used = exercised(url)
     if as_json:
-        click.echo(
-            json.dumps([_rule_json(rule, used[rule.id]) for rule in RULES.values()], indent=2)
-        )
+        rows = [_rule_json(rule, used, rule.id) for rule in RULES.values()]
+        click.echo(json.dumps(rows, indent=2))
         return
     columns = (
-        Column("Rule"),
-        Column("Class"),
-        Column("Used", "right"),
+        *(Column("Rule"), Column("Class"), Column("Used", "right"), Column("Legs", "right")),
         Column("Source", wrap=True),
     )
-    rows = [(r.id, r.cls, str(used[r.id]), f"{r.source}: {r.text}") for r in RULES.values()]
-    print_table(columns, rows)
+    print_table(
+        columns,
+        [(r.id, r.cls, *used.cells(r.id), f"{r.source}: {r.text}") for r in RULES.values()],
+    )
+    _say_per_leg(used, set(RULES), "rules")
 
 
 @click.command()
@@ -95,34 +95,64 @@ def isa(
         return _check(tests, len(forms), resolve_legs(legs, None), strict, as_json)
     used = exercised(url)
     if as_json:
-        rows = [_form_json(form, used[f"isa.{form.name}"]) for form in forms]
+        rows = [_form_json(form, used, f"isa.{form.name}") for form in forms]
         click.echo(json.dumps(rows, indent=2))
     else:
         columns = (
             *(Column("Form"), Column("Group"), Column("Cap"), Column("Used", "right")),
-            Column("Syntax", wrap=True),
+            *(Column("Legs", "right"), Column("Syntax", wrap=True)),
         )
         print_table(
             columns,
-            [(f.name, f.group, f.cap, str(used[f"isa.{f.name}"]), f.syntax) for f in forms],
+            [(f.name, f.group, f.cap, *used.cells(f"isa.{f.name}"), f.syntax) for f in forms],
         )
+        _say_per_leg(used, {f"isa.{form.name}" for form in forms}, "forms")
     return Exit.OK
 
 
-def exercised(url: str) -> Counter[str]:
-    """How often the last campaigns of a store used each rule; nothing without a store."""
-    used: Counter[str] = Counter()
+@dataclass(frozen=True, slots=True)
+class Exercised:
+    """What the last campaigns of a store used: how often, and on which legs."""
+
+    counts: Counter[str]
+    legs: dict[str, set[str]]
+    """By leg, the rules that its observations were held against."""
+
+    def on(self, rule: str) -> list[str]:
+        """The legs on which a rule was used."""
+        return sorted(leg for leg, rules in self.legs.items() if rule in rules)
+
+    def cells(self, rule: str) -> tuple[str, str]:
+        """How often, and on how many of the legs, as a table shows it."""
+        legs = f"{len(self.on(rule))}/{len(self.legs)}" if self.legs else ""
+        return str(self.counts[rule]), legs
+
+
+def exercised(url: str) -> Exercised:
+    """What the last campaigns of a store used; nothing without a store."""
+    used = Exercised(Counter(), defaultdict(set))
     if not Store.exists(url):
         return used
     with Store.open(url) as store:
         for campaign in store.campaigns()[:LAST_CAMPAIGNS]:
             counts = campaign.statistics.get("rules", {})
             if isinstance(counts, dict):
-                used.update({rule: int(n) for rule, n in counts.items()})
+                used.counts.update({rule: int(n) for rule, n in counts.items()})
+            by_leg = campaign.statistics.get("exercised", {})
+            if isinstance(by_leg, dict):
+                for leg, rules in by_leg.items():
+                    used.legs[leg].update(rules)
     return used
 
 
-def _rule_json(rule: Rule, used: int) -> dict[str, Any]:
+def _say_per_leg(used: Exercised, rows: set[str], what: str) -> None:
+    """How much of a table each leg went through."""
+    for leg, rules in sorted(used.legs.items()):
+        hit = len(rules & rows)
+        click.echo(f"{leg}: {hit} of {len(rows)} {what} ({100 * hit / len(rows):.1f} %)")
+
+
+def _rule_json(rule: Rule, used: Exercised, name: str) -> dict[str, Any]:
     return {
         "id": rule.id,
         "class": rule.cls,
@@ -130,11 +160,13 @@ def _rule_json(rule: Rule, used: int) -> dict[str, Any]:
         "text": rule.text,
         "since": list(rule.since),
         "until": list(rule.until),
-        "used": used,
+        "values": [[list(release), value] for release, value in rule.values],
+        "used": used.counts[name],
+        "legs": used.on(name),
     }
 
 
-def _form_json(form: Form, used: int) -> dict[str, Any]:
+def _form_json(form: Form, used: Exercised, name: str) -> dict[str, Any]:
     return {
         "name": form.name,
         "syntax": form.syntax,
@@ -142,7 +174,8 @@ def _form_json(form: Form, used: int) -> dict[str, Any]:
         "operands": [operand.name for operand in form.operands],
         "group": form.group,
         "cap": form.cap,
-        "used": used,
+        "used": used.counts[name],
+        "legs": used.on(name),
     }
 
 

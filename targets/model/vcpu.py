@@ -149,4 +149,7 @@ class Vm:
             self.vcpus[slot].mpidr != seen for slot, seen in self.affinities.items()
         ):
             raise Unpredictable("a vcpu was initialised after KVM had noted every MPIDR_EL1")
-        return next((v for v in self.vcpus.values() if v.mpidr == mpidr), None)
+        found = [v for v in self.vcpus.values() if v.mpidr == mpidr]
+        if len(found) > 1:
+            raise Unpredictable("two vcpus have this MPIDR_EL1: 6.12 takes the last, 6.1 the first")
+        return found[0] if found else None

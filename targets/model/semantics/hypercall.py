@@ -121,7 +121,7 @@ WARM_RESET, VENDOR_RESETS = 0, 1 << 31
 
 
 def _system_reset2(cpu: Cpu, wide: bool) -> int:
-    kind = _argument(cpu, 1, wide)
+    kind = _argument(cpu, 1, wide=False)
     if kind > WARM_RESET and kind < VENDOR_RESETS:
         _by(cpu, "psci.reset2-unknown")
         return INVALID

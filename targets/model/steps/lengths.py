@@ -43,7 +43,7 @@ def read_vls(model: Model, slot: int, edge: int | None) -> Permitted:
     """GET; `edge`: bytes mapped, None for all."""
     vcpu = _gate(model, slot)
     if isinstance(vcpu, Permitted):
-        return with_prefill(vcpu, VLS_SIZE if edge is None else edge, model.rules)
+        return with_prefill(vcpu, VLS_SIZE if edge is None else min(edge, VLS_SIZE), model.rules)
     vqs = model.profile.vqs & ((1 << vcpu.max_vq) - 1)
     rule = "vls.get-finalised" if vcpu.finalised else "vls.get"
     if edge is not None and edge < VLS_SIZE:
