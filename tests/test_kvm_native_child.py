@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
@@ -22,11 +23,27 @@ from corpus.wire import RESPONSE_MAGIC
 from targets.kvm import build_native, native
 from targets.kvm.kmsg import KernelLog
 from targets.kvm.native import NativeTransport
+from targets.kvm.remote import address, secret
+from targets.kvm.remote.client import RemoteTransport
 from targets.transport import TransportError
 
+WITH_TESTS = {
+    **os.environ,
+    "PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[1]}",
+    "VCPUFUZZ_SECRET": "correct horse battery",
+}
 
-def module() -> Any:
-    """An extension whose requests say what to do; some answer with what the child sees."""
+
+def probed(facts: bytes) -> bytes:
+    """The response to a probe that tells these facts."""
+    size = len(facts) + (-len(facts) & 7)
+    head = struct.pack("<4I", RESPONSE_MAGIC, 16 + 24 + size, 1, 0)
+    return head + struct.pack("<HBBIQII", 0, 0, 0, 0, 0, len(facts), 0) + facts.ljust(size, b"\0")
+
+
+def module(probe: bytes = b"") -> Any:
+    """An extension whose requests say what to do; some answer with what the child sees, and
+    a proper request with `probe`."""
     ffi = FFI()
 
     def execute(request: Any, size: int, response: Any, cap: int) -> int:
@@ -40,6 +57,8 @@ def module() -> Any:
             answer = str(os.getpid()).encode()
         if asked == b"descriptors":
             answer = " ".join(sorted(os.listdir("/proc/self/fd"), key=int)).encode()
+        if asked.startswith(b"VFC1") and probe:
+            answer = probe
         ffi.memmove(response, answer, len(answer))
         return len(answer)
 
@@ -111,6 +130,56 @@ def test_the_child_keeps_nothing_open_but_its_line(transport: NativeTransport) -
     assert len([fd for fd in descriptors if fd > 2]) == 2
 
 
+def test_a_probe_is_a_fingerprint(
+    transport: NativeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = probed(b"release=6.12.1\nvqs=1,2\nno fact\n")
+    monkeypatch.setattr(build_native, "load", lambda: module(answer))
+    facts = transport.start()
+    assert (facts["release"], facts["vqs"]) == ("6.12.1", "1,2")
+    assert facts["native.executor"] == build_native.key()
+    assert "native.kernel_log" in facts
+
+
+def test_an_agent_serves_it_and_outlives_its_crashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = textwrap.dedent("""
+        from test_kvm_native_child import module, probed
+        from targets.kvm import build_native, native
+        from targets.kvm.remote.address import Address
+        from targets.kvm.remote.agent import Agent
+        from targets.kvm.remote.session import Service
+        native.unavailable = lambda: None
+        build_native.load = lambda: module(probed(b"release=6.12.1"))
+        leg = lambda coverage: native.NativeTransport(coverage=coverage)
+        service = Service("kvm:native", leg, b"correct horse battery")
+        agent = Agent(Address("127.0.0.1", 0), service, print)
+        agent.run(lambda facts: print(facts["release"], agent.address, flush=True))
+    """)
+    monkeypatch.setenv(secret.VARIABLE, "correct horse battery")
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=WITH_TESTS
+    ) as process:
+        try:
+            assert process.stdout is not None
+            release, where = process.stdout.readline().split()
+            assert release == "6.12.1"
+            with closing(RemoteTransport(address.parse(where), coverage=True)) as remote:
+                remote.start()
+                assert remote.no_coverage == "only the kernels in QEMU are watched."
+                first = remote.collect(remote.submit(b"pid"))
+                died = remote.collect(remote.submit(b"signal%d" % signal.SIGSEGV))
+                second = remote.collect(remote.submit(b"pid"))
+        finally:
+            process.terminate()
+        assert " after 3 requests: " in process.communicate(timeout=30)[0]
+    assert process.returncode == 0
+    assert (first.ending, second.ending) == (Ending.OK, Ending.OK)
+    assert first.response != second.response
+    assert died.ending is Ending.CRASH
+    assert died.log.endswith("the executor was killed by SIGSEGV\n")
+    assert remote.boots == 2
+
+
 def test_a_probe_that_answers_nonsense_is_a_sentence(transport: NativeTransport) -> None:
     assert ask(transport, RESPONSE_MAGIC.to_bytes(4, "little"))
     with pytest.raises(TransportError, match=r"gives no VM\.$"):
@@ -135,7 +204,7 @@ def test_the_child_does_not_outlive_its_parent(tmp_path: Path) -> None:
         text=True,
         timeout=30,
         check=False,
-        env={**os.environ, "PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[1]}"},
+        env=WITH_TESTS,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     child = Path(f"/proc/{int(done.stdout)}/stat")

@@ -92,7 +92,7 @@ def test_a_wrong_secret_is_refused_before_anything_is_told(served: Host) -> None
     assert isinstance(answer, Refused)
     assert "the secret is another one here" in answer.sentence
     assert KEY not in answer.sentence
-    assert served.sentence().startswith("turned away after 0 requests")
+    assert served.sentence().startswith("ended after 0 requests")
 
 
 def test_the_connection_is_closed_after_the_last_words(served: Host) -> None:

@@ -66,7 +66,7 @@ def converse(line: Line, service: Service) -> str:
         last = "it was stopped."
     finally:
         line.close(Refused(last) if last else None)
-    return f"turned away after {served}: {last}"
+    return f"ended after {served}: {last}"
 
 
 class _Count:
@@ -115,6 +115,7 @@ def _serve(
             running.append((run.ticket, transport.submit(run.request)))
         theirs, ours = running.popleft()
         reply = transport.collect(ours)
+        served.value += 1
         line.send(
             Done(
                 theirs,
@@ -127,7 +128,6 @@ def _serve(
                 [text[-LOG_CAP:] for text in transport.losses()],
             )
         )
-        served.value += 1
 
 
 def _ready(leg: str, facts: Mapping[str, str], transport: Transport, coverage: bool) -> Ready:
