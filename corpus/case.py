@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from corpus.domain import TAG_SIZE
 from corpus.ops import OP_TAGS, Op, fields_of
@@ -43,8 +43,10 @@ class Case:
         return pack_request([op.lower() for op in self.ops])
 
 
+@lru_cache(maxsize=512)
 def decode(data: bytes) -> Case:
-    """The case that any byte string stands for."""
+    """The case that any byte string stands for. A fuzzer changes the same few again and again,
+    so the latest are kept, with their other forms."""
     source = Source(data)
     min_vq = source.u8() % 17
     ops: list[Op] = []

@@ -101,6 +101,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from corpus.trace import Observation
@@ -241,6 +242,7 @@ HOST_FPCR = 0x00C0_0000
 HOST_FPSR = 0x0000_0015
 
 
+@lru_cache(maxsize=64)
 def host_fill(turn: int, vl: int) -> bytes:
     """The vector state that HOST_RUN fills in: `turn` 0 before KVM_RUN, 1 before SIGILL;
     `vl` in bytes. FFR is monotonic: VL / 16 low bits set."""

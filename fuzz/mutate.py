@@ -123,18 +123,23 @@ FRESH = 0.15
 
 
 def mutate(data: bytes, max_size: int, seed: int) -> bytes:
-    """A changed case, as canonical bytes of at most `max_size` (cut if need be)."""
+    """`mutated` as canonical bytes of at most `max_size` (cut if need be)."""
+    return mutated(data, seed).encoded[:max_size]
+
+
+def mutated(data: bytes, seed: int) -> Case:
+    """A changed case."""
     rng = random.Random(seed)
     if len(data) < 2 or rng.random() < FRESH:
-        return random_case(rng).encoded[:max_size]
+        return random_case(rng)
     case = decode(data)
     ops = list(case.ops)
     for _ in range(rng.choice((1, 1, 2, 3))):
         rng.choices(_FUNCTIONS, _WEIGHTS)[0](rng, ops)
-    return Case(tuple(ops[:MAX_OPS]), case.min_vq).encoded[:max_size]
+    return Case(tuple(ops[:MAX_OPS]), case.min_vq)
 
 
-def crossover(first: bytes, second: bytes, max_size: int, seed: int) -> bytes:
+def crossed(first: bytes, second: bytes, seed: int) -> Case:
     """The head of one case and the tail of another, or their programs exchanged."""
     rng = random.Random(seed)
     a, b = decode(first), decode(second)
@@ -145,7 +150,7 @@ def crossover(first: bytes, second: bytes, max_size: int, seed: int) -> bytes:
                 replace(op, program=rng.choice(donors)) if isinstance(op, Run) else op
                 for op in a.ops
             ]
-            return Case(tuple(ops), a.min_vq).encoded[:max_size]
+            return Case(tuple(ops), a.min_vq)
     cut_a, cut_b = rng.randrange(len(a.ops) + 1), rng.randrange(len(b.ops) + 1)
     joined = (a.ops[:cut_a] + b.ops[cut_b:])[:MAX_OPS]
-    return Case(joined, a.min_vq).encoded[:max_size]
+    return Case(joined, a.min_vq)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from corpus.case import Case, decode
 from corpus.trace import Trace
-from fuzz.mutate import crossover, mutate
+from fuzz.mutate import crossed, mutated
 from targets.base import Target
 from targets.transport import TransportError
 
@@ -53,9 +53,9 @@ class Runner:
         """Whether there is something to run, and every leg has what the case needs."""
         return bool(case.ops) and all(case.min_vq <= leg.profile.max_vq for leg in self._legs)
 
-    def begin(self, data: bytes) -> None:
+    def begin(self, data: bytes, case: Case) -> None:
         """Start the case of `data` where it can be started early. Raises TransportError."""
-        begun = _Begun(data, decode(data))
+        begun = _Begun(data, case)
         self._begun.append(begun)
         if self.fits(begun.case):
             for leg in self._early:
@@ -110,28 +110,27 @@ class Mutators:
     before it is begun, for measuring with chosen cases.
     """
 
-    def __init__(
-        self, runner: Runner, swap: Callable[[bytes], bytes] = lambda child: child
-    ) -> None:
+    def __init__(self, runner: Runner, swap: Callable[[Case], Case] = lambda child: child) -> None:
         self._runner, self._swap = runner, swap
         self._queue: deque[bytes] = deque()
 
     def mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
         """libFuzzer's custom mutator."""
-        return self._next(lambda turn: mutate(data, max_size, seed + turn), max_size)
+        return self._next(lambda turn: mutated(data, seed + turn), max_size)
 
     def crossover(self, first: bytes, second: bytes, max_size: int, seed: int) -> bytes:
         """libFuzzer's custom crossover."""
-        return self._next(lambda turn: crossover(first, second, max_size, seed + turn), max_size)
+        return self._next(lambda turn: crossed(first, second, seed + turn), max_size)
 
-    def _next(self, make: Callable[[int], bytes], max_size: int) -> bytes:
+    def _next(self, make: Callable[[int], Case], max_size: int) -> bytes:
         """Begin children until enough are ahead; hand out the oldest."""
         for turn in range(1 + self._runner.ahead - len(self._queue)):
             child = self._swap(make(turn))
-            self._queue.append(child)
+            data = child.encoded[:max_size]
+            self._queue.append(data)
             if self._runner.ahead:
                 try:
-                    self._runner.begin(child)
+                    self._runner.begin(data, child if data == child.encoded else decode(data))
                 except TransportError:
                     break  # the leg is gone; the run of this very case says how
         return self._queue.popleft()[:max_size]

@@ -124,9 +124,12 @@ def test_cases_share_a_vm_only_when_asked(leg: WireTarget) -> None:
 
 def test_nothing_is_instrumented_but_what_is_named() -> None:
     script = (
-        "import atheris; from fuzz.instrument import *\n"
-        "with atheris.instrument_imports(include=INSTRUMENTED, exclude=excluded()):\n"
-        "    import targets.model.model"
+        "from fuzz.instrument import traced_model; from targets.model.model import Model\n"
+        "from targets.model import run; from targets.model.steps import STEPS, registry\n"
+        "traced = traced_model(); import targets.model.run, targets.model.model as after\n"
+        "assert traced is not Model is after.Model and targets.model.run is run\n"
+        "assert registry.STEPS is STEPS and not set(STEPS.values()) & set(\n"
+        "    traced.step.__globals__['STEPS'].values())"
     )
     root = Path(__file__).parents[1]
     done = subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from fuzz import session as sessions
 from fuzz.oracle.verdict import Verdict
 from fuzz.session import Session
 from targets.base import Target
+from targets.model.model import Model
 from targets.profile import Profile
 
 CASE = Case((CreateVcpu(0), Init(0, 16, 5), Finalize(0, 4)))
@@ -46,19 +48,23 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Trace, Profile]]:
     seen = []
     real = sessions.judge
 
-    def judge(case: Case, trace: Trace, profile: Profile) -> Verdict:
+    def judge(
+        case: Case, trace: Trace, profile: Profile, make: Callable[[Profile], Model]
+    ) -> Verdict:
         seen.append((trace, profile))
-        return real(case, trace, profile)
+        return real(case, trace, profile, make)
 
     monkeypatch.setattr(sessions, "judge", judge)
     return seen
 
 
-def _session(legs: list[Leg], share_vms: bool = False) -> Session:
+def _session(
+    legs: list[Leg], share_vms: bool = False, traced: Callable[[Profile], Model] = Model
+) -> Session:
     def ignore(_: object) -> None:
         """Not looked at."""
 
-    return Session(legs, None, ignore, ignore, ignore, share_vms=share_vms)
+    return Session(legs, None, ignore, ignore, ignore, share_vms=share_vms, traced=traced)
 
 
 def test_equal_traces_of_equal_machines_are_judged_once(
@@ -78,6 +84,30 @@ def test_a_different_trace_is_judged_by_itself(judged: list[tuple[Trace, Profile
     session.execute(CASE.encoded)
     assert [trace for trace, _ in judged[:2]] == [REFUSED, DONE]
     assert session.tally.divergences == 1
+
+
+def test_one_judgement_per_case_is_traced_and_the_model_is_not_judged(
+    judged: list[tuple[Trace, Profile]],
+) -> None:
+    made = []
+
+    def traced(profile: Profile) -> Model:
+        made.append(profile)
+        return Model(profile)
+
+    model = Leg("model", DONE, Profile())
+    model.kind = "model"
+    legs = [model, Leg("a", DONE, Profile()), Leg("b", REFUSED, Profile())]
+    session = _session(legs, traced=traced)
+    for turn in range(1, 3):
+        session.execute(CASE.encoded)
+        assert len(made) == turn
+    assert {id(trace) for trace, _ in judged} == {id(DONE), id(REFUSED)}
+    assert session.tally.rules["vcpu.create"] == 4
+    assert session.tally.divergences == 2
+    alone = _session([model], traced=traced)
+    alone.execute(CASE.encoded)
+    assert len(made) == 3
 
 
 def test_only_a_session_that_may_shares_vms() -> None:

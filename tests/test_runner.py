@@ -58,7 +58,7 @@ def test_results_belong_to_the_case_that_libfuzzer_runs() -> None:
     slow, fast = Leg("slow", 3), Leg("fast", 1)
     runner = Runner([slow, fast])
     for case in CASES[:3]:
-        runner.begin(case.encoded)
+        runner.begin(case.encoded, case)
     assert slow.submitted == CASES[:3]
     assert fast.submitted == []
     for case in CASES[:3]:
@@ -70,7 +70,7 @@ def test_a_case_nobody_began_runs_beside_those_that_were() -> None:
     slow = Leg("slow", 3)
     runner = Runner([slow])
     for case in CASES[:2]:
-        runner.begin(case.encoded)
+        runner.begin(case.encoded, case)
     assert _results(runner, CASES[3].encoded) == {"slow": CASES[3].encoded}
     assert _results(runner, CASES[0].encoded) == {"slow": CASES[0].encoded}
     assert slow.most == 3
@@ -80,7 +80,7 @@ def test_a_case_that_is_not_wanted_gives_its_place_back() -> None:
     slow = Leg("slow", 3)
     runner = Runner([slow])
     for case in CASES[:3]:
-        runner.begin(case.encoded)
+        runner.begin(case.encoded, case)
     assert _results(runner, CASES[2].encoded) == {"slow": CASES[2].encoded}
     assert not slow.waiting
 
@@ -89,7 +89,7 @@ def test_settling_leaves_a_leg_idle_and_loses_nothing() -> None:
     slow = Leg("slow", 3)
     runner = Runner([slow])
     for case in CASES[:2]:
-        runner.begin(case.encoded)
+        runner.begin(case.encoded, case)
     runner.settle()
     assert not slow.waiting
     assert _results(runner, CASES[0].encoded) == {"slow": CASES[0].encoded}
@@ -100,10 +100,10 @@ def test_settling_leaves_a_leg_idle_and_loses_nothing() -> None:
 def test_mutators_run_ahead_as_far_as_a_leg_goes(depth: int, ahead: int) -> None:
     slow = Leg("slow", depth)
     runner = Runner([slow])
-    made: list[bytes] = []
+    made: list[Case] = []
 
-    def swap(child: bytes) -> bytes:
-        made.append(CASES[len(made) % len(CASES)].encoded)
+    def swap(child: Case) -> Case:
+        made.append(CASES[len(made) % len(CASES)])
         return made[-1]
 
     mutators = Mutators(runner, swap)
@@ -113,7 +113,7 @@ def test_mutators_run_ahead_as_far_as_a_leg_goes(depth: int, ahead: int) -> None
         assert len(slow.waiting) == (ahead + 1 if ahead else 0)
         assert _results(runner, data) == {"slow": data}
         handed.append(data)
-    assert handed == made[:8]
+    assert handed == [case.encoded for case in made[:8]]
     assert len(made) == 8 + ahead
     assert slow.most <= max(depth, 1)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from corpus.case import Case
 from corpus.ops import Op, Run
 from corpus.trace import Ending, Trace
@@ -15,10 +17,12 @@ from targets.model.rules import is_strict
 from targets.profile import Profile
 
 
-def judge(case: Case, trace: Trace, profile: Profile) -> Verdict:
+def judge(
+    case: Case, trace: Trace, profile: Profile, make: Callable[[Profile], Model] = Model
+) -> Verdict:
     """Hold `trace` against the model of the machine `profile`, then against the ending
     that every case must have."""
-    model = Model(profile)
+    model = make(profile)
     choices = Choices()
     judged = 0
     reason = ""
