@@ -96,6 +96,8 @@ class Ledger:
     def _known_from(self, record: FindingRecord) -> KeptCase | None:
         """The kept case that explains this divergence, if one does."""
         rule = record.signature.rule
+        if record.signature.oracle == "ending":
+            rule += f"@{record.signature.op_kind}"  # where: two WARNs are two defects
         prints = {leg: self.legs[leg].fingerprint for leg in record.deviating}
         for kept in self._known:
             if all(kept.covers(leg, print_, rule) for leg, print_ in prints.items()):
