@@ -20,6 +20,9 @@ from targets.kvm.lab.symbols import Symbols
 from targets.kvm.lab.vm import GuestDied, KilledAtBoot, Vm
 from targets.transport import TransportError
 
+IMAGE_ALIGNMENT = 1 << 21
+"""Where an Image begins, in memory and as it is linked (Documentation/arch/arm64/booting)."""
+
 _KERNEL_CODE = re.compile(r"^\s*([0-9a-f]+)-[0-9a-f]+ : Kernel code$", re.MULTILINE)
 
 
@@ -70,7 +73,7 @@ class Bootloader:
         self.pace = Pace()
         self._layout = layout
         self._symbols: Symbols | None = None
-        self._text_physical = 0
+        self._image_physical = 0
         self._asked = False
 
     def boot(self) -> Booted:
@@ -112,8 +115,9 @@ class Bootloader:
         name = found.name(counter.address)
         if name is None and counter.level == "EL2" and counter.physical is not None:
             self._ask()
-            if self._text_physical:
-                name = found.name(found.text + counter.physical - self._text_physical)
+            if self._image_physical:
+                base = found.text & -IMAGE_ALIGNMENT
+                name = found.name(base + counter.physical - self._image_physical)
         return name
 
     def _machine(self, kernel: Kernel, initramfs: image.Image) -> qemu.Machine:
@@ -140,7 +144,7 @@ class Bootloader:
                 vm.wait_ready()
                 memory = read_file(vm, "/proc/iomem").decode("ascii", "replace")
                 code = _KERNEL_CODE.search(memory)
-                self._text_physical = int(code[1], 16) if code else 0
+                self._image_physical = int(code[1], 16) & -IMAGE_ALIGNMENT if code else 0
                 if self._symbols is None:
                     text = read_file(vm, "/proc/kallsyms").decode("ascii", "replace")
                     self._symbols = symbols.save(kernel.sha256, text)

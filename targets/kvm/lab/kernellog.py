@@ -66,7 +66,11 @@ _PC = re.compile(r"\b(?:pc : |PC:)")
 _FRAME = re.compile(r"^ (?:\[<[0-9a-f]+>\] )?\??\s*([A-Za-z_][\w.$]*)\+0x[0-9a-f]+")
 _END = re.compile(r"---\[ end (?:trace|Kernel panic)|^Memory Limit: ")
 _REGISTERS = re.compile(r"^(?:x\d+|sp |pstate|pmr_save|Code)\s*:")
-_ADDRESS = re.compile(r"(?:0x)?\b([0-9a-f]{16})\b(>?\]?)(?! ?\(|\s+[A-Za-z_][\w.$]*\+0x)")
+_ADDRESS = re.compile(
+    r"(?<![0-9a-z])(?:0x)?([0-9a-f]{16})\b>?+\]?+(?! ?\(|\s+[A-Za-z_][\w.$]*\+0x)"
+)
+"""Sixteen digits, in brackets or not, that no name follows."""
+
 _HYP_OFFSET = re.compile(r"Hyp Offset: 0x([0-9a-f]+)")
 
 _MACHINERY = re.compile(
@@ -176,18 +180,16 @@ def _report_end(lines: list[str], start: int) -> int:
 def _function(kind: Kind, report: list[str]) -> str:
     """The function at fault: named by the headline, at the program counter, or on top of
     the call trace."""
-    place = _PLACE.search(report[0])
-    if place and not _MACHINERY.match(place[1]):
-        return _source_name(place[1])
-    if kind is not Kind.PANIC:
-        for line in report:
-            place = _PLACE.search(line) if _PC.search(line) else None
-            if place and not _MACHINERY.match(place[1]):
-                return _source_name(place[1])
-    for line in report:
-        frame = _FRAME.match(line)
-        if frame and not _MACHINERY.match(frame[1]):
-            return _source_name(frame[1])
+    headline = [_PLACE.search(report[0])]
+    counter = [_PLACE.search(line[pc.end() :]) for line in report if (pc := _PC.search(line))]
+    trace = [_FRAME.match(line) for line in report]
+    if kind is Kind.PANIC:
+        counter = []  # of whatever panic() interrupted
+    # The hypervisor's headline names the byte before, which may be another function's.
+    order = counter + headline if kind is Kind.HYP_PANIC else headline + counter
+    for place in order + trace:
+        if place and not _MACHINERY.match(place[1]):
+            return _source_name(place[1])
     return ""
 
 

@@ -30,6 +30,13 @@ class Symbols:
         self._symbols: Sequence[Symbol] = symbols
         self._starts = [symbol.address for symbol in symbols]
 
+    def address(self, name: str) -> int:
+        """Where a function is. Raises NoSymbols."""
+        for symbol in self._symbols:
+            if symbol.name == name:
+                return symbol.address
+        raise NoSymbols(f"the kernel has no function {name}.")
+
     def name(self, address: int) -> str | None:
         """`function+0x10/0x80`, or None for what is not in the kernel's text."""
         if not self.text <= address < self._end:
