@@ -13,6 +13,7 @@ from corpus import registers as regs
 from corpus.case import MAX_OPS, Case
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.form import Form, Insn
+from corpus.isa.system import OF_EL2
 from corpus.isa.table import FORMS, insn
 from corpus.ops import (
     FEATURE_SVE,
@@ -20,6 +21,7 @@ from corpus.ops import (
     OPS,
     CreateVcpu,
     Finalize,
+    GetMp,
     GetReg,
     HostRun,
     Init,
@@ -27,7 +29,9 @@ from corpus.ops import (
     Op,
     ReadAll,
     ReadMem,
+    RegList,
     Run,
+    SetMp,
     SetReg,
     SetVls,
     WriteMem,
@@ -36,6 +40,7 @@ from corpus.ops import (
 from corpus.stream import Source
 from corpus.values import Pattern, PatternDomain
 from corpus.wire import MMIO_BASE, RAM_SIZE
+from fuzz import generate_el2
 
 _VALUE = PatternDomain()
 _DATA = 0x8000
@@ -139,7 +144,7 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
             form = (
                 rng.choice(_GROUPS[rng.choice(_GROUP_NAMES)]) if roll < 0.6 else rng.choice(_FORMS)
             )
-            if form.group == "sys" and form.name in _ENDS_RUN and rng.random() < 0.8:
+            if form.group == "sys" and form.name in _ENDS_RUN and rng.random() < 0.6:
                 continue
             program += memory_access(rng, form) if is_memory(form) else [random_insn(rng, form)]
     return tuple(program[:MAX_PROGRAM])
@@ -147,7 +152,18 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
 
 _ENDS_RUN = ("svc", "brk", "udf")
 
-_FUNCTIONS: dict[int, int] = {
+
+def _system_access(rng: random.Random, form: Form) -> Insn:
+    """An MRS or MSR; rarely of a register that is UNDEFINED below EL2, which ends a run."""
+    access = random_insn(rng, form)
+    while rng.random() < 0.9 and any(arg in _OF_EL2 for arg in access.args):
+        access = random_insn(rng, form)
+    return access
+
+
+_OF_EL2 = frozenset(FORMS["msr"].operands[0].domain.parse(name) for name in OF_EL2)
+
+_FUNCTIONS: dict[int, float] = {
     **dict.fromkeys((0xC400_0003, 0x8400_0003), 12),  # CPU_ON
     **dict.fromkeys((0xC400_0004, 0x8400_0004), 5),  # AFFINITY_INFO
     **dict.fromkeys((0x8400_0000, 0x8000_0000, 0x8400_0006), 3),  # versions, MIGRATE_INFO_TYPE
@@ -155,9 +171,10 @@ _FUNCTIONS: dict[int, int] = {
     0x8400_000A: 4,  # PSCI_FEATURES
     **dict.fromkeys((0, 0x8400_00FF, 0xC200_0000), 2),  # nobody's
     0x95C1_BA60: 2,  # CPU_ON of PSCI 0.1
+    **dict.fromkeys((0x8400_0002, 0xC400_0001), 0.05),  # CPU_OFF, CPU_SUSPEND
 }
-"""Functions that a guest calls, with weights. CPU_OFF and CPU_SUSPEND are left to mutation:
-each costs a KVM leg the whole time limit of a run."""
+"""Functions that a guest calls, with weights. CPU_OFF and CPU_SUSPEND are rare: each costs
+a KVM leg the whole time limit of a run."""
 
 
 def _constant(register: int, value: int) -> list[Insn]:
@@ -168,7 +185,9 @@ def _constant(register: int, value: int) -> list[Insn]:
 def hypercall(rng: random.Random) -> list[Insn]:
     """A call of the hypervisor with plausible arguments."""
     function = rng.choices(list(_FUNCTIONS), list(_FUNCTIONS.values()))[0]
-    first = rng.choice(list(_FUNCTIONS)) if function == 0x8400_000A else rng.choice((0, 1, 1, 2, 9))
+    first = rng.choice((0, 1, 1, 2, 9))
+    if function == 0x8400_000A:
+        first = rng.choice(list(_FUNCTIONS))
     code = [*_constant(0, function), *_constant(1, first)]
     code += [insn("movz", 2, rng.choice((0, 0, 1, 3, 4, 0x1000)))]
     return [*code, insn("movz", 3, rng.randrange(1 << 16)), insn("hvc", 0)]
@@ -179,11 +198,19 @@ def _predicate(rng: random.Random) -> list[Insn]:
     return [random_insn(rng, form)] if form else []
 
 
-def random_run(rng: random.Random, vcpu: int) -> Op:
-    """A run of a random program, sometimes by a host thread with vector state."""
+def random_run(rng: random.Random, vcpu: int, *, el2: bool = False) -> Op:
+    """A run of a random program, sometimes by a host thread with vector state; `el2`: for a
+    vcpu that has EL2."""
+    program = random_program(rng)
+    if el2:
+        program = generate_el2.program(rng, program, MAX_PROGRAM)
     if rng.random() < 0.04:
-        return HostRun(vcpu, HOST_VLS.draw(source(rng)), random_program(rng))
-    return Run(vcpu, 1 if rng.random() < 0.03 else 0, random_program(rng))
+        return HostRun(vcpu, HOST_VLS.draw(source(rng)), program)
+    return Run(vcpu, 1 if rng.random() < 0.03 else 0, program)
+
+
+EL2_SHARE = 0.05
+"""Lives of vcpus with EL2, among all. Elsewhere than on nested legs their INIT is refused."""
 
 
 _FILLS = tuple(regs.Z_IDS) + tuple(regs.P_IDS) + (regs.REGISTERS["ffr"].id,)
@@ -192,14 +219,14 @@ _CONTROLS = tuple(
 )
 
 
-def fill_registers(rng: random.Random, vcpu: int) -> list[Op]:
+def fill_registers(rng: random.Random, vcpu: int, sve: bool = True) -> list[Op]:
     """Give some vector and control registers interesting contents."""
     ops: list[Op] = []
     for _ in range(rng.randrange(5)):
         if rng.random() < 0.7:
-            reg = rng.choice(_FILLS)
+            reg = rng.choice(_FILLS if sve else regs.V_IDS)
             value = Pattern("noise", rng.randrange(1 << 16)) if rng.random() < 0.5 else _value(rng)
-            if reg not in regs.Z_IDS and rng.random() < 0.6:
+            if sve and reg not in regs.Z_IDS and rng.random() < 0.6:
                 value = Pattern("ones", rng.randrange(257))
         else:
             reg = rng.choice(_CONTROLS)
@@ -215,6 +242,7 @@ _RARE = tuple(
 )
 _ID_REGS = tuple(row.id for row in regs.REGISTERS.values() if row.kind == "id")
 _STOPS_JUDGING = (regs.REGISTERS["sctlr_el1"].id, regs.REGISTERS["pstate"].id)
+_MP_STATES = (0, 5, 10, 1, 11)
 _ID_VALUES = tuple(Pattern("int", n) for n in (0, 1, 1 << 32, 1 << 24, 0x11, (1 << 64) - 1))
 
 
@@ -245,7 +273,7 @@ def _malformed(rng: random.Random) -> int:
 def probe_registers(rng: random.Random, vcpu: int) -> Iterator[Op]:
     """Accesses to the registers, ids and buffers that ordinary lives rarely meet."""
     for _ in range(rng.choice((0, 0, 0, 1, 2, 3))):
-        kind = rng.randrange(6)
+        kind = rng.randrange(8)
         edge = rng.choice((0, 4, 16, 32, 64, 200)) if rng.random() < 0.2 else None
         if kind == 0:
             reg = rng.choice(_ID_REGS)
@@ -258,6 +286,13 @@ def probe_registers(rng: random.Random, vcpu: int) -> Iterator[Op]:
             yield SetReg(vcpu, rng.choice((*_FILLS, regs.VLS_ID)), _value(rng), edge)
         elif kind == 3:
             yield SetReg(vcpu, _PSTATE, _pstate(rng))
+        elif kind == 5:
+            yield RegList(vcpu, rng.choice((1024, 1024, 0, 93)))
+        elif kind == 4:
+            yield SetMp(vcpu, rng.choice(_MP_STATES))
+            yield GetMp(vcpu)
+            if rng.random() < 0.7:
+                yield SetMp(vcpu, 0)
         else:
             reg = rng.choice(_RARE)
             if rng.random() < 0.4 and reg not in _STOPS_JUDGING:
@@ -270,7 +305,19 @@ def _value(rng: random.Random) -> Pattern:
 
 
 def _host_like_vqs(rng: random.Random) -> int:
-    return (1 << rng.randrange(1, 17)) - 1
+    """All lengths up to one of them; sometimes none, too many, or a set with holes."""
+    roll = rng.random()
+    if roll < 0.9:
+        return (1 << rng.randrange(1, 17)) - 1
+    return rng.choice((0, (1 << 17) - 1, 1 << 40 | 1, rng.randrange(1 << 16)))
+
+
+def _early_probe(rng: random.Random, vcpu: int) -> Op:
+    """An access to the vector lengths before FINALIZE, in a buffer that may end early."""
+    edge = rng.choice((None, 0, 8, 63, 64))
+    if rng.random() < 0.5:
+        return GetReg(vcpu, regs.VLS_ID, edge)
+    return SetReg(vcpu, regs.VLS_ID, Pattern("int", _host_like_vqs(rng) & (1 << 64) - 1), edge)
 
 
 def on_vcpu(op: Op, vcpu: int) -> Op:
@@ -280,16 +327,21 @@ def on_vcpu(op: Op, vcpu: int) -> Op:
 
 
 POWER_OFF, PSCI_0_2 = 1, 4
-_CPU_ON = 0xC400_0003
+_CPU_ON, _AFFINITY_INFO = 0xC400_0003, 0xC400_0004
 
 
 def _turn_on_another(rng: random.Random, ops: list[Op], features: int) -> None:
     """A stopped second vcpu, which the first turns on by PSCI, and what it then looks like."""
-    setup: list[Op] = [CreateVcpu(1), Init(1, features | POWER_OFF)]
+    setup: list[Op] = [CreateVcpu(1)]
+    if rng.random() < 0.1:
+        setup.append(Init(1, features ^ 1 << rng.randrange(1, 7)))
+    setup.append(Init(1, features | POWER_OFF))
     if features & FEATURE_SVE and rng.random() < 0.8:
         setup.append(Finalize(1))
     setup += fill_registers(rng, 1)
-    call = [*_constant(0, _CPU_ON), *_constant(1, 1), insn("movz", 2, 0x2000), insn("hvc", 0)]
+    call = [*_constant(0, _AFFINITY_INFO), insn("movz", 1, 1), insn("movz", 2, 0), insn("hvc", 0)]
+    call = call if rng.random() < 0.3 else []
+    call += [*_constant(0, _CPU_ON), *_constant(1, 1), insn("movz", 2, 0x2000), insn("hvc", 0)]
     program = (*random_program(rng, 2)[: MAX_PROGRAM - len(call)], *call)
     later: list[Op] = [Run(0, 0, program), rng.choice((ReadAll(1), random_run(rng, 1)))]
     at = rng.randrange(1, len(ops) + 1)
@@ -325,18 +377,27 @@ def random_case(rng: random.Random) -> Case:
         features |= PSCI_0_2
     if rng.random() < 0.15:
         features = fields_of(Init)[1].domain.draw(source(rng))
+    if rng.random() < EL2_SHARE:
+        features = generate_el2.features(rng, features)
+    el2 = bool(features & generate_el2.HAS_EL2)
     ops.append(Init(vcpu, features))
     if sve and rng.random() < 0.5:
         ops.append(SetVls(vcpu, _host_like_vqs(rng)))
+    if rng.random() < 0.05:
+        ops.append(_early_probe(rng, vcpu))
     if sve:
         ops.append(Finalize(vcpu))
     if rng.random() < 0.2:
         ops.append(WriteMem(_DATA + 0x4000, _value(rng), 256))
     for _ in range(rng.randrange(1, 4)):
-        ops += fill_registers(rng, vcpu)
+        ops += fill_registers(rng, vcpu, sve)
         ops += probe_registers(rng, vcpu)
+        if el2:
+            ops += generate_el2.controls(rng, vcpu)
         if rng.random() < 0.9:
-            ops.append(random_run(rng, vcpu))
+            ops.append(random_run(rng, vcpu, el2=el2))
+        if el2:
+            ops += generate_el2.look(rng, vcpu)
         roll = rng.random()
         if roll < 0.6:
             ops.append(ReadAll(vcpu))
