@@ -56,6 +56,15 @@ SYSREG_ENCODINGS: dict[str, tuple[int, int, int, int, int]] = {
     "smcr_el1": (3, 0, 1, 2, 6),
     "svcr": (3, 3, 4, 2, 2),
     "fpmr": (3, 3, 4, 4, 2),
+    "hcr_el2": (3, 4, 1, 1, 0),
+    "cptr_el2": (3, 4, 1, 1, 2),
+    "spsr_el2": (3, 4, 4, 0, 0),
+    "elr_el2": (3, 4, 4, 0, 1),
+    "sp_el2": (3, 6, 4, 1, 0),
+    "esr_el2": (3, 4, 5, 2, 0),
+    "far_el2": (3, 4, 6, 0, 0),
+    "vbar_el2": (3, 4, 12, 0, 0),
+    "tpidr_el2": (3, 4, 13, 0, 2),
     "id_aa64pfr0_el1": (3, 0, 0, 4, 0),
     "id_aa64pfr1_el1": (3, 0, 0, 4, 1),
     "id_aa64zfr0_el1": (3, 0, 0, 4, 4),
@@ -91,6 +100,9 @@ def _rows() -> Iterator[Register]:
 REGISTERS: dict[str, Register] = {row.name: row for row in _rows()}
 BY_ID: dict[int, Register] = {row.id: row for row in REGISTERS.values()}
 _TAGS = TagTable({name: row.id for name, row in REGISTERS.items()})
+
+EL2_NAMES = tuple(name for name in SYSREG_ENCODINGS if name.endswith("_el2"))
+"""Registers that only vcpus with EL2 have."""
 
 Z_IDS = tuple(REGISTERS[f"z{n}"].id for n in range(32))
 P_IDS = tuple(REGISTERS[f"p{n}"].id for n in range(16))

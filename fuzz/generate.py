@@ -146,6 +146,9 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
             )
             if form.group == "sys" and form.name in _ENDS_RUN and rng.random() < 0.6:
                 continue
+            if form.name in ("mrs", "msr"):
+                program.append(_system_access(rng, form))
+                continue
             program += memory_access(rng, form) if is_memory(form) else [random_insn(rng, form)]
     return tuple(program[:MAX_PROGRAM])
 

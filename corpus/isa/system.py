@@ -13,6 +13,9 @@ _MRS_TABLE: dict[str, tuple[int, int, int, int, int]] = {
     "fpcr": (3, 3, 4, 4, 0),
     "fpsr": (3, 3, 4, 4, 1),
     "nzcv": (3, 3, 4, 2, 0),
+    **{n: SYSREG_ENCODINGS[n] for n in ("zcr_el2", "cptr_el2", "hcr_el2", "tpidr_el2")},
+    "zcr_el12": (3, 5, 1, 2, 0),
+    "cpacr_el12": (3, 5, 1, 0, 2),
 }
 
 
@@ -21,6 +24,9 @@ def sysreg_operand(encoding: tuple[int, int, int, int, int]) -> int:
     op0, op1, crn, crm, op2 = encoding
     return (op0 & 1) << 19 | op1 << 16 | crn << 12 | crm << 8 | op2 << 5
 
+
+OF_EL2 = frozenset(name for name in _MRS_TABLE if name.endswith(("_el2", "_el12")))
+"""Registers that are UNDEFINED below EL2."""
 
 _SYSREG = {name: sysreg_operand(encoding) for name, encoding in _MRS_TABLE.items()}
 

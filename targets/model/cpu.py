@@ -76,7 +76,7 @@ class Cpu:
             "rule",
             "rules",
         ),
-        *("kernel", "vcpu", "vl", "vm"),
+        *("kernel", "vcpu", "vl", "vm", "zcr"),
     )
 
     def __init__(
@@ -99,6 +99,8 @@ class Cpu:
         """Rule of the instruction being executed: the origin of what it writes."""
         self.pc = wire.CODE_BASE
         self.loaded = False
+        self.zcr = "zcr_el1"
+        """The ZCR_ELx that governs the current EL."""
         self.el = 0 if self._mode() == 0 else 1
         self.vl = 16
         """Effective VL in bytes while SVE is enabled; 16 before FP state is loaded."""
@@ -153,16 +155,29 @@ class Cpu:
                 vcpu.core[name] = normalised(raw, stateful)
                 self.rules.add(f"run.load-{name}")
         if vcpu.sve:
-            zcr, mask = join(vcpu.sys["zcr_el1"])
+            zcr, mask = join(vcpu.sys[self.zcr])
             if zcr & ~ZCR_LEN:
                 self.rules.add("run.load-zcr")
-            vcpu.sys["zcr_el1"] = unknown(zcr & ZCR_LEN, mask & ZCR_LEN)
+            vcpu.sys[self.zcr] = unknown(zcr & ZCR_LEN, mask & ZCR_LEN)
             ffr = load_ffr(vcpu.ffr[0], vcpu.vector_bits // 8)
             if ffr is not vcpu.ffr[0]:
                 self.rules.add("run.load-ffr-unknown")
             vcpu.ffr[0] = ffr
             self.rules.add("tail.after-load")
             self.tails_may_vanish(self._recompute_vl())
+
+    def go(self, el: int) -> None:
+        """To another exception level."""
+        self.el = el
+        self.vl_changed()
+
+    def return_registers(self, spsr: int) -> tuple[str, str]:
+        """What MSR ELR_EL1 and MSR SPSR_EL1 write before an exception return with `spsr`."""
+        return "elr_el1", "spsr_el1"
+
+    def target(self, exception: GuestException) -> int:
+        """The exception level that an exception is taken to."""
+        return 1
 
     def vl_changed(self) -> None:
         """ZCR_EL1, CPACR_EL1 or the EL changed: bits above the smaller of the old and the
@@ -177,9 +192,9 @@ class Cpu:
         return self.vl if self._vectors_on else 16
 
     def _recompute_vl(self) -> int:
-        zcr, mask = join(self.vcpu.sys["zcr_el1"])
+        zcr, mask = join(self.vcpu.sys[self.zcr])
         if mask & ZCR_LEN:
-            raise Unpredictable("ZCR_EL1.LEN is not known")
+            raise Unpredictable(f"{self.zcr.upper()}.LEN is not known")
         self.vl = effective_vl(zcr, self.vcpu.max_vq, self.host_vqs)
         asked = (zcr & ZCR_LEN) + 1
         if asked * 16 == self.vl:

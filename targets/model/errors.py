@@ -8,16 +8,21 @@ class Unpredictable(Exception):
 
 
 class GuestException(Exception):
-    """A synchronous exception taken to EL1. `esr`: ESR_EL1; `far`: FAR_EL1 or None.
+    """A synchronous exception taken to EL1, or to EL2 from there. `esr`: ESR_ELx; `far`:
+    FAR_ELx or None.
 
     `ret`: offset of the preferred return address from the instruction (4 for SVC).
+    `to_el2`: taken to EL2 from wherever.
     """
 
-    def __init__(self, esr: int, far: int | None = None, ret: int = 0) -> None:
-        super().__init__(f"exception with ESR_EL1 {esr:#x}")
+    def __init__(
+        self, esr: int, far: int | None = None, ret: int = 0, *, to_el2: bool = False
+    ) -> None:
+        super().__init__(f"exception with ESR {esr:#x}")
         self.esr = esr
         self.far = far
         self.ret = ret
+        self.to_el2 = to_el2
 
     @property
     def rule(self) -> str:
@@ -29,6 +34,7 @@ _EXCEPTION_RULES = {
     0x00: "exception.undefined",
     0x07: "exception.fp-trap",
     0x15: "exception.svc",
+    0x16: "el2.hvc",
     0x19: "exception.sve-trap",
     0x3C: "exception.brk",
 }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from corpus import registers as regs
-from targets.model import idregs
+from targets.model import el2, idregs
 from targets.model.errno import EINVAL, ENOENT, EPERM
+from targets.model.sets import exact
 from targets.model.slots import ACCEPTED, NotModelled, Refused, Slot, Verdict
-from targets.model.vcpu import Vcpu, Vm
+from targets.model.vcpu import Release, Vcpu, Vm
 from targets.profile import Profile
 
 UPPER_MASK = 0xFF0F_FFFF_0000_0000
@@ -34,7 +36,7 @@ def find(vm: Vm, vcpu: Vcpu, profile: Profile, reg: int) -> Slot | Refused | Not
             return Refused("sysreg.size", ENOENT)
         row = regs.BY_ID.get(reg)
         if row is not None:
-            return _sysreg(vm, vcpu, row)
+            return _sysreg(vm, vcpu, row, profile.kernel)
     return NotModelled()
 
 
@@ -114,6 +116,8 @@ def _pstate_check(vcpu: Vcpu, profile: Profile) -> Callable[[int], Verdict]:
                 return Verdict((EINVAL,), "core.pstate-aarch64-refused")
             return ACCEPTED
         if mode in _AA64_EL2_MODES:
+            if vcpu.el2:
+                return Verdict((0,), "el2.pstate-set")
             return Verdict((EINVAL,), "core.pstate-el2-refused")
         return Verdict((EINVAL,), "core.pstate-no-mode")
 
@@ -148,19 +152,36 @@ def _sve(vcpu: Vcpu, reg: int) -> Slot | Refused:
 _HIDDEN = {
     "smcr_el1": "sysreg.smcr-hidden",
     "svcr": "sysreg.svcr-hidden",
-    "zcr_el2": "sysreg.zcr-el2-hidden",
 }
 """Registers of what the vcpu does not have: unknown to user space."""
 
 _SYSREG_RULES = {"zcr_el1": "sysreg.zcr", "cpacr_el1": "sysreg.cpacr"}
 
 
-def _sysreg(vm: Vm, vcpu: Vcpu, row: regs.Register) -> Slot | Refused | NotModelled:
+def _of_el2(vm: Vm, vcpu: Vcpu, name: str, kernel: Release) -> Slot | Refused:
+    if not vcpu.el2:
+        hidden = "sysreg.zcr-el2-hidden" if name == "zcr_el2" else "sysreg.el2-hidden"
+        return Refused(hidden, ENOENT)
+    if name == "zcr_el2" and not vcpu.sve:
+        return Refused("el2.zcr-no-sve", ENOENT)
+    home = vcpu.core if name in vcpu.core else vcpu.sys
+    stored = partial(el2.fixed, name, kernel=kernel) if vm.ran_once else exact
+    return Slot(_EL2_RULES.get(name, "el2.value"), 8, (home, name), 8, name, stored=stored)
+
+
+_EL2_RULES = {"zcr_el2": "el2.zcr", "cptr_el2": "el2.cptr", "hcr_el2": "el2.hcr"}
+
+
+def _sysreg(
+    vm: Vm, vcpu: Vcpu, row: regs.Register, kernel: Release
+) -> Slot | Refused | NotModelled:
     name = row.name
     if name == "zcr_el1" and not vcpu.sve:
         return Refused("sysreg.zcr-no-sve", ENOENT)
     if name in _HIDDEN:
         return Refused(_HIDDEN[name], ENOENT)
+    if name in regs.EL2_NAMES:
+        return _of_el2(vm, vcpu, name, kernel)
     if row.kind == "id":
         return idregs.find(vm, name)
     if name not in vcpu.sys:

@@ -19,6 +19,7 @@ from targets.model.errors import (
     Waits,
 )
 from targets.model.memory import Memory
+from targets.model.nested import NestedCpu
 from targets.model.semantics import SEMANTICS
 from targets.model.semantics.system import loaded_cpacr
 from targets.model.sets import ZERO, exact, join, unknown
@@ -30,8 +31,8 @@ PLAIN_PSTATE = 0xF000_03CF
 OPTIONAL_PSTATE = 0x03C0_3000
 """SSBS, ALLINT, PAN, UAO, DIT, TCO: kept or dropped, as the CPU has them. None changes what
 the programs here do. Exceptions may set or clear them."""
-RUNNABLE_MODES = frozenset({0x0, 0x4, 0x5})
-"""EL0t, EL1t, EL1h. The model does not run AArch32 or EL2."""
+RUNNABLE_MODES = frozenset({0x0, 0x4, 0x5, 0x8, 0x9})
+"""EL0t, EL1t, EL1h and, where PSTATE takes them, EL2t, EL2h. The model does not run AArch32."""
 NZCV = 0xF000_0000
 
 
@@ -66,7 +67,7 @@ def run(
     rules.add(_ENTRY_RULES[join(vcpu.core["pstate"])[0] & 0xF])
     enter(vcpu)
     _place_code(mem, program)
-    cpu = Cpu(vcpu, profile, mem, rules, vm)
+    cpu = (NestedCpu if vcpu.el2 else Cpu)(vcpu, profile, mem, rules, vm)
     ended = _execute(cpu, program)
     cpu.leave()
     if not cpu.loaded:
@@ -78,7 +79,10 @@ def run(
     return ended
 
 
-_ENTRY_RULES = {0x0: "run.enter-el0t", 0x4: "run.enter-el1t", 0x5: "run.enter-el1h"}
+_ENTRY_RULES = {
+    **{0x0: "run.enter-el0t", 0x4: "run.enter-el1t", 0x5: "run.enter-el1h"},
+    **{0x8: "el2.enter-el2t", 0x9: "el2.enter-el2h"},
+}
 
 
 def _place_code(mem: Memory, program: tuple[Insn, ...]) -> None:
@@ -91,13 +95,19 @@ def enter(vcpu: Vcpu) -> None:
     """Entry loads the system registers into hardware, which drops RES0 bits of some."""
     sys = vcpu.sys
     sys["cpacr_el1"] = loaded_cpacr(*join(sys["cpacr_el1"]))
-    if sys["esr_el1"] != ZERO:
-        value, mask = join(sys["esr_el1"])
-        sys["esr_el1"] = unknown(value, mask | value & ~0xFFFF_FFFF)
+    _load_banked(vcpu, "esr_el1", "spsr_el1")
+    if vcpu.el2:
+        _load_banked(vcpu, "esr_el2", "spsr_el2")
     pstate, mask = join(vcpu.core["pstate"])
     vcpu.core["pstate"] = unknown(pstate, mask | pstate & OPTIONAL_PSTATE)
-    spsr, mask = join(vcpu.core["spsr_el1"])
-    vcpu.core["spsr_el1"] = unknown(spsr, mask | spsr & ~PLAIN_PSTATE)
+
+
+def _load_banked(vcpu: Vcpu, esr: str, spsr: str) -> None:
+    if vcpu.sys[esr] != ZERO:
+        value, mask = join(vcpu.sys[esr])
+        vcpu.sys[esr] = unknown(value, mask | value & ~0xFFFF_FFFF)
+    value, mask = join(vcpu.core[spsr])
+    vcpu.core[spsr] = unknown(value, mask | value & ~PLAIN_PSTATE)
 
 
 def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> Ended:
@@ -138,36 +148,46 @@ def _epilogue(cpu: Cpu) -> MmioExit:
 
 
 def _take_exception(cpu: Cpu, exception: GuestException) -> MmioExit:
-    """To EL1, where the vector's code stores its own address and so exits by MMIO."""
+    """To EL1 or EL2, where the vector's code stores its own address and so exits by MMIO."""
     cpu.rules.update(("exception.return-address", exception.rule))
     vcpu = cpu.vcpu
-    for name in ("elr_el1", "spsr_el1", "esr_el1", "far_el1", "pstate"):
+    target = cpu.target(exception)
+    banked = elr, spsr, esr, far = _BANKED[target]
+    for name in (*banked, "pstate"):
         vcpu.origins[name] = cpu.rule
     pstate, mask = join(vcpu.core["pstate"])
-    vcpu.core["elr_el1"] = exact(cpu.pc + exception.ret)
-    vcpu.core["spsr_el1"] = unknown(pstate, mask)
-    vcpu.sys["esr_el1"] = exact(exception.esr)
+    vcpu.core[elr] = exact(cpu.pc + exception.ret)
+    vcpu.core[spsr] = unknown(pstate, mask)
+    vcpu.sys[esr] = exact(exception.esr)
     if exception.far is not None:
-        vcpu.sys["far_el1"] = exact(exception.far)
+        vcpu.sys[far] = exact(exception.far)
     else:
-        vcpu.sys["far_el1"] = unknown(0, (1 << 64) - 1)
-    vector, entry = _VECTOR_OF_MODE[pstate & 0xF]
+        vcpu.sys[far] = unknown(0, (1 << 64) - 1)
+    vector, entry = _VECTORS[target][pstate & 0xF]
     cpu.rules.add(entry)
     # The flags are the interrupted code's on silicon; QEMU clears them.
     flags = pstate & NZCV
-    vcpu.core["pstate"] = unknown(flags | 0x3C5, mask | flags | OPTIONAL_PSTATE)
-    if cpu.el == 0:
-        cpu.el = 1
-        cpu.vl_changed()
+    vcpu.core["pstate"] = unknown(flags | 0x3C1 | target << 2, mask | flags | OPTIONAL_PSTATE)
+    if cpu.el != target:
+        cpu.go(target)
     address = wire.VECTOR_MMIO + 8 * vector
     cpu.set_x(30, address)
     cpu.pc = wire.VECTOR_BASE + 0x80 * vector + 8
     return MmioExit(address, 8, address, 0, write=True)
 
 
-_VECTOR_OF_MODE = {
-    0x4: (0, "exception.from-el1t"),
-    0x5: (4, "exception.from-el1h"),
-    0x0: (8, "exception.from-el0"),
+_BANKED = {el: (f"elr_el{el}", f"spsr_el{el}", f"esr_el{el}", f"far_el{el}") for el in (1, 2)}
+_VECTORS = {
+    1: {
+        0x4: (0, "exception.from-el1t"),
+        0x5: (4, "exception.from-el1h"),
+        0x0: (8, "exception.from-el0"),
+    },
+    2: {
+        0x8: (0, "el2.from-el2t"),
+        0x9: (4, "el2.from-el2h"),
+        **dict.fromkeys((0x0, 0x4, 0x5), (8, "el2.from-lower")),
+    },
 }
-"""Synchronous entries: current EL with SP_EL0, current EL with SP_ELx, lower EL."""
+"""Synchronous entries of the vectors of EL1 and EL2, by the mode that is left: current EL
+with SP_EL0, current EL with SP_ELx, lower EL."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from targets.model.expect import Home
-from targets.model.sets import Set
+from targets.model.sets import Set, exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class Slot:
     copied: int
     kind: str
     check: Callable[[int], Verdict] | None = None
+    stored: Callable[[int], Set] = exact
+    """What the register holds once SET took a value."""
 
     @property
     def label(self) -> str:

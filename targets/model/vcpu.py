@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from targets.model.errors import Unpredictable
 from targets.model.sets import ZERO, Set, either, exact, unknown
+
+Release: TypeAlias = tuple[int, int]
+"""A kernel: major, minor."""
 
 PSTATE_EL1H = 0x3C5
 """EL1h with D, A, I and F masked: the reset value (facts 1.2)."""
@@ -51,6 +55,9 @@ class Vcpu:
     finalised: bool = False
     sve: bool = False
     aarch32: bool = False
+    el2: bool = False
+    e2h: bool = True
+    """With EL2: whether it has VHE (HCR_EL2.E2H is fixed for a VM)."""
     power_off: int = 0
     """POWER_OFF of the last INIT."""
     max_vq: int = 1

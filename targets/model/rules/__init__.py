@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from targets.model.rules import (
     accesses,
+    el2,
     guests,
     hypercalls,
     identity,
@@ -15,7 +16,7 @@ from targets.model.rules.rule import Rule
 
 RULES: dict[str, Rule] = {
     rule.id: rule
-    for module in (lives, accesses, identity, guests, vectors, hypercalls, metamorphic)
+    for module in (lives, accesses, identity, guests, vectors, hypercalls, el2, metamorphic)
     for rule in module.TABLE
 }
 

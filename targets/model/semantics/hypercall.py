@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from targets.model.cpu import U64, Cpu
-from targets.model.errors import UNDEFINED, GuestException, SystemEvent, Unpredictable, Waits
+from targets.model.errors import (
+    UNDEFINED,
+    GuestException,
+    SystemEvent,
+    Unpredictable,
+    Waits,
+    syndrome,
+)
 from targets.model.rules import by_kernel
 from targets.model.semantics.registry import semantic
 from targets.model.sets import unknown
@@ -208,6 +215,8 @@ def _answer(cpu: Cpu, value: int) -> None:
 def hvc(cpu: Cpu, imm: int) -> None:
     if cpu.el == 0:
         raise GuestException(UNDEFINED)
+    if cpu.vcpu.el2:
+        raise GuestException(syndrome(0x16, imm), ret=4, to_el2=True)
     cpu.leave()
     function = _argument(cpu, 0, wide=False)
     calls = _CALLS if _has_psci(cpu) else _OLD_CALLS

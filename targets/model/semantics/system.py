@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from corpus.isa.system import CALLS
+from corpus.isa.system import CALLS, OF_EL2
 from corpus.isa.system import FORMS as SYSTEM_FORMS
 from corpus.wire import RAM_BASE
 from targets.model.cpu import FPCR_STATEFUL, FPSR_STATEFUL, U64, ZCR_LEN, Cpu, normalised
 from targets.model.errors import UNDEFINED, GuestException, syndrome
+from targets.model.nested import NestedCpu
 from targets.model.semantics.registry import semantic
 from targets.model.sets import exact, join, unknown
 
@@ -98,17 +99,18 @@ def eret_to(cpu: Cpu, spsr: int) -> None:
         cpu.rules.add("eret.undefined-at-el0")
         raise GuestException(UNDEFINED)
     vcpu = cpu.vcpu
-    for name in ("elr_el1", "spsr_el1", "pstate"):
+    elr_elx, spsr_elx = cpu.return_registers(spsr)
+    for name in (elr_elx, spsr_elx, "pstate"):
         vcpu.origins[name] = cpu.rule
-    vcpu.core["elr_el1"] = exact(target)
-    vcpu.core["spsr_el1"] = exact(spsr)
+    vcpu.core[elr_elx] = exact(target)
+    vcpu.core[spsr_elx] = exact(spsr)
     vcpu.core["pstate"] = exact(spsr)
     cpu.set_x(30, spsr)
-    lower = spsr & 0xC == 0
-    cpu.rules.add("eret.to-el0" if lower else "eret.to-el1")
-    if lower:
-        cpu.el = 0
-        cpu.vl_changed()
+    level = spsr >> 2 & 3
+    if cpu.el < 2:
+        cpu.rules.add("eret.to-el1" if level else "eret.to-el0")
+    if level != cpu.el:
+        cpu.go(level)
 
 
 _ERET_TO = next(form for form in CALLS if form.name == "eret_to")
@@ -132,8 +134,10 @@ _STATEFUL = {"fpcr": FPCR_STATEFUL, "fpsr": FPSR_STATEFUL}
 def _sys_access(cpu: Cpu, sys: int) -> str:
     """The register's name, after the access checks."""
     name = _SYS_OPERAND.format(sys)
-    if cpu.el == 0 and name in _EL1_ONLY:
+    if (cpu.el == 0 and name in _EL1_ONLY) or (cpu.el != 2 and name in OF_EL2):
         raise GuestException(UNDEFINED)
+    if isinstance(cpu, NestedCpu):
+        return cpu.redirect(name)
     if name == "zcr_el1":
         cpu.need_sve()
     elif name in _STATEFUL:
@@ -160,6 +164,8 @@ def msr(cpu: Cpu, sys: int, xt: int) -> None:
     elif name in _STATEFUL:
         low32 = unknown(value & 0xFFFFFFFF, mask & 0xFFFFFFFF)
         cpu.vcpu.core[name] = normalised(low32, _STATEFUL[name])
+    elif isinstance(cpu, NestedCpu):
+        cpu.write_system(name, value, mask)
     elif name == "zcr_el1":
         cpu.vcpu.sys[name] = unknown(value & ZCR_LEN, mask & ZCR_LEN)
         cpu.vl_changed()

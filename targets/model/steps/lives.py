@@ -14,6 +14,7 @@ from corpus.ops import (
     Init,
     PreferredTarget,
 )
+from targets.model import el2
 from targets.model.errno import EEXIST, EINVAL, ENOENT, ENOEXEC, EPERM
 from targets.model.errors import Unpredictable
 from targets.model.expect import Outcome, Part, Permitted, fails
@@ -63,6 +64,8 @@ def init(model: Model, op: Init) -> Permitted:
     if features & EL1_32BIT and features & FEATURE_SVE:
         # Not refused by the code read, not promised by the interface either.
         return Permitted("init.aarch32-sve", (Outcome(effect=effect), Outcome(EINVAL)))
+    if features & HAS_EL2_E2H0 and not vcpu.initialised:
+        return Permitted("el2.init-without-vhe", (Outcome(effect=effect), Outcome(EINVAL)))
     effect()
     return Permitted(rule, (Outcome(),))
 
@@ -116,7 +119,12 @@ def initialise(model: Model, vcpu: Vcpu, features: int, power_off: int) -> Calla
         vcpu.initialised = True
         vcpu.sve = bool(features & FEATURE_SVE)
         vcpu.aarch32 = bool(features & EL1_32BIT)
+        vcpu.el2 = bool(features & HAS_EL2)
+        vcpu.e2h = not features & HAS_EL2_E2H0
         vcpu.reset(model.profile.max_vq)
+        if vcpu.el2:
+            rules.add("el2.init")
+            el2.reset(vcpu, model.vm, model.profile.kernel)
         rules.add("init.power-off" if power_off else "init.power-on")
         vcpu.power_off = power_off
         vcpu.stopped = MP_STOPPED if power_off else MP_RUNNABLE

@@ -104,7 +104,7 @@ def _accept(model: Model, vcpu: Vcpu, slot: onereg.Slot, value: int) -> Permitte
     home, key = slot.home
 
     def store() -> None:
-        home[key] = exact(value)
+        home[key] = slot.stored(value)
         vcpu.origins.pop(slot.label, None)
         if slot.kind in _CORE_KINDS:
             narrow_to_32bit(model, vcpu)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from corpus import wire
 from corpus.isa.form import Insn
 from corpus.ops import Run
-from targets.model import idregs
+from targets.model import el2, idregs
 from targets.model.errno import EBADF, EINTR, EINVAL, ENOEXEC, EPERM
 from targets.model.errors import MmioExit, SystemEvent, Unpredictable
 from targets.model.expect import Outcome, Part, Permitted
@@ -41,6 +41,8 @@ def run_vcpu(model: Model, slot: int, program: tuple[Insn, ...], immediate: bool
     model.settle(vcpu)
     vcpu.core["pc"] = exact(wire.CODE_BASE)
     vcpu.sys["vbar_el1"] = exact(wire.VECTOR_BASE)
+    if vcpu.el2:
+        vcpu.sys["vbar_el2"] = exact(wire.VECTOR_BASE)
     if vcpu.aarch32:
         narrow_to_32bit(model, vcpu)
     unfit = _unfit(model, vcpu, immediate)
@@ -74,6 +76,10 @@ def _unfit(model: Model, vcpu: Vcpu, immediate: bool) -> Permitted | None:
     if not vm.ran_once:
         model.rules.add("id.gic-leaves")
         idregs.without_irqchip(vm)
+        for each in vm.vcpus.values():
+            if each.el2:
+                model.rules.add("el2.fixed-bits")
+                el2.sanitise(each, model.profile.kernel)
     vm.ran_once = vcpu.run_once = True
     if vcpu.stopped:
         return _failed("run.stopped", EINTR, 0, IMMEDIATE)

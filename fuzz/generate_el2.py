@@ -1,0 +1,94 @@
+"""What lives of vcpus with EL2 hold besides: EL2 registers, and programs that cross levels."""
+
+from __future__ import annotations
+
+import random
+
+from corpus import registers as regs
+from corpus.isa.form import Insn
+from corpus.isa.table import FORMS, insn
+from corpus.ops import GetReg, Op, SetReg
+from corpus.values import Pattern
+
+HAS_EL2, WITHOUT_VHE = 1 << 7, 1 << 8
+
+_SYS = FORMS["msr"].operands[0].domain
+_MODES = FORMS["eret_to"].operands[0].domain
+_ID = {name: regs.REGISTERS[name].id for name in (*regs.EL2_NAMES, "zcr_el1", "cpacr_el1")}
+_PSTATE = regs.REGISTERS["pstate"].id
+
+_ON = 0x33 << 16
+_ON_WITHOUT_VHE = 0x32FF & ~(1 << 8)
+_CPTR = (_ON, _ON, _ON, 0x30 << 16, 0x03 << 16, 0x11 << 16, 0x13 << 16, 0, _ON_WITHOUT_VHE, 0x33FF)
+_HCR = (0, 1 << 27, 1 << 34, 1 << 34 | 1 << 31, 1 << 34 | 1 << 27 | 1 << 31)
+
+
+def features(rng: random.Random, usual: int) -> int:
+    """INIT features of a vcpu with EL2."""
+    return usual & ~0x60 | HAS_EL2 | (WITHOUT_VHE if rng.random() < 0.12 else 0)
+
+
+def controls(rng: random.Random, vcpu: int) -> list[Op]:
+    """SETs of what governs vectors at both levels, the mode, and a look at some of it."""
+    ops: list[Op] = []
+    if rng.random() < 0.6:
+        ops.append(SetReg(vcpu, _ID["cptr_el2"], Pattern("int", rng.choice(_CPTR))))
+    for name in ("zcr_el2", "zcr_el1"):
+        if rng.random() < 0.5:
+            value = rng.randrange(16) if rng.random() < 0.9 else rng.getrandbits(64)
+            ops.append(SetReg(vcpu, _ID[name], Pattern("int", value)))
+    if rng.random() < 0.4:
+        ops.append(SetReg(vcpu, _ID["cpacr_el1"], Pattern("int", rng.choice((_ON, _ON, 0)))))
+    if rng.random() < 0.15:
+        ops.append(SetReg(vcpu, _ID["hcr_el2"], Pattern("int", rng.choice(_HCR))))
+    if rng.random() < 0.4:
+        mode = rng.choice((0x9, 0x9, 0x8, 0x5, 0x5, 0x4, 0x0))
+        ops.append(SetReg(vcpu, _PSTATE, Pattern("int", 0x3C0 | mode)))
+    return ops
+
+
+def look(rng: random.Random, vcpu: int) -> list[Op]:
+    """GETs of EL2 registers."""
+    return [GetReg(vcpu, _ID[name]) for name in regs.EL2_NAMES if rng.random() < 0.4]
+
+
+def _move(register: str, value: int) -> list[Insn]:
+    """MSR of a constant that has 16 bits, or 16 bits above 16 zeros."""
+    first = insn("movz", 0, value) if value < 1 << 16 else insn("movz16", 0, value >> 16)
+    return [first, insn("msr", _SYS.parse(register), 0)]
+
+
+def prelude(rng: random.Random) -> list[Insn]:
+    """Code for EL2 that prepares EL2, and often EL1, for vectors."""
+    code: list[Insn] = []
+    if rng.random() < 0.8:
+        code += _move(rng.choice(("cpacr_el1", "cptr_el2")), rng.choice(_CPTR[:6]))
+    if rng.random() < 0.6:
+        code += _move(rng.choice(("zcr_el1", "zcr_el2")), rng.randrange(16))
+    if rng.random() < 0.5:
+        code += _move("cpacr_el12", rng.choice((_ON, _ON, 0x13 << 16, 0)))
+    if rng.random() < 0.4:
+        code += _move("zcr_el12", rng.randrange(16))
+    if rng.random() < 0.08:
+        code += _move("hcr_el2", rng.choice((0, 1 << 27)))
+    return code
+
+
+def cross(rng: random.Random) -> list[Insn]:
+    """A change of level: down by an exception return, or up by HVC."""
+    if rng.random() < 0.2:
+        return [insn("hvc", rng.choice((0, 1, 0xFFFF)))]
+    mode = rng.choice(("el1h", "el1h", "el1t", "el0t"))
+    return [insn("eret_to", _MODES.parse(mode))]
+
+
+def program(rng: random.Random, body: tuple[Insn, ...], room: int) -> tuple[Insn, ...]:
+    """`body` with EL2 code before it and crossings in it, `room` instructions at most."""
+    code = list(body)
+    if rng.random() < 0.7:
+        for _ in range(rng.choice((1, 1, 2))):
+            at = rng.randrange(len(code) + 1)
+            code[at:at] = cross(rng)
+    if rng.random() < 0.7:
+        code[:0] = prelude(rng)
+    return tuple(code[:room])
