@@ -1,17 +1,19 @@
 """How fast it is: each leg alone, KVM left to itself in the guest, and the whole pipeline.
 
-Run as a process of its own, as workers are: the model is instrumented for libFuzzer there,
-which makes it slower, and a figure that leaves this out would flatter.
+The pipeline is measured under libFuzzer (fuzz/benchdriver.py), on the very path of a
+campaign, with its mutators, its traced model and its feedback. Only what a mutator makes is
+exchanged for one of the cases that the guest repeats for comparison.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -21,9 +23,11 @@ import msgspec
 if TYPE_CHECKING:
     from corpus.case import Case
     from fuzz.feedback import Feedback
+    from fuzz.runner import Mutators
     from fuzz.session import Session
     from targets.base import Target, WireTarget
     from targets.kvm.lab.transport import LabTransport
+    from targets.model.model import Model
     from targets.transport import Transport
 
 
@@ -66,7 +70,8 @@ class Kernel(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """All of it. `left_out`: cases that diverge or do not fit, which would be followed up."""
+    """All of it. `left_out`: cases that diverge or do not fit, which would be followed up.
+    `model_typical_per_second`: of the cases in fuzz/typical.py."""
 
     cases: int
     left_out: int
@@ -76,8 +81,22 @@ class Report(msgspec.Struct, frozen=True):
     load: float
     kernel_coverage: bool
     judged_per_second: float
+    model_typical_per_second: float
     legs: list[Alone]
     kvm: list[Kernel]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """`count` cases that libFuzzer is to run in a session, by way of its mutators."""
+
+    session: Session
+    mutators: Mutators
+    count: int
+
+
+Script = Generator[Turn, float, Report]
+"""Yields turns; is sent how many seconds each took."""
 
 
 def rate(count: int, work: Callable[[], object]) -> float:
@@ -107,9 +126,12 @@ def cases_of(plan: Plan) -> list[Case]:
     return [random_case(rng) for _ in range(plan.cases)]
 
 
-def measure(plan: Plan, feedback: Feedback, say: Callable[[str], None]) -> Report:
+def measure(
+    plan: Plan, feedback: Feedback, traced: type[Model], say: Callable[[str], None]
+) -> Script:
     """Everything in `plan`, one kernel after the other. Raises TransportError."""
     from fuzz.legs import open_legs  # noqa: PLC0415
+    from fuzz.typical import model_alone  # noqa: PLC0415
 
     cases = cases_of(plan)
     kernels: list[Kernel] = []
@@ -121,7 +143,7 @@ def measure(plan: Plan, feedback: Feedback, say: Callable[[str], None]) -> Repor
         wanted = [*plan.others, *([name] if name else [])]
         legs = open_legs(wanted, coverage=plan.kernel_coverage)
         try:
-            fits = _quiet(legs, cases, feedback)
+            fits = _quiet(legs, cases)
             if not alone:
                 kept = fits
                 others = [leg for leg in legs if leg.name in plan.others]
@@ -129,7 +151,7 @@ def measure(plan: Plan, feedback: Feedback, say: Callable[[str], None]) -> Repor
                 judged = _judged(legs[0], fits)
             if name:
                 say(f"measuring {name} with {len(fits)} cases")
-                kernels.append(_kernel(plan, legs, name, fits, feedback))
+                kernels.append((yield from _kernel(plan, legs, name, fits, (feedback, traced))))
         finally:
             for leg in legs:
                 leg.close()
@@ -142,17 +164,18 @@ def measure(plan: Plan, feedback: Feedback, say: Callable[[str], None]) -> Repor
         load=round(os.getloadavg()[0], 2),
         kernel_coverage=plan.kernel_coverage,
         judged_per_second=judged,
+        model_typical_per_second=round(model_alone(), 1),
         legs=alone,
         kvm=kernels,
     )
 
 
-def _quiet(legs: Sequence[Target], cases: Sequence[Case], feedback: Feedback) -> list[Case]:
+def _quiet(legs: Sequence[Target], cases: Sequence[Case]) -> list[Case]:
     """The cases on which no leg diverges; this pass is the warm-up, too."""
     from fuzz.confirm import judge_all, run_everywhere  # noqa: PLC0415
     from fuzz.oracle.verdict import Agree  # noqa: PLC0415
 
-    _session(legs, feedback, shared=False)  # gives the legs their known defects
+    _session(legs)  # gives the legs their known defects
     found = []
     for case in cases:
         if all(case.min_vq <= leg.profile.max_vq for leg in legs):
@@ -176,43 +199,53 @@ def _judged(leg: Target, cases: Sequence[Case]) -> float:
     return round(rate(len(pairs), lambda: [judge(c, t, leg.profile) for c, t in pairs]), 1)
 
 
-def _session(legs: Sequence[Target], feedback: Feedback, shared: bool) -> Session:
+_Steering = tuple["Feedback", "type[Model]"]
+"""What a campaign's session steers libFuzzer with."""
+
+
+def _session(
+    legs: Sequence[Target], steering: _Steering | None = None, shared: bool = False
+) -> Session:
     from corpus.expect import load_kept  # noqa: PLC0415
     from corpus.store import kept_files  # noqa: PLC0415
     from fuzz.session import Session  # noqa: PLC0415
+    from targets.model.model import Model  # noqa: PLC0415
 
     known = [load_kept(path) for path in kept_files("known")]
+    feedback, traced = steering or (None, Model)
 
     def ignore(_: object) -> None:
         """A campaign would store it."""
 
-    return Session(legs, feedback, ignore, ignore, ignore, known=known, share_vms=shared)
+    out = (ignore, ignore, ignore)
+    return Session(legs, feedback, *out, known=known, share_vms=shared, traced=traced)
 
 
 def _kernel(
-    plan: Plan, legs: Sequence[Target], name: str, cases: Sequence[Case], feedback: Feedback
-) -> Kernel:
+    plan: Plan, legs: Sequence[Target], name: str, cases: Sequence[Case], steering: _Steering
+) -> Generator[Turn, float, Kernel]:
+    from fuzz.runner import Mutators  # noqa: PLC0415
+
     leg = _wire(next(leg for leg in legs if leg.name == name))
     with _guest(name) as bare:
 
-        def turns(shared: bool) -> Pace:
-            session = _session(legs, feedback, shared)
+        def turns(shared: bool) -> Generator[Turn, float, Pace]:
+            session = _session(legs, steering, shared)
             requests = _requests(cases, shared)
+            again = cycle(cases)
+            mutators = Mutators(session.runner, lambda _: next(again))
+            turn = Turn(session, mutators, len(cases))
             floors, pipelines = [], []
-
-            def pipeline() -> None:
-                for case in cases:
-                    session.execute(case.encoded)
-
             bare.repeat(requests)  # warm-up
+            yield turn
             for _ in range(plan.rounds):
                 floors.append(len(cases) / bare.repeat(requests))
-                pipelines.append(rate(len(cases), pipeline))
+                pipelines.append(len(cases) / (yield turn))
             return pace(floors, pipelines)
 
         alone = _alone(leg, cases)
-        fresh = turns(False)
-        reused = turns(True) if leg.shares else None
+        fresh = yield from turns(False)
+        reused = (yield from turns(True)) if leg.shares else None
     status = Path(f"/proc/{_lab(leg.transport, name).pid}/status").read_text()
     release = leg.fingerprint.get("release", "")
     return Kernel(name, release, alone, fresh, reused, highest_rss_mib(status))
@@ -251,32 +284,3 @@ def _lab(transport: Transport, name: str) -> LabTransport:
     if not isinstance(transport, LabTransport):
         raise ValueError(f"{name} is not in the lab, so its guest cannot be left to itself")
     return transport
-
-
-def main(argv: Sequence[str]) -> None:
-    """Arguments: a descriptor to write the report to as JSON, and a `Plan`."""
-    with os.fdopen(int(argv[1]), "wb") as out:
-        plan = msgspec.json.decode(argv[2].encode(), type=Plan)
-        import atheris  # noqa: PLC0415
-
-        from fuzz.instrument import INSTRUMENTED, excluded  # noqa: PLC0415
-
-        with atheris.instrument_imports(include=INSTRUMENTED, exclude=excluded()):
-            import targets.model.model  # noqa: F401, PLC0415
-        from fuzz.feedback import Feedback  # noqa: PLC0415
-        from targets.transport import TransportError  # noqa: PLC0415
-
-        def say(text: str) -> None:
-            out.write(msgspec.json.encode({"say": text}) + b"\n")
-            out.flush()
-
-        try:
-            report = measure(plan, Feedback(), say)
-        except (TransportError, ValueError) as error:
-            out.write(msgspec.json.encode({"failed": str(error)}) + b"\n")
-            return
-        out.write(msgspec.json.encode({"report": report}) + b"\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv)

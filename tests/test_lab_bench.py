@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import cast
 
@@ -16,18 +17,24 @@ import pytest
 from click.testing import CliRunner
 
 from corpus.case import Case
-from corpus.ops import CreateVcpu
+from corpus.ops import CreateVcpu, Run
 from corpus.wire import FLAG_REUSE_VM, Kind, WireOp, pack_request, unpack_response, with_flags
 from fuzz import bench
+from fuzz.benchdriver import Driver
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
 from fuzz.instrument import INSTRUMENTED
+from fuzz.runner import Mutators, Runner
+from fuzz.session import Session
+from fuzz.typical import typical_cases
 from targets.base import WireTarget
 from targets.kvm import legs
 from targets.kvm.lab import qemu
 from targets.kvm.lab.channel import batches
 from targets.kvm.lab.transport import LabTransport
 from targets.kvm.native import NativeTransport
+from targets.model.target import ModelTarget
+from targets.profile import Profile
 from targets.transport import TransportError
 
 
@@ -46,6 +53,56 @@ def test_cases_depend_on_the_seed_alone() -> None:
         for seed in (1, 1, 2)
     )
     assert first == again != other
+
+
+def test_typical_cases_have_one_shape_and_run_to_their_end() -> None:
+    cases = typical_cases(40)
+    assert [case.id for case in cases] == [case.id for case in typical_cases(40)]
+    assert len({case.id for case in cases}) == 40
+    leg = ModelTarget(Profile())
+    whole = 0
+    for case in cases:
+        assert len(case.ops) == 15
+        assert [len(op.program) for op in case.ops if isinstance(op, Run)] == [15]
+        whole += len(leg.run(case).observations) == 15
+    assert whole > 30
+
+
+class Counted(Session):
+    """A session that only notes what it is to execute."""
+
+    def __init__(self) -> None:
+        self.runner = Runner([])
+        self.executed: list[bytes] = []
+
+    def execute(self, data: bytes) -> None:
+        self.executed.append(data)
+
+
+def test_a_driver_has_each_turn_run_by_way_of_its_mutators() -> None:
+    session = Counted()
+    cases = cycle(bench.cases_of(bench.Plan([], [], cases=2)))
+    took: list[float] = []
+    reports: list[bench.Report] = []
+
+    def script() -> bench.Script:
+        for count in (3, 2):
+            mutators = Mutators(session.runner, lambda _: next(cases))
+            took.append((yield bench.Turn(session, mutators, count)))
+        return bench.Report(0, 0, 0, 0, 0, 0, False, 0, 0, [], [])
+
+    driver = Driver(script(), reports.append)
+    driver.one_input(b"")
+    driver.one_input(b"libFuzzer's own")
+    assert len(session.executed) == 1
+    for turn in range(5):
+        assert not reports
+        made = driver.crossover(b"", b"", 4096, turn) if turn % 2 else driver.mutate(b"", 4096, 1)
+        driver.one_input(made)
+        assert session.executed[-1] == made
+    assert len(took) == 2
+    assert min(took) > 0
+    assert len(reports) == 1
 
 
 def test_batches_hold_every_request_within_the_limit() -> None:
@@ -79,6 +136,7 @@ def test_bench_without_kvm() -> None:
     assert [leg["name"] for leg in told["legs"]] == ["model", "mutant:finalize-twice"]
     assert all(leg["cases_per_second"] > 0 for leg in told["legs"])
     assert told["judged_per_second"] > 0
+    assert told["model_typical_per_second"] > 0
     assert told["kvm"] == []
 
 

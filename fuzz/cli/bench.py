@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from fuzz import bench as measuring
+from fuzz import benchdriver
 from fuzz.catalogue import State, offers
 from fuzz.cli.errors import UserError
 from fuzz.cli.options import json_option, resolve_legs
@@ -88,7 +89,7 @@ def bench(
 def _measured(plan: measuring.Plan) -> measuring.Report:
     """The report of a measuring process. Raises UserError."""
     read, write = os.pipe()
-    script = str(Path(measuring.__file__))
+    script = str(Path(benchdriver.__file__))
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             [sys.executable, script, str(write), msgspec.json.encode(plan).decode()],
@@ -119,6 +120,7 @@ def _measured(plan: measuring.Plan) -> measuring.Report:
 def _print(report: measuring.Report) -> None:
     for alone in report.legs:
         click.echo(f"{alone.name}: {alone.cases_per_second:.0f} cases/s alone")
+    click.echo(f"model, typical cases: {report.model_typical_per_second:.0f} cases/s")
     click.echo(f"judging: {report.judged_per_second:.0f} traces/s")
     rows = []
     for kernel in report.kvm:
