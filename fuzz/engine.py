@@ -46,6 +46,7 @@ class CampaignOptions:
     corpus: Path | None = None
     flags: tuple[str, ...] = ()
     kernel_coverage: bool = True
+    reuse_vms: bool = False
 
 
 class CampaignFailed(RuntimeError):
@@ -141,6 +142,7 @@ class Campaign:
             corpus=str(self._corpus_dir),
             flags=list(self._options.flags),
             kernel_coverage=self._options.kernel_coverage,
+            reuse_vms=self._options.reuse_vms,
         )
         self._pool.spawn(index, config, self._scratch)
 

@@ -166,3 +166,4 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     minimize_seconds: float = 12.0
     known: bool = True
     kernel_coverage: bool = True
+    reuse_vms: bool = False

@@ -151,6 +151,7 @@ def main(argv: Sequence[str]) -> None:
     from fuzz.runner import Mutators  # noqa: PLC0415
     from fuzz.session import Session  # noqa: PLC0415
     from fuzz.travel import incident_event, to_event  # noqa: PLC0415
+    from targets.base import WireTarget  # noqa: PLC0415
     from targets.transport import TransportError  # noqa: PLC0415
 
     try:
@@ -180,11 +181,16 @@ def main(argv: Sequence[str]) -> None:
         note=lambda text: out.send(events.Note(text)),
         minimize_seconds=config.minimize_seconds,
         known=known,
+        share_vms=config.reuse_vms,
         traced=traced_model(),
         incident=lambda *what: out.send(incident_event(*what)),
         restarted=lambda leg, seconds: out.send(events.Restarted(leg, seconds)),
     )
     session.show_known(known)
+    if config.reuse_vms:
+        for leg in legs:
+            if isinstance(leg, WireTarget) and leg.kind == "kvm" and not leg.shares:
+                out.send(events.Note(f"{leg.name}: cases cannot share VMs, each has its own"))
     worker = Worker(config, session, out)
     mutators = Mutators(session.runner)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from corpus.case import Case
 from corpus.ops import CreateVcpu, Finalize, Init
 from corpus.trace import Observation, Trace
 from fuzz import session as sessions
+from fuzz.cli.errors import Exit
+from fuzz.cli.main import main
 from fuzz.oracle.verdict import Verdict
 from fuzz.session import Session
 from targets.base import Target
@@ -124,3 +129,11 @@ def test_divergences_in_shared_vms_are_confirmed_in_fresh_ones() -> None:
     assert session.tally.divergences == 1
     assert leg.asked[0] == "shared"
     assert set(leg.asked[1:]) == {"fresh"}
+
+
+def test_a_campaign_may_share_vms_and_still_finds(tmp_path: Path) -> None:
+    args = ["run", "--reuse-vms", "--cases", "40", "--legs", "model,mutant:finalize-twice"]
+    place = ["--db", f"sqlite:///{tmp_path}/vf.db", "--json", str(tmp_path / "totals.json")]
+    result = CliRunner().invoke(main, [*args, "--seed", "3", *place])
+    assert result.exit_code == Exit.DIVERGENCE, result.output
+    assert json.loads((tmp_path / "totals.json").read_text())["cases"] >= 40

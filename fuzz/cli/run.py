@@ -52,6 +52,12 @@ class Duration(click.ParamType[float]):
     default=True,
     help="Steer by what cases reach in the lab's kernels, and keep it (on by default).",
 )
+@click.option(
+    "--reuse-vms",
+    is_flag=True,
+    help="Run cases in VMs that served others, which is faster; divergences still have to show"
+    " in a fresh one.",
+)
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
 def run(
     seconds: float | None,
@@ -64,6 +70,7 @@ def run(
     corpus: Path | None,
     json_file: Path | None,
     kernel_coverage: bool,
+    reuse_vms: bool,
     flags: tuple[str, ...],
 ) -> int:
     """Fuzz: generate cases, run each on every leg, keep what diverges.
@@ -73,6 +80,7 @@ def run(
     \b
     Example:
       vcpufuzz run --time 10m
+      vcpufuzz run --reuse-vms --workers 2
       vcpufuzz run --legs model,mutant:finalize-twice --cases 5000 --seed 7
       vcpufuzz run --time 1h --kernel arch/arm64/boot/Image -- -use_value_profile=1
     """
@@ -87,6 +95,7 @@ def run(
         corpus=corpus,
         flags=flags,
         kernel_coverage=kernel_coverage,
+        reuse_vms=reuse_vms,
     )
     with Store.open(url) as store:
         with open_screen() as screen:
