@@ -25,6 +25,7 @@ from corpus.domain import TextError
 from corpus.store import load_case
 
 _DIVERGES = re.compile(r"#\s*diverges:\s*(\S+)\s+(\S+?)(?:\s+([a-z]+))?\s*")
+_AVOID = re.compile(r"#\s*avoid:\s*(\S+)\s+(\S+)\s*")
 _MACHINE = re.compile(r"#\s*machine:\s*([\w.]+)=(\S+)\s*")
 
 
@@ -58,13 +59,15 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class KeptCase:
-    """A case file with what it expects. `about`: its first comment lines."""
+    """A case file with what it expects. `about`: its first comment lines; `avoid`: (leg,
+    rule) patterns of what a campaign must not try on a leg because it kills the machine."""
 
     path: Path
     case: Case
     known: tuple[Known, ...]
     about: str
     machine: tuple[tuple[str, str], ...] = ()
+    avoid: tuple[tuple[str, str], ...] = ()
 
     def concerns(self, fingerprint: Mapping[str, str]) -> bool:
         """Whether a leg's fingerprint matches the machine lines."""
@@ -85,6 +88,7 @@ def load_kept(path: Path) -> KeptCase:
     known: list[Known] = []
     about: list[str] = []
     machine: list[tuple[str, str]] = []
+    avoid: list[tuple[str, str]] = []
     for line in path.read_bytes().decode(errors="replace").splitlines():
         if not line.startswith("#"):
             break
@@ -92,14 +96,17 @@ def load_kept(path: Path) -> KeptCase:
             known.append(Known(match[1], match[2], _effect(match[3], path)))
         elif match := _MACHINE.fullmatch(line):
             machine.append((match[1], match[2]))
-        elif line.startswith(("# diverges", "# machine")):
+        elif match := _AVOID.fullmatch(line):
+            avoid.append((match[1], match[2]))
+        elif line.startswith(("# diverges", "# machine", "# avoid")):
             raise TextError(
-                f"{path}: {line!r}: write '# diverges: LEGS RULE [EFFECT]'"
-                " or '# machine: KEY=PATTERN'"
+                f"{path}: {line!r}: write '# diverges: LEGS RULE [EFFECT]',"
+                " '# machine: KEY=PATTERN' or '# avoid: LEGS RULE'"
             )
         elif "requires:" not in line:
             about.append(line[1:].strip())
-    return KeptCase(path, case, tuple(known), " ".join(about).strip(), tuple(machine))
+    text = " ".join(about).strip()
+    return KeptCase(path, case, tuple(known), text, tuple(machine), tuple(avoid))
 
 
 def _effect(word: str | None, path: Path) -> Effect:
@@ -107,6 +114,12 @@ def _effect(word: str | None, path: Path) -> Effect:
         return Effect(word or Effect.RESULT)
     except ValueError:
         raise TextError(f"{path}: {word!r} is none of {', '.join(Effect)}") from None
+
+
+def avoided(kept: Sequence[KeptCase], leg: str, fingerprint: Mapping[str, str]) -> frozenset[str]:
+    """Rules that a campaign must not exercise on a leg."""
+    found = (item.avoid for item in kept if item.concerns(fingerprint))
+    return frozenset(rule for rows in found for legs, rule in rows if fnmatchcase(leg, legs))
 
 
 def defects(

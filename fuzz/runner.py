@@ -16,6 +16,8 @@ from corpus.case import Case, decode
 from corpus.trace import Trace
 from fuzz.mutate import crossed, mutated
 from targets.base import Target
+from targets.model.target import foreseen
+from targets.profile import Profile
 from targets.transport import TransportError
 
 AHEAD = 2
@@ -50,8 +52,9 @@ class Runner:
         self._begun: deque[_Begun] = deque()
 
     def fits(self, case: Case) -> bool:
-        """Whether there is something to run, and every leg has what the case needs."""
-        return bool(case.ops) and all(case.min_vq <= leg.profile.max_vq for leg in self._legs)
+        """Whether there is something to run, and every leg has what the case needs and is
+        not known to die of it."""
+        return bool(case.ops) and all(_bears(leg.profile, case) for leg in self._legs)
 
     def begin(self, data: bytes, case: Case) -> None:
         """Start the case of `data` where it can be started early. Raises TransportError."""
@@ -100,6 +103,12 @@ class Runner:
         if ticket is not None:
             begun.results[leg.name] = Result(leg.collect(ticket), leg.blocks)
         return begun.results[leg.name]
+
+
+def _bears(profile: Profile, case: Case) -> bool:
+    if case.min_vq > profile.max_vq:
+        return False
+    return not profile.avoid or not profile.avoid & foreseen(case, profile)
 
 
 class Mutators:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from corpus.case import Case
-from corpus.expect import Effect, KeptCase, defects
+from corpus.expect import Effect, KeptCase, avoided, defects
 from corpus.isa.table import FORMS
 from corpus.trace import Trace
 from db.records import FindingRecord, SignatureRecord
@@ -95,7 +95,11 @@ class Session:
     ) -> None:
         self.legs = sorted(legs, key=lambda leg: _SPEED.get(leg.kind, 1))
         for leg in self.legs:
-            leg.profile = replace(leg.profile, defects=known_defects(leg, known))
+            leg.profile = replace(
+                leg.profile,
+                defects=known_defects(leg, known),
+                avoid=avoided(known, leg.name, leg.fingerprint),
+            )
         self.tally = Tally()
         self.reached: list[Reached] = []
         self._feedback = feedback

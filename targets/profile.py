@@ -42,6 +42,8 @@ class Profile:
     instructions are UNDEFINED there."""
     defects: Mapping[str, Effect] = field(default_factory=dict)
     """Known defects of the leg by rule: what they can spoil is not judged."""
+    avoid: frozenset[str] = frozenset()
+    """Rules that kill the machine: cases that come to them are not run on it."""
 
     @property
     def max_vq(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from corpus.case import Case
 from corpus.trace import Trace
@@ -59,3 +60,12 @@ class ModelTarget(Target):
 
     def collect(self, ticket: int) -> Trace:
         return self._traces.pop(ticket)
+
+
+def foreseen(case: Case, profile: Profile) -> frozenset[str]:
+    """The rules that a case comes to on a machine, as far as the model can tell beforehand."""
+    model = Model(profile)
+    with suppress(Unpredictable):
+        for op in case.ops:
+            invent(model.step(op), keep)
+    return frozenset(model.rules)

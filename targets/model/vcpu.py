@@ -51,6 +51,8 @@ class Vcpu:
     V registers, 128 bits. Predicates and FFR have an eighth of that."""
 
     slot: int = 0
+    late: bool = False
+    """Created after another vcpu of the VM had run."""
     initialised: bool = False
     finalised: bool = False
     sve: bool = False
@@ -142,7 +144,7 @@ class Vm:
 
     def add(self, slot: int) -> None:
         """A new vcpu; KVM forgets its table of affinities."""
-        self.vcpus[slot] = Vcpu(slot=slot)
+        self.vcpus[slot] = Vcpu(slot=slot, late=self.ran_once)
         self.affinities = None
 
     def first_run(self) -> None:

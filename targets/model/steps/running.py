@@ -11,6 +11,7 @@ from targets.model import el2, idregs
 from targets.model.errno import EBADF, EINTR, EINVAL, ENOEXEC, EPERM
 from targets.model.errors import MmioExit, SystemEvent, Unpredictable
 from targets.model.expect import Outcome, Part, Permitted
+from targets.model.rules import in_force
 from targets.model.run import run
 from targets.model.sets import exact, unknown
 from targets.model.steps.registers import narrow_to_32bit
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 PMU_V3 = 1 << 3
 KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT = 6, 24
+PROTECTED, LATE = "protected", "run.late-vcpu-in-protected-mode"
 IMMEDIATE, TIMED_OUT = 1, 2
 """Flags of RUN's data (`corpus.wire`)."""
 
@@ -71,6 +73,8 @@ def _unfit(model: Model, vcpu: Vcpu, immediate: bool) -> Permitted | None:
         return _failed("run.not-finalised", EPERM, 0, None)
     if vm.features and vm.features & PMU_V3:
         return _failed("run.pmu-not-created", EINVAL, 0, None)
+    if vcpu.late and model.profile.mode == PROTECTED and in_force(LATE, model.profile.kernel):
+        return _failed(LATE, EINVAL, 0, None)
     if not vcpu.run_once:
         vm.first_run()
     if not vm.ran_once:

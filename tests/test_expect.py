@@ -1,0 +1,52 @@
+"""What a kept case says of legs: what they do wrong, and what they must be spared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from corpus.domain import TextError
+from corpus.expect import avoided, load_kept
+from corpus.text import parse_case
+from targets.model.target import foreseen
+from targets.profile import Profile
+
+LATE = "run.late-vcpu-in-protected-mode"
+VCPU = "create v{0}\ninit v{0}\nfinalize v{0}\nrun v{0} {{ }}\n"
+
+
+def kept(folder: Path, head: str) -> Path:
+    path = folder / "one.case"
+    path.write_text(head + VCPU.format(0))
+    return path
+
+
+def test_what_a_leg_must_be_spared_depends_on_its_machine(tmp_path: Path) -> None:
+    text = f"# machine: release=6.12.*\n# avoid: kvm:*:protected {LATE}\n"
+    cases = [load_kept(kept(tmp_path, text))]
+    assert avoided(cases, "kvm:6.12:protected", {"release": "6.12.9"}) == {LATE}
+    assert not avoided(cases, "kvm:6.12:protected", {"release": "7.2.1"})
+    assert not avoided(cases, "kvm:6.12:vhe", {"release": "6.12.9"})
+
+
+@pytest.mark.parametrize(
+    "line", ["# avoid: kvm:*", "# avoid:", "# diverges: model", "# machine: x"]
+)
+def test_a_line_that_is_not_understood_is_refused(tmp_path: Path, line: str) -> None:
+    with pytest.raises(TextError, match="write"):
+        load_kept(kept(tmp_path, line + "\n"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "kernel", "text", "late"),
+    [
+        ("protected", (6, 12), VCPU.format(0) + VCPU.format(1), True),
+        ("protected", (6, 1), VCPU.format(0) + VCPU.format(1), False),
+        ("vhe", (6, 12), VCPU.format(0) + VCPU.format(1), False),
+        ("protected", (6, 12), "create v1\n" + VCPU.format(0) + "run v1 { }\n", False),
+    ],
+)
+def test_a_late_vcpu_is_foreseen(mode: str, kernel: tuple[int, int], text: str, late: bool) -> None:
+    profile = Profile(mode=mode, kernel=kernel)
+    assert (LATE in foreseen(parse_case(text), profile)) == late
