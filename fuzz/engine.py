@@ -29,6 +29,8 @@ from targets.model.rules import RULES
 RULES_TOTAL = len(RULES) + len(FORMS)
 MAX_RESTARTS = 20
 """Workers that fail within an hour before the campaign gives up."""
+GRACE_S = 150.0
+"""What a worker may need after its time: the case it runs may hang, and be looked into."""
 START_LIMIT = 3
 """Workers that fail before they ever ran a case before the campaign gives up."""
 
@@ -148,7 +150,7 @@ class Campaign:
 
     def _loop(self) -> None:
         """Until every worker is done, the user interrupts, or nothing can go on."""
-        grace = self._options.seconds + 60 if self._options.seconds else float("inf")
+        grace = self._options.seconds + GRACE_S if self._options.seconds else float("inf")
         while self._pool:
             for worker, event in self._pool.hear():
                 self._handle(worker, event)

@@ -10,7 +10,7 @@ from corpus.case import Case
 from corpus.trace import Ending, Trace
 from db.records import Earlier, FindingRecord
 from fuzz.confirm import confirm, judge_all, pattern_of, run_everywhere, same_kind
-from fuzz.inquest import inquire
+from fuzz.inquest import SECONDS, inquire
 from fuzz.minimize.engine import Minimizer
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Diverge, Verdict
@@ -24,12 +24,14 @@ FAULT_RUNS = 60
 
 
 class Investigator:
-    """Follows divergences up on `legs`; `note` gets a line for people now and then."""
+    """Follows divergences up on `legs`; `note` gets a line for people now and then. From `end`
+    on, a moment of the monotonic clock, the little that has to be done is all that is."""
 
     def __init__(
         self, legs: Sequence[Target], note: Callable[[str], None], minimize_seconds: float
     ) -> None:
         self._legs, self._note, self._minimize_seconds = legs, note, minimize_seconds
+        self.end = float("inf")
 
     def divergence(self, case: Case, leg: Target, verdict: Diverge) -> FindingRecord | None:
         """What is wrong with `leg`; None if it never shows again. Raises TransportError."""
@@ -54,7 +56,8 @@ class Investigator:
         it had run before. Raises TransportError."""
         fault = verdict.fault
         assert fault is not None
-        found = inquire(leg, case, trace, preceding)
+        left = min(SECONDS, max(0.0, self.end - time.monotonic()))
+        found = inquire(leg, case, trace, preceding, left)
         if not found.seen and not fault.of_guest:
             return None
         self._note(
@@ -98,7 +101,8 @@ class Investigator:
             return same_kind(judge(candidate, trace, leg.profile), verdict)
 
         runs = FAULT_RUNS if slow else MINIMIZE_RUNS
-        minimizer = Minimizer(still, runs, self._minimize_seconds)
+        left = max(0.0, self.end + self._minimize_seconds - started)
+        minimizer = Minimizer(still, runs, min(self._minimize_seconds, left))
         minimal = minimizer.minimize(case)
         spent = time.monotonic() - started
         self._note(

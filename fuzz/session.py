@@ -19,7 +19,7 @@ from fuzz.investigate import Investigator
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from fuzz.runner import Result, Runner
-from fuzz.signature import signature
+from fuzz.signature import responsible, signature
 from targets.base import Incident, Ran, Target
 from targets.model.judge import Choices
 from targets.model.model import Model
@@ -114,6 +114,10 @@ class Session:
         self._followed: Counter[tuple[str, ...]] = Counter()
         self._signatures: dict[tuple[str, ...], SignatureRecord] = {}
 
+    def end_at(self, moment: float) -> None:
+        """Investigations are not to outlast this moment of the monotonic clock by much."""
+        self._investigator.end = moment
+
     @property
     def features(self) -> int:
         """Distinct features seen."""
@@ -168,9 +172,16 @@ class Session:
                 if not item.expects(leg.name, leg.fingerprint):
                     continue
                 strict = replace(leg.profile, defects={})
-                verdict = judge(item.case, leg.run(item.case), strict)
+                trace = leg.run(item.case)
+                verdict = judge(item.case, trace, strict)
+                self.tell_incidents()
                 if isinstance(verdict, Diverge):
-                    self._found(self._investigator.recorded(item.case, leg, verdict))
+                    rule = responsible(item.case, verdict)
+                    if verdict.fault and not item.covers(leg.name, leg.fingerprint, rule):
+                        self._follow_up(item.case, leg.name, verdict, {leg.name: verdict}, trace)
+                    else:
+                        self._found(self._investigator.recorded(item.case, leg, verdict))
+                    self.tell_incidents(investigating=True)
                     break
 
     def _verdict(

@@ -57,6 +57,7 @@ class Worker:
         self._told: dict[str, set[str]] = {}
         self._deadline = time.monotonic() + config.seconds if config.seconds else float("inf")
         self._next_stats = 0.0
+        session.end_at(self._deadline)
 
     def stop(self, _signal: int, _frame: FrameType | None) -> None:
         """Signal handler: end after the current case."""

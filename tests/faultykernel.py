@@ -13,7 +13,7 @@ UDF = 0x0000_0000
 LOOP = 0x1400_0000  # b .
 
 _PAGES = 1 << 21  # an Image is linked to run from a multiple of this
-_CAVE = "kvm_vm_ioctl_mte_copy_tags"  # which no case calls
+_CAVE = "vgic_its_save_tables_v0"  # a long one that no case calls
 
 
 class FaultyKernel:

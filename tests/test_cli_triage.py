@@ -13,6 +13,7 @@ from test_db_store import KVM, MINIMAL, MODEL, ORIGINAL, RECORD, SIGNATURE
 
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation, Trace
+from db.records import Earlier, IncidentRecord
 from db.store import Store
 from fuzz.cli.main import main
 from fuzz.cli.views import brief, leg_rows, log_excerpt
@@ -104,6 +105,46 @@ def test_export_writes_a_case_that_reads_back(cli: Cli, tmp_path: Path) -> None:
     assert cli("export", "F2", str(path), "--force").exit_code == 0
     assert parse_case(path.read_text()) == ORIGINAL
     assert parse_case(cli("export", "F1", "-").output) == MINIMAL
+
+
+def test_incidents_are_listed_and_counted(cli: Cli, tmp_path: Path) -> None:
+    assert cli("incidents").output == "No machine broke.\n"
+    with Store.open(f"sqlite:///{tmp_path}/t.db") as store:
+        lost = IncidentRecord("kvm:6.12", "lost", "killed by SIGKILL", "lab: QEMU was killed\n")
+        for record in (lost, replace(lost, kind="panic", place="do_exit", case=ORIGINAL)):
+            store.add_incident(1, record)
+        store.add_incident(1, replace(lost, investigating=True))
+    _, *rows = cli("incidents").output.splitlines()
+    assert [row.split()[3:5] for row in rows] == [
+        ["kvm:6.12", "lost"],
+        ["kvm:6.12", "panic"],
+        ["kvm:6.12", "lost,"],
+    ]
+    assert "killed by SIGKILL" in rows[0]
+    assert rows[1].endswith(ORIGINAL.id[:12])
+    first, *_ = json.loads(cli("incidents", "--campaign", "1", "--json").output)
+    assert (first["kind"], first["log"], first["case"]) == ("lost", "lab: QEMU was killed\n", None)
+    assert cli("incidents", "--campaign", "9").exit_code == 2
+    said = cli("list").output.splitlines()[-1]
+    assert said == "Machines broke: 1 lost, 1 panic; `vcpufuzz triage incidents` lists them."
+
+
+def test_what_a_finding_needs_before_it_is_shown(cli: Cli, tmp_path: Path) -> None:
+    before = (Earlier(parse_case("create v2\n")), Earlier(parse_case("create v1\n"), shared=True))
+    with Store.open(f"sqlite:///{tmp_path}/t.db") as store:
+        needs = store.add_finding(1, replace(RECORD, preceding=before)).finding_id
+        never = replace(RECORD, preceding=before, reproduced=(0, 3))
+        unseen = store.add_finding(1, never).finding_id
+    shown = cli("show", f"F{needs}").output
+    assert "It takes 2 other cases before, in a fresh machine; the last of them:" in shown
+    assert "  create v1\n" in shown
+    assert "The machine had run 2 other cases" in cli("show", f"F{unseen}").output
+    told = json.loads(cli("show", f"F{needs}", "--json").output)["finding"]["preceding"]
+    assert [(one["text"], one["shared"]) for one in told] == [
+        ("create v2\n", False),
+        ("create v1\n", True),
+    ]
+    assert "# only after 2 other cases" in cli("export", f"F{needs}", "-").output
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,14 @@ from corpus.trace import Ending, Trace
 from db.store import Store
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, json_option, kernel_option, legs_option, resolve_legs
+from fuzz.cli.views import log_excerpt
 from fuzz.confirm import judge_all, run_everywhere
+from fuzz.inquest import run_after
 from fuzz.legs import open_legs
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from fuzz.report.compare import Row, Step, compare
 from fuzz.report.disassemble import disassemble
-from targets.base import Target
+from targets.base import Ran, Target
 from targets.model.judge import error_name
 
 case_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -55,6 +57,7 @@ def execute(file: Path, legs: str, kernel: Path | None, as_json: bool) -> int:
                 click.echo(f"    {op.word:<17} {error_name(seen.err)}{size}")
             if traces[name].ending is not Ending.OK:
                 click.echo(f"    ended: {traces[name].ending.value}")
+        _print_logs(traces)
     return _exit_code(verdicts)
 
 
@@ -87,6 +90,7 @@ def diff(file: Path, legs: str, kernel: Path | None, show_all: bool) -> int:
 def repro(finding: str, legs: str | None, kernel: Path | None, url: str) -> int:
     """Run the minimal case of a stored finding again on the legs that diverged.
 
+    If it takes other cases before it, they are run first, in order, in a fresh machine.
     Ends with 77 if it diverges again, with 0 if it does not.
 
     \b
@@ -101,15 +105,19 @@ def repro(finding: str, legs: str | None, kernel: Path | None, url: str) -> int:
     names = stored.deviating if legs is None else tuple(legs.split(","))
     names = resolve_legs(",".join(names), kernel)
     case = stored.minimal
-    traces, verdicts, opened = _run(case, names)
+    preceding = [Ran(earlier.case, earlier.shared) for earlier in stored.preceding]
+    if preceding:
+        click.echo(f"Running {len(preceding)} other cases before it, in a fresh machine.")
+    traces, verdicts, opened = _run(case, names, preceding)
     _print_comparison(case, traces, verdicts, opened, show_all=False)
+    _print_logs(traces)
     again = [name for name, verdict in verdicts.items() if isinstance(verdict, Diverge)]
     click.echo(f"F{number} " + (f"diverges again on {', '.join(again)}." if again else "is gone."))
     return _exit_code(verdicts)
 
 
 def _run(
-    case: Case, names: Sequence[str]
+    case: Case, names: Sequence[str], preceding: Sequence[Ran] = ()
 ) -> tuple[dict[str, Trace], dict[str, Verdict], list[Target]]:
     """Traces and verdicts by leg; the legs are closed again."""
     legs = open_legs(names)
@@ -119,11 +127,23 @@ def _run(
                 raise UserError(
                     f"the case needs vq>={case.min_vq}, {leg.name} has {leg.profile.max_vq}."
                 )
-        traces = run_everywhere(case, legs)
+        if preceding:
+            traces = {leg.name: run_after(leg, preceding, case) for leg in legs}
+        else:
+            traces = run_everywhere(case, legs)
     finally:
         for leg in legs:
             leg.close()
     return traces, judge_all(case, traces, legs), legs
+
+
+def _print_logs(traces: Mapping[str, Trace]) -> None:
+    """What the machines of legs said of their faults."""
+    for name, trace in traces.items():
+        excerpt = log_excerpt(trace)
+        if excerpt:
+            click.echo(f"\nLog of {name}:")
+            click.echo("\n".join(f"  {line}" for line in excerpt))
 
 
 def verdict_line(verdict: Verdict) -> str:

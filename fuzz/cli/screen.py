@@ -124,6 +124,9 @@ def _share(lines: int, rows: int, events: int) -> tuple[int, int]:
 def print_summary(status: CampaignStatus) -> None:
     """The end of a campaign: a sentence, and what is now to be looked at."""
     click.echo(headline(status))
+    if status.incidents:
+        broke = ", ".join(f"{number} {kind}" for kind, number in status.incidents)
+        click.echo(f"Machines broke: {broke}; `vcpufuzz triage incidents` lists them.")
     if not status.buckets:
         return
     columns = (

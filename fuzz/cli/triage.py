@@ -63,10 +63,12 @@ def list_(url: str, status: str | None, as_json: bool) -> None:
       vcpufuzz triage list --status new
     """
     found: tuple[BucketView, ...] = ()
+    broke = ""
     exists = Store.exists(url)
     if exists:
         with Store.open(url) as store:
             found = store.buckets(Status(status) if status else None)
+            broke = views.incident_counts(store.incidents())
     if as_json:
         click.echo(json.dumps([views.bucket_json(bucket) for bucket in found], indent=2))
     elif found:
@@ -75,6 +77,35 @@ def list_(url: str, status: str | None, as_json: bool) -> None:
         click.echo("Nothing has been found yet: there is no database; `vcpufuzz run` makes it.")
     else:
         click.echo(f"No bucket has the status {status}." if status else "Nothing found yet.")
+    if broke and not as_json:
+        click.echo(f"Machines broke: {broke}; `vcpufuzz triage incidents` lists them.")
+
+
+@triage.command()
+@click.option("--campaign", type=click.IntRange(1), help="Only of this one.")
+@json_option
+@db_option
+def incidents(url: str, campaign: int | None, as_json: bool) -> None:
+    """List what broke the legs' machines, oldest first, whether it became a finding or not.
+
+    A machine that somebody killed is lost through no fault of a case. A panic, a warning or
+    a hang is a finding, too. Those that were provoked while a finding was followed up are
+    marked as investigating.
+
+    \b
+    Example:
+      vcpufuzz triage incidents --json
+    """
+    with _existing(url) as store:
+        if campaign is not None:
+            store.campaign(campaign)
+        found = store.incidents(campaign)
+    if as_json:
+        click.echo(json.dumps([views.incident_json(one) for one in found], indent=2))
+    elif found:
+        print_table(views.INCIDENT_COLUMNS, [views.incident_row(one) for one in found])
+    else:
+        click.echo("No machine broke.")
 
 
 @triage.command()
@@ -134,6 +165,7 @@ def _print_finding(finding: FindingView, traces: Sequence[TraceView]) -> None:
         f"reproduced {views.ratio(finding.reproduced)}, rule {finding.rule or '-'}\n"
     )
     click.echo(f"{finding.explanation}\n")
+    _print_preceding(finding)
     click.echo(finding.minimal_text)
     click.echo(f"At op {finding.op_index}: {views.op_text(finding).partition(chr(10))[0]}")
     click.echo(f"  expected  {finding.expected}")
@@ -147,6 +179,18 @@ def _print_finding(finding: FindingView, traces: Sequence[TraceView]) -> None:
         if excerpt:
             click.echo(f"\nLog of {view.leg.name}:")
             click.echo("\n".join(f"  {line}" for line in excerpt))
+
+
+def _print_preceding(finding: FindingView) -> None:
+    if not finding.preceding:
+        return
+    number, last = len(finding.preceding), finding.preceding[-1]
+    if finding.reproduced[0]:
+        click.echo(f"It takes {number} other cases before, in a fresh machine; the last of them:\n")
+    else:
+        click.echo(f"The machine had run {number} other cases or more; the last of them:\n")
+    click.echo("\n".join(f"  {line}" for line in format_case(last.case).splitlines()))
+    click.echo("\n--json tells them all. Then comes\n")
 
 
 @triage.command("status")

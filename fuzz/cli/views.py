@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from corpus.text import format_op
+from corpus.text import format_case, format_op
 from corpus.trace import Ending, Observation, Trace
-from db.records import BucketView, FindingView, TraceView
+from db.records import BucketView, FindingView, IncidentView, TraceView
 from fuzz.cli.table import Column
-from targets.kvm.lab.kernellog import FAULTS
+from targets.kvm.lab import kernellog
 
 BUCKET_COLUMNS = (
     Column("Bucket"),
@@ -28,6 +29,15 @@ LEG_COLUMNS = (
     Column("Ending"),
     Column("Errno"),
     Column("Observed", wrap=True),
+)
+
+INCIDENT_COLUMNS = (
+    Column("When"),
+    Column("Campaign", "right"),
+    Column("Leg"),
+    Column("Kind"),
+    Column("Place", wrap=True),
+    Column("Case"),
 )
 
 _SHORT = 24
@@ -55,6 +65,39 @@ def strictness(strict: bool) -> str:
 def ratio(reproduced: tuple[int, int]) -> str:
     """`3/3`, or a dash if it was never tried."""
     return f"{reproduced[0]}/{reproduced[1]}" if reproduced[1] else "-"
+
+
+def incident_row(incident: IncidentView) -> tuple[str, ...]:
+    """One line of `triage incidents`."""
+    kind = f"{incident.kind}, investigating" if incident.investigating else incident.kind
+    return (
+        f"{incident.created:%Y-%m-%d %H:%M:%S}",
+        str(incident.campaign_id),
+        incident.leg,
+        kind,
+        incident.place or "-",
+        (incident.case_id or "-")[:12],
+    )
+
+
+def incident_json(incident: IncidentView) -> dict[str, Any]:
+    """An incident for machines."""
+    return {
+        "campaign": incident.campaign_id,
+        "when": incident.created.isoformat(),
+        "leg": incident.leg,
+        "kind": incident.kind,
+        "place": incident.place,
+        "case": incident.case_id,
+        "investigating": incident.investigating,
+        "log": incident.log,
+    }
+
+
+def incident_counts(incidents: Sequence[IncidentView]) -> str:
+    """`20 lost, 5 panic`; those made on purpose are left out."""
+    counted = Counter(i.kind for i in incidents if not i.investigating)
+    return ", ".join(f"{number} {kind}" for kind, number in counted.most_common())
 
 
 def bucket_json(bucket: BucketView) -> dict[str, Any]:
@@ -104,10 +147,15 @@ def finding_json(finding: FindingView, traces: Sequence[TraceView]) -> dict[str,
         "attempts": finding.reproduced[1],
         "deviating": list(finding.deviating),
         "created": finding.created.isoformat(),
+        "preceding": [
+            {"case": earlier.case.id, "text": format_case(earlier.case), "shared": earlier.shared}
+            for earlier in finding.preceding
+        ],
         "legs": {
             view.leg.name: {
                 "fingerprint": dict(view.leg.fingerprint),
                 "ending": view.trace.ending.value,
+                "log": "\n".join(log_excerpt(view.trace)),
                 **_observation_json(at(view.trace, finding.op_index)),
             }
             for view in traces
@@ -169,12 +217,11 @@ def errno_name(err: int) -> str:
 
 
 def log_excerpt(trace: Trace) -> list[str]:
-    """The telling lines of a log: from the first sign of trouble, or the last ones."""
-    lines = trace.log.splitlines()
-    for number, line in enumerate(lines):
-        if FAULTS.search(line):
-            return lines[number : number + _EXCERPT]
-    return [] if trace.ending is Ending.OK else lines[-_EXCERPT:]
+    """The telling lines of a log: a kernel's report of its fault, or the last ones."""
+    report = kernellog.excerpt(trace.log)
+    if report:
+        return report.splitlines()
+    return [] if trace.ending is Ending.OK else trace.log.splitlines()[-_EXCERPT:]
 
 
 def op_text(finding: FindingView) -> str:
@@ -193,5 +240,10 @@ def export_comment(finding: FindingView) -> str:
             f"observed: {finding.observed}",
             f"deviating: {', '.join(finding.deviating) or '-'}",
             f"reproduced: {ratio(finding.reproduced)}",
+            *(
+                [f"only after {len(finding.preceding)} other cases: repro F{finding.id}"]
+                if finding.preceding
+                else []
+            ),
         )
     )
