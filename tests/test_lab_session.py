@@ -16,6 +16,7 @@ from corpus.trace import Observation, Trace
 from fuzz import session as sessions
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
+from fuzz.oracle import conformance
 from fuzz.oracle.verdict import Verdict
 from fuzz.session import Session
 from targets.base import Target
@@ -51,7 +52,7 @@ class Leg(Target):
 @pytest.fixture
 def judged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Trace, Profile]]:
     seen = []
-    real = sessions.judge
+    real = conformance.judge
 
     def judge(
         case: Case, trace: Trace, profile: Profile, make: Callable[[Profile], Model]
