@@ -299,6 +299,7 @@ class Campaign:
             state="running" if name in self._ledger.legs else "starting",
             executions=totals.executions[name],
             per_second=totals.executions[name] / self._elapsed if self._elapsed else 0.0,
+            restarts=self._ledger.restarts_of(name),
         )
 
     def _statistics(self) -> dict[str, object]:

@@ -78,6 +78,10 @@ class Ledger:
         self._restarts[event.leg].append(event.seconds)
         self._log(f"{event.leg}: restarted in {event.seconds:.1f} s")
 
+    def restarts_of(self, leg: str) -> int:
+        """How often a leg's machine came back after it broke."""
+        return len(self._restarts.get(leg, ()))
+
     def totals(self) -> dict[str, object]:
         """Incidents and restarts per leg as plain data; times are in seconds."""
         broke: dict[str, dict[str, int]] = defaultdict(dict)

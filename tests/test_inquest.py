@@ -191,6 +191,7 @@ def test_the_books_tell_what_broke_and_how_long_it_took() -> None:
     assert stored[1].case_id == CASES[0].id
     assert ledger.incidents == {"lost": 1, "panic": 1}
     assert ledger.new_buckets == 0
+    assert (ledger.restarts_of("kvm:x"), ledger.restarts_of("model")) == (2, 0)
     assert ledger.totals() == {
         "incidents": {"kvm:x": {"lost": 1, "panic": 1, "panic, investigating": 1}},
         "machine_restarts": {"kvm:x": {"times": 2, "median_seconds": 2.0, "longest_seconds": 3.0}},
