@@ -14,16 +14,18 @@ def features_of(
     case: Case, traces: Mapping[str, Trace], verdicts: Mapping[str, Verdict]
 ) -> Iterator[Hashable]:
     """Rules used, op x errno x life of the vcpu, exits, and choices taken, per leg."""
+    rules: set[str] = set()
     for leg, verdict in verdicts.items():
         if isinstance(verdict, Agree):
-            for rule in verdict.rules:
-                yield "rule", rule
+            rules |= verdict.rules
             if verdict.choices.kept:
                 yield "kept", leg, verdict.choices.kept.bit_length()
             if verdict.choices.cleared:
                 yield "cleared", leg, verdict.choices.cleared.bit_length()
             if verdict.reason:
                 yield "stopped", verdict.reason.partition(" 0x")[0]
+    for rule in rules:
+        yield "rule", rule
     for trace in traces.values():
         life: dict[int, str] = {}
         for op, seen in zip(case.ops, trace.observations, strict=False):

@@ -45,6 +45,8 @@ def _match(outcome: Outcome, seen: Observation, choices: Choices) -> Mismatch | 
     if outcome.aux is not None and outcome.aux != seen.aux:
         return Mismatch("aux", hex(outcome.aux), hex(seen.aux))
     data = seen.data
+    if not (data or outcome.known_parts or outcome.more or outcome.tail or outcome.whole):
+        return None
     if outcome.whole is not None and _fits_whole(outcome.whole, outcome.holes, data):
         return _match_parts(outcome.holes, data, choices)
     placed: list[Hole] = []
@@ -155,7 +157,9 @@ def invent(permitted: Permitted, choose: Callable[[Set], int]) -> Observation:
         for at, part in outcome.holes:
             data[at : at + part.size] = _invent_part(part, choose)
     else:
-        data = bytearray(b"".join(_invent_part(part, choose) for part in outcome.parts))
+        data = bytearray()
+        for part in outcome.parts:
+            data += _invent_part(part, choose)
         if outcome.tail:
             data += outcome.tail.make()
     if outcome.effect:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from functools import cache
+from typing import Any, TypeAlias
 
 from corpus import registers as regs
 from corpus.ops import READ_GROUPS
@@ -20,12 +21,16 @@ _HEADER = struct.Struct("<II")
 _ENTRY_OF_KIND = {"z": "z", "p": "p", "ffr": "ffr", "v": "z"}
 
 
+_Place: TypeAlias = tuple[Any, int, int, str]
+"""A register's key in its container, its offset, size and name."""
+
+
 @cache
-def _layout(sve: bool) -> tuple[bytes, tuple[tuple[int, int, str, int | str, str], ...]]:
-    """The answer for a vcpu whose registers are all zero, and where each register is:
-    (offset, size, attribute of Vcpu, key, name)."""
+def _layout(sve: bool) -> tuple[bytes, tuple[tuple[str, tuple[_Place, ...]], ...]]:
+    """The answer for a vcpu whose registers are all zero, and where each register is, by
+    attribute of Vcpu, each in order."""
     data = bytearray()
-    places: list[tuple[int, int, str, int | str, str]] = []
+    places: dict[str, list[_Place]] = {}
     for group in READ_GROUPS:
         for reg in group:
             row = regs.BY_ID[reg]
@@ -34,9 +39,10 @@ def _layout(sve: bool) -> tuple[bytes, tuple[tuple[int, int, str, int | str, str
             data += _HEADER.pack(refused, size)
             if refused:
                 break
-            places.append((len(data), size, *_home(row), row.name))
+            attribute, key = _home(row)
+            places.setdefault(attribute, []).append((key, len(data), size, row.name))
             data += bytes(size + (-size & 7))
-    return bytes(data), tuple(places)
+    return bytes(data), tuple((name, tuple(found)) for name, found in places.items())
 
 
 def _refused(kind: str, name: str, sve: bool) -> int:
@@ -60,16 +66,17 @@ def usual_answer(vcpu: Vcpu) -> tuple[bytes, tuple[Hole, ...]] | None:
     if not vcpu.initialised or (vcpu.sve and not vcpu.finalised):
         return None
     zeros, places = _layout(vcpu.sve)
-    containers = {name: getattr(vcpu, name) for name in ("z", "p", "ffr", "x", "core", "sys")}
     data = bytearray(zeros)
     holes: list[Hole] = []
-    for offset, size, attribute, key, name in places:
-        candidates = containers[attribute][key]
-        if candidates is ZERO:
-            continue
-        value, mask = candidates[0]
-        if mask or len(candidates) > 1:
-            holes.append((offset, Part(name, size, candidates, (containers[attribute], key))))
-        else:
-            data[offset : offset + size] = value.to_bytes(size, "little")
+    for attribute, registers in places:
+        container = getattr(vcpu, attribute)
+        for key, offset, size, name in registers:
+            candidates = container[key]
+            if candidates is ZERO:
+                continue
+            value, mask = candidates[0]
+            if mask or len(candidates) > 1:
+                holes.append((offset, Part(name, size, candidates, (container, key))))
+            elif value:
+                data[offset : offset + size] = value.to_bytes(size, "little")
     return bytes(data), tuple(holes)
