@@ -47,17 +47,19 @@ class Events:
 
 
 class Worker:
-    """Feeds a session until the budget is spent or the campaign says stop."""
+    """Feeds a session until the budget is spent or the campaign says stop. `deadline`: a
+    moment of the monotonic clock."""
 
-    def __init__(self, config: events.WorkerConfig, session: Session, out: Events) -> None:
+    def __init__(
+        self, config: events.WorkerConfig, session: Session, out: Events, deadline: float
+    ) -> None:
         self._config = config
         self._send = out.send
         self._session = session
         self._stop = ""
         self._told: dict[str, set[str]] = {}
-        self._deadline = time.monotonic() + config.seconds if config.seconds else float("inf")
+        self._deadline = deadline
         self._next_stats = 0.0
-        session.end_at(self._deadline)
 
     def stop(self, _signal: int, _frame: FrameType | None) -> None:
         """Signal handler: end after the current case."""
@@ -161,6 +163,8 @@ def main(argv: Sequence[str]) -> None:
         out.send(events.Failed(str(error)))
         sys.exit(3)
     out.send(events.Ready([events.LegReady(t.name, t.kind, dict(t.fingerprint)) for t in legs]))
+    # The campaign's time begins now, with the cases that are known to diverge.
+    deadline = time.monotonic() + config.seconds if config.seconds else float("inf")
 
     for leg in legs:
         if leg.code is not None:
@@ -187,12 +191,13 @@ def main(argv: Sequence[str]) -> None:
         incident=lambda *what: out.send(incident_event(*what)),
         restarted=lambda leg, seconds: out.send(events.Restarted(leg, seconds)),
     )
+    session.end_at(deadline)
     session.show_known(known)
     if config.reuse_vms:
         for leg in legs:
             if isinstance(leg, WireTarget) and leg.kind == "kvm" and not leg.shares:
                 out.send(events.Note(f"{leg.name}: cases cannot share VMs, each has its own"))
-    worker = Worker(config, session, out)
+    worker = Worker(config, session, out, deadline)
     mutators = Mutators(session.runner)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     flags = [*_QUIET_FLAGS, f"-seed={config.seed or 1}", *config.flags, config.corpus]

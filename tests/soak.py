@@ -31,8 +31,8 @@ from fuzz.cli.errors import Exit
 
 PATIENCE_S = 40.0
 """For an injury to show in the database."""
-LATE_S = 20.0
-"""A campaign may end this long after its time: workers finish their case, legs close."""
+LATE_S = 60.0
+"""A campaign may end this long after its time: what a worker is looking into comes to an end."""
 
 
 @dataclass(slots=True)
