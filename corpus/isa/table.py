@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from corpus.domain import TAG_SIZE, TagTable, TextError
 from corpus.isa import (
@@ -56,14 +57,15 @@ def _by_name() -> dict[str, Form]:
 
 FORMS: dict[str, Form] = _by_name()
 _TAGS = TagTable(FORMS)
-_MATCHERS: dict[str, list[tuple[Form, re.Pattern[str]]]] = {}
+_BY_MNEMONIC: dict[str, list[Form]] = {}
+for _form in FORMS.values():
+    _BY_MNEMONIC.setdefault(_form.mnemonic, []).append(_form)
 
 
+@cache
 def _matchers(mnemonic: str) -> list[tuple[Form, re.Pattern[str]]]:
-    if not _MATCHERS:
-        for form in FORMS.values():
-            _MATCHERS.setdefault(form.mnemonic, []).append((form, form.regex()))
-    return _MATCHERS.get(mnemonic, [])
+    """Only of the mnemonic asked for: to compile all takes the better part of a second."""
+    return [(form, form.regex()) for form in _BY_MNEMONIC.get(mnemonic, [])]
 
 
 def draw_insn(source: Source) -> Insn:
