@@ -66,13 +66,12 @@ class Investigator:
         )
         minimal, last, shown = case, verdict, found.trace
         if found.seen and not found.preceding:
-            minimal = self._minimized(case, leg, verdict)
-            again = leg.run(minimal)
-            latest = judge(minimal, again, leg.profile)
-            if isinstance(latest, Diverge) and same_kind(latest, verdict):
-                last, shown = latest, again
-            else:
-                minimal = case
+            smaller = self._minimized(case, leg, verdict)
+            if smaller is not case:
+                again = leg.run(smaller)
+                latest = judge(smaller, again, leg.profile)
+                if isinstance(latest, Diverge) and same_kind(latest, verdict):
+                    minimal, last, shown = smaller, latest, again
         others = [other for other in self._legs if other is not leg]
         traces = {**run_everywhere(minimal, others), leg.name: shown}
         verdicts = {**judge_all(minimal, traces, others), leg.name: last}

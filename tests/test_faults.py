@@ -199,7 +199,7 @@ def test_a_hang_may_be_caught_anywhere_in_its_loop() -> None:
 def test_the_limit_follows_the_leg() -> None:
     leg = pace.Pace()
     assert leg.limit == pace.FLOOR_S
-    leg.note(4.0)  # its boot
+    leg.note_boot(16.0)
     assert leg.limit == 80.0
     assert leg.is_hang(81)
     assert not leg.is_hang(79)

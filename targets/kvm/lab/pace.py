@@ -17,8 +17,8 @@ SHARE = 0.99
 class Pace:
     """A high percentile of the time between two signs of progress, of the latest ones.
 
-    One sign of progress is an op executed, or a boot done: its length stands for a leg that
-    has not executed enough yet. It outlives the guest: a restarted leg is as fast as before.
+    A sign of progress is an op executed. Part of a boot stands for a leg that has not executed
+    enough yet. It outlives the guest: a restarted leg is as fast as before.
     """
 
     def __init__(self) -> None:
@@ -29,6 +29,10 @@ class Pace:
         """One step took so long."""
         self._steps.append(seconds)
         self._sorted = None
+
+    def note_boot(self, seconds: float) -> None:
+        """A boot took so long: no op comes near a fourth of it, on any leg."""
+        self.note(seconds / 4)
 
     @property
     def slow_step(self) -> float:

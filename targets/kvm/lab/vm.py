@@ -148,7 +148,7 @@ class Vm:
         heard = self._logs.popleft()
         if not self.channel.ready:
             raise TransportError("the lab guest rang before it was ready.")
-        self._pace.note(time.monotonic() - self._started)
+        self._pace.note_boot(time.monotonic() - self._started)
         return heard
 
     def _why_no_boot(self, log: str) -> TransportError:
