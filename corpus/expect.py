@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TypeAlias
 
 from corpus.case import Case
 from corpus.domain import TextError
@@ -33,6 +34,7 @@ class Effect(StrEnum):
     """What a defective instruction can spoil, the least first."""
 
     FPSR = "fpsr"  # FPSR's cumulative bits only
+    INPLACE = "inplace"  # every register it writes, where it reads its destination, too
     MODES = "modes"  # every register it writes, but only while FPCR is not zero
     TAIL = "tail"  # bits 128 up to the VL of the V register it writes
     RESULT = "result"  # every register it writes
@@ -122,26 +124,23 @@ def avoided(kept: Sequence[KeptCase], leg: str, fingerprint: Mapping[str, str]) 
     return frozenset(rule for rows in found for legs, rule in rows if fnmatchcase(leg, legs))
 
 
+Defects: TypeAlias = dict[str, frozenset[Effect]]
+"""What a leg is known to get wrong: rule -> effects, each under its own condition."""
+
+
 def defects(
     kept: Sequence[KeptCase], leg: str, fingerprint: Mapping[str, str], forms: Sequence[str]
-) -> dict[str, Effect]:
-    """Rule -> effect of every known defect of a leg, for `isa.*` rules of `forms` and the
-    FPSR rule."""
+) -> Defects:
+    """Every known defect of a leg, for `isa.*` rules of `forms` and the FPSR rule."""
     rules = [*(f"isa.{form}" for form in forms), FPSR_RULE]
-    found: dict[str, Effect] = {}
+    found: Defects = {}
     for item in kept:
-        if item.concerns(fingerprint):
-            for known in item.known:
-                if fnmatchcase(leg, known.legs):
-                    for rule in rules:
-                        if fnmatchcase(rule, known.rule):
-                            worst = max(known.effect, found.get(rule, known.effect), key=_rank)
-                            found[rule] = worst
+        for known in item.known if item.concerns(fingerprint) else ():
+            if fnmatchcase(leg, known.legs):
+                for rule in rules:
+                    if fnmatchcase(rule, known.rule):
+                        found[rule] = found.get(rule, frozenset()) | {known.effect}
     return found
-
-
-def _rank(effect: Effect) -> int:
-    return effect.rank
 
 
 FPSR_RULE = "fpsr.cumulative"

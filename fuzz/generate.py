@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from corpus import registers as regs
 from corpus.case import MAX_OPS, Case
+from corpus.domain import Domain, TextError
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.form import Form, Insn
 from corpus.isa.system import OF_EL2
@@ -58,9 +59,33 @@ def random_op(rng: random.Random) -> Op:
 
 
 def random_insn(rng: random.Random, form: Form | None = None) -> Insn:
-    """Any instruction, or one of `form`."""
+    """Any instruction, or one of `form`; often with a register named twice."""
     form = form or rng.choice(_FORMS)
-    return Insn(form, form.draw(source(rng)))
+    drawn = Insn(form, form.draw(source(rng)))
+    return _aliased(rng, drawn) if rng.random() < 0.25 else drawn
+
+
+def _aliased(rng: random.Random, drawn: Insn) -> Insn:
+    """The same with some registers equal to another of their kind, where that can be encoded."""
+    args = list(drawn.args)
+    places: dict[str, list[int]] = {}
+    for index, operand in enumerate(drawn.form.operands):
+        if operand.name[0] in "zpvx" and len(operand.name) == 2:
+            places.setdefault(operand.name[0], []).append(index)
+    for same_kind in places.values():
+        number = args[rng.choice(same_kind)]
+        for index in same_kind:
+            if rng.random() < 0.7 and _takes(drawn.form.operands[index].domain, number):
+                args[index] = number
+    aliased = Insn(drawn.form, tuple(args))
+    return drawn if drawn.form.valid and not drawn.form.valid(aliased.args) else aliased
+
+
+def _takes(domain: Domain[int], value: int) -> bool:
+    try:
+        return domain.parse(domain.format(value)) == value
+    except TextError:
+        return False
 
 
 _FORMS = list(FORMS.values())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from corpus.case import Case
-from corpus.expect import Effect, KeptCase, avoided, defects
+from corpus.expect import Defects, KeptCase, avoided, defects
 from corpus.isa.table import FORMS
 from corpus.trace import Trace
 from db.records import FindingRecord, SignatureRecord
@@ -63,7 +63,7 @@ class Reached:
     blocks: Sequence[int]
 
 
-def known_defects(leg: Target, known: Sequence[KeptCase]) -> dict[str, Effect]:
+def known_defects(leg: Target, known: Sequence[KeptCase]) -> Defects:
     """The defects of a leg that kept cases record."""
     return defects(known, leg.name, leg.fingerprint, list(FORMS))
 

@@ -40,7 +40,7 @@ class Profile:
     lacks: frozenset[str] = frozenset()
     """Instruction capabilities (`corpus.isa`) that the machine does not have: such
     instructions are UNDEFINED there."""
-    defects: Mapping[str, Effect] = field(default_factory=dict)
+    defects: Mapping[str, frozenset[Effect]] = field(default_factory=dict)
     """Known defects of the leg by rule: what they can spoil is not judged."""
     avoid: frozenset[str] = frozenset()
     """Rules that kill the machine: cases that come to them are not run on it."""

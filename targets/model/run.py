@@ -8,7 +8,7 @@ from corpus import wire
 from corpus.isa.form import Insn
 from corpus.ops import machine_code
 from targets.model.cpu import Cpu, access_check
-from targets.model.defects import spoiled
+from targets.model.defects import spoiled, worst
 from targets.model.errno import EINTR
 from targets.model.errors import (
     GuestException,
@@ -118,11 +118,12 @@ def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> Ended:
             semantic = SEMANTICS.get(insn.form.name)
             if semantic is None:
                 raise Unpredictable(f"{insn.form.name} has no semantics")
-            effect = cpu.defects.get(cpu.rule) if cpu.defects else None
+            effects = cpu.defects.get(cpu.rule) if cpu.defects else None
+            effect = worst(cpu, effects, insn) if effects else None
             if effect is None:
                 semantic(cpu, *insn.args)
             else:
-                spoiled(cpu, effect, semantic, insn.args)
+                spoiled(cpu, effect, semantic, insn)
             cpu.rules.add(cpu.rule)
             cpu.pc += 4 * len(insn.form.words)
         return Ended(0, _epilogue(cpu), cpu.rule)
