@@ -71,10 +71,6 @@ def _unfit(model: Model, vcpu: Vcpu, immediate: bool) -> Permitted | None:
     vm = model.vm
     if vcpu.sve and not vcpu.finalised:
         return _failed("run.not-finalised", EPERM, 0, None)
-    if vm.features and vm.features & PMU_V3:
-        return _failed("run.pmu-not-created", EINVAL, 0, None)
-    if vcpu.late and model.profile.mode == PROTECTED and in_force(LATE, model.profile.kernel):
-        return _failed(LATE, EINVAL, 0, None)
     if not vcpu.run_once:
         vm.first_run()
     if not vm.ran_once:
@@ -84,6 +80,10 @@ def _unfit(model: Model, vcpu: Vcpu, immediate: bool) -> Permitted | None:
             if each.el2:
                 model.rules.add("el2.fixed-bits")
                 el2.sanitise(each, model.profile.kernel)
+    if vm.features and vm.features & PMU_V3:
+        return _failed("run.pmu-not-created", EINVAL, 0, None)
+    if vcpu.late and model.profile.mode == PROTECTED and in_force(LATE, model.profile.kernel):
+        return _failed(LATE, EINVAL, 0, None)
     vm.ran_once = vcpu.run_once = True
     if vcpu.stopped:
         return _failed("run.stopped", EINTR, 0, IMMEDIATE)
