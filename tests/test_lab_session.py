@@ -16,6 +16,7 @@ from corpus.trace import Observation, Trace
 from fuzz import session as sessions
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
+from fuzz.cli.run import default_workers
 from fuzz.oracle import conformance
 from fuzz.oracle.verdict import Verdict
 from fuzz.session import Session
@@ -138,3 +139,9 @@ def test_a_campaign_may_share_vms_and_still_finds(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, [*args, "--seed", "3", *place])
     assert result.exit_code == Exit.DIVERGENCE, result.output
     assert json.loads((tmp_path / "totals.json").read_text())["cases"] >= 40
+
+
+@pytest.mark.parametrize(("cpus", "workers"), [(1, 1), (2, 1), (5, 2), (8, 4)])
+def test_a_worker_per_two_cpus(monkeypatch: pytest.MonkeyPatch, cpus: int, workers: int) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cpus)))
+    assert default_workers() == workers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -36,7 +37,12 @@ class Duration(click.ParamType[float]):
 @click.option("--cases", type=click.IntRange(1), default=None, help="How many cases at most.")
 @legs_option
 @kernel_option
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=None,
+    help="Fuzzing processes, each with guests of its own.  [default: one per two CPUs]",
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="0: a random one.")
 @db_option
 @click.option(
@@ -64,7 +70,7 @@ def run(
     cases: int | None,
     legs: str,
     kernel: Path | None,
-    workers: int,
+    workers: int | None,
     seed: int,
     url: str,
     corpus: Path | None,
@@ -90,7 +96,7 @@ def run(
         legs=names,
         seconds=seconds or 0.0,
         cases=cases or 0,
-        workers=workers,
+        workers=workers or default_workers(),
         seed=seed,
         corpus=corpus,
         flags=flags,
@@ -109,6 +115,11 @@ def run(
                     write_json(json_file, campaign.summary())
         print_summary(status)
     return exit_code(campaign)
+
+
+def default_workers() -> int:
+    """One per two CPUs that this process may use: a worker and its guest keep both busy."""
+    return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def exit_code(campaign: Campaign) -> int:
