@@ -34,7 +34,7 @@ def reset(vcpu: Vcpu, vm: Vm, kernel: Release) -> None:
     vcpu.core.update(_CORE_RESET, pstate=exact(PSTATE_EL2H))
     vcpu.sys.update(_SYS_RESET)
     vcpu.origins.update(RESET_ORIGINS, pstate="el2.reset-pstate")
-    if vm.ran_once:
+    if vm.fixed:
         sanitise(vcpu, kernel)
 
 

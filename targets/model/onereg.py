@@ -165,7 +165,7 @@ def _of_el2(vm: Vm, vcpu: Vcpu, name: str, kernel: Release) -> Slot | Refused:
     if name == "zcr_el2" and not vcpu.sve:
         return Refused("el2.zcr-no-sve", ENOENT)
     home = vcpu.core if name in vcpu.core else vcpu.sys
-    stored = partial(el2.fixed, name, kernel=kernel) if vm.ran_once else exact
+    stored = partial(el2.fixed, name, kernel=kernel) if vm.fixed else exact
     return Slot(_EL2_RULES.get(name, "el2.value"), 8, (home, name), 8, name, stored=stored)
 
 

@@ -135,6 +135,8 @@ class Vm:
     """By slot, in the order of creation."""
     features: int | None = None
     ran_once: bool = False
+    fixed: bool = False
+    """EL2 registers have lost the bits that the VM's vcpus do not have."""
     ids: dict[str, Set] = field(default_factory=dict)
     id_limits: dict[str, Set] = field(default_factory=dict)
     """What the ID registers were before user space wrote them."""

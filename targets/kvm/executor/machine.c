@@ -224,7 +224,7 @@ int machine_create_vcpu(struct machine *m, uint8_t slot)
 {
     struct vcpu *v = &m->vcpus[slot];
     int fd;
-    if (m->home && v->fd >= 0)
+    if ((m->home || m->gic >= 0) && v->fd >= 0)
         return EEXIST;
     if (m->home)
         fd = m->home->pool[m->home->used++];

@@ -76,10 +76,8 @@ def _unfit(model: Model, vcpu: Vcpu, immediate: bool) -> Permitted | None:
     if not vm.ran_once:
         model.rules.add("id.gic-leaves")
         idregs.without_irqchip(vm)
-        for each in vm.vcpus.values():
-            if each.el2:
-                model.rules.add("el2.fixed-bits")
-                el2.sanitise(each, model.profile.kernel)
+    if vcpu.el2 and not vm.fixed:
+        _fix_bits(model)
     if vm.features and vm.features & PMU_V3:
         return _failed("run.pmu-not-created", EINVAL, 0, None)
     if vcpu.late and model.profile.mode == PROTECTED and in_force(LATE, model.profile.kernel):
@@ -90,6 +88,15 @@ def _unfit(model: Model, vcpu: Vcpu, immediate: bool) -> Permitted | None:
     if immediate:
         return _failed("run.immediate-exit", EINTR, 0, 0)
     return None
+
+
+def _fix_bits(model: Model) -> None:
+    """The first attempt to run a vcpu with EL2."""
+    model.rules.add("el2.fixed-bits")
+    model.vm.fixed = True
+    for vcpu in model.vm.vcpus.values():
+        if vcpu.el2:
+            el2.sanitise(vcpu, model.profile.kernel)
 
 
 def _exit(
