@@ -10,6 +10,7 @@ from corpus.case import Case
 from corpus.trace import Ending, Trace
 from db.records import Earlier, FindingRecord
 from fuzz.confirm import confirm, judge_all, pattern_of, run_everywhere, same_kind
+from fuzz.faults import HANG
 from fuzz.inquest import SECONDS, inquire
 from fuzz.minimize.engine import Minimizer
 from fuzz.oracle.conformance import judge
@@ -52,13 +53,15 @@ class Investigator:
         self, case: Case, leg: Target, verdict: Diverge, trace: Trace, preceding: Sequence[Ran]
     ) -> FindingRecord | None:
         """Why `leg` ended badly; None if that never shows again and was no doing of the
-        machine under test. What the machine itself did is always a finding. `preceding`: what
-        it had run before. Raises TransportError."""
+        machine under test, or a mere hang, which a busy neighbour can cause. What the machine
+        itself said is always a finding. `preceding`: what it had run before. Raises
+        TransportError."""
         fault = verdict.fault
         assert fault is not None
         left = min(SECONDS, max(0.0, self.end - time.monotonic()))
         found = inquire(leg, case, trace, preceding, left)
-        if not found.seen and not fault.of_guest:
+        if not found.seen and (not fault.of_guest or fault.kind == HANG):
+            self._note(f"{leg.name}: {fault}: did not show again in {found.tried} tries")
             return None
         self._note(
             f"{leg.name}: {fault}: reproduced {found.seen} of {found.tried}"

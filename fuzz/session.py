@@ -194,7 +194,7 @@ class Session:
     ) -> Verdict:
         """Judging takes most of a worker's time, so it is not done where it can tell nothing:
         on the model itself, and twice on legs that did the same on the same machine."""
-        if leg.kind == "model" and len(self.legs) > 1:
+        if leg.kind == "model" and any(other.kind != "model" for other in self.legs):
             return Agree(len(result.trace.observations), frozenset(), Choices())
         judged = [other for other in self.legs if other.name in results and other.kind != "model"]
         for other in judged:
