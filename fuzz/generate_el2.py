@@ -19,8 +19,8 @@ _PSTATE = regs.REGISTERS["pstate"].id
 
 _ON = 0x33 << 16
 _ON_WITHOUT_VHE = 0x32FF & ~(1 << 8)
-_CPTR = (_ON, _ON, _ON, 0x30 << 16, 0x03 << 16, 0x11 << 16, 0x13 << 16, 0, _ON_WITHOUT_VHE, 0x33FF)
-_HCR = (0, 1 << 27, 1 << 34, 1 << 34 | 1 << 31, 1 << 34 | 1 << 27 | 1 << 31)
+_CPTR = (*(_ON,) * 5, 0x30 << 16, 0x03 << 16, 0x11 << 16, 0x13 << 16, 0, _ON_WITHOUT_VHE, 0x33FF)
+_HCR = (0, 1 << 27, 1 << 34, 1 << 34, 1 << 34 | 1 << 31, 1 << 34 | 1 << 27 | 1 << 31)
 
 
 def features(rng: random.Random, usual: int) -> int:
@@ -39,7 +39,7 @@ def controls(rng: random.Random, vcpu: int) -> list[Op]:
             ops.append(SetReg(vcpu, _ID[name], Pattern("int", value)))
     if rng.random() < 0.4:
         ops.append(SetReg(vcpu, _ID["cpacr_el1"], Pattern("int", rng.choice((_ON, _ON, 0)))))
-    if rng.random() < 0.15:
+    if rng.random() < 0.1:
         ops.append(SetReg(vcpu, _ID["hcr_el2"], Pattern("int", rng.choice(_HCR))))
     if rng.random() < 0.4:
         mode = rng.choice((0x9, 0x9, 0x8, 0x5, 0x5, 0x4, 0x0))
@@ -62,14 +62,14 @@ def prelude(rng: random.Random) -> list[Insn]:
     """Code for EL2 that prepares EL2, and often EL1, for vectors."""
     code: list[Insn] = []
     if rng.random() < 0.8:
-        code += _move(rng.choice(("cpacr_el1", "cptr_el2")), rng.choice(_CPTR[:6]))
+        code += _move(rng.choice(("cpacr_el1", "cptr_el2")), rng.choice(_CPTR[:8]))
     if rng.random() < 0.6:
         code += _move(rng.choice(("zcr_el1", "zcr_el2")), rng.randrange(16))
     if rng.random() < 0.5:
         code += _move("cpacr_el12", rng.choice((_ON, _ON, 0x13 << 16, 0)))
     if rng.random() < 0.4:
         code += _move("zcr_el12", rng.randrange(16))
-    if rng.random() < 0.08:
+    if rng.random() < 0.05:
         code += _move("hcr_el2", rng.choice((0, 1 << 27)))
     return code
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from targets.model.rules import in_force
 from targets.model.sets import ZERO, Set, exact, join, unknown
-from targets.model.vcpu import U64, Release, Vcpu, Vm
+from targets.model.vcpu import SCTLR_RESET, U64, Release, Vcpu, Vm
 
 PSTATE_EL2H = 0x3C9
 """EL2h with D, A, I and F masked: the reset value."""
@@ -52,7 +52,11 @@ def fixed(name: str, value: int, kernel: Release, mask: int = 0) -> Set:
         return unknown(value & ZCR_LEN, mask & ZCR_LEN | above)
     if name == "hcr_el2":
         return unknown(value, mask | value & ~TGE | E2H | RW)
+    if name == "sctlr_el1":
+        return SCTLR_FIXED if value == SCTLR_RESET else unknown(value, U64)
     return unknown(value, mask)
 
 
-_FIXED = ("zcr_el2", "hcr_el2")
+_FIXED = ("zcr_el2", "hcr_el2", "sctlr_el1")
+SCTLR_FIXED = unknown(SCTLR_RESET, SCTLR_RESET | 0x30D5_09D8)
+"""SCTLR_EL1 as a reset leaves it, with RES0 and RES1 bits either way: they do nothing."""

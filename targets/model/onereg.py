@@ -8,7 +8,7 @@ from functools import partial
 from corpus import registers as regs
 from targets.model import el2, idregs
 from targets.model.errno import EINVAL, ENOENT, EPERM
-from targets.model.sets import exact
+from targets.model.sets import Set, exact
 from targets.model.slots import ACCEPTED, NotModelled, Refused, Slot, Verdict
 from targets.model.vcpu import Release, Vcpu, Vm
 from targets.profile import Profile
@@ -165,8 +165,13 @@ def _of_el2(vm: Vm, vcpu: Vcpu, name: str, kernel: Release) -> Slot | Refused:
     if name == "zcr_el2" and not vcpu.sve:
         return Refused("el2.zcr-no-sve", ENOENT)
     home = vcpu.core if name in vcpu.core else vcpu.sys
-    stored = partial(el2.fixed, name, kernel=kernel) if vm.fixed else exact
-    return Slot(_EL2_RULES.get(name, "el2.value"), 8, (home, name), 8, name, stored=stored)
+    rule = _EL2_RULES.get(name, "el2.value")
+    return Slot(rule, 8, (home, name), 8, name, stored=_stored(vm, name, kernel))
+
+
+def _stored(vm: Vm, name: str, kernel: Release) -> Callable[[int], Set]:
+    """What a system register holds once SET took a value."""
+    return partial(el2.fixed, name, kernel=kernel) if vm.fixed else exact
 
 
 _EL2_RULES = {"zcr_el2": "el2.zcr", "cptr_el2": "el2.cptr", "hcr_el2": "el2.hcr"}
@@ -186,7 +191,8 @@ def _sysreg(
         return idregs.find(vm, name)
     if name not in vcpu.sys:
         return NotModelled()
-    return Slot(_SYSREG_RULES.get(name, "sysreg.value"), 8, (vcpu.sys, name), 8, name)
+    rule = _SYSREG_RULES.get(name, "sysreg.value")
+    return Slot(rule, 8, (vcpu.sys, name), 8, name, stored=_stored(vm, name, kernel))
 
 
 __all__ = ["ACCEPTED", "NotModelled", "Refused", "Slot", "Verdict", "find", "is_sysreg"]

@@ -9,6 +9,7 @@ from corpus.isa.form import Insn
 from corpus.ops import machine_code
 from targets.model.cpu import Cpu, access_check
 from targets.model.defects import spoiled, worst
+from targets.model.el2 import SCTLR_FIXED
 from targets.model.errno import EINTR
 from targets.model.errors import (
     GuestException,
@@ -55,7 +56,7 @@ def check_runnable(vcpu: Vcpu) -> None:
     loose = NZCV | OPTIONAL_PSTATE
     if mask & ~loose or value & ~known or value & 0xF not in RUNNABLE_MODES:
         raise Unpredictable(f"a run from PSTATE {value:#x} is not modelled")
-    if vcpu.sys["sctlr_el1"] != exact(SCTLR_RESET):
+    if vcpu.sys["sctlr_el1"] not in (exact(SCTLR_RESET), SCTLR_FIXED):
         raise Unpredictable("a run with another SCTLR_EL1 than the reset value is not modelled")
 
 

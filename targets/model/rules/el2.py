@@ -23,7 +23,7 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     "el2.fixed-bits": (
         "IMPL",
         "nested.c",
-        "once a VM has run, HCR_EL2 reads with the bits fixed that its vcpus do not have",
+        "once a vcpu was run, HCR_EL2 and SCTLR_EL1 have the bits fixed that the VM does not have",
     ),
     "el2.pstate-set": ("ABI", "guest.c", "PSTATE takes EL2t and EL2h with HAS_EL2"),
     "el2.value": ("ABI", "api.rst 4.68", "an EL2 register reads what was written"),
