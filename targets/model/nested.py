@@ -127,11 +127,17 @@ class NestedCpu(Cpu):
             self.load_fp()
 
     def _perhaps_load(self) -> None:
-        """SVE that traps for FPEN only: KVM has loaded the state by then, hardware not."""
+        """An access for which KVM may or may not have to load the guest's FP state."""
         raw = self.vcpu.sys[self.zcr]
         self.load_fp()
         value, mask = join(raw)
         self.vcpu.sys[self.zcr] = unknown(value, mask | value & ~ZCR_LEN)
+
+    def vl_changed(self) -> None:
+        """Most changes here come with exits to KVM, at the old length, too."""
+        if self.loaded and self.vcpu.sve:
+            self.tails_may_vanish(self._tail_vl)
+        super().vl_changed()
 
     # -- vector length ------------------------------------------------------------------
 
@@ -186,9 +192,12 @@ class NestedCpu(Cpu):
             if name == "zcr_el2" and not self.vcpu.sve:
                 raise GuestException(UNDEFINED)
             self._need_zcr()
-        elif real == "zcr_el1" and (not self.vcpu.sve or self._el2_stops(ZEN_SHIFT)):
-            # The architecture traps; hardware that backs the register by memory does not.
-            raise Unpredictable("ZCR_EL1 from EL2 with SVE off")
+        elif real == "zcr_el1":
+            # Backed by memory: hardware may or may not look at the traps before.
+            if not self.vcpu.sve or self._el2_stops(ZEN_SHIFT) or self._el2_stops(FPEN_SHIFT):
+                raise Unpredictable("ZCR_EL1 from EL2 with SVE off")
+            if not self.loaded:
+                self._perhaps_load()
         if self.loaded:
             self.leave()  # the access may be one that KVM handles
         return real
