@@ -77,7 +77,7 @@ def _while_conflict(read_first: bool) -> Semantic:
             return
         distance = abs(b - a) if read_first else max(b - a, 0)
         if 0 < distance < 1 << t:
-            # The manual's rounded division says all elements, QEMU (7.2 and 10) says none.
+            # The manual's rounded division says all elements, QEMU 7.2 says none.
             _put_tested(cpu, pd, (0, every(vl, t)), t)
             return
         count = distance >> t or vl >> t
