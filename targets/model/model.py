@@ -12,6 +12,7 @@ from corpus.ops import Op
 from targets.model.errno import EBADF
 from targets.model.expect import Permitted, fails
 from targets.model.memory import Memory
+from targets.model.sets import join
 from targets.model.steps import STEPS
 from targets.model.vcpu import Vcpu, Vm
 from targets.profile import Profile
@@ -55,4 +56,6 @@ class Model:
             return "no SVE"
         zcr = vcpu.sys["zcr_el1"]
         length = f"ZCR_EL1 {zcr[0][0]:#x}, " if len(zcr) == 1 else ""
+        if vcpu.el2:
+            length += f"ZCR_EL2 {join(vcpu.sys['zcr_el2'])[0]:#x}, "
         return f"{length}vcpu VL {vcpu.max_vq * 16}, host VL {self.profile.max_vq * 16} bytes"
