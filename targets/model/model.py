@@ -9,53 +9,16 @@ does is in `targets.model.steps`.
 from __future__ import annotations
 
 from corpus.ops import Op
-from targets.model.errno import EBADF
-from targets.model.expect import Permitted, fails
-from targets.model.memory import Memory
-from targets.model.sets import join
+from targets.model.expect import Permitted
 from targets.model.steps import STEPS
-from targets.model.vcpu import Vcpu, Vm
-from targets.profile import Profile
+from targets.model.world import World
 
 
-class Model:
-    """The specification of one VM on the machine described by `profile`.
-
-    `rules` collects the ids of the rules that the steps have used.
-    """
-
-    def __init__(self, profile: Profile) -> None:
-        self.profile = profile
-        self.vm = Vm()
-        self.mem = Memory()
-        self.rules: set[str] = set()
-        self.beyond = False
-        """A register outside the model was written: what a later run does is not known."""
+class Model(World):
+    """The specification of one VM on the machine described by `profile`."""
 
     def step(self, op: Op) -> Permitted:
         """What `op` may observe now. Raises Unpredictable."""
         permitted = STEPS[type(op)](self, op)
         self.rules.add(permitted.rule)
         return permitted
-
-    def vcpu(self, slot: int) -> Vcpu | Permitted:
-        """The vcpu in a slot, or how an ioctl on an empty one fails."""
-        return self.vm.vcpus.get(slot) or fails("vcpu.missing", EBADF)
-
-    def settle(self, vcpu: Vcpu) -> None:
-        """Perform the reset that another vcpu asked for by PSCI (facts 1.2): what every
-        ONE_REG access of an initialised vcpu does first."""
-        if vcpu.reset_requested:
-            self.rules.add("psci.reset-before-access")
-            vcpu.reset_requested = False
-            vcpu.reset(self.profile.max_vq)
-
-    def context(self, vcpu: Vcpu) -> str:
-        """The vector lengths that explain an observation."""
-        if not vcpu.sve:
-            return "no SVE"
-        zcr = vcpu.sys["zcr_el1"]
-        length = f"ZCR_EL1 {zcr[0][0]:#x}, " if len(zcr) == 1 else ""
-        if vcpu.el2:
-            length += f"ZCR_EL2 {join(vcpu.sys['zcr_el2'])[0]:#x}, "
-        return f"{length}vcpu VL {vcpu.max_vq * 16}, host VL {self.profile.max_vq * 16} bytes"

@@ -9,7 +9,6 @@ is there must at least not be the guest's. A signal handler returns to all of it
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
 
 from corpus import wire
 from corpus.ops import HostRun
@@ -17,9 +16,7 @@ from targets.model.errno import EINVAL, EOPNOTSUPP
 from targets.model.expect import Mismatch, Outcome, Permitted, Tail
 from targets.model.steps.registry import step
 from targets.model.steps.running import run_vcpu
-
-if TYPE_CHECKING:
-    from targets.model.model import Model
+from targets.model.world import World
 
 HEADER = struct.Struct("<6I")
 VL_LIMIT = 8192
@@ -37,20 +34,20 @@ LABELS = {
 
 
 @step(HostRun)
-def host_run(model: Model, op: HostRun) -> Permitted:
-    if not model.profile.host_thread:
+def host_run(world: World, op: HostRun) -> Permitted:
+    if not world.profile.host_thread:
         return Permitted("host.no-thread", (Outcome(EOPNOTSUPP),))
-    ran = run_vcpu(model, op.vcpu, op.program, immediate=False)
+    ran = run_vcpu(world, op.vcpu, op.program, immediate=False)
     outcomes = tuple(
-        Outcome(o.err, o.known_parts, o.aux, tail=_tail(model, op.vl), effect=o.effect)
+        Outcome(o.err, o.known_parts, o.aux, tail=_tail(world, op.vl), effect=o.effect)
         for o in ran.outcomes
     )
-    model.rules.update(LABELS.values())
+    world.rules.update(LABELS.values())
     return Permitted(ran.rule, outcomes, ran.context, origins={**(ran.origins or {}), **LABELS})
 
 
-def _tail(model: Model, asked: int) -> Tail:
-    vqs = model.profile.vqs
+def _tail(world: World, asked: int) -> Tail:
+    vqs = world.profile.vqs
 
     def check(data: bytes) -> Mismatch | None:
         return _check(data, asked, vqs)

@@ -2,59 +2,55 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from corpus.ops import GetVls, SetVls
 from targets.model.errno import EFAULT, EINVAL, ENOENT, ENOEXEC, EPERM
 from targets.model.expect import Outcome, Part, Permitted, fails, fault_on_get, with_prefill
 from targets.model.sets import exact
 from targets.model.steps.registry import step
 from targets.model.vcpu import Vcpu
-
-if TYPE_CHECKING:
-    from targets.model.model import Model
+from targets.model.world import World
 
 VLS_SIZE = 64
 
 
 @step(GetVls)
-def get_vls(model: Model, op: GetVls) -> Permitted:
-    return read_vls(model, op.vcpu, None)
+def get_vls(world: World, op: GetVls) -> Permitted:
+    return read_vls(world, op.vcpu, None)
 
 
 @step(SetVls)
-def set_vls(model: Model, op: SetVls) -> Permitted:
-    return write_vls(model, op.vcpu, op.vqs, None)
+def set_vls(world: World, op: SetVls) -> Permitted:
+    return write_vls(world, op.vcpu, op.vqs, None)
 
 
-def _gate(model: Model, slot: int) -> Vcpu | Permitted:
-    vcpu = model.vcpu(slot)
+def _gate(world: World, slot: int) -> Vcpu | Permitted:
+    vcpu = world.vcpu(slot)
     if isinstance(vcpu, Permitted):
         return vcpu
     if not vcpu.initialised:
         return fails("reg.not-initialised", ENOEXEC)
-    model.settle(vcpu)
+    world.settle(vcpu)
     if not vcpu.sve:
         return fails("vls.no-sve", ENOENT)
     return vcpu
 
 
-def read_vls(model: Model, slot: int, edge: int | None) -> Permitted:
+def read_vls(world: World, slot: int, edge: int | None) -> Permitted:
     """GET; `edge`: bytes mapped, None for all."""
-    vcpu = _gate(model, slot)
+    vcpu = _gate(world, slot)
     if isinstance(vcpu, Permitted):
-        return with_prefill(vcpu, VLS_SIZE if edge is None else min(edge, VLS_SIZE), model.rules)
-    vqs = model.profile.vqs & ((1 << vcpu.max_vq) - 1)
+        return with_prefill(vcpu, VLS_SIZE if edge is None else min(edge, VLS_SIZE), world.rules)
+    vqs = world.profile.vqs & ((1 << vcpu.max_vq) - 1)
     rule = "vls.get-finalised" if vcpu.finalised else "vls.get"
     if edge is not None and edge < VLS_SIZE:
-        model.rules.add("vls.get-fault")
+        world.rules.add("vls.get-fault")
         return fault_on_get("vls.get-fault", rule, VLS_SIZE, edge)
     return Permitted(rule, (Outcome(known_parts=(Part("vls", VLS_SIZE, exact(vqs)),)),))
 
 
-def write_vls(model: Model, slot: int, vqs: int, edge: int | None) -> Permitted:
+def write_vls(world: World, slot: int, vqs: int, edge: int | None) -> Permitted:
     """SET of the bitmap `vqs`; `edge`: bytes mapped, None for all."""
-    vcpu = _gate(model, slot)
+    vcpu = _gate(world, slot)
     if isinstance(vcpu, Permitted):
         return vcpu
     if vcpu.finalised:
@@ -62,9 +58,9 @@ def write_vls(model: Model, slot: int, vqs: int, edge: int | None) -> Permitted:
     if edge is not None and edge < VLS_SIZE:
         return fails("vls.set-fault", EFAULT)
     top = vqs.bit_length()
-    if top > model.profile.max_vq:
+    if top > world.profile.max_vq:
         return fails("vls.above-host-maximum", EINVAL)
-    if vqs ^ (model.profile.vqs & ((1 << top) - 1)):
+    if vqs ^ (world.profile.vqs & ((1 << top) - 1)):
         return fails("vls.differs-from-host", EINVAL)
     if not vqs:
         return fails("vls.empty", EINVAL)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from corpus import registers as regs
 from corpus.ops import RegList
 from targets.model import onereg
@@ -12,17 +10,15 @@ from targets.model.expect import Outcome, Part, Permitted
 from targets.model.sets import exact, unknown
 from targets.model.steps.registry import step
 from targets.model.vcpu import Vcpu
-
-if TYPE_CHECKING:
-    from targets.model.model import Model
+from targets.model.world import World
 
 CORE_IDS, CORE_IDS_SVE, SVE_IDS = 75, 43, 50
 COUNT_BITS = 0x7FF
 
 
 @step(RegList)
-def reg_list(model: Model, op: RegList) -> Permitted:
-    vcpu = model.vm.vcpus.get(op.vcpu)
+def reg_list(world: World, op: RegList) -> Permitted:
+    vcpu = world.vm.vcpus.get(op.vcpu)
     room = Part("n", 8, exact(op.room))
     if vcpu is None:
         return Permitted("vcpu.missing", (Outcome(EBADF, (room,)),))

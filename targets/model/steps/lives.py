@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from corpus.ops import (
     FEATURE_SVE,
@@ -22,9 +21,7 @@ from targets.model.rules import by_kernel, in_force
 from targets.model.sets import exact
 from targets.model.steps.registry import step
 from targets.model.vcpu import MP_RUNNABLE, MP_STOPPED, Vcpu
-
-if TYPE_CHECKING:
-    from targets.model.model import Model
+from targets.model.world import World
 
 POWER_OFF = 1
 EL1_32BIT = 1 << 1
@@ -35,30 +32,30 @@ FIRST_WORD = (1 << 32) - 1
 
 
 @step(CreateVcpu)
-def create(model: Model, op: CreateVcpu) -> Permitted:
-    if op.vcpu in model.vm.vcpus:
+def create(world: World, op: CreateVcpu) -> Permitted:
+    if op.vcpu in world.vm.vcpus:
         return fails("vcpu.create-twice", EEXIST)
-    model.vm.add(op.vcpu)
+    world.vm.add(op.vcpu)
     return Permitted("vcpu.create", (Outcome(),))
 
 
 @step(PreferredTarget)
-def preferred_target(model: Model, op: PreferredTarget) -> Permitted:
+def preferred_target(world: World, op: PreferredTarget) -> Permitted:
     part = Part("kvm_vcpu_init", 32, exact(GENERIC_V8))
     return Permitted("vm.preferred-target", (Outcome(known_parts=(part,)),))
 
 
 @step(Init)
-def init(model: Model, op: Init) -> Permitted:
-    vcpu = model.vcpu(op.vcpu)
+def init(world: World, op: Init) -> Permitted:
+    vcpu = world.vcpu(op.vcpu)
     if isinstance(vcpu, Permitted):
         return vcpu
     features = op.features & ~POWER_OFF
-    refusal = refuses(model, vcpu, op.target, features, op.features & POWER_OFF)
+    refusal = refuses(world, vcpu, op.target, features, op.features & POWER_OFF)
     if refusal:
         return refusal
     rule = "init.again" if vcpu.initialised else "init.first"
-    effect = initialise(model, vcpu, features, op.features & POWER_OFF)
+    effect = initialise(world, vcpu, features, op.features & POWER_OFF)
     if features & HAS_EL2_E2H0 and not features & HAS_EL2:
         return Permitted("init.e2h0-alone", (Outcome(effect=effect), Outcome(EINVAL)))
     if features & EL1_32BIT and features & FEATURE_SVE:
@@ -71,11 +68,11 @@ def init(model: Model, op: Init) -> Permitted:
 
 
 def refuses(
-    model: Model, vcpu: Vcpu, target: int, features: int, power_off: int
+    world: World, vcpu: Vcpu, target: int, features: int, power_off: int
 ) -> Permitted | None:
     """How INIT fails, or None; `features` without POWER_OFF. In KVM's order (facts 1.2).
     Raises Unpredictable."""
-    profile, vm = model.profile, model.vm
+    profile, vm = world.profile, world.vm
     if target != GENERIC_V8:
         return fails("init.target", EINVAL)
     unknown = features & ~by_kernel("init.unknown-feature", profile.kernel)
@@ -83,7 +80,7 @@ def refuses(
         rule = "init.unknown-feature" if unknown & FIRST_WORD else "init.unknown-word"
         if not vcpu.initialised:
             return fails(rule, ENOENT)
-        model.rules.add(rule)
+        world.rules.add(rule)
         first = in_force("init.unknown-before-changed", profile.kernel)
         either = (ENOENT,) if first else (ENOENT, EINVAL)
         return Permitted("init.unknown-before-changed", tuple(Outcome(err) for err in either))
@@ -93,7 +90,7 @@ def refuses(
         per_call = in_force("init.power-off-per-call", profile.kernel)
         if not per_call:
             return fails("init.power-off-per-call", EINVAL)
-        model.rules.add("init.power-off-per-call")
+        world.rules.add("init.power-off-per-call")
     if features & PTRAUTH not in (0, PTRAUTH):
         return fails("init.half-ptrauth", EINVAL)
     if features & EL1_32BIT and features & HAS_EL2:
@@ -107,12 +104,12 @@ def refuses(
     return None
 
 
-def initialise(model: Model, vcpu: Vcpu, features: int, power_off: int) -> Callable[[], None]:
+def initialise(world: World, vcpu: Vcpu, features: int, power_off: int) -> Callable[[], None]:
     """What an accepted INIT does."""
-    rules = model.rules
+    rules = world.rules
 
     def effect() -> None:
-        model.vm.features = features
+        world.vm.features = features
         if vcpu.initialised and vcpu.sve:
             kept = vcpu.finalised
             rules.add("init.keeps-length" if kept else "init.forgets-length")
@@ -121,10 +118,10 @@ def initialise(model: Model, vcpu: Vcpu, features: int, power_off: int) -> Calla
         vcpu.aarch32 = bool(features & EL1_32BIT)
         vcpu.el2 = bool(features & HAS_EL2)
         vcpu.e2h = not features & HAS_EL2_E2H0
-        vcpu.reset(model.profile.max_vq)
+        vcpu.reset(world.profile.max_vq)
         if vcpu.el2:
             rules.add("el2.init")
-            el2.reset(vcpu, model.vm, model.profile.kernel)
+            el2.reset(vcpu, world.vm, world.profile.kernel)
         rules.add("init.power-off" if power_off else "init.power-on")
         vcpu.power_off = power_off
         vcpu.stopped = MP_STOPPED if power_off else MP_RUNNABLE
@@ -133,8 +130,8 @@ def initialise(model: Model, vcpu: Vcpu, features: int, power_off: int) -> Calla
 
 
 @step(Finalize)
-def finalize(model: Model, op: Finalize) -> Permitted:
-    vcpu = model.vcpu(op.vcpu)
+def finalize(world: World, op: Finalize) -> Permitted:
+    vcpu = world.vcpu(op.vcpu)
     if isinstance(vcpu, Permitted):
         return vcpu
     if not vcpu.initialised:

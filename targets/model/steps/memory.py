@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from corpus import wire
 from corpus.ops import ReadMem, WriteMem
 from targets.model.expect import Outcome, Part, Permitted
 from targets.model.sets import unknown
 from targets.model.steps.registry import step
-
-if TYPE_CHECKING:
-    from targets.model.model import Model
+from targets.model.world import World
 
 
 @step(ReadMem)
-def read_mem(model: Model, op: ReadMem) -> Permitted:
+def read_mem(world: World, op: ReadMem) -> Permitted:
     length = min(op.length, wire.RAM_SIZE - op.offset)
-    value, mask = model.mem.load(wire.RAM_BASE + op.offset, length)
+    value, mask = world.mem.load(wire.RAM_BASE + op.offset, length)
     part = Part("ram", length, unknown(value, mask))
-    writer = next((v.origins for v in model.vm.vcpus.values() if "ram" in v.origins), None)
-    rule = "ram.read" if model.mem.touched else "ram.starts-zero"
+    writer = next((v.origins for v in world.vm.vcpus.values() if "ram" in v.origins), None)
+    rule = "ram.read" if world.mem.touched else "ram.starts-zero"
     return Permitted(rule, (Outcome(known_parts=(part,)),), origins=writer)
 
 
 @step(WriteMem)
-def write_mem(model: Model, op: WriteMem) -> Permitted:
+def write_mem(world: World, op: WriteMem) -> Permitted:
     length = min(op.length, wire.RAM_SIZE - op.offset)
     value = int.from_bytes(op.value.expand(op.length)[:length], "little")
-    model.mem.store(wire.RAM_BASE + op.offset, length, value)
+    world.mem.store(wire.RAM_BASE + op.offset, length, value)
     return Permitted("ram.write", (Outcome(),))

@@ -7,7 +7,6 @@ and SET carry it (4.68, 4.69), and VLS comes before FINALIZE (4.119).
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
 
 from corpus import registers as regs
 from corpus.ops import GENERIC_V8, Migrate
@@ -22,9 +21,7 @@ from targets.model.steps.lives import POWER_OFF, initialise, refuses
 from targets.model.steps.registers import read_parts
 from targets.model.steps.registry import step
 from targets.model.vcpu import Vcpu
-
-if TYPE_CHECKING:
-    from targets.model.model import Model
+from targets.model.world import World
 
 LIST, CREATE, INIT = 1, 2, 3
 """Stages at which a migration can fail (`corpus.wire`)."""
@@ -37,8 +34,8 @@ _LISTED = struct.Struct("<2Q")
 
 
 @step(Migrate)
-def migrate(model: Model, op: Migrate) -> Permitted:
-    source = model.vm.vcpus.get(op.vcpu)
+def migrate(world: World, op: Migrate) -> Permitted:
+    source = world.vm.vcpus.get(op.vcpu)
     if source is None:
         return _stops("vcpu.missing", EBADF, LIST, (_length(0),))
     unlisted = refusal(source)
@@ -47,20 +44,20 @@ def migrate(model: Model, op: Migrate) -> Permitted:
         return _stops(rule, err, LIST, (_length(0),))
     if source.core["pstate"][0][0] & AARCH32:
         raise Unpredictable("a migration of AArch32 state is not modelled")
-    model.settle(source)
-    block = read_parts(model, source)
+    world.settle(source)
+    block = read_parts(world, source)
     saved = (_length(sum(part.size for part in block)), *block)
-    if op.to in model.vm.vcpus:
+    if op.to in world.vm.vcpus:
         return _stops("migrate.destination-exists", EEXIST, CREATE, saved)
-    model.vm.add(op.to)
+    world.vm.add(op.to)
     features = op.features & ~POWER_OFF
-    destination = model.vm.vcpus[op.to]
-    refused = refuses(model, destination, GENERIC_V8, features, 0)
+    destination = world.vm.vcpus[op.to]
+    refused = refuses(world, destination, GENERIC_V8, features, 0)
     if refused:
         return _stops("migrate.init-refused", refused.outcomes[0].err, INIT, saved)
-    initialise(model, destination, features, op.features & POWER_OFF)()
+    initialise(world, destination, features, op.features & POWER_OFF)()
     destination.finalised = destination.sve
-    model.rules.update(("migrate.identity", "migrate.other-registers"))
+    world.rules.update(("migrate.identity", "migrate.other-registers"))
 
     def arrive() -> None:
         copy_state(source, destination)
@@ -72,7 +69,7 @@ def migrate(model: Model, op: Migrate) -> Permitted:
         "restored": "migrate.identity",
         "others": "migrate.other-registers",
     }
-    return Permitted("migrate.saves", (outcome,), model.context(source), origins=origins)
+    return Permitted("migrate.saves", (outcome,), world.context(source), origins=origins)
 
 
 def copy_state(source: Vcpu, destination: Vcpu) -> None:

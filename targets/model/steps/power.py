@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from corpus.ops import GetMp, SetMp
 from targets.model.errno import EINVAL
 from targets.model.expect import Outcome, Part, Permitted, fails
 from targets.model.sets import exact
 from targets.model.steps.registry import step
 from targets.model.vcpu import MP_RUNNABLE, MP_STOPPED, MP_SUSPENDED
-
-if TYPE_CHECKING:
-    from targets.model.model import Model
+from targets.model.world import World
 
 _SET_RULES = {
     MP_RUNNABLE: "mp.set-runnable",
@@ -22,8 +18,8 @@ _SET_RULES = {
 
 
 @step(SetMp)
-def set_mp(model: Model, op: SetMp) -> Permitted:
-    vcpu = model.vcpu(op.vcpu)
+def set_mp(world: World, op: SetMp) -> Permitted:
+    vcpu = world.vcpu(op.vcpu)
     if isinstance(vcpu, Permitted):
         return vcpu
     rule = _SET_RULES.get(op.state)
@@ -34,8 +30,8 @@ def set_mp(model: Model, op: SetMp) -> Permitted:
 
 
 @step(GetMp)
-def get_mp(model: Model, op: GetMp) -> Permitted:
-    vcpu = model.vcpu(op.vcpu)
+def get_mp(world: World, op: GetMp) -> Permitted:
+    vcpu = world.vcpu(op.vcpu)
     if isinstance(vcpu, Permitted):
         return vcpu
     rule = "mp.get" if vcpu.initialised else "mp.get-new"

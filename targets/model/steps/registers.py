@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from corpus import registers as regs
 from corpus.ops import READ_GROUPS, GetReg, ReadAll, SetReg
 from targets.model import onereg
@@ -22,9 +20,7 @@ from targets.model.sets import Set, either, exact, unknown
 from targets.model.steps.lengths import read_vls, write_vls
 from targets.model.steps.registry import step
 from targets.model.vcpu import Vcpu
-
-if TYPE_CHECKING:
-    from targets.model.model import Model
+from targets.model.world import World
 
 LARGEST = 256
 """Bytes of the largest register; ids may ask for more."""
@@ -32,49 +28,49 @@ VECTOR_KINDS = ("z", "p", "ffr")
 
 
 @step(GetReg)
-def get_reg(model: Model, op: GetReg) -> Permitted:
+def get_reg(world: World, op: GetReg) -> Permitted:
     if op.reg == regs.VLS_ID:
-        return read_vls(model, op.vcpu, op.edge)
+        return read_vls(world, op.vcpu, op.edge)
     size = min(regs.size_of(op.reg), LARGEST)
     seen = size if op.edge is None else min(op.edge, size)
-    vcpu = model.vcpu(op.vcpu)
+    vcpu = world.vcpu(op.vcpu)
     if isinstance(vcpu, Permitted):
-        return with_prefill(vcpu, seen, model.rules)
+        return with_prefill(vcpu, seen, world.rules)
     if not vcpu.initialised:
-        return with_prefill(fails("reg.not-initialised", ENOEXEC), seen, model.rules)
-    model.settle(vcpu)
-    found = onereg.find(model.vm, vcpu, model.profile, op.reg)
+        return with_prefill(fails("reg.not-initialised", ENOEXEC), seen, world.rules)
+    world.settle(vcpu)
+    found = onereg.find(world.vm, vcpu, world.profile, op.reg)
     if isinstance(found, onereg.NotModelled):
         return Permitted(found.rule, (), anything=True)
     if isinstance(found, onereg.Refused):
-        return with_prefill(fails(found.rule, found.err), seen, model.rules)
+        return with_prefill(fails(found.rule, found.err), seen, world.rules)
     if op.edge is not None and op.edge < size:
         return fault_on_get("reg.get-fault", found.rule, size, seen)
     if found.copied < size:
-        model.rules.add("sve.zeros-above-length")
+        world.rules.add("sve.zeros-above-length")
     part = Part(found.label, size, found.candidates, found.home)
-    model.rules.add(vcpu.origins.get(found.label, found.rule))
+    world.rules.add(vcpu.origins.get(found.label, found.rule))
     return Permitted(
-        found.rule, (Outcome(known_parts=(part,)),), model.context(vcpu), origins=vcpu.origins
+        found.rule, (Outcome(known_parts=(part,)),), world.context(vcpu), origins=vcpu.origins
     )
 
 
 @step(SetReg)
-def set_reg(model: Model, op: SetReg) -> Permitted:
+def set_reg(world: World, op: SetReg) -> Permitted:
     size = min(regs.size_of(op.reg), LARGEST)
     data = op.value.expand(64 if op.reg == regs.VLS_ID else size)
     if op.reg == regs.VLS_ID:
-        return write_vls(model, op.vcpu, int.from_bytes(data, "little"), op.edge)
-    vcpu = model.vcpu(op.vcpu)
+        return write_vls(world, op.vcpu, int.from_bytes(data, "little"), op.edge)
+    vcpu = world.vcpu(op.vcpu)
     if isinstance(vcpu, Permitted):
         return vcpu
     if not vcpu.initialised:
         return fails("reg.not-initialised", ENOEXEC)
-    model.settle(vcpu)
-    found = onereg.find(model.vm, vcpu, model.profile, op.reg)
+    world.settle(vcpu)
+    found = onereg.find(world.vm, vcpu, world.profile, op.reg)
     mapped = size if op.edge is None else min(op.edge, size)
     if isinstance(found, onereg.NotModelled):
-        model.beyond = True
+        world.beyond = True
         return Permitted(found.rule, (), anything=True)
     if onereg.is_sysreg(op.reg) and op.edge is not None and op.edge < 8:
         return fails("sysreg.fault-first", EFAULT)
@@ -85,9 +81,9 @@ def set_reg(model: Model, op: SetReg) -> Permitted:
     if found.copied < size:
         above = "sve.ignores-above-length" if op.edge is None else "sve.reads-to-length-only"
         if mapped < size or any(data[found.copied :]):
-            model.rules.add(above)
+            world.rules.add(above)
     value = int.from_bytes(data[: found.copied], "little")
-    return _accept(model, vcpu, found, value)
+    return _accept(world, vcpu, found, value)
 
 
 def _faults(slot: onereg.Slot, data: bytes, mapped: int) -> Permitted:
@@ -100,14 +96,14 @@ def _faults(slot: onereg.Slot, data: bytes, mapped: int) -> Permitted:
     return fails("sve.set-fault-partial", EFAULT)
 
 
-def _accept(model: Model, vcpu: Vcpu, slot: onereg.Slot, value: int) -> Permitted:
+def _accept(world: World, vcpu: Vcpu, slot: onereg.Slot, value: int) -> Permitted:
     home, key = slot.home
 
     def store() -> None:
         home[key] = slot.stored(value)
         vcpu.origins.pop(slot.label, None)
         if slot.kind in _CORE_KINDS:
-            narrow_to_32bit(model, vcpu)
+            narrow_to_32bit(world, vcpu)
 
     verdict = slot.check(value) if slot.check else onereg.ACCEPTED
     rule = verdict.rule or slot.rule + "-set"
@@ -125,12 +121,12 @@ _CORE_KINDS = frozenset({"x", "sp", "pc", "pstate", "sp_el1", "elr_el1", "fpsr",
 USER_32, SYSTEM_32 = 0x10, 0x1F
 
 
-def narrow_to_32bit(model: Model, vcpu: Vcpu) -> None:
+def narrow_to_32bit(world: World, vcpu: Vcpu) -> None:
     """Any core SET while PSTATE is an AArch32 mode cuts registers to 32 bits (guest.c)."""
     mode = vcpu.core["pstate"][0][0] & 0x1F
     if not mode & 0x10:
         return
-    model.rules.add("core.cut-to-32-bits")
+    world.rules.add("core.cut-to-32-bits")
     count = 15 if mode in (USER_32, SYSTEM_32) else 31
     for n in range(count):
         vcpu.x[n] = _low32(vcpu.x[n])
@@ -142,24 +138,24 @@ def _low32(candidates: Set) -> Set:
 
 
 @step(ReadAll)
-def read_all(model: Model, op: ReadAll) -> Permitted:
-    vcpu = model.vm.vcpus.get(op.vcpu)
+def read_all(world: World, op: ReadAll) -> Permitted:
+    vcpu = world.vm.vcpus.get(op.vcpu)
     if vcpu is None:
         return Permitted("vcpu.missing", (Outcome(EBADF, open_ended=True),))
     if vcpu.initialised:
-        model.settle(vcpu)
-    model.rules.update(vcpu.origins.values())
+        world.settle(vcpu)
+    world.rules.update(vcpu.origins.values())
     whole, holes = usual_answer(vcpu) or (None, ())
-    outcome = Outcome(whole=whole, holes=holes, more=lambda: read_parts(model, vcpu))
-    return Permitted("reg.read-all", (outcome,), model.context(vcpu), origins=vcpu.origins)
+    outcome = Outcome(whole=whole, holes=holes, more=lambda: read_parts(world, vcpu))
+    return Permitted("reg.read-all", (outcome,), world.context(vcpu), origins=vcpu.origins)
 
 
-def read_parts(model: Model, vcpu: Vcpu) -> tuple[Part, ...]:
+def read_parts(world: World, vcpu: Vcpu) -> tuple[Part, ...]:
     """ReadAll's data, register by register."""
     parts: list[Part] = []
     for group in READ_GROUPS:
         for reg in group:
-            err, size, candidates, home = _peek(model, vcpu, reg)
+            err, size, candidates, home = _peek(world, vcpu, reg)
             parts.append(Part("", 8, exact(err | size << 32)))
             if err:
                 break
@@ -169,12 +165,12 @@ def read_parts(model: Model, vcpu: Vcpu) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _peek(model: Model, vcpu: Vcpu, reg: int) -> tuple[int, int, Set, Home | None]:
+def _peek(world: World, vcpu: Vcpu, reg: int) -> tuple[int, int, Set, Home | None]:
     if not vcpu.initialised:
         return ENOEXEC, 0, exact(0), None
-    found = onereg.find(model.vm, vcpu, model.profile, reg)
+    found = onereg.find(world.vm, vcpu, world.profile, reg)
     if isinstance(found, onereg.Refused):
-        model.rules.add(found.rule)
+        world.rules.add(found.rule)
         return found.err, 0, exact(0), None
     assert isinstance(found, onereg.Slot)
     return 0, found.size, found.candidates, found.home

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from corpus import wire
 from corpus.isa.form import Insn
 from corpus.ops import Run
@@ -17,9 +15,7 @@ from targets.model.sets import exact, unknown
 from targets.model.steps.registers import narrow_to_32bit
 from targets.model.steps.registry import step
 from targets.model.vcpu import Vcpu
-
-if TYPE_CHECKING:
-    from targets.model.model import Model
+from targets.model.world import World
 
 PMU_V3 = 1 << 3
 KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT = 6, 24
@@ -29,30 +25,30 @@ IMMEDIATE, TIMED_OUT = 1, 2
 
 
 @step(Run)
-def run_op(model: Model, op: Run) -> Permitted:
-    return run_vcpu(model, op.vcpu, op.program, bool(op.immediate))
+def run_op(world: World, op: Run) -> Permitted:
+    return run_vcpu(world, op.vcpu, op.program, bool(op.immediate))
 
 
-def run_vcpu(model: Model, slot: int, program: tuple[Insn, ...], immediate: bool) -> Permitted:
+def run_vcpu(world: World, slot: int, program: tuple[Insn, ...], immediate: bool) -> Permitted:
     """One run of `program` on the vcpu in `slot`. Raises Unpredictable."""
-    vcpu = model.vm.vcpus.get(slot)
+    vcpu = world.vm.vcpus.get(slot)
     if vcpu is None:
         return _failed("vcpu.missing", EBADF, EBADF, 0)
     if not vcpu.initialised:
         return _failed("run.not-initialised", ENOEXEC, ENOEXEC, None)
-    model.settle(vcpu)
+    world.settle(vcpu)
     vcpu.core["pc"] = exact(wire.CODE_BASE)
     vcpu.sys["vbar_el1"] = exact(wire.VECTOR_BASE)
     if vcpu.el2:
         vcpu.sys["vbar_el2"] = exact(wire.VECTOR_BASE)
     if vcpu.aarch32:
-        narrow_to_32bit(model, vcpu)
-    unfit = _unfit(model, vcpu, immediate)
+        narrow_to_32bit(world, vcpu)
+    unfit = _unfit(world, vcpu, immediate)
     if unfit:
         return unfit
-    if model.beyond:
+    if world.beyond:
         raise Unpredictable("a register outside the model was written before this run")
-    ended = run(vcpu, model.profile, model.mem, program, model.rules, model.vm)
+    ended = run(vcpu, world.profile, world.mem, program, world.rules, world.vm)
     exit_ = ended.exit
     if exit_ is None:
         rule = "psci.waits" if ended.err == EINTR else "run.fails"
@@ -63,24 +59,24 @@ def run_vcpu(model: Model, slot: int, program: tuple[Insn, ...], immediate: bool
         assert isinstance(exit_, MmioExit)
         parts = _exit(KVM_EXIT_MMIO, 1, exit_.address, (exit_.value, exit_.mask), exit_.size)
     cause = dict.fromkeys(("mmio address", "mmio data", "exit reason"), ended.cause)
-    return Permitted("run.exit", (Outcome(known_parts=parts),), model.context(vcpu), origins=cause)
+    return Permitted("run.exit", (Outcome(known_parts=parts),), world.context(vcpu), origins=cause)
 
 
-def _unfit(model: Model, vcpu: Vcpu, immediate: bool) -> Permitted | None:
+def _unfit(world: World, vcpu: Vcpu, immediate: bool) -> Permitted | None:
     """Why KVM_RUN returns before the guest executes anything, if it does."""
-    vm = model.vm
+    vm = world.vm
     if vcpu.sve and not vcpu.finalised:
         return _failed("run.not-finalised", EPERM, 0, None)
     if not vcpu.run_once:
         vm.first_run()
     if not vm.ran_once:
-        model.rules.add("id.gic-leaves")
+        world.rules.add("id.gic-leaves")
         idregs.without_irqchip(vm)
     if vcpu.el2 and not vm.fixed:
-        _fix_bits(model)
+        _fix_bits(world)
     if vm.features and vm.features & PMU_V3:
         return _failed("run.pmu-not-created", EINVAL, 0, None)
-    if vcpu.late and model.profile.mode == PROTECTED and in_force(LATE, model.profile.kernel):
+    if vcpu.late and world.profile.mode == PROTECTED and in_force(LATE, world.profile.kernel):
         return _failed(LATE, EINVAL, 0, None)
     vm.ran_once = vcpu.run_once = True
     if vcpu.stopped:
@@ -90,13 +86,13 @@ def _unfit(model: Model, vcpu: Vcpu, immediate: bool) -> Permitted | None:
     return None
 
 
-def _fix_bits(model: Model) -> None:
+def _fix_bits(world: World) -> None:
     """The first attempt to run a vcpu with EL2."""
-    model.rules.add("el2.fixed-bits")
-    model.vm.fixed = True
-    for vcpu in model.vm.vcpus.values():
+    world.rules.add("el2.fixed-bits")
+    world.vm.fixed = True
+    for vcpu in world.vm.vcpus.values():
         if vcpu.el2:
-            el2.sanitise(vcpu, model.profile.kernel)
+            el2.sanitise(vcpu, world.profile.kernel)
 
 
 def _exit(
