@@ -17,7 +17,7 @@ from corpus.registers import EL2_NAMES
 from corpus.text import parse_case
 from corpus.trace import Observation
 from corpus.wire import VECTOR_MMIO
-from fuzz import generate_el2
+from fuzz.generate import el2 as generate_el2
 from fuzz.generate import random_case
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge
