@@ -60,8 +60,9 @@ class NestedCpu(Cpu):
     def go(self, el: int) -> None:
         self.enter(el)
         if self.loaded and self.vcpu.sve:
+            # Raw until it is loaded with the state, which may have to be loaded anew.
             value, mask = join(self.vcpu.sys[self.zcr])
-            self.vcpu.sys[self.zcr] = unknown(value & ZCR_LEN, mask & ZCR_LEN)
+            self.vcpu.sys[self.zcr] = unknown(value, mask | value & ~ZCR_LEN)
         self.vl_changed()
 
     def target(self, exception: GuestException) -> int:

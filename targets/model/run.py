@@ -67,7 +67,6 @@ def run(
     check_runnable(vcpu)
     rules.add(_ENTRY_RULES[join(vcpu.core["pstate"])[0] & 0xF])
     enter(vcpu)
-    _place_code(mem, program)
     cpu = (NestedCpu if vcpu.el2 else Cpu)(vcpu, profile, mem, rules, vm)
     ended = _execute(cpu, program)
     cpu.leave()
@@ -86,7 +85,7 @@ _ENTRY_RULES = {
 }
 
 
-def _place_code(mem: Memory, program: tuple[Insn, ...]) -> None:
+def place_code(mem: Memory, program: tuple[Insn, ...]) -> None:
     """The harness writes the program and the exit after it to CODE_BASE."""
     code = machine_code(program)
     mem.store(wire.CODE_BASE, len(code), int.from_bytes(code, "little"))

@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include "machine.h"
+#include "wire.h"
 
+#define SMALLEST_PAGE 0x1000u
 #define GIC_DIST 0x08000000u /* below RAM, as on QEMU's virt */
 #define GIC_REDIST 0x080a0000u
 #define HAS_EL2 7 /* KVM_ARM_VCPU_HAS_EL2, newer than some headers */
@@ -33,11 +35,22 @@ static void create_spares(struct machine *m)
             m->spares[slot] = ioctl(m->vm, KVM_CREATE_VCPU, (unsigned long)slot);
 }
 
+/* Give all of RAM pages of its own. When the zero page gives way to one while a guest below EL2
+ * is mapped, KVM unmaps all that such a guest could have mapped: longer than a run may take. */
+static void populate(const struct machine *m)
+{
+    for (size_t at = 0; at < RAM_SIZE; at += SMALLEST_PAGE) {
+        volatile uint8_t *byte = m->ram + at;
+        *byte = *byte;
+    }
+}
+
 void machine_prepare_el2(struct machine *m)
 {
     if (!m->el2 || m->gic >= 0)
         return;
     struct kvm_create_device device = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
+    populate(m);
     create_spares(m);
     if (call(m->vm, KVM_CREATE_DEVICE, &device))
         return; /* KVM_RUN will tell */

@@ -10,7 +10,7 @@ from targets.model.errno import EBADF, EINTR, EINVAL, ENOEXEC, EPERM
 from targets.model.errors import MmioExit, SystemEvent, Unpredictable
 from targets.model.expect import Outcome, Part, Permitted
 from targets.model.rules import in_force
-from targets.model.run import run
+from targets.model.run import place_code, run
 from targets.model.sets import exact, unknown
 from targets.model.steps.registers import narrow_to_32bit
 from targets.model.steps.registry import step
@@ -30,7 +30,9 @@ def run_op(world: World, op: Run) -> Permitted:
 
 
 def run_vcpu(world: World, slot: int, program: tuple[Insn, ...], immediate: bool) -> Permitted:
-    """One run of `program` on the vcpu in `slot`. Raises Unpredictable."""
+    """One run of `program`, which lies in RAM even if it cannot run, on the vcpu in `slot`.
+    Raises Unpredictable."""
+    place_code(world.mem, program)
     vcpu = world.vm.vcpus.get(slot)
     if vcpu is None:
         return _failed("vcpu.missing", EBADF, EBADF, 0)
