@@ -110,7 +110,9 @@ class Session:
         self._boots = {leg.name: leg.boots for leg in self.legs}
         self._down: dict[str, int] = {}  # leg -> its boots when it broke
         self._traced = traced
-        self.runner = Runner(self.legs, share_vms)
+        # Beside other legs the model is what they are judged by: it runs with each of them.
+        self._run = [leg for leg in self.legs if leg.kind != "model"] or self.legs
+        self.runner = Runner(self._run, share_vms)
         self._followed: Counter[tuple[str, ...]] = Counter()
         self._signatures: dict[tuple[str, ...], SignatureRecord] = {}
 
@@ -136,6 +138,8 @@ class Session:
         for leg, result in self.runner.run(begun):
             verdicts[leg.name] = self._verdict(case, leg, result, results, verdicts)
             results[leg.name] = result
+        for leg in self.legs:
+            verdicts.setdefault(leg.name, Agree(len(case.ops), frozenset(), Choices()))
         traces = {name: result.trace for name, result in results.items()}
         self.tell_incidents()
         self.tally.cases += 1
@@ -192,11 +196,9 @@ class Session:
         results: Mapping[str, Result],
         verdicts: Mapping[str, Verdict],
     ) -> Verdict:
-        """Judging takes most of a worker's time, so it is not done where it can tell nothing:
-        on the model itself, and twice on legs that did the same on the same machine."""
-        if leg.kind == "model" and any(other.kind != "model" for other in self.legs):
-            return Agree(len(result.trace.observations), frozenset(), Choices())
-        judged = [other for other in self.legs if other.name in results and other.kind != "model"]
+        """Judging takes most of a worker's time, so it is not done twice on legs that did the
+        same on the same machine."""
+        judged = [other for other in self._run if other.name in results]
         for other in judged:
             if results[other.name].trace == result.trace and other.profile == leg.profile:
                 return verdicts[other.name]
