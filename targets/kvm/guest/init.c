@@ -119,7 +119,7 @@ static void store(uint32_t *word, uint32_t value)
     __atomic_store_n(word, value, __ATOMIC_SEQ_CST);
 }
 
-static struct channel_slot *next_pending(void)
+static struct channel_slot *oldest_seen(void)
 {
     struct channel_slot *oldest = NULL;
     for (uint32_t i = 0; i < channel->slots; i++)
@@ -127,6 +127,13 @@ static struct channel_slot *next_pending(void)
             (!oldest || slots[i].sequence < oldest->sequence))
             oldest = &slots[i];
     return oldest;
+}
+
+/* The host posts in order, but may post two requests behind and before the eye of one look
+ * at the slots. What was posted before the one that was found, a second look does see. */
+static struct channel_slot *next_pending(void)
+{
+    return oldest_seen() ? oldest_seen() : NULL;
 }
 
 /* Request: u64 offset, then the path. Response: up to the area's size from there on.
