@@ -149,6 +149,7 @@ class NestedCpu(Cpu):
             if mask & ZCR_LEN:
                 raise Unpredictable("ZCR_EL2.LEN is not known")
             most = effective_vl(limit, self.vcpu.max_vq, self.host_vqs)
+            self.tails_may_vanish(most)  # KVM applies the limit before it enters the guest
             if most < self.vl:
                 self.rules.add("el2.limits-vl")
                 self.vl = most
