@@ -1,0 +1,189 @@
+"""Guest programs: plausible code that sets its vector units up, and some nonsense."""
+
+from __future__ import annotations
+
+import random
+
+from corpus.domain import Domain, TextError
+from corpus.fields import MAX_PROGRAM
+from corpus.isa.form import Form, Insn
+from corpus.isa.system import OF_EL2
+from corpus.isa.table import FORMS, insn
+from corpus.stream import Source
+from corpus.wire import MMIO_BASE, RAM_SIZE
+
+DATA = 0x8000
+"""Offset in guest RAM at which data begins."""
+
+
+def source(rng: random.Random, size: int = 96) -> Source:
+    """Random bytes for a domain's `draw`."""
+    return Source(rng.randbytes(size))
+
+
+def random_insn(rng: random.Random, form: Form | None = None) -> Insn:
+    """Any instruction, or one of `form`; often with a register named twice."""
+    form = form or rng.choice(_FORMS)
+    drawn = Insn(form, form.draw(source(rng)))
+    return _aliased(rng, drawn) if rng.random() < 0.25 else drawn
+
+
+def _aliased(rng: random.Random, drawn: Insn) -> Insn:
+    """The same with some registers equal to another of their kind, where that can be encoded."""
+    args = list(drawn.args)
+    places: dict[str, list[int]] = {}
+    for index, operand in enumerate(drawn.form.operands):
+        if operand.name[0] in "zpvx" and len(operand.name) == 2:
+            places.setdefault(operand.name[0], []).append(index)
+    for same_kind in places.values():
+        number = args[rng.choice(same_kind)]
+        for index in same_kind:
+            if rng.random() < 0.7 and _takes(drawn.form.operands[index].domain, number):
+                args[index] = number
+    aliased = Insn(drawn.form, tuple(args))
+    return drawn if drawn.form.valid and not drawn.form.valid(aliased.args) else aliased
+
+
+def _takes(domain: Domain[int], value: int) -> bool:
+    try:
+        return domain.parse(domain.format(value)) == value
+    except TextError:
+        return False
+
+
+_FORMS = list(FORMS.values())
+_GROUPS: dict[str, list[Form]] = {}
+for _form in _FORMS:
+    _GROUPS.setdefault(_form.group, []).append(_form)
+_GROUP_NAMES = list(_GROUPS)
+
+
+def _enable_vectors(rng: random.Random) -> list[Insn]:
+    """CPACR_EL1 := both units on, sometimes something else."""
+    value = 0x33 if rng.random() < 0.9 else rng.randrange(0x40)
+    return [insn("movz16", 0, value), insn("msr", _SYS["cpacr_el1"], 0), insn("isb")]
+
+
+def _set_length(rng: random.Random) -> list[Insn]:
+    return [insn("movz", 0, rng.randrange(16)), insn("msr", _SYS["zcr_el1"], 0)]
+
+
+_SYS = {
+    name: FORMS["msr"].operands[0].domain.parse(name) for name in ("zcr_el1", "cpacr_el1", "fpcr")
+}
+
+
+def _base_of(form: Form) -> tuple[int, str] | None:
+    """The operand that is a memory form's base register."""
+    for index, operand in enumerate(form.operands):
+        if operand.name == "xn":
+            return index, operand.name
+    return None
+
+
+def memory_access(rng: random.Random, form: Form) -> list[Insn]:
+    """A memory instruction with its base register pointed into RAM, rarely at its edge."""
+    access = random_insn(rng, form)
+    base = _base_of(form)
+    if base is None:
+        return [access]
+    args = list(access.args)
+    setup = []
+    for index, operand in enumerate(form.operands):
+        if operand.name == "xm" and index != base[0]:
+            args[index] = 5
+            setup.append(insn("movz", 5, rng.choice((0, 1, 2, 8, 16, 32))))
+    register = rng.choice((1, 2, 3, 4))
+    args[base[0]] = register
+    middle = DATA + 0x4000 + 16 * rng.randrange(64)
+    edge = RAM_SIZE - 16 * rng.randrange(1, 40)
+    roll = rng.random()
+    if roll < 0.03:
+        setup.append(insn("movz16", register, MMIO_BASE >> 16))
+    else:
+        setup.append(insn("lda", register, middle if roll < 0.9 else edge))
+    return [*setup, Insn(form, tuple(args))]
+
+
+def is_memory(form: Form) -> bool:
+    """Whether an instruction of this form accesses memory."""
+    return any(word in form.group for word in ("mem", "load", "store", "gather", "scatter"))
+
+
+def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn, ...]:
+    """A guest program that usually switches its vector units on first."""
+    program: list[Insn] = []
+    if rng.random() < 0.9:
+        program += _enable_vectors(rng)
+    if rng.random() < 0.6:
+        program += _set_length(rng)
+    want = length or rng.choice((0, 1, 2, 4, 8, 12, 16))
+    for _ in range(want):
+        roll = rng.random()
+        if roll < 0.07:
+            program += _set_length(rng)
+        elif roll < 0.15:
+            program += _predicate(rng)
+        elif roll < 0.17:
+            program += hypercall(rng)
+        elif roll < 0.18:
+            program.append(random_insn(rng, FORMS["eret_to"]))
+        else:
+            form = (
+                rng.choice(_GROUPS[rng.choice(_GROUP_NAMES)]) if roll < 0.6 else rng.choice(_FORMS)
+            )
+            if form.group == "sys" and form.name in _ENDS_RUN and rng.random() < 0.6:
+                continue
+            if form.name in ("mrs", "msr"):
+                program.append(_system_access(rng, form))
+                continue
+            program += memory_access(rng, form) if is_memory(form) else [random_insn(rng, form)]
+    return tuple(program[:MAX_PROGRAM])
+
+
+_ENDS_RUN = ("svc", "brk", "udf")
+
+
+def _system_access(rng: random.Random, form: Form) -> Insn:
+    """An MRS or MSR; rarely of a register that is UNDEFINED below EL2, which ends a run."""
+    access = random_insn(rng, form)
+    while rng.random() < 0.9 and any(arg in _OF_EL2 for arg in access.args):
+        access = random_insn(rng, form)
+    return access
+
+
+_OF_EL2 = frozenset(FORMS["msr"].operands[0].domain.parse(name) for name in OF_EL2)
+
+_FUNCTIONS: dict[int, float] = {
+    **dict.fromkeys((0xC400_0003, 0x8400_0003), 12),  # CPU_ON
+    **dict.fromkeys((0xC400_0004, 0x8400_0004), 5),  # AFFINITY_INFO
+    **dict.fromkeys((0x8400_0000, 0x8000_0000, 0x8400_0006), 3),  # versions, MIGRATE_INFO_TYPE
+    **dict.fromkeys((0x8400_0008, 0x8400_0009, 0x8400_0012, 0xC400_0012), 2),  # SYSTEM_*
+    0x8400_000A: 4,  # PSCI_FEATURES
+    **dict.fromkeys((0, 0x8400_00FF, 0xC200_0000), 2),  # nobody's
+    0x95C1_BA60: 2,  # CPU_ON of PSCI 0.1
+    **dict.fromkeys((0x8400_0002, 0xC400_0001), 0.05),  # CPU_OFF, CPU_SUSPEND
+}
+"""Functions that a guest calls, with weights. CPU_OFF and CPU_SUSPEND are rare: each costs
+a KVM leg the whole time limit of a run."""
+
+
+def constant(register: int, value: int) -> list[Insn]:
+    """Code that loads a 32-bit constant."""
+    return [insn("movz", register, value & 0xFFFF), insn("movk", register, value >> 16, 1)]
+
+
+def hypercall(rng: random.Random) -> list[Insn]:
+    """A call of the hypervisor with plausible arguments."""
+    function = rng.choices(list(_FUNCTIONS), list(_FUNCTIONS.values()))[0]
+    first = rng.choice((0, 1, 1, 2, 9))
+    if function == 0x8400_000A:
+        first = rng.choice(list(_FUNCTIONS))
+    code = [*constant(0, function), *constant(1, first)]
+    code += [insn("movz", 2, rng.choice((0, 0, 1, 3, 4, 0x1000)))]
+    return [*code, insn("movz", 3, rng.randrange(1 << 16)), insn("hvc", 0)]
+
+
+def _predicate(rng: random.Random) -> list[Insn]:
+    form = FORMS.get("ptrue")
+    return [random_insn(rng, form)] if form else []
