@@ -56,7 +56,11 @@ class Page:
         self._words[_SLEEPING] = asleep
 
     def pending(self) -> int | None:
-        """The slot whose request is next, or None."""
+        """The slot whose request is next, or None. A second look sees what was posted before
+        the one that the first look found, but behind its eye."""
+        return self._oldest() if self._oldest() is not None else None
+
+    def _oldest(self) -> int | None:
         waiting = [
             (self._words[self.layout.word(slot, _SEQUENCE)], slot)
             for slot in range(self.layout.slots)
