@@ -225,6 +225,8 @@ class NestedCpu(Cpu):
             written = either((n, mask & ZCR_LEN) for n in (value & ZCR_LEN, least))
             sys[name] = unknown(*join(written))
         elif live:
+            if name == "zcr_el2" and (value & ZCR_LEN) >= self.vcpu.max_vq:
+                self.rules.add("el2.zcr-uncapped")
             sys[name] = unknown(value & ZCR_LEN, mask & ZCR_LEN)
         else:
             keeps = _STATEFUL.get(name, _ALL)

@@ -91,6 +91,8 @@ def _unfit(world: World, vcpu: Vcpu, immediate: bool) -> Permitted | None:
 def _fix_bits(world: World) -> None:
     """The first attempt to run a vcpu with EL2."""
     world.rules.add("el2.fixed-bits")
+    if in_force(el2.ZCR_MASKED, world.profile.kernel):
+        world.rules.add(el2.ZCR_MASKED)
     world.vm.fixed = True
     for vcpu in world.vm.vcpus.values():
         if vcpu.el2:
