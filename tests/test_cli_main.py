@@ -151,6 +151,8 @@ def test_an_interrupt_from_outside_is_quiet() -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # A suite that runs in the background was told to ignore it, and its children with it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     assert speaker.stdout is not None
     assert speaker.stdout.readline() == b"ready\n"
