@@ -19,7 +19,7 @@ _PSTATE = regs.REGISTERS["pstate"].id
 
 _ON = 0x33 << 16
 _ON_WITHOUT_VHE = 0x32FF & ~(1 << 8)
-_CPTR = (*(_ON,) * 5, 0x30 << 16, 0x03 << 16, 0x11 << 16, 0x13 << 16, 0, _ON_WITHOUT_VHE, 0x33FF)
+_CPTR = (*(_ON,) * 8, 0x30 << 16, 0x03 << 16, 0x11 << 16, 0x13 << 16, 0, _ON_WITHOUT_VHE, 0x33FF)
 _HCR = (0, 1 << 27, 1 << 34, 1 << 34, 1 << 34 | 1 << 31, 1 << 34 | 1 << 27 | 1 << 31)
 
 
@@ -62,7 +62,7 @@ def prelude(rng: random.Random) -> list[Insn]:
     """Code for EL2 that prepares EL2, and often EL1, for vectors."""
     code: list[Insn] = []
     if rng.random() < 0.8:
-        code += _move(rng.choice(("cpacr_el1", "cptr_el2")), rng.choice(_CPTR[:8]))
+        code += _move(rng.choice(("cpacr_el1", "cptr_el2")), rng.choice(_CPTR[:11]))
     if rng.random() < 0.6:
         code += _move(rng.choice(("zcr_el1", "zcr_el2")), rng.randrange(16))
     if rng.random() < 0.5:
