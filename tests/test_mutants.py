@@ -20,7 +20,7 @@ from targets.mutants import MUTANTS
 from targets.profile import Profile
 
 SECONDS = 60
-NEEDS = {"vls-survives-reinit": 7, "exit-cuts-registers": 7}
+NEEDS = {"vls-survives-reinit": 7, "exit-cuts-registers": 7, "asimd-keeps-tail": 7}
 """Ops that the smallest case of a mutant takes where it is more than six."""
 
 
