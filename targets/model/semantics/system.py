@@ -5,8 +5,17 @@ from __future__ import annotations
 from corpus.isa.system import CALLS, OF_EL2
 from corpus.isa.system import FORMS as SYSTEM_FORMS
 from corpus.wire import RAM_BASE
-from targets.model.cpu import FPCR_STATEFUL, FPSR_STATEFUL, U64, ZCR_LEN, Cpu, normalised
-from targets.model.errors import UNDEFINED, GuestException, syndrome
+from targets.model.cpu import (
+    FPCR_STATEFUL,
+    FPEN_SHIFT,
+    FPSR_STATEFUL,
+    U64,
+    ZCR_LEN,
+    ZEN_SHIFT,
+    Cpu,
+    normalised,
+)
+from targets.model.errors import UNDEFINED, GuestException, Unpredictable, syndrome
 from targets.model.nested import NestedCpu
 from targets.model.semantics.registry import semantic
 from targets.model.sets import exact, join, unknown
@@ -139,6 +148,8 @@ def _sys_access(cpu: Cpu, sys: int) -> str:
     if isinstance(cpu, NestedCpu):
         return cpu.redirect(name)
     if name == "zcr_el1":
+        if cpu.enabled(ZEN_SHIFT) and not cpu.enabled(FPEN_SHIFT):
+            raise Unpredictable("whether FPEN traps ZCR_EL1: QEMU says yes, the manual ZEN only")
         cpu.need_sve()
     elif name in _STATEFUL:
         cpu.need_fp()
