@@ -90,6 +90,10 @@ def open_screen(interval: float = 10.0) -> Screen:
     return PlainScreen(interval)
 
 
+_BESIDE_NAME = 42
+"""Columns that the table of legs needs beside the name."""
+
+
 def dashboard(status: CampaignStatus, width: int, height: int) -> RenderableType:
     """The whole screen, for a terminal of that many columns and lines."""
     head = (_title(status), _bar(status), _numbers(status), Text())
@@ -98,8 +102,9 @@ def dashboard(status: CampaignStatus, width: int, height: int) -> RenderableType
         tallest = max(len(status.legs), len(status.buckets), 1)
         rows, events = _share(spare, tallest, len(status.events))
         halves = Table.grid(expand=True, padding=(0, 2, 0, 0))
-        halves.add_column(ratio=2)
-        halves.add_column(ratio=3)
+        names = max((len(leg.name) for leg in status.legs), default=0)
+        halves.add_column(width=min(max(2 * width // 5, names + _BESIDE_NAME), 3 * width // 5))
+        halves.add_column(ratio=1)
         halves.add_row(
             Group(_rule("legs"), _legs(status.legs, rows)),
             Group(_rule("buckets"), _buckets(status.buckets, rows)),
