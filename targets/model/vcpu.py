@@ -53,6 +53,8 @@ class Vcpu:
     slot: int = 0
     late: bool = False
     """Created after another vcpu of the VM had run."""
+    tainted: bool = False
+    """A failed INIT may have left features behind, on a kernel that does not take them back."""
     initialised: bool = False
     finalised: bool = False
     sve: bool = False

@@ -162,6 +162,13 @@ TABLE: tuple[Rule, ...] = (
         since=(6, 5),
     ),
     Rule(
+        "init.failed-changes-nothing",
+        "ABI",
+        "arm.c",
+        "an INIT refused for an unassigned feature leaves no feature behind; 6.1 keeps some",
+        since=(6, 5),
+    ),
+    Rule(
         "init.power-off-per-call",
         "ABI",
         "api.rst 4.82, arm.c",

@@ -50,6 +50,8 @@ def init(world: World, op: Init) -> Permitted:
     vcpu = world.vcpu(op.vcpu)
     if isinstance(vcpu, Permitted):
         return vcpu
+    if vcpu.tainted:
+        raise Unpredictable("an INIT that failed left a part of its features behind")
     features = op.features & ~POWER_OFF
     refusal = refuses(world, vcpu, op.target, features, op.features & POWER_OFF)
     if refusal:
@@ -77,6 +79,9 @@ def refuses(
         return fails("init.target", EINVAL)
     unknown = features & ~by_kernel("init.unknown-feature", profile.kernel)
     if unknown:
+        vcpu.tainted = not in_force("init.failed-changes-nothing", profile.kernel)
+        if not vcpu.tainted:
+            world.rules.add("init.failed-changes-nothing")
         rule = "init.unknown-feature" if unknown & FIRST_WORD else "init.unknown-word"
         if not vcpu.initialised:
             return fails(rule, ENOENT)
