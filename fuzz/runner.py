@@ -36,6 +36,7 @@ class Result:
 class _Begun:
     data: bytes
     case: Case
+    fits: bool
     tickets: dict[str, int] = field(default_factory=dict)
     results: dict[str, Result] = field(default_factory=dict)
 
@@ -51,16 +52,17 @@ class Runner:
         self.ahead = min([AHEAD, *(leg.depth - 1 for leg in self._early)]) if self._early else 0
         self._begun: deque[_Begun] = deque()
 
-    def fits(self, case: Case) -> bool:
-        """Whether there is something to run, and every leg has what the case needs and is
-        not known to die of it."""
-        return bool(case.ops) and all(_bears(leg.profile, case) for leg in self._legs)
+    def _look_at(self, data: bytes, case: Case) -> _Begun:
+        """A case that fits if there is something to run, and every leg has what it needs and
+        is not known to die of it."""
+        fits = bool(case.ops) and all(_bears(leg.profile, case) for leg in self._legs)
+        return _Begun(data, case, fits)
 
     def begin(self, data: bytes, case: Case) -> None:
         """Start the case of `data` where it can be started early. Raises TransportError."""
-        begun = _Begun(data, case)
+        begun = self._look_at(data, case)
         self._begun.append(begun)
-        if self.fits(begun.case):
+        if begun.fits:
             for leg in self._early:
                 begun.tickets[leg.name] = self._submit(leg, begun.case)
 
@@ -74,7 +76,7 @@ class Runner:
                 self._settle(begun)
         if len(self._begun) > self.ahead:
             self._settle(self._begun.popleft())
-        return _Begun(data, decode(data))
+        return self._look_at(data, decode(data))
 
     def run(self, begun: _Begun) -> Iterator[tuple[Target, Result]]:
         """What each leg does with a case, as they finish. Raises TransportError."""

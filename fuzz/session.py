@@ -130,7 +130,7 @@ class Session:
         when a leg cannot be had any more."""
         begun = self.runner.take(data)
         case = begun.case
-        if not self.runner.fits(case):
+        if not begun.fits:
             self.tally.discarded += 1
             return
         results: dict[str, Result] = {}

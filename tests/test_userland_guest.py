@@ -182,3 +182,25 @@ def test_directories_come_before_what_they_hold(tmp_path: Path) -> None:
     assert {"init", "lib", "dev/console", "vcpufuzz/targets/kvm/native.py"} <= set(names)
     extensions = [name for name in names if name.startswith("cache/native/")]
     assert extensions[-1].endswith("/_vcpufuzz_executor.cpython-313-aarch64-linux-gnu.so")
+
+
+def test_requests_posted_during_one_look_are_served_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The host posts slot 0, then slot 1, when the first look has passed slot 0 already."""
+    memory = memoryview(bytearray(LAYOUT.size))
+    channel, page = Channel(memory, LAYOUT), Page(memory)
+    word = Layout.word
+    posted: list[int] = []
+
+    def look(layout: Layout, slot: int, index: int) -> int:
+        if slot == 1 and not posted:
+            posted.extend((0, 1))
+            monkeypatch.undo()
+            for each in posted:
+                channel.post(each, each + 1, Command.EXECUTE, b"x")
+        return word(layout, slot, index)
+
+    monkeypatch.setattr(Layout, "word", look)
+    assert page.pending() == 0
+    assert posted == [0, 1]

@@ -8,14 +8,17 @@ from functools import cache
 
 from corpus.domain import TAG_SIZE, TagTable, TextError
 from corpus.isa import (
+    asimd_fp,
     asimd_int,
     asimd_mem,
     asimd_move,
     asimd_shift,
     fp,
+    fp_simd,
     prefixed,
     sve2,
     sve_count,
+    sve_dot,
     sve_fp,
     sve_gather,
     sve_int,
@@ -34,6 +37,8 @@ _TABLES = (
     asimd_move.FORMS,
     asimd_mem.FORMS,
     fp.FORMS,
+    asimd_fp.FORMS,
+    fp_simd.FORMS,
     sve_int.FORMS,
     sve_perm.FORMS,
     sve_pred.FORMS,
@@ -42,6 +47,7 @@ _TABLES = (
     sve_gather.FORMS,
     sve_fp.FORMS,
     sve2.FORMS,
+    sve_dot.FORMS,
     prefixed.FORMS,
 )
 

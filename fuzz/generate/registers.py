@@ -107,6 +107,7 @@ def probe_registers(rng: random.Random, vcpu: int) -> Iterator[Op]:
 
 
 def draw_value(rng: random.Random) -> Pattern:
+    """Any contents."""
     return _VALUE.draw(source(rng))
 
 

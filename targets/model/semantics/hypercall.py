@@ -118,7 +118,7 @@ def _system_reset(cpu: Cpu, wide: bool) -> int:
 
 
 def _event(cpu: Cpu, rule: str, kind: int) -> int:
-    cpu.rules.add(rule)
+    _by(cpu, rule)
     _stop_all(cpu)
     _answer(cpu, FAILURE)
     raise SystemEvent(kind, 0)

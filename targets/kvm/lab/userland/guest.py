@@ -58,7 +58,7 @@ class Page:
     def pending(self) -> int | None:
         """The slot whose request is next, or None. A second look sees what was posted before
         the one that the first look found, but behind its eye."""
-        return self._oldest() if self._oldest() is not None else None
+        return None if self._oldest() is None else self._oldest()
 
     def _oldest(self) -> int | None:
         waiting = [

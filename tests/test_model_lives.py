@@ -1,0 +1,29 @@
+"""Lives of vcpus whose rules differ between kernels."""
+
+from __future__ import annotations
+
+import pytest
+
+from corpus.text import parse_case
+from fuzz.oracle.conformance import judge
+from fuzz.oracle.verdict import Agree
+from targets.model.target import ModelTarget
+from targets.profile import Profile
+
+REFUSED = parse_case("create v0\ninit v0 features=pmu_v3,bit41\ninit v0\ninit v0\n")
+STOPPED_LATER = parse_case("create v0\ninit v0\ninit v0 features=sve,power_off\n")
+
+
+@pytest.mark.parametrize(("kernel", "judged"), [((6, 1), 2), ((6, 12), 4), ((7, 2), 4)])
+def test_what_a_refused_init_leaves_behind(kernel: tuple[int, int], judged: int) -> None:
+    profile = Profile(kernel=kernel)
+    verdict = judge(REFUSED, ModelTarget(profile).run(REFUSED), profile)
+    assert isinstance(verdict, Agree)
+    assert verdict.judged == judged
+    assert ("left a part of its features" in verdict.reason) == (judged == 2)
+
+
+@pytest.mark.parametrize(("kernel", "err"), [((6, 1), 22), ((6, 12), 0)])
+def test_power_off_counts_as_a_feature_in_old_kernels(kernel: tuple[int, int], err: int) -> None:
+    trace = ModelTarget(Profile(kernel=kernel)).run(STOPPED_LATER)
+    assert [seen.err for seen in trace.observations] == [0, 0, err]
