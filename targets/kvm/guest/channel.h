@@ -8,6 +8,11 @@
 #define CHANNEL_AREAS 4096u       /* where the first slot's request area begins */
 #define DOORBELL 0x06             /* the byte either side sends; no kernel logs it */
 
+/* The guest's mark at both ends of a request, for the coverage plugin: a hint that no CPU
+ * knows, so a NOP (Arm ARM, HINT), at the beginning of a translation block. */
+#define CHANNEL_MARK 126
+#define CHANNEL_MARK_BYTES {0xdf, 0x2f, 0x03, 0xd5} /* its encoding */
+
 enum slot_state { SLOT_FREE, SLOT_PENDING, SLOT_RUNNING, SLOT_DONE };
 enum slot_command { COMMAND_EXECUTE, COMMAND_READ_FILE, COMMAND_REPEAT };
 
@@ -16,7 +21,8 @@ struct channel_header {
     uint32_t ready;    /* by the guest, once it serves */
     uint32_t progress; /* by the guest: ops executed so far */
     uint32_t sleeping; /* by the guest: needs a doorbell to see a new request */
-    uint32_t serving;  /* by the guest: low word of the sequence it works on, or 0 */
+    uint32_t serving;  /* by the guest: low word of the sequence it works on, or 0; the
+                          mark that begins a request still finds 0 here */
     uint32_t pad[8];
 };
 

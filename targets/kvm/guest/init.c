@@ -205,6 +205,18 @@ static size_t repeat(const struct channel_slot *slot, const uint8_t *request, ui
     return sizeof took;
 }
 
+#define STRING_(text) #text
+#define STRING(text) STRING_(text)
+
+/* A function, so that it begins a translation block wherever it is called. */
+__asm__(".pushsection .text\n"
+        ".type mark, %function\n"
+        "mark: hint #" STRING(CHANNEL_MARK) "\n"
+        "ret\n"
+        ".size mark, . - mark\n"
+        ".popsection");
+void mark(void);
+
 static void serve(struct channel_slot *slot, int doorbell)
 {
     const size_t stride = (size_t)channel->request_cap + channel->response_cap;
@@ -214,6 +226,7 @@ static void serve(struct channel_slot *slot, int doorbell)
     size_t length;
 
     store(&slot->state, SLOT_RUNNING);
+    mark();
     store(&channel->serving, (uint32_t)slot->sequence);
     if (slot->command == COMMAND_READ_FILE)
         length = read_file(slot, request, response, &error);
@@ -223,6 +236,7 @@ static void serve(struct channel_slot *slot, int doorbell)
         length = vf_execute(request, slot->request_len, response, channel->response_cap);
     slot->response_len = (uint32_t)length;
     slot->error = error;
+    mark();
     store(&channel->serving, 0);
     store(&channel->progress, channel->progress + 1);
     store(&slot->state, SLOT_DONE);
