@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 
 class Ending(Enum):
@@ -16,8 +17,7 @@ class Ending(Enum):
     LOST = "lost"  # not at fault: it was queued behind a case that broke the leg
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True):
     """What one op returned.
 
     `err` is 0 or a positive errno. `aux` and `data` are laid out per op as
@@ -29,8 +29,7 @@ class Observation:
     data: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(msgspec.Struct, frozen=True):
     """One observation per op, then an ending; `log` is the kernel's or emulator's own words."""
 
     observations: tuple[Observation, ...]
