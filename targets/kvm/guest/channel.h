@@ -6,7 +6,8 @@
 
 #define CHANNEL_MAGIC 0x48434656u /* 'VFCH' */
 #define CHANNEL_AREAS 4096u       /* where the first slot's request area begins */
-#define DOORBELL 0x06             /* the byte either side sends; no kernel logs it */
+#define DOORBELL 0x06             /* a byte that either side sends; no kernel logs it */
+#define WAKE 0x05                 /* the guest's, for a host that waits; nor this one */
 
 /* The guest's mark at both ends of a request, for the coverage plugin: a hint that no CPU
  * knows, so a NOP (Arm ARM, HINT), at the beginning of a translation block. */
@@ -23,14 +24,16 @@ struct channel_header {
     uint32_t sleeping; /* by the guest: needs a doorbell to see a new request */
     uint32_t serving;  /* by the guest: low word of the sequence it works on, or 0; the
                           mark that begins a request still finds 0 here */
-    uint32_t pad[8];
+    uint32_t waiting;  /* by the host: sees a slot that is done only after a byte */
+    uint32_t pad[7];
 };
 
 struct channel_slot {
     uint32_t state, command, request_len, response_len;
     uint64_t sequence; /* requests are served in this order */
     uint32_t error;    /* errno of any command but COMMAND_EXECUTE */
-    uint32_t pad[9];
+    uint32_t silent;   /* by the guest: nothing was logged, so no doorbell follows */
+    uint32_t pad[8];
 };
 
 _Static_assert(sizeof(struct channel_header) == 64, "channel header");
