@@ -73,8 +73,6 @@ def run(
     if not cpu.loaded:
         rules.add("run.idle-keeps-raw")
     mmio = isinstance(ended.exit, MmioExit)
-    if isinstance(ended.exit, MmioExit) and not ended.exit.write:
-        raise Unpredictable("MMIO loads are not modelled")
     vcpu.core["pc"] = exact(cpu.pc + 4 if mmio else cpu.pc)
     return ended
 

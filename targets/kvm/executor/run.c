@@ -11,7 +11,7 @@
 #include "run.h"
 
 /* After this long a run is looked at: one that sleeps waits for what will never come. */
-#define LOOK_MS 20
+#define LOOK_MS 50
 #define PSTATE_AARCH32 0x10u
 
 #define CORE_REG(member)                                                                          \
@@ -128,7 +128,7 @@ static int enter(const struct vcpu *v, bool immediate, bool brief, const struct 
         return entry->enter(v->fd, entry->context);
     run->exit_reason = 0;
     int err = enter_limited(v, immediate, brief, entry);
-    if (err == EINTR && struck)
+    if (err == EINTR && struck && !immediate)
         seen->flags |= RUN_TIMED_OUT;
     if (err)
         return err;
@@ -197,11 +197,12 @@ static int plainly(int fd, void *context)
     return call(fd, KVM_RUN, NULL);
 }
 
+const struct entry plain_entry = {.enter = plainly};
+
 struct outcome op_run(struct machine *m, const struct op *op, struct sink *out)
 {
-    const struct entry entry = {.enter = plainly};
     struct wire_run seen = {0};
-    struct outcome outcome = run_guest(m, op, &entry, &seen);
+    struct outcome outcome = run_guest(m, op, &plain_entry, &seen);
     sink_put(out, &seen, sizeof seen);
     return outcome;
 }

@@ -59,7 +59,8 @@ def run_vcpu(world: World, slot: int, program: tuple[Insn, ...], immediate: bool
         parts = _exit(KVM_EXIT_SYSTEM_EVENT, exit_.kind, exit_.flags, (0, 0), 0)
     else:
         assert isinstance(exit_, MmioExit)
-        parts = _exit(KVM_EXIT_MMIO, 1, exit_.address, (exit_.value, exit_.mask), exit_.size)
+        value = exit_.value, exit_.mask
+        parts = _exit(KVM_EXIT_MMIO, int(exit_.write), exit_.address, value, exit_.size)
     cause = dict.fromkeys(("mmio address", "mmio data", "exit reason"), ended.cause)
     return Permitted("run.exit", (Outcome(known_parts=parts),), world.context(vcpu), origins=cause)
 
