@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
-
-import msgspec
 
 
 class Ending(Enum):
@@ -17,7 +16,8 @@ class Ending(Enum):
     LOST = "lost"  # not at fault: it was queued behind a case that broke the leg
 
 
-class Observation(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Observation:
     """What one op returned.
 
     `err` is 0 or a positive errno. `aux` and `data` are laid out per op as
@@ -29,7 +29,8 @@ class Observation(msgspec.Struct, frozen=True):
     data: bytes = b""
 
 
-class Trace(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Trace:
     """One observation per op, then an ending; `log` is the kernel's or emulator's own words."""
 
     observations: tuple[Observation, ...]
