@@ -28,6 +28,7 @@ from targets.model.errors import (
     FP_TRAP,
     SVE_TRAP,
     UNDEFINED,
+    Decides,
     GuestException,
     MmioExit,
     RunFailed,
@@ -371,7 +372,7 @@ class Cpu:
     def _outside(self, address: int, size: int) -> None:
         start = address - wire.MMIO_BASE
         if not 0 <= start < 0x1_0000 - size:
-            raise Unpredictable(f"access to {address:#x}, outside guest RAM")
+            raise Unpredictable(f"access to {address:#x}, outside guest RAM", Decides.KERNEL)
 
 
 def effective_vl(zcr: int, max_vq: int, host_vqs: int) -> int:

@@ -15,7 +15,7 @@ from corpus.ops import (
 )
 from targets.model import el2
 from targets.model.errno import EEXIST, EINVAL, ENOENT, ENOEXEC, EPERM
-from targets.model.errors import Unpredictable
+from targets.model.errors import Decides, Unpredictable
 from targets.model.expect import Outcome, Part, Permitted, fails
 from targets.model.rules import by_kernel, in_force
 from targets.model.sets import exact
@@ -51,7 +51,9 @@ def init(world: World, op: Init) -> Permitted:
     if isinstance(vcpu, Permitted):
         return vcpu
     if vcpu.tainted:
-        raise Unpredictable("an INIT that failed left a part of its features behind")
+        raise Unpredictable(
+            "an INIT that failed left a part of its features behind", Decides.KERNEL
+        )
     features = op.features & ~POWER_OFF
     refusal = refuses(world, vcpu, op.target, features, op.features & POWER_OFF)
     if refusal:
@@ -104,7 +106,9 @@ def refuses(
         if vcpu.initialised:
             return fails("init.features-changed", EINVAL)
         if not in_force("init.vm-wide-features", profile.kernel):
-            raise Unpredictable("vcpus of one VM with different features are not modelled")
+            raise Unpredictable(
+                "vcpus of one VM with different features are not modelled", Decides.KERNEL
+            )
         return fails("init.vm-wide-features", EINVAL)
     return None
 
