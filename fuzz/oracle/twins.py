@@ -39,7 +39,7 @@ def twins(legs: Sequence[Target]) -> tuple[Twins, ...]:
     The emulator's legs are none: they are one program, and differ only in what they may
     choose. Nor is hardware, of which no two are known to be alike."""
     by_machine: dict[_Key, list[Target]] = {}
-    for leg in legs:
+    for leg in sorted(legs, key=lambda leg: leg.name):
         if leg.kind == "kvm" and "lab.qemu" in leg.fingerprint:
             by_machine.setdefault(_machine(leg.fingerprint), []).append(leg)
     found = []
