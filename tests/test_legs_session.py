@@ -7,13 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from corpus.case import Case
 from corpus.expect import load_kept
 from corpus.ops import RegList
 from corpus.text import format_case, parse_case
 from corpus.trace import Observation, Trace
-from db.records import FindingRecord
+from db.records import FindingRecord, LegRecord
+from db.store import Store
+from fuzz.cli import execute
+from fuzz.cli.errors import Exit
+from fuzz.cli.main import main
 from fuzz.confirm import compared, judge_all, run_everywhere, steady_difference
 from fuzz.legs import open_legs
 from fuzz.replay import Outcome, replay
@@ -169,3 +174,47 @@ def test_two_modes_of_a_kernel_go_on_alike_where_the_model_stops() -> None:
     finally:
         for leg in legs:
             leg.close()
+
+
+@pytest.fixture
+def twins_for_cli(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(names: Sequence[str]) -> list[Target]:
+        spoilt = {"kvm:6.12:vhe": _sound, "kvm:6.12:nvhe": _other}
+        return [Twin(name, spoilt[name]) for name in names]
+
+    monkeypatch.setattr(execute, "open_legs", opened)
+
+
+BOTH = "kvm:6.12:vhe,kvm:6.12:nvhe"
+
+
+@pytest.mark.usefixtures("twins_for_cli")
+@pytest.mark.parametrize("command", ["exec", "diff"])
+def test_one_more_line_says_how_legs_differ(command: str, tmp_path: Path) -> None:
+    path = tmp_path / "differs.case"
+    path.write_text(format_case(CASE))
+    result = CliRunner().invoke(main, [command, str(path), "--legs", BOTH])
+    assert result.exit_code == Exit.DIVERGENCE, result.output
+    (line,) = [line for line in result.output.splitlines() if "DIFFER" in line]
+    assert line.startswith("kvm:6.12:nvhe, kvm:6.12:vhe: DIFFER (lenient): op 6 (reg-list): errno")
+    alone = CliRunner().invoke(main, [command, str(path), "--legs", "kvm:6.12:vhe"])
+    assert alone.exit_code == Exit.OK, alone.output
+    assert "DIFFER" not in alone.output
+
+
+@pytest.mark.usefixtures("twins_for_cli")
+def test_a_stored_difference_is_shown_and_run_on_all_that_it_is_about(tmp_path: Path) -> None:
+    legs = [Twin("kvm:6.12:vhe"), Twin("kvm:6.12:nvhe", _other)]
+    _, (record,), _ = _campaign(legs)
+    url = f"sqlite:///{tmp_path}/t.db"
+    with Store.open(url) as store:
+        known = [LegRecord(leg.name, leg.kind, leg.fingerprint) for leg in legs]
+        campaign = store.begin_campaign(7, known, {})
+        # As if a third one had agreed with the first.
+        store.add_finding(campaign, replace(record, deviating=("kvm:6.12:nvhe",)))
+    shown = CliRunner().invoke(main, ["triage", "show", "B1", "--db", url])
+    for part in ("legs.agree: reg-list op:EINVAL->E2BIG", "lenient", record.explanation):
+        assert part in shown.output
+    again = CliRunner().invoke(main, ["repro", "F1", "--db", url])
+    assert again.exit_code == Exit.DIVERGENCE, again.output
+    assert "F1 diverges again on kvm:6.12:nvhe, kvm:6.12:vhe." in again.output
