@@ -172,11 +172,26 @@ def test_a_vector_length_that_may_change_leaves_only_what_registers_do_not_decid
     assert _compare(case, {"a": {}, "b": {5: Observation(8, 0, bytes(WORD))}}).suspects
 
 
+def test_what_other_vcpus_hold_was_not_asked() -> None:
+    case = parse_case(
+        "create v0\ncreate v1\ninit v0 features=el1_32bit\ninit v1 features=el1_32bit\n"
+        "run v0 { }\nget v1 x3\nget v0 x3\n"
+    )
+    changed = Observation(0, 0, b"\1" * WORD)
+    assert not _compare(case, {"a": {}, "b": {5: changed}}).suspects
+    assert _compare(case, {"a": {}, "b": {6: changed}}).suspects
+
+
 def test_other_kernels_may_answer_otherwise_but_not_run_otherwise() -> None:
     answers = {"a": {}, "b": {5: Observation(8, 0, bytes(WORD))}}
     assert not _compare(SVE_CASE, answers, OTHER_KERNELS).suspects
+    fails = {"a": {}, "b": {4: Observation(14, 0, bytes(32))}}
+    assert not _compare(SVE_CASE, fails, OTHER_KERNELS).suspects
     ends = {"a": {}, "b": {4: Observation(0, 0, _exit(17))}}
     assert _compare(SVE_CASE, ends, OTHER_KERNELS).suspects["b"].label == "exit reason"
+    asks = parse_case(format_case(SVE_CASE).replace("    nop\n", "    mrs x3, tpidr_el1\n"))
+    assert not _compare(asks, ends, OTHER_KERNELS).legs
+    assert _compare(asks, ends).suspects
     # How 32-bit guests are run is the kernel's business.
     assert not _compare(CASE, {"a": {}, "b": {4: Observation(22)}}, OTHER_KERNELS).legs
 

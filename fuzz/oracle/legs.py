@@ -10,7 +10,7 @@ go on alike even there, in what no permitted choice can change:
   the guest sees nothing that may be kept or cleared, nor anything UNKNOWN.
 
 Other kernels may answer otherwise, so twins with different kernels are compared only in the
-second, only where the processor decides, and no further than they were asked alike.
+second, only where the processor decides, and no further than they answer alike.
 
 Left out: vectors above 128 bits, predicates and FFR, status and system registers, and how
 runs end that come later, for those start from state that nobody knows.
@@ -96,16 +96,19 @@ def _compare(
     assert isinstance(stopped, Agree)
     follow = stopped.decides >= asked
     sve = any(getattr(op, "features", 0) & FEATURE_SVE for op in case.ops)
+    slot = getattr(case.ops[stopped.judged], "vcpu", None)
     for index in range(stopped.judged, len(case.ops)):
         op = case.ops[index]
         seen = {name: _at(trace, index) for name, trace in traces.items()}
         runs = isinstance(op, Run | HostRun)
-        if runs and sve and index > stopped.judged:
+        other = getattr(op, "vcpu", slot) != slot  # what other vcpus hold was not asked
+        if runs and index > stopped.judged and (sve or other):
             follow = False
-        if asked is Decides.CPU and not (follow and (runs or _alike(seen))):
+        if asked is Decides.CPU and not (follow and _answered_alike(seen)):
             return {}
         if len(set(seen.values())) > 1:
-            facts = {name: _facts(op, one, follow, asked) for name, one in seen.items()}
+            followed = follow and not other
+            facts = {name: _facts(op, one, followed, asked) for name, one in seen.items()}
             for label in dict.fromkeys(label for found in facts.values() for label in found):
                 values = {name: found.get(label, "nothing") for name, found in facts.items()}
                 if len(set(values.values())) > 1:
@@ -119,9 +122,9 @@ def _at(trace: Trace, index: int) -> Observation | None:
     return trace.observations[index] if index < len(trace.observations) else None
 
 
-def _alike(seen: Mapping[str, Observation | None]) -> bool:
-    """Whether legs answered alike in form, so that what they are asked next means the same."""
-    return len({o and (o.err, o.aux, len(o.data)) for o in seen.values()}) == 1
+def _answered_alike(seen: Mapping[str, Observation | None]) -> bool:
+    """Whether kernels answered alike, so that what they are asked next means the same."""
+    return len({one and (one.err, one.aux, len(one.data)) for one in seen.values()}) == 1
 
 
 def _facts(op: object, seen: Observation | None, follow: bool, asked: Decides) -> Facts:

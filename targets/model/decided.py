@@ -20,7 +20,9 @@ _HARMLESS = frozenset({"fpcr", "fpsr", "nzcv", "tpidr_el0", "tpidr_el1"})
 
 def decided(world: World, op: Op, stop: Unpredictable) -> Decides:
     """What decides it, beside the state that the model knows. Nothing does where the guest
-    may come to see what the model does not know: bits that a kernel may keep or clear."""
+    may come to see what the model does not know: bits that a kernel may keep or clear. The
+    kernel does where the guest may ask for what a kernel made up: it answers hypervisor
+    calls, and gives system registers their values at a reset."""
     vcpu = world.vm.vcpus.get(getattr(op, "vcpu", 0))
     if vcpu is None or vcpu.el2 or world.mem.unknown or not _known(world, vcpu):
         return Decides.NOTHING
@@ -29,8 +31,8 @@ def decided(world: World, op: Op, stop: Unpredictable) -> Decides:
         left = op.program if stop.left is None else stop.left
     if vcpu.sve and _is_aarch64(vcpu) and any(map(_may_change_length, left)):
         return Decides.NOTHING
-    calls = any(insn.form.name == "hvc" for insn in left)
-    return min(stop.decides, Decides.KERNEL if calls else Decides.CPU)
+    asks = any(insn.form.name in ("hvc", "mrs") for insn in left)
+    return min(stop.decides, Decides.KERNEL if asks else Decides.CPU)
 
 
 def _is_aarch64(vcpu: Vcpu) -> bool:
