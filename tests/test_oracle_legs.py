@@ -58,7 +58,7 @@ SVE_CASE = parse_case(
 )
 """The model stops at a run that no vector length plays a part in."""
 
-PLAIN = Observation(0)
+PLAIN = Profile()
 EXIT = struct.Struct("<2I2Q2I")
 TWO = (Twins(("a", "b"), Decides.KERNEL),)
 THREE = (Twins(("a", "b", "c"), Decides.KERNEL),)
@@ -80,9 +80,9 @@ def _registers(x5: int = 0) -> bytes:
     return found
 
 
-def _trace(case: Case, changed: Mapping[int, Observation]) -> Trace:
+def _trace(case: Case, changed: Mapping[int, Observation], profile: Profile = PLAIN) -> Trace:
     """What the model would do, then plain successes, but for what is `changed`."""
-    done = ModelTarget(Profile()).run(case).observations
+    done = ModelTarget(profile).run(case).observations
     rest = []
     for op in case.ops[len(done) :]:
         data = {"run": _exit(), "get": bytes(WORD), "read-all": _registers()}.get(op.word, b"")
@@ -196,6 +196,14 @@ def test_other_kernels_may_answer_otherwise_but_not_run_otherwise() -> None:
     assert not _compare(CASE, {"a": {}, "b": {4: Observation(22)}}, OTHER_KERNELS).legs
 
 
+def test_nothing_is_known_of_a_vcpu_that_was_never_initialised() -> None:
+    case = parse_case("create v0\ninit v0 features=bit31\ninit v0\n")
+    profile = Profile(kernel=(6, 1))
+    verdict = judge(case, _trace(case, {}, profile), profile)
+    assert isinstance(verdict, Agree)
+    assert (verdict.judged, verdict.decides) == (2, Decides.NOTHING)
+
+
 def test_legs_that_differed_before_are_not_compared() -> None:
     seen = Observation(0, 0, bytes(8))
     case = parse_case("create v0\ninit v0 features=el1_32bit\nget v0 tpidr_el0\nrun v0 { }")
@@ -225,13 +233,14 @@ def test_a_known_defect_decides_nothing() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(cases, st.permutations("abc"), seeds)
+@given(cases, st.permutations("abc"), seeds, st.sampled_from([(6, 1), (6, 12), (7, 2)]))
 def test_order_is_no_matter_and_equal_traces_never_differ(
-    case: Case, order: list[str], seed: int
+    case: Case, order: list[str], seed: int, kernel: tuple[int, int]
 ) -> None:
     rng = random.Random(seed)
-    trace = _trace(case, {})
-    verdict = judge(case, trace, Profile())
+    profile = Profile(kernel=kernel)
+    trace = _trace(case, {}, profile)
+    verdict = judge(case, trace, profile)
     if not isinstance(verdict, Agree) or not verdict.reason:
         return
     same = dict.fromkeys("abc", trace)

@@ -24,7 +24,9 @@ def decided(world: World, op: Op, stop: Unpredictable) -> Decides:
     kernel does where the guest may ask for what a kernel made up: it answers hypervisor
     calls, and gives system registers their values at a reset."""
     vcpu = world.vm.vcpus.get(getattr(op, "vcpu", 0))
-    if vcpu is None or vcpu.el2 or world.mem.unknown or not _known(world, vcpu):
+    if vcpu is None or not vcpu.initialised or vcpu.el2:
+        return Decides.NOTHING
+    if world.mem.unknown or not _known(world, vcpu):
         return Decides.NOTHING
     left: tuple[Insn, ...] = ()
     if isinstance(op, Run | HostRun):
