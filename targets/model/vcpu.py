@@ -137,6 +137,9 @@ class Vm:
     """By slot, in the order of creation."""
     features: int | None = None
     ran_once: bool = False
+    width_taken: bool = False
+    """A failed INIT may have decided between 32 and 64 bits, on a kernel that does not take
+    that back."""
     fixed: bool = False
     """EL2 registers have lost the bits that the VM's vcpus do not have."""
     ids: dict[str, Set] = field(default_factory=dict)

@@ -50,7 +50,7 @@ def init(world: World, op: Init) -> Permitted:
     vcpu = world.vcpu(op.vcpu)
     if isinstance(vcpu, Permitted):
         return vcpu
-    if vcpu.tainted:
+    if vcpu.tainted or world.vm.width_taken:
         raise Unpredictable(
             "an INIT that failed left a part of its features behind", Decides.KERNEL
         )
@@ -99,6 +99,8 @@ def refuses(
             return fails("init.power-off-per-call", EINVAL)
         world.rules.add("init.power-off-per-call")
     if features & PTRAUTH not in (0, PTRAUTH):
+        if vm.features is None and not in_force("init.failed-changes-nothing", profile.kernel):
+            vm.width_taken = True  # 6.1's kvm_reset_vcpu calls kvm_set_vm_width first
         return fails("init.half-ptrauth", EINVAL)
     if features & EL1_32BIT and features & HAS_EL2:
         return fails("init.aarch32-el2", EINVAL)
