@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from faultykernel import FaultyKernel
 
 from corpus.case import Case
 from corpus.expect import load_kept
@@ -86,12 +87,14 @@ class Twin(ModelTarget):
         self.restarted += 1
 
 
-def _campaign(legs: Sequence[Target], times: int = 1) -> tuple[Session, list[FindingRecord], int]:
+def _campaign(
+    legs: Sequence[Target], times: int = 1, case: Case = CASE
+) -> tuple[Session, list[FindingRecord], int]:
     found: list[FindingRecord] = []
     again: list[object] = []
     session = Session(legs, None, found.append, again.append, lambda _: None)
     for _ in range(times):
-        session.execute(CASE.encoded)
+        session.execute(case.encoded)
     return session, found, len(again)
 
 
@@ -155,6 +158,49 @@ def test_replay_knows_a_recorded_difference(record: bool, tmp_path: Path) -> Non
     assert outcomes(sound, other) == {Outcome.KNOWN if record else Outcome.REGRESSION}
     assert outcomes(sound, Twin("kvm:b")) == {Outcome.GONE if record else Outcome.OK}
     assert outcomes(sound) == {Outcome.NOT_RUN if record else Outcome.OK}
+
+
+HALVES = parse_case(
+    """
+    create v0
+    init v0
+    finalize v0
+    set v0 z1 0x01*
+    set v0 z2 0xff*
+    set v0 fpcr 0x80000
+    run v0 {
+        movz x0, #0x33, lsl #16
+        msr cpacr_el1, x0
+        isb
+        fadd z3.h, z1.h, z1.h
+    }
+    get v0 z2
+    get v0 z3
+    """
+)
+"""FPCR.FZ16 makes zero of denormal halves; the model does not follow it."""
+
+MSR_FPCR, ANY_SOURCE = 0xD51B_4400, 0xFFFF_FFE0
+
+
+def test_a_mode_that_loses_fpcr_is_found_where_the_model_is_silent(tmp_path: Path) -> None:
+    kernel = FaultyKernel(RELEASE)
+    kernel.erase("__kvm_nvhe___sve_restore_state", MSR_FPCR, ANY_SOURCE)
+    image = kernel.write(tmp_path / "Image")
+    sound, faulty = f"kvm:{image}:vhe", f"kvm:{image}:nvhe"
+    legs = open_legs([sound, faulty, f"kvm:{RELEASE}:vhe"])
+    try:
+        _, (record,), _ = _campaign(legs, case=HALVES)
+    finally:
+        for leg in legs:
+            leg.close()
+    assert record.signature.parts == ("legs", "get", "legs.agree", "z", "-", faulty)
+    assert [op.word for op in record.minimal.ops] == [
+        *("create", "init", "finalize", "set", "set", "run", "get"),
+    ]
+    assert record.reproduced == (3, 3)
+    for part in ("z3 is", f"=00 on {faulty}; [0..15]=00 on {sound}, kvm:", "FPCR"):
+        assert part in record.explanation
 
 
 def test_two_modes_of_a_kernel_go_on_alike_where_the_model_stops() -> None:

@@ -144,6 +144,14 @@ def test_of_three_the_odd_one_out_is_named(odd: str) -> None:
     assert (found.expected, found.observed) == ("success", "EINVAL")
 
 
+def test_another_kernel_may_tell_which_of_two_is_the_odd_one() -> None:
+    groups = TWO[0], Twins(("a", "b", "c"), Decides.CPU)
+    odd = {"a": {}, "b": {4: Observation(0, 0, _exit(17))}, "c": {}}
+    assert set(_compare(SVE_CASE, odd, groups).suspects) == {"b"}
+    alone = {"a": {}, "b": {7: Observation(8)}, "c": {}}
+    assert set(_compare(SVE_CASE, alone, groups).suspects) == {"a", "b"}
+
+
 def test_of_three_that_all_differ_all_are_named() -> None:
     legs = {"a": {}, "b": {4: Observation(22)}, "c": {4: Observation(1)}}
     assert set(_compare(CASE, legs, THREE).suspects) == set("abc")

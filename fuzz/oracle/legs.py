@@ -54,15 +54,17 @@ def compare(
     verdicts: Mapping[str, Verdict],
     groups: Sequence[Twins],
 ) -> Compared:
-    """Hold twins against each other from where the model stopped on them."""
+    """Hold twins against each other from where the model stopped on them. A larger group
+    may tell which of two legs is the odd one."""
     legs: set[str] = set()
+    worst: Mapping[str, Diverge] = {}
     for group in groups:
         for names in _comparable(traces, verdicts, group):
             legs.update(names)
             suspects = _compare(case, {n: traces[n] for n in names}, verdicts, group.decides)
-            if suspects:
-                return Compared(frozenset(legs), suspects)
-    return Compared(frozenset(legs))
+            if suspects and (not worst or suspects.keys() < worst.keys()):
+                worst = suspects
+    return Compared(frozenset(legs), worst)
 
 
 def _comparable(
