@@ -87,8 +87,8 @@ def compared(
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How twins differ, seen `seen` of `tried` times just so, with traces and verdicts of
-    all legs; those of the legs in question tell of the difference."""
+    """How twins differ, seen `seen` of `tried` times just so, with traces of all legs, and
+    verdicts of those in question and of those that nothing is wrong with."""
 
     seen: int
     tried: int
@@ -116,7 +116,8 @@ def confirm_difference(
         verdicts = judge_all(case, traces, legs)
         suspects = compared(case, traces, verdicts, legs).suspects
         seen += suspects == first
-    return Difference(seen, CONFIRM_RUNS, traces, {**verdicts, **first})
+    others = {name: v for name, v in verdicts.items() if isinstance(v, Agree)}
+    return Difference(seen, CONFIRM_RUNS, traces, {**others, **first})
 
 
 def confirm(case: Case, leg: Target, first: Diverge, legs: Sequence[Target]) -> Confirmed:

@@ -120,6 +120,10 @@ def test_legs_that_do_the_same_are_compared_and_agree() -> None:
         (7, Observation(8, 0, bytes(32)), "errno", "success", "ENOEXEC"),
         (5, Observation(0, 0, _registers(x5=7)), "x5", None, "0x0000000000000007"),
         (6, Observation(0, 0, bytes(16)), "size", "0 bytes", "16 bytes"),
+        (
+            *(5, Observation(0, 0, _registers()[:776]), "registers read"),
+            *("63 in 1272 bytes; z0: ENOENT", "32 in 776 bytes; z0: ENOENT"),
+        ),
     ],
 )
 def test_what_cannot_legally_differ_is_a_lenient_divergence(

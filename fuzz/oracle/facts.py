@@ -49,8 +49,7 @@ def answer(op: object, seen: Observation) -> Facts:
     elif isinstance(op, Migrate):
         found["stage"] = str(seen.aux)
     elif isinstance(op, ReadAll):
-        for label, err, value in _values(seen.data):
-            found[f"{label} itself"] = error_name(err) if err else f"{len(value)} bytes"
+        found["registers read"] = _which(seen.data)
     return found
 
 
@@ -97,6 +96,13 @@ def _values(data: bytes) -> Iterator[tuple[str, int, bytes]]:
             yield regs.name_of(reg), *found
             if found[0] and place == 0:
                 break
+
+
+def _which(data: bytes) -> str:
+    """How many registers ReadAll could read, and which it could not."""
+    values = list(_values(data))
+    failed = [f"{name}: {error_name(err)}" for name, err, _ in values if err]
+    return "; ".join((f"{len(values) - len(failed)} in {len(data)} bytes", *failed))
 
 
 def _follows(name: str) -> bool:
