@@ -18,6 +18,7 @@ OTHERWISE_EXERCISED = {
     "psci.suspend": "costs a KVM leg half a second, so nothing generates it on purpose",
     "psci.cpu-off": "as psci.suspend",
     "psci.waits": "as psci.suspend",
+    "legs.agree": "about several legs, and the model is one",
     "ending.ok": "about traces, and the model's own always end well",
 }
 PROFILES = (

@@ -28,6 +28,7 @@ from targets.model.errors import (
     FP_TRAP,
     SVE_TRAP,
     UNDEFINED,
+    Decides,
     GuestException,
     MmioExit,
     RunFailed,
@@ -373,7 +374,7 @@ class Cpu:
             self.mem.store(address, size, value, mask)
             return
         if self.mem.touches(address, size):
-            raise Unpredictable("a store reaches beyond guest RAM")
+            raise Unpredictable("a store reaches beyond guest RAM", Decides.KERNEL)
         self._outside(address, size, vector)
         raise MmioExit(address, size, value, mask, write=True)
 
@@ -392,12 +393,12 @@ class Cpu:
         space, if a syndrome says what it is. Raises RunFailed, Unpredictable."""
         lowest = wire.RAM_BASE if self.vcpu.el2 else 0  # below RAM is the interrupt controller
         if not lowest <= address <= UNBACKED_END - size:
-            raise Unpredictable(f"access to {address:#x}, outside guest RAM")
+            raise Unpredictable(f"access to {address:#x}, outside guest RAM", Decides.KERNEL)
         if vector:
             self.rules.add("run.abort-without-syndrome")
             raise RunFailed(ENOSYS)
         if address % size:
-            raise Unpredictable("an unaligned access outside guest RAM")
+            raise Unpredictable("an unaligned access outside guest RAM", Decides.KERNEL)
 
 
 def effective_vl(zcr: int, max_vq: int, host_vqs: int) -> int:
