@@ -43,7 +43,7 @@ class Profile:
     """The same of FPSR."""
     unaligned: bool = True
     """Whether accesses need no alignment while the guest's MMU is off. Its memory is Device
-    then, where the architecture has them fault; QEMU before 9 and VIXL let them pass."""
+    then, where the architecture has them fault; QEMU and VIXL let them pass."""
     lacks: frozenset[str] = frozenset()
     """Instruction capabilities (`corpus.isa`) that the machine does not have: such
     instructions are UNDEFINED there."""

@@ -77,7 +77,9 @@ def _responsible(permitted: Permitted, mismatch: Mismatch) -> str:
 def _bad_ending(case: Case, trace: Trace, rules: frozenset[str]) -> Diverge:
     """A crash, a hang or a kernel complaint: never permitted, whatever the case did."""
     index = max(0, len(trace.observations) - 1)
-    if not trace.observations:
+    if trace.at is not None and trace.at < len(case.ops):
+        index = trace.at
+    elif not trace.observations:
         runs = [i for i, op in enumerate(case.ops) if isinstance(op, Run)]
         index = runs[-1] if runs else index
     last = case.ops[index] if case.ops else None

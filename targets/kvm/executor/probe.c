@@ -10,7 +10,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "run.h"
+#include "ops.h"
 
 #ifndef KVM_CAP_ARM_EL2
 #define KVM_CAP_ARM_EL2 240
@@ -111,25 +111,24 @@ static void vector_lengths(struct sink *out, int fd)
     line(out, "vqs", "%s", text);
 }
 
-static bool scratch_vcpu(struct machine *m, struct sink *out)
+static void scratch_vcpu(struct machine *m, struct sink *out)
 {
     struct kvm_vcpu_init init;
     memset(&init, 0, sizeof init);
     if (machine_create_vcpu(m, 0) || call(m->vm, KVM_ARM_PREFERRED_TARGET, &init))
-        return false;
+        return;
     int fd = m->vcpus[0].fd;
     line(out, "preferred_target", "%u", init.target);
     if (ioctl(m->kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_SVE) > 0)
         init.features[0] |= 1u << KVM_ARM_VCPU_SVE;
     if (call(fd, KVM_ARM_VCPU_INIT, &init))
-        return false;
+        return;
     vector_lengths(out, fd);
     for (size_t i = 0; i < sizeof id_registers / sizeof id_registers[0]; i++) {
         uint64_t value;
         if (get_reg(fd, id_registers[i].id, &value) == 0)
             line(out, id_registers[i].key, "%#llx", (unsigned long long)value);
     }
-    return true;
 }
 
 /* Which bits of FPCR and FPSR this CPU keeps: all guests run on it. */
@@ -145,28 +144,6 @@ static void fp_control(struct sink *out)
                      : "=&r"(before), "=&r"(kept)
                      : "r"(ones));
     line(out, "fpsr_bits", "%#llx", (unsigned long long)kept);
-}
-
-/* Whether a guest may load from an odd address while its MMU is off: 1, 0, or no line. Needs
- * the scratch vcpu. */
-static void unaligned(struct machine *m, struct sink *out)
-{
-    static const uint32_t program[] = {
-        0xd2a80001, /* movz x1, #0x4000, lsl #16: RAM */
-        0xf8401020, /* ldur x0, [x1, #1] */
-        0xd2aa001e, /* movz x30, #0x5000, lsl #16: the exit */
-        0xf90003c0, /* str x0, [x30] */
-    };
-    const uint64_t vectors_exit = 0x50000100, exit = 0x50000000;
-    const struct op op = {.head = {.size = sizeof program}, .payload = (const uint8_t *)program};
-    struct wire_run seen = {0};
-    int what = KVM_ARM_VCPU_SVE;
-
-    call(m->vcpus[0].fd, KVM_ARM_VCPU_FINALIZE, &what);
-    if (run_guest(m, &op, &plain_entry, &seen).err || seen.reason != KVM_EXIT_MMIO)
-        return;
-    if (seen.address == exit || seen.address >= vectors_exit)
-        line(out, "unaligned", "%d", seen.address == exit);
 }
 
 struct outcome op_probe(struct machine *m, const struct op *op, struct sink *out)
@@ -195,7 +172,6 @@ struct outcome op_probe(struct machine *m, const struct op *op, struct sink *out
     line(out, "page_size", "%ld", sysconf(_SC_PAGESIZE));
     line(out, "memory_pages", "%ld", sysconf(_SC_PHYS_PAGES));
     fp_control(out);
-    if (scratch_vcpu(m, out))
-        unaligned(m, out);
+    scratch_vcpu(m, out);
     return (struct outcome){0};
 }

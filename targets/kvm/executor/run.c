@@ -197,7 +197,7 @@ static int plainly(int fd, void *context)
     return call(fd, KVM_RUN, NULL);
 }
 
-const struct entry plain_entry = {.enter = plainly};
+static const struct entry plain_entry = {.enter = plainly};
 
 struct outcome op_run(struct machine *m, const struct op *op, struct sink *out)
 {

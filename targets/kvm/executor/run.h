@@ -10,8 +10,6 @@ struct entry {
     void *context;
 };
 
-extern const struct entry plain_entry; /* just the ioctl */
-
 /* A RUN op but for its data, which becomes `seen`; that must be all zero before. */
 struct outcome run_guest(struct machine *m, const struct op *op, const struct entry *entry,
                          struct wire_run *seen);

@@ -33,7 +33,8 @@ struct channel_slot {
     uint64_t sequence; /* requests are served in this order */
     uint32_t error;    /* errno of any command but COMMAND_EXECUTE */
     uint32_t silent;   /* by the guest: nothing was logged, so no doorbell follows */
-    uint32_t pad[8];
+    uint32_t began;    /* by the guest: 1 + its progress when it took the request, or 0 */
+    uint32_t pad[7];
 };
 
 _Static_assert(sizeof(struct channel_header) == 64, "channel header");

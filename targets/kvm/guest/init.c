@@ -250,6 +250,7 @@ static void serve(struct channel_slot *slot, int doorbell)
     uint32_t error = 0;
     size_t length;
 
+    slot->began = channel->progress + 1;
     store(&slot->state, SLOT_RUNNING);
     mark();
     store(&channel->serving, (uint32_t)slot->sequence);

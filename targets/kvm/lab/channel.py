@@ -127,6 +127,11 @@ class Channel:
         """Whether the guest has to send a byte when it finishes something."""
         self._words[8] = waiting
 
+    def ops_done(self, slot: int) -> int | None:
+        """Ops executed of the request that a RUNNING slot holds, if the guest counts them."""
+        began = self._words[self._word(slot, 8)]
+        return (self.progress - began + 1) & 0xFFFF_FFFF if began else None
+
     def finished_silently(self, slot: int) -> bool:
         """The slot is done, and no doorbell follows, as the kernel logged nothing."""
         return self.state(slot) is State.DONE and bool(self._words[self._word(slot, 7)])

@@ -75,11 +75,13 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """A request whose doorbell was not heard yet."""
+    """A request that nobody has seen finished. `ops_done`: how many of its ops were executed,
+    while it is RUNNING."""
 
     sequence: int
     slot: int
     state: State
+    ops_done: int | None
 
 
 class Vm:
@@ -234,7 +236,8 @@ class Vm:
     def states(self) -> list[InFlight]:
         """The requests in flight, oldest first."""
         return [
-            InFlight(sequence, slot, self.channel.state(slot)) for sequence, slot in self._in_flight
+            InFlight(sequence, slot, self.channel.state(slot), self.channel.ops_done(slot))
+            for sequence, slot in self._in_flight
         ]
 
     def blocks(self, sequence: int) -> Sequence[int]:
