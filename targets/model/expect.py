@@ -73,7 +73,8 @@ class Outcome(msgspec.Struct, frozen=True):
 class Permitted(msgspec.Struct, frozen=True):
     """Every outcome that `rule` permits for one op; `context` explains (VLs and the like).
 
-    `anything`: the specification is silent, every outcome is permitted. `origins`: by
+    `anything`: the specification is silent, every outcome is permitted; `if_done` runs if the
+    op then succeeds. `origins`: by
     label, the rule that gave a value, where that says more than `rule`.
     """
 
@@ -82,6 +83,7 @@ class Permitted(msgspec.Struct, frozen=True):
     context: str = ""
     anything: bool = False
     origins: Mapping[str, str] | None = None
+    if_done: Callable[[], None] | None = None
 
 
 def fails(rule: str, err: int, context: str = "") -> Permitted:

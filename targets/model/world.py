@@ -25,6 +25,10 @@ class World:
         self.beyond = False
         """A register outside the model was written: what a later run does is not known."""
 
+    def go_beyond(self) -> None:
+        """A register outside the model was written."""
+        self.beyond = True
+
     def vcpu(self, slot: int) -> Vcpu | Permitted:
         """The vcpu in a slot, or how an ioctl on an empty one fails."""
         return self.vm.vcpus.get(slot) or fails("vcpu.missing", EBADF)
