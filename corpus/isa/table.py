@@ -13,7 +13,9 @@ from corpus.isa import (
     asimd_mem,
     asimd_move,
     asimd_shift,
+    crypto,
     fp,
+    fp_later,
     fp_simd,
     prefixed,
     sve2,
@@ -49,6 +51,8 @@ _TABLES = (
     sve2.FORMS,
     sve_dot.FORMS,
     prefixed.FORMS,
+    fp_later.FORMS,
+    crypto.FORMS,
 )
 
 

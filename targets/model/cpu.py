@@ -56,7 +56,12 @@ ZCR_LEN = 0xF
 ENOSYS = 38
 
 BASE_CAPS = frozenset({"base"})
-FP_CAPS = frozenset({"fp", "fp16", "bf16-fp", "dotprod", "i8mm-fp"})
+FP_CAPS = frozenset(
+    {
+        *("fp", "fp16", "bf16-fp", "dotprod", "i8mm-fp", "fcma", "fhm", "frintts"),
+        *("aes", "pmull", "sha1", "sha256", "sha512", "sha3", "sm3", "sm4"),
+    }
+)
 """Capabilities of instructions on V registers only; all others but `base` are SVE."""
 
 

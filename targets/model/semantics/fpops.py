@@ -145,6 +145,13 @@ def _round(letter: str) -> One:
     )
 
 
+def _round_within(bits: int, mode: int | None) -> One:
+    """FRINT32Z and kin."""
+    return lambda a, t, ctl: softconvert.round_within(
+        a, t, ctl, rmode(ctl) if mode is None else mode, bits
+    )
+
+
 def to_integer(name: str, bits: int, scale: int = 0) -> One:
     """FCVTns to FCVTzu, into an integer of `bits`."""
     mode, negative = ROUNDING[name[4]], name[5] == "s"
@@ -177,6 +184,11 @@ ONE: dict[str, One] = {
     "fexpa": fpsteps.exponential,
     "flogb": fpsteps.logarithm,
     **{f"frint{letter}": _round(letter) for letter in ROUNDING},
+    **{
+        f"frint{bits}{letter}": _round_within(bits, ROUNDING[letter])
+        for bits in (32, 64)
+        for letter in "xz"
+    },
 }
 
 RELATION = {"eq": EQ, "ge": GE, "gt": GT, "le": LE, "lt": LT, "ne": NE, "uo": UO}

@@ -139,6 +139,23 @@ def round_integral(a: int, t: int, ctl: int, mode: int, exact: bool) -> Result:
 
 
 @lru_cache(CACHE)
+def round_within(a: int, t: int, ctl: int, mode: int, bits: int) -> Result:
+    """FRINT32x, FRINT64x: rounded, and what does not fit a signed integer of `bits` becomes
+    the most negative one (Arm ARM, FPRoundIntN)."""
+    kind, sign, m, e, flags = unpack(a, t, ctl)
+    outside = round_pack(1, 1, bits - 1, t, 0)[0], flags | IOC
+    if kind >= INFINITY or (kind == NUMBER and m.bit_length() + e > bits + 1):
+        return outside
+    number, inexact = _rounded_integer(sign, m, e, mode) if kind == NUMBER else (0, False)
+    if number >= (1 << bits - 1) + sign:
+        return outside
+    flags |= IXC if inexact else 0
+    if number == 0:
+        return zero(sign, t), flags
+    return round_pack(sign, number, 0, t, ctl, ZERO)[0], flags
+
+
+@lru_cache(CACHE)
 def to_integer(
     a: int, t: int, ctl: int, mode: int, bits: int, negative: bool, scale: int
 ) -> Result:
