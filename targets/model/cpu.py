@@ -50,6 +50,8 @@ ZEN_SHIFT, FPEN_SHIFT = 16, 20
 FPCR_STATEFUL = 0x07C0_0000
 """AHP, DN, FZ, RMode: bits every implementation keeps (facts 2.6). Other bits may read as
 written or as zero, depending on features."""
+FZ16 = 1 << 19
+"""FPCR's flushing of half-precision denormals: kept where there is half precision."""
 FPSR_STATEFUL = 0x0800_009F
 ZCR_LEN = 0xF
 
@@ -154,10 +156,10 @@ class Cpu:
         vcpu = self.vcpu
         self.loaded = True
         self.rules.add("run.load-fp")
-        for name, stateful in (("fpcr", FPCR_STATEFUL), ("fpsr", FPSR_STATEFUL)):
+        for name in ("fpcr", "fpsr"):
             raw = vcpu.core[name]
             if raw is not ZERO:
-                vcpu.core[name] = normalised(raw, stateful)
+                vcpu.core[name] = normalised(raw, self.stateful(name))
                 self.rules.add(f"run.load-{name}")
         if vcpu.sve:
             zcr, mask = join(vcpu.sys[self.zcr])
@@ -170,6 +172,12 @@ class Cpu:
             vcpu.ffr[0] = ffr
             self.rules.add("tail.after-load")
             self.tails_may_vanish(self._recompute_vl())
+
+    def stateful(self, name: str) -> int:
+        """The bits of FPCR or FPSR that hardware keeps as written."""
+        if name == "fpsr":
+            return FPSR_STATEFUL
+        return FPCR_STATEFUL | (0 if "fp16" in self.lacks else FZ16)
 
     def go(self, el: int) -> None:
         """To another exception level."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from targets.model.cpu import FPCR_STATEFUL, Cpu
+from targets.model.cpu import FPCR_STATEFUL, FZ16, Cpu
 from targets.model.errors import Unpredictable
 from targets.model.semantics import fpsteps, softconvert, softfloat
 from targets.model.semantics.softconvert import EQ, GE, GT, LE, LT, NE, UO
@@ -34,20 +34,21 @@ Two: TypeAlias = Callable[[int, int, int, int], Result]
 FLAGS = 0x9F
 """All cumulative exception bits of FPSR but QC."""
 
-_MATTERS = FPCR_STATEFUL | 1 << 19 | 0x9F00 | 1 << 13 | 7
-"""FPCR bits that change results: besides the stateful ones FZ16, trap enables, EBF and the
+_MODELLED = FPCR_STATEFUL | FZ16
+_MATTERS = _MODELLED | 0x9F00 | 1 << 13 | 7
+"""FPCR bits that change results: besides the modelled ones trap enables, EBF and the
 alternate behaviours."""
 
 
 def control(cpu: Cpu) -> int:
-    """AHP, DN, FZ and RMode. Raises Unpredictable unless all that matters is known."""
+    """AHP, DN, FZ, RMode and FZ16. Raises Unpredictable unless all that matters is known."""
     fpcr = cpu.vcpu.core["fpcr"]
     if fpcr == KNOWN_ZERO:
         return 0
     value, mask = join(fpcr)
-    if mask & _MATTERS or value & _MATTERS & ~FPCR_STATEFUL:
+    if mask & _MATTERS or value & _MATTERS & ~_MODELLED:
         raise Unpredictable("FPCR is not known, or asks for behaviour that is not modelled")
-    return value & FPCR_STATEFUL
+    return value & _MODELLED
 
 
 def arithmetic(cpu: Cpu) -> int:

@@ -9,6 +9,7 @@ from targets.model.semantics.softfloat import (
     CACHE,
     DN,
     FRACTION,
+    FZ16,
     INFINITY,
     IOC,
     IXC,
@@ -191,7 +192,8 @@ def from_integer(a: int, t: int, ctl: int, bits: int, negative: bool, scale: int
 @lru_cache(CACHE)
 def convert(a: int, from_t: int, to_t: int, ctl: int, mode: int | None = None) -> Result:
     """Between precisions; AHP selects the alternative half-precision format, which has
-    neither infinities nor NaNs."""
+    neither infinities nor NaNs. FZ16 does not concern conversions (Arm ARM, FPUnpackCV)."""
+    ctl &= ~FZ16
     alternative = bool(ctl & AHP)
     kind, sign, m, e, flags = unpack(a, from_t, ctl, alternative=from_t == 1 and alternative)
     to_alternative = to_t == 1 and alternative

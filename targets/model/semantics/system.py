@@ -6,9 +6,7 @@ from corpus.isa.system import CALLS, OF_EL2
 from corpus.isa.system import FORMS as SYSTEM_FORMS
 from corpus.wire import RAM_BASE
 from targets.model.cpu import (
-    FPCR_STATEFUL,
     FPEN_SHIFT,
-    FPSR_STATEFUL,
     U64,
     ZCR_LEN,
     ZEN_SHIFT,
@@ -137,7 +135,7 @@ def udf(cpu: Cpu, imm: int) -> None:
 
 _SYS_OPERAND = next(f for f in SYSTEM_FORMS if f.name == "msr").operands[0].domain
 _EL1_ONLY = ("zcr_el1", "cpacr_el1", "tpidr_el1")
-_STATEFUL = {"fpcr": FPCR_STATEFUL, "fpsr": FPSR_STATEFUL}
+_OF_FP = ("fpcr", "fpsr")
 
 
 def _sys_access(cpu: Cpu, sys: int) -> str:
@@ -151,7 +149,7 @@ def _sys_access(cpu: Cpu, sys: int) -> str:
         if cpu.enabled(ZEN_SHIFT) and not cpu.enabled(FPEN_SHIFT):
             raise Unpredictable("whether FPEN traps ZCR_EL1: QEMU says yes, the manual ZEN only")
         cpu.need_sve()
-    elif name in _STATEFUL:
+    elif name in _OF_FP:
         cpu.need_fp()
     return name
 
@@ -163,7 +161,7 @@ def mrs(cpu: Cpu, xt: int, sys: int) -> None:
         value, mask = cpu.nzcv()
         cpu.set_x(xt, value << 28, mask << 28)
     else:
-        cpu.set_x(xt, *join((cpu.vcpu.core if name in _STATEFUL else cpu.vcpu.sys)[name]))
+        cpu.set_x(xt, *join((cpu.vcpu.core if name in _OF_FP else cpu.vcpu.sys)[name]))
 
 
 @semantic("msr")
@@ -172,9 +170,9 @@ def msr(cpu: Cpu, sys: int, xt: int) -> None:
     value, mask = cpu.x(xt)
     if name == "nzcv":
         cpu.set_nzcv(value >> 28 & 15, mask >> 28 & 15)
-    elif name in _STATEFUL:
+    elif name in _OF_FP:
         low32 = unknown(value & 0xFFFFFFFF, mask & 0xFFFFFFFF)
-        cpu.vcpu.core[name] = normalised(low32, _STATEFUL[name])
+        cpu.vcpu.core[name] = normalised(low32, cpu.stateful(name))
     elif isinstance(cpu, NestedCpu):
         cpu.write_system(name, value, mask)
     elif name == "zcr_el1":
