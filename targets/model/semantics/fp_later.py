@@ -17,6 +17,7 @@ from targets.model.semantics.fpcomplex import factors, turned
 from targets.model.semantics.fpops import FLAGS, arithmetic, over_lanes
 from targets.model.semantics.lanes import (
     UINT,
+    in_segments,
     join_lanes,
     ones,
     put_v,
@@ -35,16 +36,6 @@ def _everywhere(value: Bits, bits: int, size: int) -> Bits:
     """An element of `bits` in every lane of `size` bytes."""
     repeat = ones(8 * size) // ones(bits)
     return value[0] * repeat, value[1] * repeat
-
-
-def _in_segments(value: Bits, vl: int, bits: int, index: int) -> Bits:
-    """Element `index` of each 128 bits, in all lanes of those 128 bits."""
-    out = [0, 0]
-    for at in range(0, 8 * vl, 128):
-        for n in (0, 1):
-            one_lane = value[n] >> at + index * bits & ones(bits)
-            out[n] |= one_lane * (ones(128) // ones(bits)) << at
-    return out[0], out[1]
 
 
 # -- complex numbers ---------------------------------------------------------
@@ -86,7 +77,7 @@ def fcmla_element(cpu: Cpu, vd: int, a: int, vn: int, vm: int, index: int, rot: 
 
 def _sve_fcmla(t: int) -> Callable[..., None]:
     def run(cpu: Cpu, zda: int, zn: int, zm: int, index: int, rot: int) -> None:
-        pair = _in_segments(cpu.z(zm), cpu.vl, 16 << t, index)
+        pair = in_segments(cpu.z(zm), cpu.vl, 16 << t, index)
         put_z(cpu, zda, *_multiplied(cpu, cpu.z(zda), cpu.z(zn), pair, cpu.vl, t, rot))
 
     return run
@@ -133,7 +124,7 @@ def _sve_fmlal(form: Form) -> None:
 
     def run(cpu: Cpu, zda: int, zn: int, zm: int, index: int) -> None:
         ctl = arithmetic(cpu)
-        y = _in_segments(cpu.z(zm), cpu.vl, 16, index)
+        y = in_segments(cpu.z(zm), cpu.vl, 16, index)
 
         def f(acc: int, n: int, m: int) -> Result:
             n = n >> 16 if top else n & 0xFFFF
@@ -234,7 +225,7 @@ def _sve_bfloat(form: Form) -> None:
     def run(cpu: Cpu, zda: int, zn: int, zm: int, index: int | None = None) -> None:
         y, vl = cpu.z(zm), cpu.vl
         if index is not None:
-            y = _in_segments(y, vl, bits, index)
+            y = in_segments(y, vl, bits, index)
         put_z(cpu, zda, *f(cpu, cpu.z(zda), cpu.z(zn), y, vl))
 
     SEMANTICS[form.name] = run
