@@ -16,6 +16,7 @@ from corpus.isa import (
     crypto,
     fp,
     fp_later,
+    fp_scalar,
     fp_simd,
     prefixed,
     sve2,
@@ -52,6 +53,7 @@ _TABLES = (
     sve_dot.FORMS,
     prefixed.FORMS,
     fp_later.FORMS,
+    fp_scalar.FORMS,
     crypto.FORMS,
 )
 

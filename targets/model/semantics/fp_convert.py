@@ -99,9 +99,9 @@ def _lengthen(form: Form) -> None:
 
 def _to_general(form: Form) -> None:
     bits = 64 if form.name.endswith("_x") else 32
-    f = to_integer(form.mnemonic, bits)
 
-    def run(cpu: Cpu, rd: int, t: int, vn: int) -> None:
+    def run(cpu: Cpu, rd: int, t: int, vn: int, scale: int = 0) -> None:
+        f = to_integer(form.mnemonic, bits, scale)
         value, mask = cpu.v(vn, 1 << t)
         ctl = arithmetic(cpu)
         if mask:
@@ -117,9 +117,9 @@ def _to_general(form: Form) -> None:
 
 def _from_general(form: Form) -> None:
     bits = 64 if form.name.endswith("_x") else 32
-    f = from_integer(form.mnemonic, bits)
 
-    def run(cpu: Cpu, t: int, vd: int, rn: int) -> None:
+    def run(cpu: Cpu, t: int, vd: int, rn: int, scale: int = 0) -> None:
+        f = from_integer(form.mnemonic, bits, scale)
         value, mask = cpu.x(rn)
         ctl = arithmetic(cpu)
         if mask & ones(bits):
