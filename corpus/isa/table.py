@@ -28,6 +28,7 @@ from corpus.isa import (
     sve_mem,
     sve_perm,
     sve_pred,
+    sve_prefetch,
     system,
 )
 from corpus.isa.form import LIST_MARKS, Form, Insn
@@ -48,6 +49,7 @@ _TABLES = (
     sve_count.FORMS,
     sve_mem.FORMS,
     sve_gather.FORMS,
+    sve_prefetch.FORMS,
     sve_fp.FORMS,
     sve2.FORMS,
     sve_dot.FORMS,

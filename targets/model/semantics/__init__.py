@@ -28,6 +28,7 @@ from targets.model.semantics import (
     sve_mem,
     sve_perm,
     sve_pred,
+    sve_prefetch,
     system,
 )
 from targets.model.semantics.registry import SEMANTICS, Semantic
@@ -58,6 +59,7 @@ _MODULES = (
     sve_mem,
     sve_perm,
     sve_pred,
+    sve_prefetch,
     system,
 )
 
