@@ -87,6 +87,7 @@ CAP_FIELDS: dict[str, tuple[str, int, int]] = {
     "fcma": ("id_aa64isar1", 16, 1),
     "bf16-fp": ("id_aa64isar1", 44, 1),
     "i8mm-fp": ("id_aa64isar1", 52, 1),
+    "jscvt": ("id_aa64isar1", 12, 1),
     "frintts": ("id_aa64isar1", 32, 1),
     "aes": ("id_aa64isar0", 4, 1),
     "pmull": ("id_aa64isar0", 4, 2),

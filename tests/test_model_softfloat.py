@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from bisect import bisect_left
 from collections.abc import Callable
 from fractions import Fraction
@@ -331,3 +332,17 @@ def test_scaling_and_logarithms() -> None:
     assert fpsteps.logarithm(0x4100_0000, 2, 0) == (3, 0)
     assert fpsteps.logarithm(1, 2, 0) == (-149 & 0xFFFF_FFFF, 0)
     assert fpsteps.logarithm(0, 2, 0) == (0x8000_0000, IOC)
+
+
+def test_integers_modulo_2_to_the_32_tell_whether_they_are_exact() -> None:
+    def f(x: float, ctl: int = 0) -> tuple[int, bool, int]:
+        return softconvert.to_integer_modulo(struct.unpack("<Q", struct.pack("<d", x))[0], ctl)
+
+    assert f(-5.0) == (-5 & 0xFFFF_FFFF, True, 0)
+    assert f(-5.5) == (-5 & 0xFFFF_FFFF, False, IXC)
+    assert f(2.0**32 + 7) == (7, False, IOC)
+    assert f(-(2.0**31)) == (1 << 31, True, 0)
+    assert f(2.0**31) == (1 << 31, False, IOC)
+    assert f(2.0**100) == f(float("inf")) == f(float("nan")) == (0, False, IOC)
+    assert (f(0.0), f(-0.0)) == ((0, True, 0), (0, False, 0))
+    assert f(5e-324, FZ) == (0, False, IDC)

@@ -128,6 +128,29 @@ def _compares(cap: str, suffix: str) -> tuple[Form, ...]:
     )
 
 
+_HALF_PAIRS = rows(
+    "asimd-scalar-pair",
+    "fp16",
+    "{vd}, {vn}.2h",
+    (v("vd", 0, "h"), v("vn", 5)),
+    {
+        "fmaxnmp": 0x5E30_C800,
+        "faddp": 0x5E30_D800,
+        "fmaxp": 0x5E30_F800,
+        "fminnmp": 0x5EB0_C800,
+        "fminp": 0x5EB0_F800,
+    },
+    "_sch",
+)
+
+_JAVASCRIPT = rows(
+    "fp-to-general",
+    "jscvt",
+    "{wd}, {dn}",
+    (w("wd", 0), v("dn", 5, "d")),
+    {"fjcvtzs": 0x1E7E_0000},
+)
+
 _HALF_CONTROL = (
     *rows(
         "fp-compare",
@@ -214,7 +237,9 @@ def _general(kind: str, wide: int) -> tuple[Form, ...]:
 FORMS: tuple[Form, ...] = (
     *_HALF_SIMD,
     *_HALF_FIXED,
+    *_HALF_PAIRS,
     *_HALF_CONTROL,
+    *_JAVASCRIPT,
     *_compares("fp", "_sc"),
     *_compares("fp16", "_sch"),
     *_general("w", 0),

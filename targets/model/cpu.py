@@ -60,7 +60,7 @@ ENOSYS = 38
 BASE_CAPS = frozenset({"base"})
 FP_CAPS = frozenset(
     {
-        *("fp", "fp16", "bf16-fp", "dotprod", "i8mm-fp", "fcma", "fhm", "frintts"),
+        *("fp", "fp16", "bf16-fp", "dotprod", "i8mm-fp", "fcma", "fhm", "frintts", "jscvt"),
         *("aes", "pmull", "sha1", "sha256", "sha512", "sha3", "sm3", "sm4"),
     }
 )

@@ -215,7 +215,10 @@ def _scalar_pair(form: Form) -> None:
     def run(cpu: Cpu, vd: int, a: int, vn: int) -> None:
         _reduce(cpu, f, vd, vn, 2 << (a >> 1), a >> 1)
 
-    SEMANTICS[form.name] = run
+    def run_half(cpu: Cpu, vd: int, vn: int) -> None:
+        _reduce(cpu, f, vd, vn, 4, 1)
+
+    SEMANTICS[form.name] = run_half if len(form.operands) == 2 else run
 
 
 def _compare(form: Form) -> None:

@@ -179,6 +179,21 @@ def to_integer(
     return number & keep, flags | (IXC if inexact else 0)
 
 
+def to_integer_modulo(a: int, ctl: int) -> tuple[int, bool, int]:
+    """FJCVTZS: a double's integer modulo 2**32, whether it is all of the number, and FPSR
+    bits (Arm ARM, FPToFixedJS). Minus zero and a flushed denormal do not count as exact."""
+    kind, sign, m, e, flags = unpack(a, 3, ctl)
+    if kind >= INFINITY:
+        return 0, False, flags | IOC
+    if kind == ZERO_KIND:
+        return 0, a == 0, flags
+    magnitude, inexact = _rounded_integer(sign, m, e, ZERO)
+    number = -magnitude if sign else magnitude
+    if not -(1 << 31) <= number < 1 << 31:
+        return number & 0xFFFF_FFFF, False, flags | IOC
+    return number & 0xFFFF_FFFF, not inexact, flags | (IXC if inexact else 0)
+
+
 @lru_cache(CACHE)
 def from_integer(a: int, t: int, ctl: int, bits: int, negative: bool, scale: int) -> Result:
     """An integer of `bits`, divided by 2**scale, as a number."""
