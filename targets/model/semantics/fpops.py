@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from targets.model.cpu import FPCR_STATEFUL, FZ16, Cpu
+from targets.model.cpu import FPCR_STATEFUL, Cpu
 from targets.model.errors import Unpredictable
 from targets.model.semantics import fpsteps, softconvert, softfloat
 from targets.model.semantics.softconvert import EQ, GE, GT, LE, LT, NE, UO
 from targets.model.semantics.softfloat import (
     AHP,
+    FZ16,
     MINUS,
     PLUS,
     TIES_AWAY,
