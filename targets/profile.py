@@ -97,6 +97,20 @@ CAP_FIELDS: dict[str, tuple[str, int, int]] = {
     "fcma": ("id_aa64isar1", 16, 1),
     "bf16-fp": ("id_aa64isar1", 44, 1),
     "i8mm-fp": ("id_aa64isar1", 52, 1),
+    "jscvt": ("id_aa64isar1", 12, 1),
+    "frintts": ("id_aa64isar1", 32, 1),
+    "aes": ("id_aa64isar0", 4, 1),
+    "pmull": ("id_aa64isar0", 4, 2),
+    "sha1": ("id_aa64isar0", 8, 1),
+    "sha256": ("id_aa64isar0", 12, 1),
+    "sha512": ("id_aa64isar0", 12, 2),
+    "sha3": ("id_aa64isar0", 32, 1),
+    "sm3": ("id_aa64isar0", 36, 1),
+    "sm4": ("id_aa64isar0", 40, 1),
+    "sve-aes": ("id_aa64zfr0", 4, 1),
+    "sve-pmull": ("id_aa64zfr0", 4, 2),
+    "sve-sha3": ("id_aa64zfr0", 32, 1),
+    "sve-sm4": ("id_aa64zfr0", 40, 1),
 }
 """Capability -> ID register, lowest bit of its field, least value (Arm ARM, D19.2)."""
 

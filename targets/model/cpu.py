@@ -61,7 +61,12 @@ UNBACKED_END = 1 << 32
 ENOSYS = 38
 
 BASE_CAPS = frozenset({"base"})
-FP_CAPS = frozenset({"fp", "fp16", "bf16-fp", "dotprod", "i8mm-fp"})
+FP_CAPS = frozenset(
+    {
+        *("fp", "fp16", "bf16-fp", "dotprod", "i8mm-fp", "fcma", "fhm", "frintts", "jscvt"),
+        *("aes", "pmull", "sha1", "sha256", "sha512", "sha3", "sm3", "sm4"),
+    }
+)
 """Capabilities of instructions on V registers only; all others but `base` are SVE."""
 
 
