@@ -24,14 +24,12 @@ from numpy.typing import NDArray
 from corpus import wire
 from corpus.expect import FPSR_RULE
 from corpus.isa.form import Insn
+from targets.model.bus import Bus
 from targets.model.errors import (
     FP_TRAP,
     SVE_TRAP,
     UNDEFINED,
-    Decides,
     GuestException,
-    MmioExit,
-    RunFailed,
     Unpredictable,
 )
 from targets.model.memory import Memory
@@ -55,11 +53,6 @@ FPSR_STATEFUL = 0x0800_009F
 FP_CONTROL = {"fpcr": FPCR_STATEFUL, "fpsr": FPSR_STATEFUL}
 ZCR_LEN = 0xF
 
-UNBACKED_END = 1 << 32
-"""Addresses below are within any VM's IPA space (`wire`: at least 36 bits)."""
-
-ENOSYS = 38
-
 BASE_CAPS = frozenset({"base"})
 FP_CAPS = frozenset(
     {
@@ -70,7 +63,7 @@ FP_CAPS = frozenset(
 """Capabilities of instructions on V registers only; all others but `base` are SVE."""
 
 
-class Cpu:
+class Cpu(Bus):
     """A vcpu while it runs."""
 
     __slots__ = (
@@ -82,13 +75,9 @@ class Cpu:
             "host_vqs",
             "lacks",
             "loaded",
-            "mem",
             "pc",
-            "rule",
-            "rules",
-            "unaligned",
         ),
-        *("kernel", "vcpu", "vl", "vm", "zcr"),
+        *("kernel", "vl", "vm", "zcr"),
     )
 
     def __init__(
@@ -99,18 +88,13 @@ class Cpu:
         rules: set[str],
         vm: Vm | None = None,
     ) -> None:
-        self.vcpu = vcpu
+        super().__init__(vcpu, mem, rules, profile.unaligned)
         self.vm = vm or Vm({vcpu.slot: vcpu})
         self.kernel = profile.kernel
         self.host_vqs = profile.vqs
         self.lacks = profile.lacks
         self.defects = profile.defects
-        self.unaligned = profile.unaligned
         self.fp_kept = {"fpcr": profile.fpcr_bits, "fpsr": profile.fpsr_bits}
-        self.mem = mem
-        self.rules = rules
-        self.rule = ""
-        """Rule of the instruction being executed: the origin of what it writes."""
         self.pc = wire.CODE_BASE
         self.loaded = False
         self.zcr = "zcr_el1"
@@ -356,54 +340,6 @@ class Cpu:
         if n == 31 and value & 15:
             raise Unpredictable("sp is not aligned: a fault by SCTLR_EL1.SA, which QEMU omits")
         return value + offset & U64
-
-    def load(self, address: int, size: int, *, vector: bool = True) -> tuple[int, int]:
-        """Load `size` bytes. `vector`: the access gives KVM no valid syndrome (any vector
-        or multi-register access), so outside RAM the run fails. Raises MmioExit, RunFailed,
-        Unpredictable."""
-        self._check_alignment(address, size)
-        if self.mem.contains(address, size):
-            return self.mem.load(address, size)
-        self._outside(address, size, vector)
-        raise MmioExit(address, size, 0, 0, write=False)
-
-    def store(
-        self, address: int, size: int, value: int, mask: int = 0, *, vector: bool = True
-    ) -> None:
-        """Store `size` bytes; outside RAM as for `load`."""
-        self._check_alignment(address, size)
-        if self.mem.contains(address, size):
-            if address < wire.DATA_BASE:
-                raise Unpredictable("the guest stores into its own code")
-            self.vcpu.origins["ram"] = self.rule
-            self.mem.store(address, size, value, mask)
-            return
-        if self.mem.touches(address, size):
-            raise Unpredictable("a store reaches beyond guest RAM", Decides.KERNEL)
-        self._outside(address, size, vector)
-        raise MmioExit(address, size, value, mask, write=True)
-
-    def in_ram(self, address: int, size: int) -> bool:
-        """Whether an access lies in RAM entirely (first-fault loads ask)."""
-        return self.mem.contains(address, size)
-
-    def _check_alignment(self, address: int, size: int) -> None:
-        """With the MMU off memory is Device, where an access that is not aligned to its
-        elements faults. They have at most `size` bytes, and 16."""
-        if not self.unaligned and address & (min(size & -size, 16) - 1):
-            raise Unpredictable("an unaligned access may fault on this machine")
-
-    def _outside(self, address: int, size: int, vector: bool) -> None:
-        """An access that no memory slot backs: what is below the least IPA size goes to user
-        space, if a syndrome says what it is. Raises RunFailed, Unpredictable."""
-        lowest = wire.RAM_BASE if self.vcpu.el2 else 0  # below RAM is the interrupt controller
-        if not lowest <= address <= UNBACKED_END - size:
-            raise Unpredictable(f"access to {address:#x}, outside guest RAM", Decides.KERNEL)
-        if vector:
-            self.rules.add("run.abort-without-syndrome")
-            raise RunFailed(ENOSYS)
-        if address % size:
-            raise Unpredictable("an unaligned access outside guest RAM", Decides.KERNEL)
 
 
 def effective_vl(zcr: int, max_vq: int, host_vqs: int) -> int:
