@@ -21,7 +21,7 @@ from targets.profile import Profile
 
 SECONDS = 60
 LARGEST, LARGEST_OF_EL2 = 6, 8
-NEEDS = {"vls-survives-reinit": 7, "exit-cuts-registers": 7, "asimd-keeps-tail": 7}
+NEEDS = {"vls-survives-reinit": 8, "exit-cuts-registers": 7, "asimd-keeps-tail": 7}
 """Ops that the smallest case of a mutant takes where it is more than LARGEST."""
 
 

@@ -26,12 +26,16 @@ def share(profiles: Sequence[Profile]) -> float:
 
 _SYS = FORMS["msr"].operands[0].domain
 _MODES = FORMS["eret_to"].operands[0].domain
+_EL2_MODES = FORMS["eret_el2_to"].operands[0].domain
 _ID = {name: regs.REGISTERS[name].id for name in (*regs.EL2_NAMES, "zcr_el1", "cpacr_el1")}
 _PSTATE = regs.REGISTERS["pstate"].id
 
 _ON = 0x33 << 16
 _ON_WITHOUT_VHE = 0x32FF & ~(1 << 8)
-_CPTR = (*(_ON,) * 8, 0x30 << 16, 0x03 << 16, 0x11 << 16, 0x13 << 16, 0, _ON_WITHOUT_VHE, 0x33FF)
+_TCPAC = 1 << 31
+_CPTR_HIGH = (*(_ON,) * 7, _ON | _TCPAC, *(n << 16 for n in (0x30, 0x03, 0x11, 0x13, 0)))
+"""Values of CPTR_EL2 that MOVZ can make."""
+_CPTR = (*_CPTR_HIGH, _ON_WITHOUT_VHE, 0x33FF)
 _TGE = 1 << 27
 _HCR = (0, _TGE, 1 << 34, 1 << 34, 1 << 34 | 1 << 31, 1 << 34 | _TGE | 1 << 31)
 
@@ -75,7 +79,7 @@ def prelude(rng: random.Random) -> list[Insn]:
     """Code for EL2 that prepares EL2, and often EL1, for vectors."""
     code: list[Insn] = []
     if rng.random() < 0.8:
-        code += _move(rng.choice(("cpacr_el1", "cptr_el2")), rng.choice(_CPTR[:11]))
+        code += _move(rng.choice(("cpacr_el1", "cptr_el2")), rng.choice(_CPTR_HIGH))
     if rng.random() < 0.6:
         code += _move(rng.choice(("zcr_el1", "zcr_el2")), rng.randrange(16))
     if rng.random() < 0.5:
@@ -102,8 +106,13 @@ def cross(rng: random.Random) -> list[Insn]:
     """A change of level: down by an exception return, or up by HVC."""
     if rng.random() < 0.2:
         return [insn("hvc", rng.choice((0, 1, 0xFFFF)))]
-    mode = rng.choice(("el1h", "el1h", "el1t", "el0t"))
-    return [insn("eret_to", _MODES.parse(mode))]
+    if rng.random() < 0.5:
+        return [insn("eret_to", _MODES.parse(rng.choice(("el1h", "el1h", "el1t", "el0t"))))]
+    mode = rng.choice(("el1h", "el1h", "el1t", "el0t", "el2h", "el2t"))
+    return [insn("eret_el2_to", _EL2_MODES.parse(mode))]
+
+
+_NOT_AT_EL0 = ("msr", "eret_to", "eret_el2_to")
 
 
 def program(rng: random.Random, body: tuple[Insn, ...], room: int) -> tuple[Insn, ...]:
@@ -111,7 +120,7 @@ def program(rng: random.Random, body: tuple[Insn, ...], room: int) -> tuple[Insn
     code = list(body)
     if rng.random() < 0.15:
         # What the body sets up first is UNDEFINED at EL0.
-        allowed = [i for i in code if i.form.name not in ("msr", "eret_to")]
+        allowed = [i for i in code if i.form.name not in _NOT_AT_EL0]
         return (*host_prelude(rng), *allowed)[:room]
     if rng.random() < 0.7:
         for _ in range(rng.choice((1, 1, 2))):
