@@ -88,7 +88,7 @@ def _model(name: str, rest: str) -> _Start:
 
 def _mutant(name: str, rest: str) -> _Start:
     if rest not in MUTANTS:
-        raise UnknownLeg(f"no mutant is called {rest!r}; there are {', '.join(sorted(MUTANTS))}")
+        raise UnknownLeg(f"no mutant is called {rest!r}; `vcpufuzz lab legs` lists them.")
     mutant = MUTANTS[rest]
 
     def start(profile: Profile, _: bool) -> Target:

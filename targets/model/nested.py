@@ -260,6 +260,7 @@ class NestedCpu(Cpu):
     def write_system(self, name: str, value: int, mask: int) -> None:
         """MSR to the register `name`, as `redirect` gave it."""
         sys = self.vcpu.sys
+        self.vcpu.origins[name] = self.rule
         live = name == self.zcr
         if name == "zcr_el2" and not in_force("el2.zcr-uncapped", self.kernel):
             least = min(value & ZCR_LEN, self.vcpu.max_vq - 1)
