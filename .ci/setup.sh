@@ -41,9 +41,9 @@ have_llvm() {
     return 1
 }
 
-# The packages of the lab guest's compiler, the emulator, and the tests' assemblers.
+# The packages of the lab guest's compiler, the emulator, and the tests' assemblers and archiver.
 wanted() {
-    echo qemu-system-arm g++ libvixl-dev pkgconf
+    echo qemu-system-arm g++ libvixl-dev pkgconf cpio
     if [ "$(uname -m)" = aarch64 ]; then
         echo gcc libc6-dev binutils python3-dev
     else

@@ -31,8 +31,10 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One observation per op, then an ending; `log` is the kernel's or emulator's own words."""
+    """One observation per op, then an ending; `log` is the kernel's or emulator's own words.
+    `at`: index of the op that was under way when the leg broke, where that is known."""
 
     observations: tuple[Observation, ...]
     ending: Ending = Ending.OK
     log: str = ""
+    at: int | None = None

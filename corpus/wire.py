@@ -40,7 +40,10 @@ RUN           payload = guest code, u32 words; a: bit 0 immediate_exit. The code
               with EL2, then KVM_RUN. After an MMIO exit the access is completed by
               one more KVM_RUN with immediate_exit set. If the vcpu's MP_STATE is
               not RUNNABLE the run is made with immediate_exit, too. `err` is that
-              of the first KVM_RUN; EINTR also when RUN_LIMIT_MS pass.
+              of the first KVM_RUN; EINTR also when RUN_LIMIT_MS pass, or when the vcpu
+              waits (WFI, CPU_OFF), which nothing ends. A vcpu in AArch32 state is
+              given a store to MMIO_BASE to execute instead of the code, which is back
+              in its place after the run.
               Data = u32 exit reason | u32 is_write | u64 mmio address | u64 mmio
               data (zero-extended) | u32 mmio length | u32 flags (bit 0: made with
               immediate_exit because not runnable, bit 1: the time limit struck).

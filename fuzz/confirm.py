@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from corpus.case import Case
 from corpus.trace import Trace
+from fuzz.oracle import legs as legs_oracle
 from fuzz.oracle.conformance import judge
+from fuzz.oracle.legs import Compared
+from fuzz.oracle.twins import twins
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from targets.base import Target
 
@@ -40,6 +43,8 @@ def pattern_of(verdicts: dict[str, Verdict]) -> str:
     """The deviating legs as one word a person can act on."""
     wrong = sorted(n for n, v in verdicts.items() if isinstance(v, Diverge))
     right = [n for n, v in verdicts.items() if isinstance(v, Agree)]
+    if any(isinstance(v, Diverge) and v.oracle == legs_oracle.ORACLE for v in verdicts.values()):
+        return ",".join(wrong)  # each differs from others of its kind
     families = {name.partition(":")[0] for name in wrong}
     real = {n.partition(":")[0] for n in (*wrong, *right)} - {"model", "mutant"}
     if families == {"kvm"} and all(n.partition(":")[0] != "kvm" for n in right):
@@ -66,7 +71,53 @@ def same_kind(a: Verdict, b: Diverge) -> bool:
     """Whether `a` is the divergence `b`, as far as a minimiser may not change it."""
     if isinstance(a, Diverge) and a.fault and b.fault and a.fault.named and b.fault.named:
         return a.fault.is_like(b.fault)
+    if b.oracle == legs_oracle.ORACLE and isinstance(a, Diverge) and a.label != b.label:
+        return False  # one rule for all that legs can differ in
     return isinstance(a, Diverge) and (a.oracle, a.rule, a.op_word) == (b.oracle, b.rule, b.op_word)
+
+
+def compared(
+    case: Case, traces: dict[str, Trace], verdicts: dict[str, Verdict], legs: Sequence[Target]
+) -> Compared:
+    """Twins among `legs` held against each other, where the model said nothing."""
+    if not legs_oracle.concerns(verdicts):
+        return Compared()
+    return legs_oracle.compare(case, traces, verdicts, twins(legs))
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How twins differ, seen `seen` of `tried` times just so, with traces of all legs, and
+    verdicts of those in question and of those that nothing is wrong with."""
+
+    seen: int
+    tried: int
+    traces: dict[str, Trace]
+    verdicts: dict[str, Verdict]
+
+    @property
+    def steady(self) -> bool:
+        """Whether each leg always did the same: else the difference says nothing."""
+        return self.seen == self.tried
+
+
+def confirm_difference(
+    case: Case, first: Mapping[str, Diverge], legs: Sequence[Target], *, restart: bool = True
+) -> Difference:
+    """Run `case` again and again on all `legs`, in fresh machines with `restart`. Raises
+    TransportError."""
+    for leg in legs if restart else ():
+        leg.restart()
+    seen = 0
+    traces: dict[str, Trace] = {}
+    verdicts: dict[str, Verdict] = {}
+    for _ in range(CONFIRM_RUNS):
+        traces = run_everywhere(case, legs)
+        verdicts = judge_all(case, traces, legs)
+        suspects = compared(case, traces, verdicts, legs).suspects
+        seen += suspects == first
+    others = {name: v for name, v in verdicts.items() if isinstance(v, Agree)}
+    return Difference(seen, CONFIRM_RUNS, traces, {**others, **first})
 
 
 def confirm(case: Case, leg: Target, first: Diverge, legs: Sequence[Target]) -> Confirmed:
@@ -80,3 +131,14 @@ def confirm(case: Case, leg: Target, first: Diverge, legs: Sequence[Target]) -> 
     latest = verdicts[leg.name]
     verdict = latest if isinstance(latest, Diverge) else first
     return Confirmed(leg.name, verdict, seen, CONFIRM_RUNS, traces, verdicts)
+
+
+def steady_difference(
+    case: Case, traces: dict[str, Trace], verdicts: dict[str, Verdict], legs: Sequence[Target]
+) -> Mapping[str, Diverge]:
+    """How twins differ on a case that ran once, if they do so each time. Raises
+    TransportError."""
+    first = compared(case, traces, verdicts, legs).suspects
+    if first and not confirm_difference(case, first, legs, restart=False).steady:
+        return {}
+    return first

@@ -34,6 +34,7 @@ class Stats(msgspec.Struct, frozen=True, tag=True):
     choices: dict[str, tuple[int, int]]
     collapses: int
     unjudged: dict[str, int]
+    compared: int = 0
 
 
 class Exercised(msgspec.Struct, frozen=True, tag=True):

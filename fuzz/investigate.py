@@ -9,11 +9,20 @@ from dataclasses import replace
 from corpus.case import Case
 from corpus.trace import Ending, Trace
 from db.records import Earlier, FindingRecord
-from fuzz.confirm import confirm, judge_all, pattern_of, run_everywhere, same_kind
+from fuzz.confirm import (
+    compared,
+    confirm,
+    confirm_difference,
+    judge_all,
+    pattern_of,
+    run_everywhere,
+    same_kind,
+)
 from fuzz.faults import HANG
 from fuzz.inquest import SECONDS, inquire
 from fuzz.minimize.engine import Minimizer
 from fuzz.oracle.conformance import judge
+from fuzz.oracle.twins import twins
 from fuzz.oracle.verdict import Diverge, Verdict
 from fuzz.signature import signature
 from targets.base import Ran, Target
@@ -48,6 +57,36 @@ class Investigator:
             last = confirmed.verdict
         found = (confirmed.seen, confirmed.tried)
         return _record(minimal, case, leg, last, verdicts, traces, found)
+
+    def difference(self, case: Case, first: Mapping[str, Diverge]) -> FindingRecord | None:
+        """How twins differ where the model says nothing; None if that is not always so.
+        `first`: the verdicts of those in question. Raises TransportError."""
+        confirmed = confirm_difference(case, first, self._legs)
+        if not confirmed.steady:
+            return None
+        name, verdict = next(iter(first.items()))
+        leg = next(leg for leg in self._legs if leg.name == name)
+        groups = twins(self._legs)
+        alike = [leg for leg in self._legs if any(leg.name in group.names for group in groups)]
+
+        def still(candidate: Case) -> Mapping[str, Diverge]:
+            traces = run_everywhere(candidate, alike)
+            verdicts = judge_all(candidate, traces, alike)
+            suspects = compared(candidate, traces, verdicts, alike).suspects
+            same = suspects.keys() == first.keys() and same_kind(suspects[name], verdict)
+            return suspects if same else {}
+
+        minimal, last = self._minimal(case, leg.name, lambda smaller: bool(still(smaller))), first
+        if minimal is not case:
+            last = still(minimal)
+            again = confirm_difference(minimal, last, self._legs, restart=False)
+            if last and again.steady:
+                confirmed = again
+            else:
+                minimal, last = case, first
+        found = (confirmed.seen, confirmed.tried)
+        verdicts, traces = confirmed.verdicts, confirmed.traces
+        return _record(minimal, case, leg, last[name], verdicts, traces, found)
 
     def fault(
         self, case: Case, leg: Target, verdict: Diverge, trace: Trace, preceding: Sequence[Ran]
@@ -93,22 +132,30 @@ class Investigator:
 
     def _minimized(self, case: Case, leg: Target, verdict: Diverge) -> Case:
         slow = verdict.observed in (Ending.CRASH.value, Ending.HANG.value)
+
+        def still(candidate: Case) -> bool:
+            return same_kind(judge(candidate, leg.run(candidate), leg.profile), verdict)
+
+        return self._minimal(case, leg.name, still, FAULT_RUNS if slow else MINIMIZE_RUNS)
+
+    def _minimal(
+        self, case: Case, name: str, shows: Callable[[Case], bool], runs: int = MINIMIZE_RUNS
+    ) -> Case:
+        """The smallest case found that still `shows` it."""
         started = time.monotonic()
 
         def still(candidate: Case) -> bool:
             try:
-                trace = leg.run(candidate)
+                return shows(candidate)
             except TransportError:
                 return False
-            return same_kind(judge(candidate, trace, leg.profile), verdict)
 
-        runs = FAULT_RUNS if slow else MINIMIZE_RUNS
         left = max(0.0, self.end + self._minimize_seconds - started)
         minimizer = Minimizer(still, runs, min(self._minimize_seconds, left))
         minimal = minimizer.minimize(case)
         spent = time.monotonic() - started
         self._note(
-            f"{leg.name}: minimised {len(case.ops)} to {len(minimal.ops)} ops "
+            f"{name}: minimised {len(case.ops)} to {len(minimal.ops)} ops "
             f"in {minimizer.runs} runs, {spent:.1f} s"
         )
         return minimal
@@ -132,7 +179,7 @@ def _record(
         op_index=verdict.op_index,
         expected=verdict.expected,
         observed=verdict.observed,
-        explanation=f"{leg.name}: {verdict.explanation}",
+        explanation=verdict.told or f"{leg.name}: {verdict.explanation}",
         reproduced=reproduced,
         deviating=deviating or (leg.name,),
         traces=traces,

@@ -9,7 +9,9 @@ from enum import Enum
 
 from corpus.expect import KeptCase
 from corpus.trace import Trace
-from fuzz.confirm import judge_all, run_everywhere
+from fuzz.confirm import judge_all, run_everywhere, steady_difference
+from fuzz.oracle.legs import RULE
+from fuzz.oracle.twins import twins
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from fuzz.signature import responsible
 from targets.base import Target
@@ -48,13 +50,25 @@ def replay(kept: Sequence[KeptCase], legs: Sequence[Target]) -> Iterator[Result]
         started = time.monotonic()
         traces: dict[str, Trace] = run_everywhere(item.case, able)
         verdicts = judge_all(item.case, traces, able)
+        verdicts |= steady_difference(item.case, traces, verdicts, able)
         seconds = time.monotonic() - started
         for leg in able:
-            yield _result(item, leg, verdicts[leg.name], seconds)
+            if _lacks_twin(item, leg, able):
+                why = f"is about how {leg.name} differs from a leg that is not here"
+                yield Result(item, leg.name, Outcome.NOT_RUN, why, seconds)
+            else:
+                yield _result(item, leg, verdicts[leg.name], seconds)
 
 
 def _can_run(item: KeptCase, leg: Target) -> bool:
     return item.case.min_vq <= leg.profile.max_vq
+
+
+def _lacks_twin(item: KeptCase, leg: Target, legs: Sequence[Target]) -> bool:
+    """Whether a difference is recorded, and there is no leg to differ from."""
+    if not item.covers(leg.name, leg.fingerprint, RULE):
+        return False
+    return not any(leg.name in group.names for group in twins(legs))
 
 
 def _result(item: KeptCase, target: Target, verdict: Verdict, seconds: float) -> Result:

@@ -21,7 +21,7 @@ from targets.model.target import foreseen
 from targets.profile import Profile
 from targets.transport import TransportError
 
-AHEAD = 2
+AHEAD = 4
 """Cases begun and not yet handed out, at most: what they cost is lost when a campaign ends."""
 
 

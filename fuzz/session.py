@@ -17,6 +17,9 @@ from fuzz.features import features_of
 from fuzz.feedback import Feedback
 from fuzz.investigate import Investigator
 from fuzz.oracle.conformance import judge
+from fuzz.oracle.legs import ORACLE as LEGS
+from fuzz.oracle.legs import compare, concerns
+from fuzz.oracle.twins import twins
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from fuzz.runner import Result, Runner
 from fuzz.signature import responsible, signature
@@ -51,6 +54,8 @@ class Tally:
     kept: Counter[str] = field(default_factory=Counter)
     cleared: Counter[str] = field(default_factory=Counter)
     unjudged: Counter[str] = field(default_factory=Counter)
+    compared: int = 0
+    """Cases in which legs were held against each other where the model said nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,7 @@ class Session:
         self._incident, self._restarted = incident, restarted
         self._investigator = Investigator(self.legs, note, minimize_seconds)
         self._preceding: dict[tuple[str, str], Sequence[Ran]] = {}
+        self._twins = twins(self.legs)
         self._boots = {leg.name: leg.boots for leg in self.legs}
         self._down: dict[str, int] = {}  # leg -> its boots when it broke
         self._traced = traced
@@ -141,6 +147,10 @@ class Session:
         for leg in self.legs:
             verdicts.setdefault(leg.name, Agree(len(case.ops), frozenset(), Choices()))
         traces = {name: result.trace for name, result in results.items()}
+        if self._twins and concerns(verdicts):
+            found = compare(case, traces, verdicts, self._twins)
+            self.tally.compared += bool(found.legs)
+            verdicts.update(found.suspects)
         self.tell_incidents()
         self.tally.cases += 1
         for name, verdict in verdicts.items():
@@ -230,13 +240,18 @@ class Session:
         rough = signature(case, verdict, pattern_of(verdicts), leg.profile).parts
         self._followed[rough] += 1
         if self._followed[rough] > FOLLOW_UPS:
-            self._again(self._signatures[rough])
+            if rough in self._signatures:
+                self._again(self._signatures[rough])
             return
         self.runner.settle()
         self.tell_incidents()
         if verdict.fault:
             preceding = self._preceding.get((name, case.id), ())
             record = self._investigator.fault(case, leg, verdict, trace, preceding)
+        elif verdict.oracle == LEGS:
+            record = self._difference(case, verdicts)
+            if record is None:
+                return
         else:
             record = self._investigator.divergence(case, leg, verdict)
         if record is None:
@@ -246,6 +261,19 @@ class Session:
             return
         self._signatures[rough] = record.signature
         self._found(record)
+
+    def _difference(self, case: Case, verdicts: Mapping[str, Verdict]) -> FindingRecord | None:
+        """Follow up how legs differ. One that does not always do the same is not looked at
+        without end: what is not steady here is not so in most cases of its kind."""
+        suspects = {
+            name: verdict
+            for name, verdict in verdicts.items()
+            if isinstance(verdict, Diverge) and verdict.oracle == LEGS
+        }
+        record = self._investigator.difference(case, suspects)
+        if record is None:
+            self._note(f"{', '.join(suspects)}: differed, but not every time")
+        return record
 
     # -- broken machines ---------------------------------------------------------------
 

@@ -58,9 +58,8 @@ def _class_of(label: str) -> str:
 def _vl_relation(verdict: Diverge, profile: Profile) -> str:
     """Whether the guest's VL is below the vcpu's, as far as the context tells."""
     vcpu = re.search(r"vcpu VL (\d+)", verdict.context)
-    zcr = re.search(r"ZCR_EL1 (0x[0-9a-f]+)", verdict.context)
-    if not vcpu or not zcr:
+    guest = re.search(r"guest VL (\d+)", verdict.context)
+    if not vcpu or not guest:
         return "-"
-    guest = ((int(zcr[1], 16) & 15) + 1) * 16
-    relation = "guest<vcpu" if guest < int(vcpu[1]) else "guest=vcpu"
+    relation = "guest<vcpu" if int(guest[1]) < int(vcpu[1]) else "guest=vcpu"
     return relation + ("<host" if int(vcpu[1]) < profile.max_vq * 16 else "=host")

@@ -21,6 +21,7 @@ class Totals:
     infra_errors: int = 0
     restarts: int = 0
     collapses: int = 0
+    compared: int = 0
     executions: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
     cleared: Counter[str] = field(default_factory=Counter)
@@ -35,6 +36,7 @@ class Totals:
         self.infra_errors += stats.infra_errors
         self.restarts += stats.restarts
         self.collapses += stats.collapses
+        self.compared += stats.compared
         self.executions.update(stats.executions)
         self.unjudged.update(stats.unjudged)
         self.rules.update(stats.rules)
@@ -66,5 +68,6 @@ def statistics(status: CampaignStatus, totals: Totals, reason: str) -> dict[str,
         },
         "collapsed_sets": totals.collapses,
         "unjudged": dict(totals.unjudged),
+        "compared_legs": totals.compared,
         "ended": reason,
     }

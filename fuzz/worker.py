@@ -132,6 +132,7 @@ class Worker:
                 },
                 collapses=sets.collapses,
                 unjudged=dict(tally.unjudged.most_common(20)),
+                compared=tally.compared,
             )
         )
 

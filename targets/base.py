@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from corpus.case import Case
 from corpus.trace import Ending, Trace
@@ -154,7 +154,8 @@ class WireTarget(Target):
         if reply.response is None:
             self.restarts += 1
             ending = Ending.CRASH if reply.ending is Ending.LOST else reply.ending
-            return self._broken(submitted, ending, reply.log or "lost again and again\n")
+            log = reply.log or "lost again and again\n"
+            return replace(self._broken(submitted, ending, log), at=reply.at)
         try:
             observations = unpack_response(reply.response)
         except WireError as error:

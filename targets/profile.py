@@ -37,6 +37,13 @@ class Profile:
     el0_32bit: bool = True
     host_thread: bool = True
     """Whether the executor is a thread of the host, with vector state of its own."""
+    fpcr_bits: int | None = None
+    """Bits that the CPU's FPCR keeps when all are written; None: it was not asked."""
+    fpsr_bits: int | None = None
+    """The same of FPSR."""
+    unaligned: bool = True
+    """Whether accesses need no alignment while the guest's MMU is off. Its memory is Device
+    then, where the architecture has them fault; QEMU and VIXL let them pass."""
     lacks: frozenset[str] = frozenset()
     """Instruction capabilities (`corpus.isa`) that the machine does not have: such
     instructions are UNDEFINED there."""
@@ -67,6 +74,9 @@ class Profile:
             mode=probe.get("mode", "unknown"),
             el0_32bit=_has_el0_32bit(probe),
             host_thread=kernel != (0, 0),
+            fpcr_bits=_number(probe, "fpcr_bits"),
+            fpsr_bits=_number(probe, "fpsr_bits"),
+            unaligned=probe.get("unaligned") == "1",
             lacks=lacking(probe),
         )
 
@@ -87,6 +97,20 @@ CAP_FIELDS: dict[str, tuple[str, int, int]] = {
     "fcma": ("id_aa64isar1", 16, 1),
     "bf16-fp": ("id_aa64isar1", 44, 1),
     "i8mm-fp": ("id_aa64isar1", 52, 1),
+    "jscvt": ("id_aa64isar1", 12, 1),
+    "frintts": ("id_aa64isar1", 32, 1),
+    "aes": ("id_aa64isar0", 4, 1),
+    "pmull": ("id_aa64isar0", 4, 2),
+    "sha1": ("id_aa64isar0", 8, 1),
+    "sha256": ("id_aa64isar0", 12, 1),
+    "sha512": ("id_aa64isar0", 12, 2),
+    "sha3": ("id_aa64isar0", 32, 1),
+    "sm3": ("id_aa64isar0", 36, 1),
+    "sm4": ("id_aa64isar0", 40, 1),
+    "sve-aes": ("id_aa64zfr0", 4, 1),
+    "sve-pmull": ("id_aa64zfr0", 4, 2),
+    "sve-sha3": ("id_aa64zfr0", 32, 1),
+    "sve-sm4": ("id_aa64zfr0", 40, 1),
 }
 """Capability -> ID register, lowest bit of its field, least value (Arm ARM, D19.2)."""
 
@@ -101,6 +125,10 @@ def lacking(probe: Mapping[str, str]) -> frozenset[str]:
             if field < least or (cap == "fp16" and field == 0xF):
                 missing.add(cap)
     return frozenset(missing)
+
+
+def _number(probe: Mapping[str, str], key: str) -> int | None:
+    return int(probe[key], 16) if key in probe else None
 
 
 def _has_el0_32bit(probe: Mapping[str, str]) -> bool:

@@ -25,7 +25,8 @@ class Reply:
 
     `response` is None unless `ending` is `Ending.OK`. `log` holds what the
     executor's machine said meanwhile (kernel log lines, a crash message). `blocks`
-    are those of the transport's `code` that the request executed, each once.
+    are those of the transport's `code` that the request executed, each once. `at`: which of
+    its ops was under way when the executor broke, where that is known.
     """
 
     ending: Ending
@@ -33,6 +34,7 @@ class Reply:
     log: str
     seconds: float
     blocks: Sequence[int] = ()
+    at: int | None = None
 
 
 class Transport(ABC):

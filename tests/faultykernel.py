@@ -11,6 +11,8 @@ from targets.kvm.lab.channel import Layout
 
 UDF = 0x0000_0000
 LOOP = 0x1400_0000  # b .
+NOP = 0xD503_201F
+RET = 0xD65F_03C0
 
 _PAGES = 1 << 21  # an Image is linked to run from a multiple of this
 _CAVE = "vgic_its_save_tables_v0"  # a long one that no case calls
@@ -39,6 +41,15 @@ class FaultyKernel:
         """Replace the first instructions of a function."""
         at = self.names.address(function) - self._base
         struct.pack_into(f"<{len(words)}I", self._image, at, *words)
+
+    def erase(self, function: str, instruction: int, mask: int) -> None:
+        """Put NOPs in place of the instructions that match, from a function's start to its
+        first return."""
+        at = self.names.address(function) - self._base
+        while (word := struct.unpack_from("<I", self._image, at)[0]) != RET:
+            if word & mask == instruction:
+                struct.pack_into("<I", self._image, at, NOP)
+            at += 4
 
     def plant_counted(self, function: str, count: int) -> None:
         """Let a function end in an undefined instruction when it is called for the `count`th

@@ -66,6 +66,17 @@ def test_an_oops_is_found_in_its_function(kernel: FaultyKernel, tmp_path: Path) 
         assert leg.run(HARMLESS).ending is Ending.OK
 
 
+def test_the_op_at_fault_is_known(kernel: FaultyKernel, tmp_path: Path) -> None:
+    kernel.plant(GET_MP, UDF)
+    case = parse_case(UP + "get v0 x3\nget-mp v0\nget v0 x4\nrun v0 {\n    isb\n}\n")
+    with faulty(kernel, tmp_path) as leg:
+        trace = leg.run(case)
+        assert trace.at == 4
+        verdict = judge(case, trace, leg.profile)
+    assert isinstance(verdict, Diverge)
+    assert (verdict.op_index, verdict.op_word) == (4, "get-mp")
+
+
 def test_a_finding_of_an_oops_is_minimal_and_sorted_by_its_function(
     kernel: FaultyKernel, tmp_path: Path
 ) -> None:

@@ -15,7 +15,10 @@ from targets.model.cpu import BASE_CAPS, FP_CAPS
 
 FORM = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 
-SVE_CAPS = {"sve", "sve2", "bitperm", "i8mm", "bf16", "f32mm", "f64mm"}
+SVE_CAPS = {
+    *("sve", "sve2", "bitperm", "i8mm", "bf16", "f32mm", "f64mm"),
+    *("sve-aes", "sve-pmull", "sve-sha3", "sve-sm4"),
+}
 CAPS = BASE_CAPS | FP_CAPS | SVE_CAPS
 
 

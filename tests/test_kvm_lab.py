@@ -20,8 +20,10 @@ import pytest
 
 from corpus.trace import Ending, Observation
 from corpus.wire import (
+    CODE_BASE,
     DATA_BASE,
     FLAG_REUSE_VM,
+    MMIO_BASE,
     RAM_SIZE,
     RUN_LIMIT_MS,
     VECTOR_MMIO,
@@ -41,6 +43,7 @@ from targets.transport import TransportError
 LEG = "kvm:6.12:vhe"
 SVE = struct.pack("<7I", 1 << 4, *[0] * 6)
 NO_SVE = bytes(28)
+AARCH32 = struct.pack("<7I", 1 << 1, *[0] * 6)
 FINALIZE_SVE = 4
 KVM_EXIT_MMIO = 6
 MP_STOPPED = 5
@@ -59,6 +62,7 @@ MOVZ_X30_MMIO = 0xD2AA001E  # movz x30, #0x5000, lsl #16
 STR_X0_X30 = 0xF90003C0
 ENABLE_SVE = (0xD2A00660, 0xD5181040, 0xD5033FDF)  # x0 := 0x330000; msr cpacr_el1, x0; isb
 RDVL_X0 = 0x04BF5020
+WFI = 0xD503207F
 
 
 def z(n: int) -> int:
@@ -244,6 +248,30 @@ def test_a_guest_that_never_exits_is_cut_off(lab: LabTransport) -> None:
     assert run_data(looped) == dict.fromkeys(run_data(looped), 0) | {"flags": 2}
     assert time.monotonic() - started >= RUN_LIMIT_MS / 1000
     assert (again.err, run_data(again)["reason"]) == (0, KVM_EXIT_MMIO)
+
+
+def test_a_guest_that_waits_is_not_waited_for(lab: LabTransport) -> None:
+    started = time.monotonic()
+    *_, waited, again = observe(lab, *UP, run(WFI), run(MOVZ_X30_MMIO, STR_X0_X30))
+    assert waited.err == errno.EINTR
+    assert run_data(waited) == dict.fromkeys(run_data(waited), 0) | {"flags": 2}
+    assert time.monotonic() - started < RUN_LIMIT_MS / 1000
+    assert (again.err, run_data(again)["reason"]) == (0, KVM_EXIT_MMIO)
+
+
+def test_an_aarch32_guest_gets_its_way_out_and_the_code_stays(lab: LabTransport) -> None:
+    endless = 0x14000000
+    *_, ran, code_left = observe(
+        lab,
+        WireOp(Kind.CREATE_VCPU),
+        WireOp(Kind.INIT, a=5, payload=AARCH32),
+        run(endless),
+        WireOp(Kind.READ_MEM, a=CODE_BASE & (RAM_SIZE - 1), b=4),
+    )
+    seen = run_data(ran)
+    assert (ran.err, seen["reason"], seen["flags"]) == (0, KVM_EXIT_MMIO, 0)
+    assert (seen["address"], seen["length"]) == (MMIO_BASE, 4)
+    assert code_left.data[:4] == endless.to_bytes(4, "little")
 
 
 def test_runs_without_entering(lab: LabTransport) -> None:

@@ -302,6 +302,13 @@ def test_doorbells_cut_the_log() -> None:
     assert line.drain() == "tail"
 
 
+def test_a_byte_that_only_wakes_is_no_part_of_the_log() -> None:
+    line = console.Console()
+    assert line.feed(b"\x05") == []
+    assert line.feed(b"WA\x05RN\x06\x05") == ["WARN"]
+    assert line.drain() == ""
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -15,7 +15,7 @@ from corpus.case import Case
 from corpus.ops import Init
 from corpus.registers import EL2_NAMES
 from corpus.text import parse_case
-from corpus.trace import Observation
+from corpus.trace import Observation, Trace
 from corpus.wire import VECTOR_MMIO
 from fuzz.generate import el2 as generate_el2
 from fuzz.generate import random_case
@@ -216,7 +216,7 @@ def test_bits_above_the_smaller_length_may_vanish_and_no_others() -> None:
     trace = ModelTarget(NESTED).run(case)
     for left in (16, 31, 32, 64, 256):
         value = b"\xab" * left + bytes(256 - left)
-        changed = replace(trace, observations=(*trace.observations[:-1], Observation(0, 0, value)))
+        changed = Trace((*trace.observations[:-1], Observation(0, 0, value)))
         verdict = judge(case, changed, NESTED)
         permitted = left in (32, 64, 256)
         assert isinstance(verdict, Agree if permitted else Diverge), left

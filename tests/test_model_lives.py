@@ -11,6 +11,7 @@ from targets.model.target import ModelTarget
 from targets.profile import Profile
 
 REFUSED = parse_case("create v0\ninit v0 features=pmu_v3,bit41\ninit v0\ninit v0\n")
+HALF_PTRAUTH = parse_case("create v0\ninit v0 features=el1_32bit,ptrauth_address\ninit v0\n")
 STOPPED_LATER = parse_case("create v0\ninit v0\ninit v0 features=sve,power_off\n")
 
 
@@ -21,6 +22,16 @@ def test_what_a_refused_init_leaves_behind(kernel: tuple[int, int], judged: int)
     assert isinstance(verdict, Agree)
     assert verdict.judged == judged
     assert ("left a part of its features" in verdict.reason) == (judged == 2)
+
+
+@pytest.mark.parametrize(("kernel", "judged"), [((6, 1), 2), ((6, 12), 3)])
+def test_a_refused_init_fixes_the_register_width_of_old_vms(
+    kernel: tuple[int, int], judged: int
+) -> None:
+    profile = Profile(kernel=kernel)
+    verdict = judge(HALF_PTRAUTH, ModelTarget(profile).run(HALF_PTRAUTH), profile)
+    assert isinstance(verdict, Agree)
+    assert verdict.judged == judged
 
 
 @pytest.mark.parametrize(("kernel", "err"), [((6, 1), 22), ((6, 12), 0)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -36,7 +35,8 @@ def verdict_with(case_index: int, change: Callable[[bytes], bytes]) -> Agree | D
     case = MIGRATION if case_index == 4 else HOST
     trace = ModelTarget(Profile()).run(case)
     seen = list(trace.observations)
-    seen[case_index] = replace(seen[case_index], data=change(seen[case_index].data))
+    old = seen[case_index]
+    seen[case_index] = Observation(old.err, old.aux, change(old.data))
     verdict = judge(case, Trace(tuple(seen)), Profile())
     assert isinstance(verdict, Agree | Diverge)
     return verdict

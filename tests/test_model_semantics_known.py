@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from model_guest import DATA, guest, run
 
@@ -335,6 +337,96 @@ def test_floating_point_compares_set_flags() -> None:
     assert flags(cpu) == Z | C
     run(cpu, "fdiv d0, d0, d0", "fcmp d0, d1")
     assert flags(cpu) == C | V
+
+
+@pytest.mark.parametrize(
+    ("text", "real", "imaginary"),
+    [
+        ("fcadd v0.4h, v1.4h, v2.4h, #90", 1 - 4, 2 + 3),
+        ("fcadd v0.4h, v1.4h, v2.4h, #270", 1 + 4, 2 - 3),
+        ("fcmla v0.4h, v1.4h, v2.4h, #0", 10 + 1 * 3, 20 + 1 * 4),
+        ("fcmla v0.4h, v1.4h, v2.4h, #90", 10 - 2 * 4, 20 + 2 * 3),
+        ("fcmla v0.4h, v1.4h, v2.h[0], #180", 10 - 1 * 3, 20 - 1 * 4),
+        ("fcmla v0.4h, v1.4h, v2.h[1], #270", 10 + 2 * 4, 20 - 2 * 3),
+    ],
+)
+def test_complex_numbers(text: str, real: int, imaginary: int) -> None:
+    """1 + 2i and 3 + 4i, turned, on 10 + 20i."""
+    cpu = guest(1)
+    for n, parts in enumerate(((10.0, 20.0), (1.0, 2.0), (3.0, 4.0))):
+        cpu.set_v(n, int.from_bytes(struct.pack("<2e", *parts) * 2, "little"))
+    run(cpu, text)
+    cells = bytes.fromhex(vector(cpu, 0))
+    assert struct.unpack("<4e", cells[:8]) == (real, imaginary) * 2
+    assert cells[8:] == bytes(8)
+
+
+@pytest.mark.parametrize(
+    ("text", "sums"),
+    [
+        ("fmlal v0.2s, v1.2h, v2.2h", (100 + 1 * 5, 100 + 2 * 6)),
+        ("fmlal2 v0.2s, v1.2h, v2.2h", (100 + 3 * 7, 100 + 4 * 8)),
+        ("fmlsl v0.2s, v1.2h, v2.h[3]", (100 - 1 * 8, 100 - 2 * 8)),
+        ("fmlsl2 v0.2s, v1.2h, v2.h[1]", (100 - 3 * 6, 100 - 4 * 6)),
+    ],
+)
+def test_single_precision_sums_of_half_precision_products(text: str, sums: tuple[int, int]) -> None:
+    cpu = guest(1)
+    for n, layout, numbers in (
+        (0, "<2f", (100, 100)),
+        (1, "<4e", range(1, 5)),
+        (2, "<4e", range(5, 9)),
+    ):
+        cpu.set_v(n, int.from_bytes(struct.pack(layout, *numbers), "little"))
+    run(cpu, text)
+    cells = bytes.fromhex(vector(cpu, 0))
+    assert struct.unpack("<2f", cells[:8]) == sums
+    assert cells[8:] == bytes(8)
+
+
+def bfloats(*numbers: float) -> int:
+    """Small numbers in BF16, which is the upper half of single precision."""
+    words = (int.from_bytes(struct.pack("<f", x), "little") >> 16 for x in numbers)
+    return sum(word << 16 * i for i, word in enumerate(words))
+
+
+@pytest.mark.parametrize(
+    ("text", "sums"),
+    [
+        ("bfdot v0.4s, v1.8h, v2.8h", (1 * 0 + 2 * 1, 3 * 2 + 4 * 3, 5 * 4 + 6 * 5, 7 * 6 + 8 * 7)),
+        (
+            "bfdot v0.4s, v1.8h, v2.2h[1]",
+            (1 * 2 + 2 * 3, 3 * 2 + 4 * 3, 5 * 2 + 6 * 3, 7 * 2 + 8 * 3),
+        ),
+        ("bfmlalb v0.4s, v1.8h, v2.8h", (1 * 0, 3 * 2, 5 * 4, 7 * 6)),
+        ("bfmlalt v0.4s, v1.8h, v2.8h", (2 * 1, 4 * 3, 6 * 5, 8 * 7)),
+        ("bfmlalt v0.4s, v1.8h, v2.h[5]", (2 * 5, 4 * 5, 6 * 5, 8 * 5)),
+        ("bfdot z0.s, z1.h, z2.h[1]", (8, 18, 28, 38)),
+        ("bfmlalb z0.s, z1.h, z2.h[5]", (1 * 5, 3 * 5, 5 * 5, 7 * 5)),
+        (
+            "bfmmla v0.4s, v1.8h, v2.8h",
+            (2 + 6 + 12, 4 + 10 + 18 + 28, 6 + 14 + 24, 20 + 30 + 42 + 56),
+        ),
+        ("bfmmla z0.s, z1.h, z2.h", (20, 60, 44, 148)),
+    ],
+)
+def test_sums_of_bf16_products(text: str, sums: tuple[int, ...]) -> None:
+    """Of 1 to 8 and 0 to 7."""
+    cpu = guest(1)
+    cpu.set_v(1, bfloats(*range(1, 9)))
+    cpu.set_v(2, bfloats(*range(8)))
+    run(cpu, text)
+    assert struct.unpack("<4f", bytes.fromhex(vector(cpu, 0))) == sums
+
+
+def test_narrowing_to_bf16_writes_one_half() -> None:
+    cpu = guest(1)
+    cpu.set_v(1, int.from_bytes(struct.pack("<4f", 1, -2, 3, 1 + 2**-8 + 2**-20), "little"))
+    run(cpu, "bfcvtn v0.4h, v1.4s")
+    narrow = bfloats(1, -2, 3, 1 + 2**-7)
+    assert cpu.v(0) == (narrow, 0)
+    run(cpu, "bfcvtn2 v0.8h, v1.4s")
+    assert cpu.v(0) == (narrow << 64 | narrow, 0)
 
 
 # -- memory ----------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from bisect import bisect_left
 from collections.abc import Callable
 from fractions import Fraction
@@ -10,12 +11,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from targets.model.semantics import fpsteps, softconvert, softfloat
+from targets.model.semantics import fpbf16, fpsteps, softconvert, softfloat
 from targets.model.semantics.softfloat import (
     AHP,
     DN,
     DZC,
     FZ,
+    FZ16,
     IDC,
     IOC,
     IXC,
@@ -236,6 +238,51 @@ def test_flushing_denormals_is_flagged() -> None:
     assert softfloat.add(1, 0, 1, FZ) == (1, 0), "FZ does not concern half precision"
 
 
+def test_half_precision_denormals_are_flushed_by_a_bit_of_their_own() -> None:
+    assert softfloat.add(0x8001, 0x8001, 1, FZ16) == (0x8000, 0), "inputs silently"
+    assert softfloat.multiply(0x0400, 0x3800, 1, FZ16) == (0, UFC)
+    assert softfloat.add(1, 0, 2, FZ16) == (1, 0), "FZ16 concerns half precision only"
+    assert softconvert.to_integer(1, 1, FZ16, PLUS, 16, True, 0) == (0, 0)
+    assert softconvert.to_integer(1, 1, 0, PLUS, 16, True, 0) == (1, IXC)
+    assert softconvert.from_integer(1, 1, FZ16, 16, True, 16) == (0, UFC)
+
+
+def test_conversions_between_precisions_do_not_flush_halves() -> None:
+    for ctl in (FZ, FZ16, FZ | FZ16):
+        assert softconvert.convert(1, 1, 2, ctl) == (0x3380_0000, 0)
+        assert softconvert.convert(0x3380_0000, 2, 1, ctl) == (1, 0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rounding_within_an_integer_saturates_to_the_most_negative(mode: int) -> None:
+    lowest = 0xCF00_0000
+
+    def f(x: int, bits: int = 32) -> softfloat.Result:
+        return softconvert.round_within(x, 2, 0, mode, bits)
+
+    assert f(0x4F00_0000) == (lowest, IOC), "2**31"
+    assert f(lowest) == (lowest, 0), "-2**31 fits"
+    assert f(0xCF00_0001) == (lowest, IOC)
+    assert f(0x7F80_0000) == f(QUIET) == f(SIGNAL) == (lowest, IOC)
+    assert f(0x4F00_0000, 64) == (0x4F00_0000, 0)
+    assert f(0x5F00_0000, 64) == (0xDF00_0000, IOC)
+    assert f(0xBE80_0000) == (0xBF80_0000 if mode == MINUS else 0x8000_0000, IXC)
+
+
+def test_sums_of_bf16_products_round_to_odd_and_flush() -> None:
+    one, tiny = 0x3F80, 0x0080
+    assert fpbf16.dot(0, one, one) == 0x3F80_0000
+    assert fpbf16.dot(0x3F80_0000, tiny, one) == 0x3F80_0001, "what is cut off makes it odd"
+    assert fpbf16.dot(0x3F80_0000, tiny | 0x8000, one) == 0x3F7F_FFFF
+    assert fpbf16.dot(1, 0, 0) == 0, "a denormal counts as zero"
+    assert fpbf16.dot(0, tiny, 0x3F00) == 0, "a result that would be one becomes zero"
+    assert fpbf16.dot(0, 0x7F00, 0x7F00) == 0x7F80_0000, "too large is infinite"
+    assert fpbf16.dot(0, 0x7F80, 0) == 0x7FC0_0000
+    assert fpbf16.dot(0xFFFF_FFFF, one, one) == 0x7FC0_0000, "every NaN is the default one"
+    assert fpbf16.dot(0x8000_0000, 0, one) == 0
+    assert fpbf16.dot(0x8000_0000, 0x8000_8000, one | one << 16) == 0x8000_0000
+
+
 def test_zero_sums_take_the_sign_of_the_rounding() -> None:
     one = 0x3F80_0000
     assert softfloat.subtract(one, one, 2, 0) == (0, 0)
@@ -285,3 +332,17 @@ def test_scaling_and_logarithms() -> None:
     assert fpsteps.logarithm(0x4100_0000, 2, 0) == (3, 0)
     assert fpsteps.logarithm(1, 2, 0) == (-149 & 0xFFFF_FFFF, 0)
     assert fpsteps.logarithm(0, 2, 0) == (0x8000_0000, IOC)
+
+
+def test_integers_modulo_2_to_the_32_tell_whether_they_are_exact() -> None:
+    def f(x: float, ctl: int = 0) -> tuple[int, bool, int]:
+        return softconvert.to_integer_modulo(struct.unpack("<Q", struct.pack("<d", x))[0], ctl)
+
+    assert f(-5.0) == (-5 & 0xFFFF_FFFF, True, 0)
+    assert f(-5.5) == (-5 & 0xFFFF_FFFF, False, IXC)
+    assert f(2.0**32 + 7) == (7, False, IOC)
+    assert f(-(2.0**31)) == (1 << 31, True, 0)
+    assert f(2.0**31) == (1 << 31, False, IOC)
+    assert f(2.0**100) == f(float("inf")) == f(float("nan")) == (0, False, IOC)
+    assert (f(0.0), f(-0.0)) == ((0, True, 0), (0, False, 0))
+    assert f(5e-324, FZ) == (0, False, IDC)

@@ -79,7 +79,7 @@ def test_a_wrong_errno_is_a_divergence(case: Case, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(trace.observations) - 1))
     observations = list(trace.observations)
     observations[index] = Observation(99)
-    verdict = judge(case, replace(trace, observations=tuple(observations)), profile)
+    verdict = judge(case, Trace(tuple(observations)), profile)
     if isinstance(verdict, Agree):
         assert "reg.not-modelled" in verdict.rules
     else:
@@ -118,7 +118,7 @@ def test_a_choice_binds_the_leg_from_then_on() -> None:
 @pytest.mark.parametrize("ending", [Ending.CRASH, Ending.HANG, Ending.HOST_LOG])
 def test_a_bad_ending_is_a_divergence(ending: Ending) -> None:
     trace = trace_of(FOUNDING, Profile())
-    verdict = judge(FOUNDING, replace(trace, ending=ending, log="WARNING: CPU: 0"), Profile())
+    verdict = judge(FOUNDING, Trace(trace.observations, ending, "WARNING: CPU: 0"), Profile())
     assert isinstance(verdict, Diverge)
     assert (verdict.oracle, verdict.observed, verdict.detail) == (
         "ending",

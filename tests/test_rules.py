@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from fnmatch import fnmatchcase
 
 import pytest
 
 from fuzz.generate import random_case
 from fuzz.oracle.conformance import judge
 from targets.model.rules import RULES, by_kernel, in_force, is_strict
+from targets.model.rules.needs import NEEDS, reachable
 from targets.model.target import ModelTarget
 from targets.profile import Profile
 
@@ -18,6 +20,7 @@ OTHERWISE_EXERCISED = {
     "psci.suspend": "costs a KVM leg half a second, so nothing generates it on purpose",
     "psci.cpu-off": "as psci.suspend",
     "psci.waits": "as psci.suspend",
+    "legs.agree": "about several legs, and the model is one",
     "ending.ok": "about traces, and the model's own always end well",
 }
 PROFILES = (
@@ -60,3 +63,24 @@ def test_instruction_rules_and_promises_are_strict() -> None:
     assert is_strict("isa.ptrue")
     assert is_strict("finalize.twice")
     assert not is_strict("core.hole")
+
+
+@pytest.mark.parametrize("pattern", NEEDS)
+def test_what_a_rule_needs_is_said_of_rules_that_there_are(pattern: str) -> None:
+    assert any(fnmatchcase(rule, pattern) for rule in RULES)
+
+
+def test_a_machine_reaches_the_rules_about_what_it_has() -> None:
+    plain = Profile(features=0x35, el0_32bit=False)
+    beyond = {rule for rule in RULES if not reachable(rule, plain)}
+    assert {"el2.init", "init.aarch32-el2", "host.no-thread", "vl.rounded-down"} <= beyond
+    assert not {"vcpu.create", "host.prctl", "init.unsupported-feature", "sve.z"} & beyond
+
+
+def test_no_rule_that_a_trace_was_held_to_is_out_of_reach() -> None:
+    rng = random.Random(4)
+    for number in range(1500):
+        profile = PROFILES[number % len(PROFILES)]
+        case = random_case(rng)
+        used = judge(case, ModelTarget(profile).run(case), profile).rules
+        assert [rule for rule in used if not reachable(rule, profile)] == []

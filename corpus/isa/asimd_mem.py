@@ -48,9 +48,8 @@ def _single_registers() -> tuple[Form, ...]:
             forms += row(
                 kind, f"{{vt}}, [{{xn}}, {{xm}}{shift}]", x("xm", 16), _indexed(log2), "_r"
             )
-            if log2 >= 3:
-                forms += row(kind, "{vt}, [{xn}], #{imm}", simm9, 0x3C00_0400, "_post")
-                forms += row(kind, "{vt}, [{xn}, #{imm}]!", simm9, 0x3C00_0C00, "_pre")
+            forms += row(kind, "{vt}, [{xn}], #{imm}", simm9, 0x3C00_0400, "_post")
+            forms += row(kind, "{vt}, [{xn}, #{imm}]!", simm9, 0x3C00_0C00, "_pre")
     return tuple(forms)
 
 
@@ -70,16 +69,19 @@ def _pairs() -> tuple[Form, ...]:
             word = number << 30 | load << 22
             operands = (v("vt", 0, letter), v("vt2", 10, letter), base, offset)
             clash = load == 1
-            for tail, fixed, suffix in (
-                ("{vt}, {vt2}, [{xn}, #{imm}]", 0x2D00_0000, ""),
-                ("{vt}, {vt2}, [{xn}], #{imm}", 0x2C80_0000, "_post"),
+            temporary = mnemonic.replace("p", "np")
+            for name, tail, fixed, suffix in (
+                (mnemonic, "{vt}, {vt2}, [{xn}, #{imm}]", 0x2D00_0000, ""),
+                (mnemonic, "{vt}, {vt2}, [{xn}], #{imm}", 0x2C80_0000, "_post"),
+                (mnemonic, "{vt}, {vt2}, [{xn}, #{imm}]!", 0x2D80_0000, "_pre"),
+                (temporary, "{vt}, {vt2}, [{xn}, #{imm}]", 0x2C00_0000, ""),
             ):
                 forms += rows(
                     group,
                     "fp",
                     tail,
                     operands,
-                    {mnemonic: word | fixed},
+                    {name: word | fixed},
                     f"_{letter}{suffix}",
                     valid=_distinct if clash else None,
                     repair=_make_distinct if clash else None,
@@ -133,16 +135,29 @@ def _multiple() -> tuple[Form, ...]:
             amount = {a: str((8 << (a & 1)) * count) for a in range(8)}
             after = arrangement(names, place=_q_size_10)
             after = Operand(after.name, after.domain, after.place, {"bytes": amount})
-            table = {stem + structure: 0x0C9F_0000 | load << 22 | opcode}
-            forms += rows(
-                group,
-                "fp",
-                _list(count, "{t}") + ", [{xn}], #{t.bytes}",
-                (v("vt", 0), after, xsp("xn", 5)),
-                table,
-                f"_m{count}_post",
-            )
+            post = stem + structure, 0x0C80_0000 | load << 22 | opcode
+            first = (v("vt", 0), after, xsp("xn", 5))
+            forms += _post_index(group, post, tail, "#{t.bytes}", first, f"_m{count}")
     return tuple(forms)
+
+
+def _post_index(
+    group: str,
+    opcode: tuple[str, int],
+    tail: str,
+    amount: str,
+    operands: tuple[Operand, ...],
+    suffix: str,
+) -> tuple[Form, ...]:
+    """An access that then adds its size, or a register, to the base."""
+    name, word = opcode
+    by_size = rows(
+        group, "fp", f"{tail}, {amount}", operands, {name: word | 31 << 16}, f"{suffix}_post"
+    )
+    by_register = (*operands, x("xm", 16))
+    return by_size + rows(
+        group, "fp", f"{tail}, {{xm}}", by_register, {name: word}, f"{suffix}_postr"
+    )
 
 
 _LANE_PLACES = {
@@ -168,7 +183,11 @@ def _lanes() -> tuple[Form, ...]:
             for stem, load in (("ld", 1), ("st", 0)):
                 group = "asimd-load" if load else "asimd-store"
                 table = {f"{stem}{count}": 0x0D00_0000 | load << 22 | opcode | selector}
-                forms += rows(group, "fp", tail, operands, table, f"_lane_{letter}")
+                suffix = f"_lane_{letter}"
+                forms += rows(group, "fp", tail, operands, table, suffix)
+                post = f"{stem}{count}", 0x0D80_0000 | load << 22 | opcode | selector
+                size = f"#{count << _SIZES[letter]}"
+                forms += _post_index(group, post, tail, size, operands, suffix)
     return tuple(forms)
 
 
@@ -176,14 +195,15 @@ def _replicating() -> tuple[Form, ...]:
     forms: list[Form] = []
     for count in (1, 2, 3, 4):
         selector = (count - 1 & 1) << 21 | (count - 1 >> 1) << 13
-        forms += rows(
-            "asimd-load",
-            "fp",
-            _list(count, "{t}") + ", [{xn}]",
-            (v("vt", 0), arrangement(_ALL, place=_q_size_10), xsp("xn", 5)),
-            {f"ld{count}r": 0x0D40_C000 | selector},
-            "_v",
+        name, tail = f"ld{count}r", _list(count, "{t}") + ", [{xn}]"
+        t = arrangement(_ALL, place=_q_size_10)
+        t = Operand(
+            t.name, t.domain, t.place, {"bytes": {a: str(count << (a >> 1)) for a in range(8)}}
         )
+        operands = (v("vt", 0), t, xsp("xn", 5))
+        forms += rows("asimd-load", "fp", tail, operands, {name: 0x0D40_C000 | selector}, "_v")
+        post = name, 0x0DC0_C000 | selector
+        forms += _post_index("asimd-load", post, tail, "#{t.bytes}", operands, "_v")
     return tuple(forms)
 
 

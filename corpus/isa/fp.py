@@ -36,7 +36,7 @@ def _scalar(group: str, tail: str, count: int, table: dict[str, int]) -> tuple[F
     )
 
 
-_CONDITIONS = "eq ne hs lo mi pl vs vc hi ls ge lt gt le al nv".split()  # noqa: SIM905
+CONDITIONS = "eq ne hs lo mi pl vs vc hi ls ge lt gt le al nv".split()  # noqa: SIM905
 
 _SCALAR = (
     *_scalar(
@@ -105,7 +105,7 @@ _SCALAR = (
         "{t}{vd}, {t}{vn}, {t}{vm}, {cond}",
         (
             *SCALAR_THREE,
-            choice("cond", {name: number for number, name in enumerate(_CONDITIONS)}, 12),
+            choice("cond", {name: number for number, name in enumerate(CONDITIONS)}, 12),
         ),
         {"fcsel": 0x1E20_0C00},
         "_sc",
@@ -131,7 +131,7 @@ _SCALAR = (
     ),
 )
 
-_TO_INTEGER = {
+TO_INTEGER = {
     "fcvtns": 0x1E20_0000,
     "fcvtnu": 0x1E21_0000,
     "fcvtas": 0x1E24_0000,
@@ -143,7 +143,7 @@ _TO_INTEGER = {
     "fcvtzs": 0x1E38_0000,
     "fcvtzu": 0x1E39_0000,
 }
-_FROM_INTEGER = {"scvtf": 0x1E22_0000, "ucvtf": 0x1E23_0000}
+FROM_INTEGER = {"scvtf": 0x1E22_0000, "ucvtf": 0x1E23_0000}
 
 
 def _general() -> tuple[Form, ...]:
@@ -152,8 +152,8 @@ def _general() -> tuple[Form, ...]:
     target = (esize(names="sd", place=_type), v("vd", 0, ""))
     for kind, wide in (("w", 0), ("x", 1 << 31)):
         register = x if kind == "x" else w
-        to = {name: word | wide for name, word in _TO_INTEGER.items()}
-        back = {name: word | wide for name, word in _FROM_INTEGER.items()}
+        to = {name: word | wide for name, word in TO_INTEGER.items()}
+        back = {name: word | wide for name, word in FROM_INTEGER.items()}
         forms += rows(
             "fp-to-general",
             "fp",

@@ -175,10 +175,12 @@ _ARRANGEMENT_VIEWS: dict[str, dict[int, str]] = {
     "wide": {a: _NAME_OF[(a >> 1) + 1 << 1 | 1] for a in range(6)},
     "pair": {a: _NAME_OF[a + 2] for a in range(6)},
     "quad": {a: _NAME_OF[a + 4] for a in range(4)},
+    "halves": {4: "2h", 5: "4h"},
 }
 """Texts that follow from an arrangement: the letter of its elements and of doubled ones, the
 general register that holds an element, the bits of an element; `wide`, the 128-bit
-arrangement of doubled elements; `pair`, doubled elements in the same number of bits; `quad`."""
+arrangement of doubled elements; `pair`, doubled elements in the same number of bits; `quad`;
+`halves`, as many half-precision numbers."""
 
 
 def arrangement(

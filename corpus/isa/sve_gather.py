@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from corpus.isa.form import Form, Operand
-from corpus.isa.operands import ESIZE, choice, imm, p, xsp, z
+from corpus.isa.operands import ESIZE, choice, imm, p, x, xsp, z
 from corpus.isa.rows import rows
 
 _LOADS = {
@@ -120,4 +120,29 @@ def _scatters() -> tuple[Form, ...]:
     return forms
 
 
-FORMS: tuple[Form, ...] = (*_gathers(), *_scatters())
+def _non_temporal() -> tuple[Form, ...]:
+    """LDNT1 and STNT1 of addresses in a vector, plus a register (SVE2)."""
+    forms: tuple[Form, ...] = ()
+    for lane, bank, store_bit, unsigned_at in (
+        ("s", 0x8400_8000, 0x0040_0000, 13),
+        ("d", 0xC400_8000, 0, 14),
+    ):
+        tail = f"{{{{{{zt}}.{lane}}}}}, {{pg}}%s, [{{zn}}.{lane}, {{xm}}]"
+        operands = (z("zt", 0), p("pg", 10, 8), z("zn", 5), x("xm", 16))
+        loads = {
+            "ldnt1" + name[3:]: bank | msize << 23 | unsigned << unsigned_at
+            for name, (msize, unsigned, first_fault) in _LOADS.items()
+            if not first_fault and _fits(name, msize, lane)
+        }
+        stores = {
+            "stnt1" + name[3:]: 0xE400_2000 | store_bit | msize << 23
+            for name, msize in _STORES.items()
+            if _fits(name, msize, lane)
+        }
+        suffix = f"_g{lane}_nt"
+        forms += rows("sve-gather", "sve2", tail % "/z", operands, loads, suffix)
+        forms += rows("sve-scatter", "sve2", tail % "", operands, stores, suffix)
+    return forms
+
+
+FORMS: tuple[Form, ...] = (*_gathers(), *_scatters(), *_non_temporal())

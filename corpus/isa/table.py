@@ -13,7 +13,10 @@ from corpus.isa import (
     asimd_mem,
     asimd_move,
     asimd_shift,
+    crypto,
     fp,
+    fp_later,
+    fp_scalar,
     fp_simd,
     prefixed,
     sve2,
@@ -25,6 +28,7 @@ from corpus.isa import (
     sve_mem,
     sve_perm,
     sve_pred,
+    sve_prefetch,
     system,
 )
 from corpus.isa.form import LIST_MARKS, Form, Insn
@@ -45,10 +49,14 @@ _TABLES = (
     sve_count.FORMS,
     sve_mem.FORMS,
     sve_gather.FORMS,
+    sve_prefetch.FORMS,
     sve_fp.FORMS,
     sve2.FORMS,
     sve_dot.FORMS,
     prefixed.FORMS,
+    fp_later.FORMS,
+    fp_scalar.FORMS,
+    crypto.FORMS,
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from db.store import Store
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, json_option, kernel_option, legs_option, resolve_legs
 from fuzz.cli.views import log_excerpt
-from fuzz.confirm import judge_all, run_everywhere
+from fuzz.confirm import judge_all, run_everywhere, steady_difference
 from fuzz.inquest import run_after
 from fuzz.legs import open_legs
+from fuzz.oracle.legs import ORACLE
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from fuzz.report.compare import Row, Step, compare
 from fuzz.report.disassemble import disassemble
@@ -46,19 +48,21 @@ def execute(file: Path, legs: str, kernel: Path | None, as_json: bool) -> int:
       vcpufuzz exec corpus/seeds/tail-may-vanish.case --legs model,emulator:zero
     """
     case = load_case(file)
-    traces, verdicts, _ = _run(case, resolve_legs(legs, kernel))
+    ran = _run(case, resolve_legs(legs, kernel))
     if as_json:
-        click.echo(json.dumps(_as_json(case, traces, verdicts), indent=2))
+        click.echo(json.dumps(_as_json(case, ran), indent=2))
     else:
-        for name, verdict in verdicts.items():
+        for name, verdict in ran.verdicts.items():
             click.echo(f"{name}: {verdict_line(verdict)}")
-            for op, seen in zip(case.ops, traces[name].observations, strict=False):
+            for op, seen in zip(case.ops, ran.traces[name].observations, strict=False):
                 size = f", {len(seen.data)} bytes" if seen.data else ""
                 click.echo(f"    {op.word:<17} {error_name(seen.err)}{size}")
-            if traces[name].ending is not Ending.OK:
-                click.echo(f"    ended: {traces[name].ending.value}")
-        _print_logs(traces)
-    return _exit_code(verdicts)
+            if ran.traces[name].ending is not Ending.OK:
+                click.echo(f"    ended: {ran.traces[name].ending.value}")
+        if ran.differ:
+            click.echo(difference_line(ran.differ))
+        _print_logs(ran.traces)
+    return _exit_code(ran)
 
 
 @click.command("diff")
@@ -77,9 +81,9 @@ def diff(file: Path, legs: str, kernel: Path | None, show_all: bool) -> int:
       vcpufuzz diff corpus/seeds/tail-may-vanish.case
     """
     case = load_case(file)
-    traces, verdicts, opened = _run(case, resolve_legs(legs, kernel))
-    _print_comparison(case, traces, verdicts, opened, show_all)
-    return _exit_code(verdicts)
+    ran = _run(case, resolve_legs(legs, kernel))
+    _print_comparison(case, ran, show_all)
+    return _exit_code(ran)
 
 
 @click.command("repro")
@@ -102,24 +106,38 @@ def repro(finding: str, legs: str | None, kernel: Path | None, url: str) -> int:
         raise UserError(f"{finding!r} is not a finding such as F12.", Exit.USAGE)
     with Store.open(url) as store:
         stored = store.finding(int(number))
-    names = stored.deviating if legs is None else tuple(legs.split(","))
+        # What legs are said to differ from is other legs.
+        others = store.traces(stored.id) if stored.oracle == ORACLE else []
+    twins = [view.leg.name for view in others if view.leg.kind == "kvm"]
+    names = twins or stored.deviating if legs is None else tuple(legs.split(","))
     names = resolve_legs(",".join(names), kernel)
     case = stored.minimal
     preceding = [Ran(earlier.case, earlier.shared) for earlier in stored.preceding]
     if preceding:
         click.echo(f"Running {len(preceding)} other cases before it, in a fresh machine.")
-    traces, verdicts, opened = _run(case, names, preceding)
-    _print_comparison(case, traces, verdicts, opened, show_all=False)
-    _print_logs(traces)
-    again = [name for name, verdict in verdicts.items() if isinstance(verdict, Diverge)]
+    ran = _run(case, names, preceding)
+    _print_comparison(case, ran, show_all=False)
+    _print_logs(ran.traces)
+    again = [name for name, verdict in ran.verdicts.items() if isinstance(verdict, Diverge)]
+    again = again or list(ran.differ)
     click.echo(f"F{number} " + (f"diverges again on {', '.join(again)}." if again else "is gone."))
-    return _exit_code(verdicts)
+    return _exit_code(ran)
 
 
-def _run(
-    case: Case, names: Sequence[str], preceding: Sequence[Ran] = ()
-) -> tuple[dict[str, Trace], dict[str, Verdict], list[Target]]:
-    """Traces and verdicts by leg; the legs are closed again."""
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """Traces and verdicts by leg; `differ`: of legs that differ from their like where the
+    model predicts nothing, each time the case is run."""
+
+    traces: dict[str, Trace]
+    verdicts: dict[str, Verdict]
+    legs: Sequence[Target]
+    differ: Mapping[str, Diverge]
+
+
+def _run(case: Case, names: Sequence[str], preceding: Sequence[Ran] = ()) -> _Ran:
+    """Run `case`, after others in a fresh machine if there are any; the legs are closed
+    again."""
     legs = open_legs(names)
     try:
         for leg in legs:
@@ -131,10 +149,12 @@ def _run(
             traces = {leg.name: run_after(leg, preceding, case) for leg in legs}
         else:
             traces = run_everywhere(case, legs)
+        verdicts = judge_all(case, traces, legs)
+        differ = steady_difference(case, traces, verdicts, legs)
     finally:
         for leg in legs:
             leg.close()
-    return traces, judge_all(case, traces, legs), legs
+    return _Ran(traces, verdicts, legs, differ)
 
 
 def _print_logs(traces: Mapping[str, Trace]) -> None:
@@ -155,27 +175,30 @@ def verdict_line(verdict: Verdict) -> str:
     return f"DIVERGE ({strength}): {verdict.explanation}"
 
 
-def _exit_code(verdicts: Mapping[str, Verdict]) -> int:
-    diverged = any(isinstance(v, Diverge) for v in verdicts.values())
-    return Exit.DIVERGENCE if diverged else Exit.OK
+def difference_line(differ: Mapping[str, Diverge]) -> str:
+    """How legs differ, in one line."""
+    verdict = next(iter(differ.values()))
+    strength = "strict" if verdict.strict else "lenient"
+    return f"{', '.join(differ)}: DIFFER ({strength}): {verdict.explanation}"
 
 
-def _print_comparison(
-    case: Case,
-    traces: Mapping[str, Trace],
-    verdicts: Mapping[str, Verdict],
-    legs: Sequence[Target],
-    show_all: bool,
-) -> None:
+def _exit_code(ran: _Ran) -> int:
+    diverged = any(isinstance(v, Diverge) for v in ran.verdicts.values())
+    return Exit.DIVERGENCE if diverged or ran.differ else Exit.OK
+
+
+def _print_comparison(case: Case, ran: _Ran, show_all: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    steps = compare(case, traces, {leg.name: leg.profile for leg in legs})
-    width = max((len(name) for name in traces), default=0)
+    steps = compare(case, ran.traces, {leg.name: leg.profile for leg in ran.legs})
+    width = max((len(name) for name in ran.traces), default=0)
     for step in steps:
         _print_step(console, case, step, width, show_all)
     console.print()
-    for name, verdict in verdicts.items():
+    for name, verdict in ran.verdicts.items():
         style = "green" if isinstance(verdict, Agree) else "bold red"
         console.print(Text(f"{name:<{width}}  "), Text(verdict_line(verdict), style=style))
+    if ran.differ:
+        console.print(Text(difference_line(ran.differ), style="bold red"))
 
 
 def _print_step(console: Console, case: Case, step: Step, width: int, show_all: bool) -> None:
@@ -219,21 +242,20 @@ def _print_row(console: Console, row: Row, width: int) -> None:
         console.print(Text(f"     {name:>{width}}  {cell.text}{mark}", style=style))
 
 
-def _as_json(
-    case: Case, traces: Mapping[str, Trace], verdicts: Mapping[str, Verdict]
-) -> dict[str, Any]:
+def _as_json(case: Case, ran: _Ran) -> dict[str, Any]:
     return {
         "case": case.id,
+        "differ": {name: verdict.explanation for name, verdict in ran.differ.items()},
         "legs": {
             name: {
                 "verdict": "agree" if isinstance(verdict, Agree) else "diverge",
                 "explanation": verdict_line(verdict),
-                "ending": traces[name].ending.value,
+                "ending": ran.traces[name].ending.value,
                 "observations": [
                     {"op": op.word, "err": seen.err, "aux": seen.aux, "data": seen.data.hex()}
-                    for op, seen in zip(case.ops, traces[name].observations, strict=False)
+                    for op, seen in zip(case.ops, ran.traces[name].observations, strict=False)
                 ],
             }
-            for name, verdict in verdicts.items()
+            for name, verdict in ran.verdicts.items()
         },
     }

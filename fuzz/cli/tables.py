@@ -24,6 +24,8 @@ from fuzz.legs import open_legs
 from fuzz.session import known_defects
 from targets.base import Target
 from targets.model.rules import RULES, Rule
+from targets.model.rules.needs import reachable
+from targets.profile import Profile
 
 LAST_CAMPAIGNS = 10
 
@@ -117,10 +119,23 @@ class Exercised:
     counts: Counter[str]
     legs: dict[str, set[str]]
     """By leg, the rules that its observations were held against."""
+    machines: dict[str, Profile]
+    """By leg, the machine behind it, where its probe was kept."""
+
+    def beyond(self, leg: str, rows: set[str]) -> set[str]:
+        """Rules and forms that nothing can come to on a leg: what its machine lacks."""
+        machine = self.machines.get(leg)
+        if machine is None:
+            return set()
+        return {row for row in rows if not _in_reach(row, machine)} - self.legs[leg]
 
     def on(self, rule: str) -> list[str]:
         """The legs on which a rule was used."""
         return sorted(leg for leg, rules in self.legs.items() if rule in rules)
+
+    def out_of_reach(self, rule: str) -> list[str]:
+        """The legs whose machine lacks what the rule is about."""
+        return sorted(leg for leg in self.legs if self.beyond(leg, {rule}))
 
     def cells(self, rule: str) -> tuple[str, str]:
         """How often, and on how many of the legs, as a table shows it."""
@@ -130,7 +145,7 @@ class Exercised:
 
 def exercised(url: str) -> Exercised:
     """What the last campaigns of a store used; nothing without a store."""
-    used = Exercised(Counter(), defaultdict(set))
+    used = Exercised(Counter(), defaultdict(set), {})
     if not Store.exists(url):
         return used
     with Store.open(url) as store:
@@ -142,14 +157,25 @@ def exercised(url: str) -> Exercised:
             if isinstance(by_leg, dict):
                 for leg, rules in by_leg.items():
                     used.legs[leg].update(rules)
+            for record in campaign.legs:
+                if "vqs" in record.fingerprint:
+                    used.machines[record.name] = Profile.from_probe(record.fingerprint)
     return used
 
 
+def _in_reach(row: str, machine: Profile) -> bool:
+    if row.startswith("isa."):
+        return FORMS[row.removeprefix("isa.")].cap not in machine.lacks
+    return reachable(row, machine)
+
+
 def _say_per_leg(used: Exercised, rows: set[str], what: str) -> None:
-    """How much of a table each leg went through."""
+    """How much of a table each leg went through, of what can be reached on it."""
     for leg, rules in sorted(used.legs.items()):
-        hit = len(rules & rows)
-        click.echo(f"{leg}: {hit} of {len(rows)} {what} ({100 * hit / len(rows):.1f} %)")
+        beyond = used.beyond(leg, rows)
+        hit, most = len(rules & rows), len(rows - beyond) or 1
+        apart = f"; {len(beyond)} more need another machine" if beyond else ""
+        click.echo(f"{leg}: {hit} of {most} {what} ({100 * hit / most:.1f} %){apart}")
 
 
 def _rule_json(rule: Rule, used: Exercised, name: str) -> dict[str, Any]:
@@ -163,6 +189,7 @@ def _rule_json(rule: Rule, used: Exercised, name: str) -> dict[str, Any]:
         "values": [[list(release), value] for release, value in rule.values],
         "used": used.counts[name],
         "legs": used.on(name),
+        "out_of_reach": used.out_of_reach(name),
     }
 
 
@@ -176,6 +203,7 @@ def _form_json(form: Form, used: Exercised, name: str) -> dict[str, Any]:
         "cap": form.cap,
         "used": used.counts[name],
         "legs": used.on(name),
+        "out_of_reach": used.out_of_reach(name),
     }
 
 

@@ -89,7 +89,7 @@ def memory_access(rng: random.Random, form: Form) -> list[Insn]:
     access = random_insn(rng, form)
     base = _base_of(form)
     if base is None:
-        return [access]
+        return _from_vector(rng, access)
     args = list(access.args)
     setup = []
     for index, operand in enumerate(form.operands):
@@ -133,6 +133,21 @@ def stores(program: Sequence[Insn]) -> bool:
     """Whether a program has an instruction that stores."""
     groups = {i.form.group for i in program}
     return any("store" in group or "scatter" in group or group == "mem" for group in groups)
+
+
+def _from_vector(rng: random.Random, access: Insn) -> list[Insn]:
+    """An access to addresses in a vector; where a register is added to them, it points into
+    RAM and the vector holds small offsets."""
+    values = {o.name: n for o, n in zip(access.form.operands, access.args, strict=True)}
+    if "xm" not in values or "zn" not in values or rng.random() < 0.05:
+        return [access]
+    lane = 2 if ".s" in access.form.syntax else 3
+    step = rng.choice((1, 2, 4, 8, 15))
+    return [
+        insn("lda", values["xm"], MIDDLE + rng.randrange(0, SPREAD, 16)),
+        insn("index_ii", values["zn"], lane, 0, step),
+        access,
+    ]
 
 
 def is_memory(form: Form) -> bool:

@@ -9,7 +9,8 @@ from corpus.ops import Op, Run
 from corpus.trace import Ending, Trace
 from fuzz.faults import fault_of
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
-from targets.model.errors import Unpredictable
+from targets.model.decided import decided
+from targets.model.errors import Decides, Unpredictable
 from targets.model.expect import Mismatch, Permitted
 from targets.model.judge import Choices, observe
 from targets.model.model import Model
@@ -25,12 +26,12 @@ def judge(
     model = make(profile)
     choices = Choices()
     judged = 0
-    reason = ""
+    reason, decides = "", Decides.NOTHING
     for index, (op, seen) in enumerate(zip(case.ops, trace.observations, strict=False)):
         try:
             permitted = model.step(op)
         except Unpredictable as stop:
-            reason = str(stop)
+            reason, decides = str(stop), decided(model, op, stop)
             break
         mismatch = observe(permitted, seen, choices)
         if mismatch:
@@ -46,7 +47,7 @@ def judge(
             return _diverge(model, judged, case.ops[judged], permitted, missing)
     if trace.ending is not Ending.OK:
         return _bad_ending(case, trace, frozenset(model.rules))
-    return Agree(judged, frozenset((*model.rules, "ending.ok")), choices, reason)
+    return Agree(judged, frozenset((*model.rules, "ending.ok")), choices, reason, decides)
 
 
 def _diverge(model: Model, index: int, op: Op, permitted: Permitted, mismatch: Mismatch) -> Diverge:
@@ -76,7 +77,9 @@ def _responsible(permitted: Permitted, mismatch: Mismatch) -> str:
 def _bad_ending(case: Case, trace: Trace, rules: frozenset[str]) -> Diverge:
     """A crash, a hang or a kernel complaint: never permitted, whatever the case did."""
     index = max(0, len(trace.observations) - 1)
-    if not trace.observations:
+    if trace.at is not None and trace.at < len(case.ops):
+        index = trace.at
+    elif not trace.observations:
         runs = [i for i, op in enumerate(case.ops) if isinstance(op, Run)]
         index = runs[-1] if runs else index
     last = case.ops[index] if case.ops else None

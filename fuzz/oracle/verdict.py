@@ -6,24 +6,27 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from fuzz.faults import Fault
+from targets.model.errors import Decides
 from targets.model.judge import Choices
 
 
 @dataclass(frozen=True, slots=True)
 class Agree:
     """The trace is permitted. `judged`: ops judged; fewer than the case has when the
-    specification stopped predicting, and then `reason` says why."""
+    specification stopped predicting, and then `reason` says why, and `decides` what decides
+    how that op goes on."""
 
     judged: int
     rules: frozenset[str]
     choices: Choices
     reason: str = ""
+    decides: Decides = Decides.NOTHING
 
 
 @dataclass(frozen=True, slots=True)
 class Diverge:
     """No permitted outcome matches. `detail` names lanes or bytes; `fault` is what made the
-    case end badly, if it did; `explanation` is one sentence for an engineer."""
+    case end badly, if it did; `told` is the explanation where it is not of the usual form."""
 
     oracle: str
     op_index: int
@@ -37,10 +40,14 @@ class Diverge:
     strict: bool
     rules: frozenset[str] = frozenset()
     fault: Fault | None = None
+    told: str = ""
 
     @property
     def explanation(self) -> str:
-        """One sentence: where, by which rule, what was expected and what was seen."""
+        """One sentence for an engineer: where, by which rule, what was expected and what
+        was seen."""
+        if self.told:
+            return self.told
         where = f" ({self.detail})" if self.detail else ""
         context = f" [{self.context}]" if self.context else ""
         return (

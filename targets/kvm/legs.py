@@ -111,7 +111,7 @@ def parse(name: str) -> LegSpec:
     return LegSpec(kernel, mode, vqs)
 
 
-def open_transport(spec: LegSpec, *, depth: int = 3, coverage: bool = False) -> Transport:
+def open_transport(spec: LegSpec, *, depth: int = 6, coverage: bool = False) -> Transport:
     """The transport of a leg, not started. `coverage`: record which of the lab kernel's
     blocks each request executes, if that can be done here.
 

@@ -28,6 +28,7 @@ from targets.model.errors import (
     FP_TRAP,
     SVE_TRAP,
     UNDEFINED,
+    Decides,
     GuestException,
     MmioExit,
     RunFailed,
@@ -51,12 +52,21 @@ FPCR_STATEFUL = 0x07C0_0000
 """AHP, DN, FZ, RMode: bits every implementation keeps (facts 2.6). Other bits may read as
 written or as zero, depending on features."""
 FPSR_STATEFUL = 0x0800_009F
+FP_CONTROL = {"fpcr": FPCR_STATEFUL, "fpsr": FPSR_STATEFUL}
 ZCR_LEN = 0xF
+
+UNBACKED_END = 1 << 32
+"""Addresses below are within any VM's IPA space (`wire`: at least 36 bits)."""
 
 ENOSYS = 38
 
 BASE_CAPS = frozenset({"base"})
-FP_CAPS = frozenset({"fp", "fp16", "bf16-fp", "dotprod", "i8mm-fp"})
+FP_CAPS = frozenset(
+    {
+        *("fp", "fp16", "bf16-fp", "dotprod", "i8mm-fp", "fcma", "fhm", "frintts", "jscvt"),
+        *("aes", "pmull", "sha1", "sha256", "sha512", "sha3", "sm3", "sm4"),
+    }
+)
 """Capabilities of instructions on V registers only; all others but `base` are SVE."""
 
 
@@ -68,6 +78,7 @@ class Cpu:
             "_vectors_on",
             "defects",
             "el",
+            "fp_kept",
             "host_vqs",
             "lacks",
             "loaded",
@@ -75,6 +86,7 @@ class Cpu:
             "pc",
             "rule",
             "rules",
+            "unaligned",
         ),
         *("kernel", "vcpu", "vl", "vm", "zcr"),
     )
@@ -93,6 +105,8 @@ class Cpu:
         self.host_vqs = profile.vqs
         self.lacks = profile.lacks
         self.defects = profile.defects
+        self.unaligned = profile.unaligned
+        self.fp_kept = {"fpcr": profile.fpcr_bits, "fpsr": profile.fpsr_bits}
         self.mem = mem
         self.rules = rules
         self.rule = ""
@@ -149,10 +163,10 @@ class Cpu:
         vcpu = self.vcpu
         self.loaded = True
         self.rules.add("run.load-fp")
-        for name, stateful in (("fpcr", FPCR_STATEFUL), ("fpsr", FPSR_STATEFUL)):
+        for name in FP_CONTROL:
             raw = vcpu.core[name]
             if raw is not ZERO:
-                vcpu.core[name] = normalised(raw, stateful)
+                vcpu.core[name] = self.held(name, raw)
                 self.rules.add(f"run.load-{name}")
         if vcpu.sve:
             zcr, mask = join(vcpu.sys[self.zcr])
@@ -318,6 +332,10 @@ class Cpu:
         """Whether FPCR is known to be all zero (round to nearest, nothing flushed)."""
         return self.vcpu.core["fpcr"] == ZERO
 
+    def held(self, name: str, raw: Set) -> Set:
+        """FPCR or FPSR once hardware holds the 32-bit value `raw`."""
+        return normalised(raw, FP_CONTROL[name], self.fp_kept[name])
+
     def raise_fpsr(self, bits: int, maybe: int = 0) -> None:
         """Set cumulative bits of FPSR; those in `maybe` may or may not be set."""
         if bits | maybe:
@@ -335,43 +353,57 @@ class Cpu:
         value, mask = self.xsp(n)
         if mask:
             raise Unpredictable("an address is not known")
+        if n == 31 and value & 15:
+            raise Unpredictable("sp is not aligned: a fault by SCTLR_EL1.SA, which QEMU omits")
         return value + offset & U64
 
     def load(self, address: int, size: int, *, vector: bool = True) -> tuple[int, int]:
         """Load `size` bytes. `vector`: the access gives KVM no valid syndrome (any vector
-        or multi-register access), so outside RAM the run fails. Raises MmioExit, RunFailed."""
+        or multi-register access), so outside RAM the run fails. Raises MmioExit, RunFailed,
+        Unpredictable."""
+        self._check_alignment(address, size)
         if self.mem.contains(address, size):
             return self.mem.load(address, size)
-        self._outside(address, size)
-        if vector:
-            self.rules.add("run.abort-without-syndrome")
-            raise RunFailed(ENOSYS)
+        self._outside(address, size, vector)
         raise MmioExit(address, size, 0, 0, write=False)
 
     def store(
         self, address: int, size: int, value: int, mask: int = 0, *, vector: bool = True
     ) -> None:
         """Store `size` bytes; outside RAM as for `load`."""
+        self._check_alignment(address, size)
         if self.mem.contains(address, size):
             if address < wire.DATA_BASE:
                 raise Unpredictable("the guest stores into its own code")
             self.vcpu.origins["ram"] = self.rule
             self.mem.store(address, size, value, mask)
             return
-        self._outside(address, size)
-        if vector:
-            self.rules.add("run.abort-without-syndrome")
-            raise RunFailed(ENOSYS)
+        if self.mem.touches(address, size):
+            raise Unpredictable("a store reaches beyond guest RAM", Decides.KERNEL)
+        self._outside(address, size, vector)
         raise MmioExit(address, size, value, mask, write=True)
 
     def in_ram(self, address: int, size: int) -> bool:
         """Whether an access lies in RAM entirely (first-fault loads ask)."""
         return self.mem.contains(address, size)
 
-    def _outside(self, address: int, size: int) -> None:
-        start = address - wire.MMIO_BASE
-        if not 0 <= start < 0x1_0000 - size:
-            raise Unpredictable(f"access to {address:#x}, outside guest RAM")
+    def _check_alignment(self, address: int, size: int) -> None:
+        """With the MMU off memory is Device, where an access that is not aligned to its
+        elements faults. They have at most `size` bytes, and 16."""
+        if not self.unaligned and address & (min(size & -size, 16) - 1):
+            raise Unpredictable("an unaligned access may fault on this machine")
+
+    def _outside(self, address: int, size: int, vector: bool) -> None:
+        """An access that no memory slot backs: what is below the least IPA size goes to user
+        space, if a syndrome says what it is. Raises RunFailed, Unpredictable."""
+        lowest = wire.RAM_BASE if self.vcpu.el2 else 0  # below RAM is the interrupt controller
+        if not lowest <= address <= UNBACKED_END - size:
+            raise Unpredictable(f"access to {address:#x}, outside guest RAM", Decides.KERNEL)
+        if vector:
+            self.rules.add("run.abort-without-syndrome")
+            raise RunFailed(ENOSYS)
+        if address % size:
+            raise Unpredictable("an unaligned access outside guest RAM", Decides.KERNEL)
 
 
 def effective_vl(zcr: int, max_vq: int, host_vqs: int) -> int:
@@ -381,10 +413,12 @@ def effective_vl(zcr: int, max_vq: int, host_vqs: int) -> int:
     return 16 * (available.bit_length() or 1)
 
 
-def normalised(candidates: Set, stateful: int) -> Set:
-    """A raw 32-bit value after hardware held it: stateful bits as they were, any other set
-    bit may read as set or clear."""
+def normalised(candidates: Set, stateful: int, kept: int | None) -> Set:
+    """A raw 32-bit value after hardware held it. `kept`: the bits it keeps, if it was asked;
+    else `stateful` ones are as they were, and any other set bit may read as set or clear."""
     value, mask = join(candidates)
+    if kept is not None:
+        return unknown(value & kept, mask & kept)
     return unknown(value, mask | value & ~stateful)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from corpus.expect import Effect
 from corpus.isa.form import Insn
 from targets.model.cpu import Cpu
-from targets.model.errors import GuestException, Unpredictable
+from targets.model.errors import Decides, GuestException, Unpredictable
 from targets.model.sets import Set, join
 
 
@@ -28,16 +28,18 @@ def spoiled(cpu: Cpu, effect: Effect, semantic: Callable[..., None], insn: Insn)
     """Execute an instruction that the leg is known to get wrong. Raises Unpredictable."""
     args = insn.args
     if effect is Effect.STOP:
-        raise Unpredictable(f"{cpu.rule} is a known defect of this leg")
+        raise Unpredictable(f"{cpu.rule} is a known defect of this leg", Decides.NOTHING)
     vcpu = cpu.vcpu
     before = [list(group) for group in (vcpu.z, vcpu.p, vcpu.x, vcpu.ffr)]
     flags = vcpu.core["pstate"]
     try:
         semantic(cpu, *args)
     except GuestException:
-        raise Unpredictable(f"{cpu.rule} is a known defect of this leg") from None
+        raise Unpredictable(f"{cpu.rule} is a known defect of this leg", Decides.NOTHING) from None
     if vcpu.origins.get("ram") == cpu.rule and effect is Effect.RESULT:
-        raise Unpredictable(f"{cpu.rule}, a known defect of this leg, stored to RAM")
+        raise Unpredictable(
+            f"{cpu.rule}, a known defect of this leg, stored to RAM", Decides.NOTHING
+        )
     width = vcpu.vector_bits
     if effect is Effect.TAIL:
         _blur(vcpu.z, before[0], (1 << cpu.vl * 8) - (1 << 128))

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
+from corpus.isa.form import Insn
+
+
+class Decides(IntEnum):
+    """What still decides how things go on where the specification says nothing."""
+
+    NOTHING = 0  # a choice that is left open, an UNKNOWN value, a known defect
+    KERNEL = 1  # the kernel: another one may do otherwise
+    CPU = 2  # the processor: whatever kernel is below must not matter
+
 
 class Unpredictable(Exception):
-    """The specification does not say what happens from here on; judging ends here."""
+    """The specification does not say what happens from here on; judging ends here.
+
+    `decides` is what decides then; `left`: what of its program the guest was still to
+    execute, the instruction in question first (None: all).
+    """
+
+    def __init__(self, reason: str, decides: Decides = Decides.CPU) -> None:
+        super().__init__(reason)
+        self.decides = decides
+        self.left: tuple[Insn, ...] | None = None
 
 
 class GuestException(Exception):

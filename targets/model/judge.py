@@ -25,6 +25,8 @@ class Choices:
 def observe(permitted: Permitted, seen: Observation, choices: Choices) -> Mismatch | None:
     """Narrow the model to `seen`, or say why no outcome permits it (model then unchanged)."""
     if permitted.anything:
+        if permitted.if_done and seen.err == 0:
+            permitted.if_done()
         return None
     best: Mismatch | None = None
     for outcome in permitted.outcomes:
@@ -150,6 +152,8 @@ def invent(permitted: Permitted, choose: Callable[[Set], int]) -> Observation:
     """One permitted observation: the first outcome, in each set the candidate `choose`
     names, unknown bits as zero. Narrows the model accordingly."""
     if permitted.anything:
+        if permitted.if_done:
+            permitted.if_done()
         return Observation(0)
     outcome = permitted.outcomes[0]
     if outcome.whole is not None:

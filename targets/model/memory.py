@@ -35,6 +35,10 @@ class Memory:
         """Whether [address, address + size) is RAM."""
         return address >= RAM_BASE and address + size <= RAM_BASE + RAM_SIZE
 
+    def touches(self, address: int, size: int) -> bool:
+        """Whether any byte of [address, address + size) is RAM."""
+        return address < RAM_BASE + RAM_SIZE and address + size > RAM_BASE
+
     def load(self, address: int, size: int) -> tuple[int, int]:
         """(value, unknown bits) of `size` bytes at a RAM address."""
         start = address - RAM_BASE

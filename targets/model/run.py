@@ -12,6 +12,7 @@ from targets.model.defects import spoiled, worst
 from targets.model.el2 import SCTLR_FIXED
 from targets.model.errno import EINTR
 from targets.model.errors import (
+    Decides,
     GuestException,
     MmioExit,
     RunFailed,
@@ -47,12 +48,12 @@ class Ended:
 def check_runnable(vcpu: Vcpu) -> None:
     """Raises Unpredictable for entry states that the model does not follow."""
     if vcpu.aarch32:
-        raise Unpredictable("AArch32 guests are not modelled")
+        raise Unpredictable("AArch32 guests are not modelled", Decides.KERNEL)
     value, mask = join(vcpu.core["pstate"])
     known = PLAIN_PSTATE | OPTIONAL_PSTATE
     loose = NZCV | OPTIONAL_PSTATE
     if mask & ~loose or value & ~known or value & 0xF not in RUNNABLE_MODES:
-        raise Unpredictable(f"a run from PSTATE {value:#x} is not modelled")
+        raise Unpredictable(f"a run from PSTATE {value:#x} is not modelled", Decides.KERNEL)
     if vcpu.sys["sctlr_el1"] not in (exact(SCTLR_RESET), SCTLR_FIXED):
         raise Unpredictable("a run with another SCTLR_EL1 than the reset value is not modelled")
 
@@ -70,8 +71,6 @@ def run(
     if not cpu.loaded:
         rules.add("run.idle-keeps-raw")
     mmio = isinstance(ended.exit, MmioExit)
-    if isinstance(ended.exit, MmioExit) and not ended.exit.write:
-        raise Unpredictable("MMIO loads are not modelled")
     vcpu.core["pc"] = exact(cpu.pc + 4 if mmio else cpu.pc)
     return ended
 
@@ -109,7 +108,7 @@ def _load_banked(vcpu: Vcpu, esr: str, spsr: str) -> None:
 
 def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> Ended:
     try:
-        for insn in program:
+        for index, insn in enumerate(program):  # noqa: B007 (a handler wants it)
             cpu.rule = "isa." + insn.form.name
             access_check(cpu, insn)
             semantic = SEMANTICS.get(insn.form.name)
@@ -124,6 +123,9 @@ def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> Ended:
             cpu.rules.add(cpu.rule)
             cpu.pc += 4 * len(insn.form.words)
         return Ended(0, _epilogue(cpu), cpu.rule)
+    except Unpredictable as stop:
+        stop.left = program[index:]
+        raise
     except GuestException as exception:
         return Ended(0, _take_exception(cpu, exception), cpu.rule)
     except MmioExit as mmio:

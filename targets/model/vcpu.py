@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from targets.model.errors import Unpredictable
+from targets.model.errors import Decides, Unpredictable
 from targets.model.sets import ZERO, Set, either, exact, unknown
 
 Release: TypeAlias = tuple[int, int]
@@ -141,6 +141,9 @@ class Vm:
     """By slot, in the order of creation."""
     features: int | None = None
     ran_once: bool = False
+    width_taken: bool = False
+    """A failed INIT may have decided between 32 and 64 bits, on a kernel that does not take
+    that back."""
     fixed: bool = False
     """EL2 registers have lost the bits that the VM's vcpus do not have."""
     ids: dict[str, Set] = field(default_factory=dict)
@@ -165,8 +168,12 @@ class Vm:
         if self.affinities and any(
             self.vcpus[slot].mpidr != seen for slot, seen in self.affinities.items()
         ):
-            raise Unpredictable("a vcpu was initialised after KVM had noted every MPIDR_EL1")
+            raise Unpredictable(
+                "a vcpu was initialised after KVM had noted every MPIDR_EL1", Decides.KERNEL
+            )
         found = [v for v in self.vcpus.values() if v.mpidr == mpidr]
         if len(found) > 1:
-            raise Unpredictable("two vcpus have this MPIDR_EL1: 6.12 takes the last, 6.1 the first")
+            raise Unpredictable(
+                "two vcpus have this MPIDR_EL1: 6.12 takes the last, 6.1 the first", Decides.KERNEL
+            )
         return found[0] if found else None

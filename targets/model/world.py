@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from targets.model.cpu import effective_vl
 from targets.model.errno import EBADF
 from targets.model.expect import Permitted, fails
 from targets.model.memory import Memory
@@ -24,6 +25,10 @@ class World:
         self.beyond = False
         """A register outside the model was written: what a later run does is not known."""
 
+    def go_beyond(self) -> None:
+        """A register outside the model was written."""
+        self.beyond = True
+
     def vcpu(self, slot: int) -> Vcpu | Permitted:
         """The vcpu in a slot, or how an ioctl on an empty one fails."""
         return self.vm.vcpus.get(slot) or fails("vcpu.missing", EBADF)
@@ -37,11 +42,13 @@ class World:
             vcpu.reset(self.profile.max_vq)
 
     def context(self, vcpu: Vcpu) -> str:
-        """The vector lengths that explain an observation."""
+        """The vector lengths that explain an observation: the guest's at EL1, the vcpu's and
+        the host's, in bytes."""
         if not vcpu.sve:
             return "no SVE"
-        zcr = vcpu.sys["zcr_el1"]
-        length = f"ZCR_EL1 {zcr[0][0]:#x}, " if len(zcr) == 1 else ""
+        zcr, unknown = join(vcpu.sys["zcr_el1"])
+        guest = effective_vl(zcr, vcpu.max_vq, self.profile.vqs)
+        length = "" if unknown else f"guest VL {guest} (ZCR_EL1 {zcr:#x}), "
         if vcpu.el2:
             length += f"ZCR_EL2 {join(vcpu.sys['zcr_el2'])[0]:#x}, "
         return f"{length}vcpu VL {vcpu.max_vq * 16}, host VL {self.profile.max_vq * 16} bytes"

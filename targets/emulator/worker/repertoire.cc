@@ -26,9 +26,9 @@ struct Encoding {
   uint32_t mask, value;
 };
 
-// Encodings of later extensions that VIXL 5.1.0 takes for instructions of SVE and FP, mostly
-// to do nothing at all.
-constexpr Encoding kLater[] = {
+// Encodings of other extensions that VIXL 5.1.0 takes for instructions of SVE, FP or AdvSIMD,
+// mostly to do nothing at all.
+constexpr Encoding kOthers[] = {
     {0xffe0e000, 0x05600000},  // EXT (constructive), SVE2
     {0xffe0e000, 0x05a00000},  // ZIP, UZP, TRN of quadwords, F64MM
     {0xfe60c000, 0xa4200000},  // LD1RO, F64MM
@@ -44,12 +44,16 @@ constexpr Encoding kLater[] = {
     {0xffffe000, 0x650aa000},  // FCVTX, SVE2
     {0xffffe000, 0x658aa000},  // BFCVT (vector), BF16
     {0xfffffc00, 0x1e634000},  // BFCVT (scalar), BF16
+    {0xff3e0c00, 0x4e280800},  // AES
+    {0xff208c00, 0x5e000000},  // SHA1, SHA256, three registers
+    {0xff3e0c00, 0x5e280800},  // SHA1, SHA256, two registers
+    {0xbfe0fc00, 0x0ee0e000},  // PMULL of doublewords
 };
 
-bool IsLater(uint32_t word) {
+bool IsOther(uint32_t word) {
   // Of this group SVE has SDOT and UDOT alone.
   if (word >> 24 == 0x44) return (word & 0x0080f800) != 0x00800000;
-  for (const Encoding& encoding : kLater) {
+  for (const Encoding& encoding : kOthers) {
     if ((word & encoding.mask) == encoding.value) return true;
   }
   return false;
@@ -60,7 +64,7 @@ bool IsLater(uint32_t word) {
 Repertoire::Repertoire() : auditor_(&decoder_, Features()) { decoder_.AppendVisitor(this); }
 
 bool Repertoire::Knows(const vixl::aarch64::Instruction* instruction) {
-  if (IsLater(instruction->GetInstructionBits())) return false;
+  if (IsOther(instruction->GetInstructionBits())) return false;
   allocated_ = true;
   decoder_.Decode(instruction);
   return allocated_ && auditor_.InstructionIsAvailable();

@@ -131,6 +131,21 @@ static void scratch_vcpu(struct machine *m, struct sink *out)
     }
 }
 
+/* Which bits of FPCR and FPSR this CPU keeps: all guests run on it. */
+static void fp_control(struct sink *out)
+{
+    const uint64_t ones = 0xffffffff;
+    uint64_t before, kept;
+    __asm__ volatile("mrs %0, fpcr\n\tmsr fpcr, %2\n\tmrs %1, fpcr\n\tmsr fpcr, %0"
+                     : "=&r"(before), "=&r"(kept)
+                     : "r"(ones));
+    line(out, "fpcr_bits", "%#llx", (unsigned long long)kept);
+    __asm__ volatile("mrs %0, fpsr\n\tmsr fpsr, %2\n\tmrs %1, fpsr\n\tmsr fpsr, %0"
+                     : "=&r"(before), "=&r"(kept)
+                     : "r"(ones));
+    line(out, "fpsr_bits", "%#llx", (unsigned long long)kept);
+}
+
 struct outcome op_probe(struct machine *m, const struct op *op, struct sink *out)
 {
     (void)op;
@@ -156,6 +171,7 @@ struct outcome op_probe(struct machine *m, const struct op *op, struct sink *out
     line(out, "boot_cmdline", "%s", text);
     line(out, "page_size", "%ld", sysconf(_SC_PAGESIZE));
     line(out, "memory_pages", "%ld", sysconf(_SC_PHYS_PAGES));
+    fp_control(out);
     scratch_vcpu(m, out);
     return (struct outcome){0};
 }

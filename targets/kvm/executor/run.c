@@ -4,9 +4,15 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/time.h>
+#include <time.h>
 
 #include "run.h"
+
+/* After this long a run is looked at: one that sleeps waits for what will never come. */
+#define LOOK_MS 50
+#define PSTATE_AARCH32 0x10u
 
 #define CORE_REG(member)                                                                          \
     (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(member))
@@ -27,7 +33,7 @@ static void strike(int signal)
     run->immediate_exit = 1;
 }
 
-static void limit_start(struct kvm_run *run)
+static void limit_start(struct kvm_run *run, unsigned ms)
 {
     static bool installed;
     if (!installed) {
@@ -38,7 +44,7 @@ static void limit_start(struct kvm_run *run)
     struck = 0;
     running = run;
     struct itimerval limit = {
-        .it_value = {.tv_sec = RUN_LIMIT_MS / 1000, .tv_usec = RUN_LIMIT_MS % 1000 * 1000},
+        .it_value = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000},
         .it_interval = {.tv_usec = 50 * 1000},
     };
     setitimer(ITIMER_REAL, &limit, NULL);
@@ -58,26 +64,71 @@ static void complete_mmio(const struct vcpu *v)
     v->run->immediate_exit = 0;
 }
 
+/* What the calling thread has used so far. */
+struct usage {
+    struct timespec wall, cpu;
+    long sleeps;
+};
+
+static struct usage usage_now(void)
+{
+    struct usage now;
+    struct rusage switches;
+    clock_gettime(CLOCK_MONOTONIC, &now.wall);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now.cpu);
+    getrusage(RUSAGE_THREAD, &switches);
+    now.sleeps = switches.ru_nvcsw;
+    return now;
+}
+
+static int64_t passed_ns(const struct timespec *from, const struct timespec *to)
+{
+    return (to->tv_sec - from->tv_sec) * 1000000000ll + to->tv_nsec - from->tv_nsec;
+}
+
+/* Whether the vcpu was halted rather than busy: its thread slept, and for most of the time. */
+static bool slept(const struct usage *since)
+{
+    const struct usage now = usage_now();
+    return now.sleeps > since->sleeps &&
+           2 * passed_ns(&since->cpu, &now.cpu) < passed_ns(&since->wall, &now.wall);
+}
+
+/* `entry`, until the guest exits, has waited or spent its time. A run that is only looked at
+ * goes on as if nothing had happened. */
+static int enter_limited(const struct vcpu *v, bool immediate, bool brief,
+                         const struct entry *entry)
+{
+    const struct usage before = usage_now();
+    limit_start(v->run, LOOK_MS);
+    if (immediate)
+        v->run->immediate_exit = 1;
+    int err = entry->enter(v->fd, entry->context);
+    if (err == EINTR && struck && !immediate && !brief && !slept(&before)) {
+        v->run->immediate_exit = 0;
+        limit_start(v->run, RUN_LIMIT_MS - LOOK_MS);
+        err = entry->enter(v->fd, entry->context);
+    }
+    limit_stop();
+    v->run->immediate_exit = 0;
+    return err;
+}
+
 static bool runnable(int fd)
 {
     struct kvm_mp_state state;
     return call(fd, KVM_GET_MP_STATE, &state) != 0 || state.mp_state == KVM_MP_STATE_RUNNABLE;
 }
 
-static int enter(const struct vcpu *v, bool immediate, const struct entry *entry,
+static int enter(const struct vcpu *v, bool immediate, bool brief, const struct entry *entry,
                  struct wire_run *seen)
 {
     struct kvm_run *run = v->run;
     if (!run)
         return entry->enter(v->fd, entry->context);
-    limit_start(run);
     run->exit_reason = 0;
-    if (immediate)
-        run->immediate_exit = 1;
-    int err = entry->enter(v->fd, entry->context);
-    limit_stop();
-    run->immediate_exit = 0;
-    if (err == EINTR && struck)
+    int err = enter_limited(v, immediate, brief, entry);
+    if (err == EINTR && struck && !immediate)
         seen->flags |= RUN_TIMED_OUT;
     if (err)
         return err;
@@ -98,6 +149,21 @@ static int enter(const struct vcpu *v, bool immediate, const struct entry *entry
     return 0;
 }
 
+/* What a vcpu in AArch32 state would make of A64 code mostly runs for ever. It gets its way
+ * out instead: a store to MMIO_BASE. */
+static const uint32_t a32_exit[] = {
+    0xe3001000, /* movw r1, #0 */
+    0xe3451000, /* movt r1, #0x5000 */
+    0xe5810000, /* str r0, [r1] */
+    0xeafffffe, /* b . */
+};
+
+static bool in_aarch32(int fd)
+{
+    uint64_t pstate = 0;
+    return get_reg(fd, CORE_REG(regs.pstate), &pstate) == 0 && pstate & PSTATE_AARCH32;
+}
+
 struct outcome run_guest(struct machine *m, const struct op *op, const struct entry *entry,
                          struct wire_run *seen)
 {
@@ -116,7 +182,12 @@ struct outcome run_guest(struct machine *m, const struct op *op, const struct en
         seen->flags |= RUN_NOT_RUNNABLE;
         immediate = true;
     }
-    int err = enter(v, immediate, entry, seen);
+    const bool aarch32 = in_aarch32(v->fd);
+    if (aarch32)
+        ram_write(m, CODE_OFFSET, a32_exit, sizeof a32_exit);
+    int err = enter(v, immediate, aarch32, entry, seen);
+    if (aarch32)
+        ram_write(m, CODE_OFFSET, op->payload, op->head.size);
     return (struct outcome){.err = (uint32_t)err, .aux = pc_err | vbar_err << 32};
 }
 
@@ -126,11 +197,12 @@ static int plainly(int fd, void *context)
     return call(fd, KVM_RUN, NULL);
 }
 
+static const struct entry plain_entry = {.enter = plainly};
+
 struct outcome op_run(struct machine *m, const struct op *op, struct sink *out)
 {
-    const struct entry entry = {.enter = plainly};
     struct wire_run seen = {0};
-    struct outcome outcome = run_guest(m, op, &entry, &seen);
+    struct outcome outcome = run_guest(m, op, &plain_entry, &seen);
     sink_put(out, &seen, sizeof seen);
     return outcome;
 }

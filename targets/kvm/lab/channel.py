@@ -16,6 +16,7 @@ from targets.transport import TransportError
 
 MAGIC = 0x48434656
 DOORBELL = b"\x06"
+WAKE = b"\x05"
 AREAS = 4096
 _HEAD = 64
 _SLOT = 64
@@ -121,6 +122,19 @@ class Channel:
     def sleeping(self) -> bool:
         """The guest sees a new request only after a doorbell."""
         return bool(self._words[6])
+
+    def set_waiting(self, waiting: bool) -> None:
+        """Whether the guest has to send a byte when it finishes something."""
+        self._words[8] = waiting
+
+    def ops_done(self, slot: int) -> int | None:
+        """Ops executed of the request that a RUNNING slot holds, if the guest counts them."""
+        began = self._words[self._word(slot, 8)]
+        return (self.progress - began + 1) & 0xFFFF_FFFF if began else None
+
+    def finished_silently(self, slot: int) -> bool:
+        """The slot is done, and no doorbell follows, as the kernel logged nothing."""
+        return self.state(slot) is State.DONE and bool(self._words[self._word(slot, 7)])
 
     def _word(self, slot: int, index: int) -> int:
         return self.layout.word(slot, index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from targets.kvm.lab.channel import DOORBELL
+from targets.kvm.lab.channel import DOORBELL, WAKE
 
 _PANIC = re.compile(r"(Kernel panic - not syncing: .*)")
 
@@ -17,7 +17,7 @@ class Console:
 
     def feed(self, data: bytes) -> list[str]:
         """Take bytes in; for each doorbell among them, the log text that came before it."""
-        *closed, rest = data.split(DOORBELL)
+        *closed, rest = data.replace(WAKE, b"").split(DOORBELL)
         logs = []
         for part in closed:
             self._text += part

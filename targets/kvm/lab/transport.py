@@ -159,15 +159,15 @@ class LabTransport(Transport):
             for r in vm.states()
             if r.state is State.DONE
         ]
-        at_work = [r.sequence for r in vm.states() if r.state is State.RUNNING]
+        at_work = [(r.sequence, r.ops_done) for r in vm.states() if r.state is State.RUNNING]
         vm.close()
         log = self._named(autopsy.report(death, self._loader.place))
         if death.from_outside and not kernellog.at_fault(log):
             self._losses.append(log)
         elif at_work or finished:
             # Else it died between finishing a request and ringing for it: the last one did that.
-            culprit = at_work[0] if at_work else finished.pop()[0]
-            self._reply(culprit, _ENDINGS[death.fate], None, log)
+            culprit, at = at_work[0] if at_work else (finished.pop()[0], None)
+            self._reply(culprit, _ENDINGS[death.fate], None, log, at=at)
         elif self._in_flight:
             # It died with nothing to do; what wrecked it came earlier, and is in the history.
             self._reply(min(self._in_flight), _ENDINGS[death.fate], None, log)
@@ -191,6 +191,7 @@ class LabTransport(Transport):
         response: bytes | None,
         log: str,
         blocks: Sequence[int] = (),
+        at: int | None = None,
     ) -> None:
         ticket = self._in_flight.pop(sequence, None)
         if ticket is None:
@@ -198,4 +199,4 @@ class LabTransport(Transport):
         now = time.monotonic()
         begun = max(self._submitted.pop(ticket), self._last_end)
         self._last_end = now
-        self._replies[ticket] = Reply(ending, response, log, now - begun, blocks)
+        self._replies[ticket] = Reply(ending, response, log, now - begun, blocks, at)

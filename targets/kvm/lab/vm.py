@@ -75,11 +75,13 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """A request whose doorbell was not heard yet."""
+    """A request that nobody has seen finished. `ops_done`: how many of its ops were executed,
+    while it is RUNNING."""
 
     sequence: int
     slot: int
     state: State
+    ops_done: int | None
 
 
 class Vm:
@@ -184,19 +186,37 @@ class Vm:
     def next_completion(self) -> Completion:
         """Wait for the oldest request in flight. Raises GuestDied."""
         seen, since = self.channel.progress, time.monotonic()
-        while not self._logs:
-            alive = self._hear(LOOK_S)
+        while not (done := self._finished()):
+            alive = self._wait()
             now, progress = time.monotonic(), self.channel.progress
             if progress != seen:
                 # Seen at least this often, a step took at most this long.
                 self._pace.note(now - since)
                 seen, since = progress, now
-            if not alive:
+            if not alive and not self._finished():
                 raise self._ended()
-            if not self._logs and self._pace.is_hang(now - since):
+            if self._pace.is_hang(now - since) and not self._finished():
                 raise self._hung()
-        sequence, slot = self._in_flight.popleft()
-        return Completion(sequence, slot, self._logs.popleft())
+        self._in_flight.popleft()
+        if not self.channel.finished_silently(done.slot):
+            self._logs.popleft()
+        return done
+
+    def _finished(self) -> Completion | None:
+        """The oldest request in flight, if it is served."""
+        sequence, slot = self._in_flight[0]
+        if self.channel.finished_silently(slot):
+            return Completion(sequence, slot, "")
+        return Completion(sequence, slot, self._logs[0]) if self._logs else None
+
+    def _wait(self) -> bool:
+        """Wait for a sign of the guest; False when QEMU is gone. One that was missed costs
+        LOOK_S at most."""
+        self.channel.set_waiting(True)
+        try:
+            return self._finished() is not None or self._hear(LOOK_S)
+        finally:
+            self.channel.set_waiting(False)
 
     def _ended(self) -> GuestDied:
         end = self._process.wait_end()
@@ -216,7 +236,8 @@ class Vm:
     def states(self) -> list[InFlight]:
         """The requests in flight, oldest first."""
         return [
-            InFlight(sequence, slot, self.channel.state(slot)) for sequence, slot in self._in_flight
+            InFlight(sequence, slot, self.channel.state(slot), self.channel.ops_done(slot))
+            for sequence, slot in self._in_flight
         ]
 
     def blocks(self, sequence: int) -> Sequence[int]:

@@ -132,7 +132,7 @@ class RemoteTransport(Transport):
         if (done.response is None) == (done.ending is Ending.OK):
             raise FrameError("a response comes with the ending ok, and with no other.")
         self._replies[done.ticket] = Reply(
-            done.ending, done.response, done.log, done.seconds, done.blocks
+            done.ending, done.response, done.log, done.seconds, done.blocks, done.at
         )
         self._stale = self._stale or done.ending is not Ending.OK
         self.boot_seconds = done.boot_seconds

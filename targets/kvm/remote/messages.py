@@ -119,6 +119,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     blocks: list[int]
     boot_seconds: float = 0.0
     losses: list[str] = []
+    at: int | None = None
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):

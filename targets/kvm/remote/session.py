@@ -126,6 +126,7 @@ def _serve(
                 list(reply.blocks),
                 transport.boot_seconds,
                 [text[-LOG_CAP:] for text in transport.losses()],
+                reply.at,
             )
         )
 

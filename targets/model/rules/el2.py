@@ -7,6 +7,9 @@ from targets.model.rules.rule import Rule, table
 SINCE = (6, 16)
 """KVM has had KVM_ARM_VCPU_HAS_EL2 in earnest since then."""
 
+ZCR_MASKED = (7, 1)
+"""ZCR_EL2 keeps LEN alone since then, and all of it."""
+
 _ROWS: dict[str, tuple[str, str, str]] = {
     "el2.init": ("ABI", "api.rst 4.82, arm.c", "INIT with HAS_EL2 gives a vcpu with EL2"),
     "el2.init-without-vhe": (
@@ -141,13 +144,13 @@ TABLE: tuple[Rule, ...] = (
         "IMPL",
         "nested.c",
         "once a VM has run, ZCR_EL2 keeps LEN only",
-        since=(7, 1),
+        since=ZCR_MASKED,
     ),
     Rule(
         "el2.zcr-uncapped",
         "ARCH",
         "sys_regs.c",
         "ZCR_EL2 keeps a LEN above the vcpu maximum as written; before, it was capped",
-        since=(7, 1),
+        since=ZCR_MASKED,
     ),
 )

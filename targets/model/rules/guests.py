@@ -26,6 +26,11 @@ TABLE: tuple[Rule, ...] = (
                 "mmio.c",
                 "an abort outside RAM without syndrome fails the run: ENOSYS",
             ),
+            "run.mmio-load": (
+                "ABI",
+                "api.rst 5, KVM_EXIT_MMIO",
+                "a load outside RAM gets what user space answers when the run goes on",
+            ),
             "run.abort-without-syndrome": ("IMPL", "mmio.c", "vector accesses give no syndrome"),
             "run.enter-el1h": ("ARCH", "Arm ARM", "a run from EL1h executes with SP_EL1"),
             "run.enter-el1t": ("ARCH", "Arm ARM", "a run from EL1t executes with SP_EL0"),
@@ -34,12 +39,12 @@ TABLE: tuple[Rule, ...] = (
             "run.load-fpcr": (
                 "ARCH",
                 "Arm ARM, FPCR",
-                "loaded, FPCR keeps AHP, DN, FZ, RMode; other bits may drop",
+                "loaded, FPCR keeps AHP, DN, FZ, RMode, and of the others those that the CPU has",
             ),
             "run.load-fpsr": (
                 "ARCH",
                 "Arm ARM, FPSR",
-                "loaded, FPSR keeps QC and the cumulative bits; other bits may drop",
+                "loaded, FPSR keeps QC, the cumulative bits, and of others those that the CPU has",
             ),
             "run.load-zcr": (
                 "ARCH",

@@ -46,5 +46,10 @@ TABLE: tuple[Rule, ...] = table(
             "sve.rst 4",
             "after KVM_RUN a signal handler returns to all of Z, P and FFR",
         ),
+        "legs.agree": (
+            "IMPL",
+            "-",
+            "where nothing is predicted, KVM on one emulated machine does the same in any mode",
+        ),
     }
 )

@@ -57,35 +57,42 @@ def _single(form: Form) -> None:
 
 
 def _pair(form: Form) -> None:
-    """ldp, stp: vt, vt2, xn, offset."""
-    match = re.fullmatch(r"(ldp|stp)_([sdq])(_post)?", form.name)
+    """ldp, stp, ldnp, stnp: vt, vt2, xn, offset."""
+    match = re.fullmatch(r"(ld|st)n?p_([sdq])(_post|_pre)?", form.name)
     assert match
-    kind, letter, post = match.groups()
+    kind, letter, mode = match.groups()
     size = _SIZES[letter]
 
     def run(cpu: Cpu, vt: int, vt2: int, xn: int, offset: int) -> None:
-        address = cpu.address(xn, 0 if post else offset)
-        if kind == "ldp":
+        address = cpu.address(xn, 0 if mode == "_post" else offset)
+        if kind == "ld":
             value, mask = _load(cpu, address, 2 * size, (vt, vt2))
             put_v(cpu, vt, value & ones(8 * size), mask & ones(8 * size))
             put_v(cpu, vt2, value >> 8 * size, mask >> 8 * size)
         else:
             (a, ma), (b, mb) = cpu.v(vt, size), cpu.v(vt2, size)
             cpu.store(address, 2 * size, a | b << 8 * size, ma | mb << 8 * size)
-        if post:
+        if mode:
             _write_back(cpu, xn, cpu.address(xn, offset))
 
     SEMANTICS[form.name] = run
 
 
+def _after(cpu: Cpu, post: str | None, xn: int, size: int, xm: int | None) -> None:
+    """The write-back of an access of `size` bytes, or by register xm."""
+    if post:
+        by = size if xm is None else index_register(cpu, xm)
+        _write_back(cpu, xn, cpu.address(xn, by))
+
+
 def _multiple(form: Form) -> None:
-    """ld1 to ld4 and st1 to st4 of whole registers: vt, arrangement, xn."""
-    match = re.fullmatch(r"(ld|st)([1-4])_m([1-4])(_post)?", form.name)
+    """ld1 to ld4 and st1 to st4 of whole registers: vt, arrangement, xn[, xm]."""
+    match = re.fullmatch(r"(ld|st)([1-4])_m([1-4])(_postr?)?", form.name)
     assert match
     kind, structure, count_text, post = match.groups()
     count, interleaved = int(count_text), structure != "1"
 
-    def run(cpu: Cpu, vt: int, a: int, xn: int) -> None:
+    def run(cpu: Cpu, vt: int, a: int, xn: int, xm: int | None = None) -> None:
         size, t = 8 << (a & 1), a >> 1
         address = cpu.address(xn)
         registers = tuple((vt + i) % 32 for i in range(count))
@@ -100,8 +107,7 @@ def _multiple(form: Form) -> None:
                 _combine([x[which] for x in stored], size, t, interleaved) for which in (0, 1)
             )
             cpu.store(address, size * count, value, mask)
-        if post:
-            _write_back(cpu, xn, cpu.address(xn, size * count))
+        _after(cpu, post, xn, size * count, xm)
 
     SEMANTICS[form.name] = run
 
@@ -122,14 +128,14 @@ def _combine(values: list[int], size: int, t: int, interleaved: bool) -> int:
 
 
 def _lane(form: Form) -> None:
-    """ld1 to ld4 and st1 to st4 of one lane: vt, index, xn."""
-    match = re.fullmatch(r"(ld|st)([1-4])_lane_([bhsd])", form.name)
+    """ld1 to ld4 and st1 to st4 of one lane: vt, index, xn[, xm]."""
+    match = re.fullmatch(r"(ld|st)([1-4])_lane_([bhsd])(_postr?)?", form.name)
     assert match
-    kind, count_text, letter = match.groups()
+    kind, count_text, letter, post = match.groups()
     count, t = int(count_text), "bhsd".index(letter)
     size = 1 << t
 
-    def run(cpu: Cpu, vt: int, index: int, xn: int) -> None:
+    def run(cpu: Cpu, vt: int, index: int, xn: int, xm: int | None = None) -> None:
         address = cpu.address(xn)
         registers = tuple((vt + i) % 32 for i in range(count))
         at, keep = index * BITS[t], ones(BITS[t])
@@ -147,18 +153,20 @@ def _lane(form: Form) -> None:
                 sum(x[which] << BITS[t] * i for i, x in enumerate(lanes)) for which in (0, 1)
             )
             cpu.store(address, size * count, value, mask)
+        _after(cpu, post, xn, size * count, xm)
 
     SEMANTICS[form.name] = run
 
 
-def _replicate(count: int) -> Semantic:
-    def run(cpu: Cpu, vt: int, a: int, xn: int) -> None:
+def _replicate(count: int, post: str | None) -> Semantic:
+    def run(cpu: Cpu, vt: int, a: int, xn: int, xm: int | None = None) -> None:
         size, t = 8 << (a & 1), a >> 1
         registers = tuple((vt + i) % 32 for i in range(count))
         both = _load(cpu, cpu.address(xn), count << t, registers)
         for i, register in enumerate(registers):
             value, mask = (repeated(x >> BITS[t] * i & ones(BITS[t]), t, size) for x in both)
             put_v(cpu, register, value, mask)
+        _after(cpu, post, xn, count << t, xm)
 
     return run
 
@@ -169,10 +177,11 @@ def _register() -> None:
             continue
         if form.mnemonic in ("ldr", "str", "ldur", "stur"):
             _single(form)
-        elif form.mnemonic in ("ldp", "stp"):
+        elif form.mnemonic in ("ldp", "stp", "ldnp", "stnp"):
             _pair(form)
         elif form.mnemonic.endswith("r"):
-            SEMANTICS[form.name] = _replicate(int(form.mnemonic[2]))
+            post = form.name.partition("_v_")[2]
+            SEMANTICS[form.name] = _replicate(int(form.mnemonic[2]), post)
         elif "_lane_" in form.name:
             _lane(form)
         else:

@@ -91,7 +91,7 @@ def _to_general(size: int) -> Semantic:
     return lambda cpu, rd, vn: cpu.set_x(rd, *cpu.v(vn, size))
 
 
-for _name, _size in (("sw", 4), ("dx", 8), ("hw", 2)):
+for _name, _size in (("sw", 4), ("dx", 8), ("hw", 2), ("hx", 2)):
     SEMANTICS[f"fmov_{_name}"] = _from_general(_size)
     SEMANTICS[f"fmov_{_name[::-1]}"] = _to_general(_size)
 
@@ -111,7 +111,7 @@ def fmov_half(cpu: Cpu, vd: int, vn: int) -> None:
     put_v(cpu, vd, *cpu.v(vn, 2))
 
 
-@semantic("fmov_sci")
+@semantic("fmov_sci", "fmov_schi")
 def fmov_immediate(cpu: Cpu, t: int, vd: int, imm: int) -> None:
     cpu.set_v(vd, fp_bits(imm, t))
 

@@ -215,7 +215,10 @@ def _scalar_pair(form: Form) -> None:
     def run(cpu: Cpu, vd: int, a: int, vn: int) -> None:
         _reduce(cpu, f, vd, vn, 2 << (a >> 1), a >> 1)
 
-    SEMANTICS[form.name] = run
+    def run_half(cpu: Cpu, vd: int, vn: int) -> None:
+        _reduce(cpu, f, vd, vn, 4, 1)
+
+    SEMANTICS[form.name] = run_half if len(form.operands) == 2 else run
 
 
 def _compare(form: Form) -> None:
@@ -243,7 +246,25 @@ def condition(nzcv: int, cond: int) -> bool:
     return holds != (bool(cond & 1) and cond != 15)
 
 
-@semantic("fcsel_sc")
+def _conditional_compare(form: Form) -> None:
+    """fccmp and fccmpe: compare, or take the flags from the immediate."""
+    compare = SEMANTICS[form.name.replace("ccmp", "cmp")]
+
+    def run(cpu: Cpu, t: int, vn: int, vm: int, flags: int, cond: int) -> None:
+        nzcv, mask = cpu.nzcv()
+        if mask:
+            arithmetic(cpu)
+            cpu.raise_fpsr(0, FLAGS)
+            cpu.set_nzcv(0, 15)
+        elif condition(nzcv, cond):
+            compare(cpu, t, vn, vm)
+        else:
+            cpu.set_nzcv(flags)
+
+    SEMANTICS[form.name] = run
+
+
+@semantic("fcsel_sc", "fcsel_sch")
 def fcsel(cpu: Cpu, t: int, vd: int, vn: int, vm: int, cond: int) -> None:
     nzcv, mask = cpu.nzcv()
     if mask:
@@ -275,6 +296,7 @@ _BUILDERS: dict[str, Callable[[Form], None]] = {
     "asimd-fp-across": _across,
     "asimd-scalar-pair": _scalar_pair,
     "fp-compare": _compare,
+    "fp-conditional-compare": _conditional_compare,
 }
 
 for _form in FORMS.values():

@@ -99,9 +99,9 @@ def _lengthen(form: Form) -> None:
 
 def _to_general(form: Form) -> None:
     bits = 64 if form.name.endswith("_x") else 32
-    f = to_integer(form.mnemonic, bits)
 
-    def run(cpu: Cpu, rd: int, t: int, vn: int) -> None:
+    def run(cpu: Cpu, rd: int, t: int, vn: int, scale: int = 0) -> None:
+        f = to_integer(form.mnemonic, bits, scale)
         value, mask = cpu.v(vn, 1 << t)
         ctl = arithmetic(cpu)
         if mask:
@@ -115,11 +115,27 @@ def _to_general(form: Form) -> None:
     SEMANTICS[form.name] = run
 
 
+@semantic("fjcvtzs")
+def fjcvtzs(cpu: Cpu, wd: int, dn: int) -> None:
+    """To 32 bits without saturation; Z tells whether that was exact."""
+    value, mask = cpu.v(dn, 8)
+    ctl = arithmetic(cpu)
+    if mask:
+        cpu.raise_fpsr(0, FLAGS)
+        cpu.set_x(wd, 0, ones(32))
+        cpu.set_nzcv(0, 4)
+        return
+    result, exact, raised = softconvert.to_integer_modulo(value, ctl)
+    cpu.raise_fpsr(raised)
+    cpu.set_x(wd, result)
+    cpu.set_nzcv(4 if exact else 0)
+
+
 def _from_general(form: Form) -> None:
     bits = 64 if form.name.endswith("_x") else 32
-    f = from_integer(form.mnemonic, bits)
 
-    def run(cpu: Cpu, t: int, vd: int, rn: int) -> None:
+    def run(cpu: Cpu, t: int, vd: int, rn: int, scale: int = 0) -> None:
+        f = from_integer(form.mnemonic, bits, scale)
         value, mask = cpu.x(rn)
         ctl = arithmetic(cpu)
         if mask & ones(bits):
@@ -142,5 +158,7 @@ _BUILDERS: dict[str, Callable[[Form], None]] = {
 }
 
 for _form in FORMS.values():
+    if _form.name in SEMANTICS:
+        continue
     if (_form.group in _BUILDERS and _form.mnemonic[0] == "f") or _form.group == "fp-from-general":
         _BUILDERS[_form.group](_form)

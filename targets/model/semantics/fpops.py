@@ -15,6 +15,7 @@ from targets.model.semantics import fpsteps, softconvert, softfloat
 from targets.model.semantics.softconvert import EQ, GE, GT, LE, LT, NE, UO
 from targets.model.semantics.softfloat import (
     AHP,
+    FZ16,
     MINUS,
     PLUS,
     TIES_AWAY,
@@ -34,20 +35,21 @@ Two: TypeAlias = Callable[[int, int, int, int], Result]
 FLAGS = 0x9F
 """All cumulative exception bits of FPSR but QC."""
 
-_MATTERS = FPCR_STATEFUL | 1 << 19 | 0x9F00 | 1 << 13 | 7
-"""FPCR bits that change results: besides the stateful ones FZ16, trap enables, EBF and the
+_MODELLED = FPCR_STATEFUL | FZ16
+_MATTERS = _MODELLED | 0x9F00 | 1 << 13 | 7
+"""FPCR bits that change results: besides the modelled ones trap enables, EBF and the
 alternate behaviours."""
 
 
 def control(cpu: Cpu) -> int:
-    """AHP, DN, FZ and RMode. Raises Unpredictable unless all that matters is known."""
+    """AHP, DN, FZ, RMode and FZ16. Raises Unpredictable unless all that matters is known."""
     fpcr = cpu.vcpu.core["fpcr"]
     if fpcr == KNOWN_ZERO:
         return 0
     value, mask = join(fpcr)
-    if mask & _MATTERS or value & _MATTERS & ~FPCR_STATEFUL:
+    if mask & _MATTERS or value & _MATTERS & ~_MODELLED:
         raise Unpredictable("FPCR is not known, or asks for behaviour that is not modelled")
-    return value & FPCR_STATEFUL
+    return value & _MODELLED
 
 
 def arithmetic(cpu: Cpu) -> int:
@@ -145,6 +147,13 @@ def _round(letter: str) -> One:
     )
 
 
+def _round_within(bits: int, mode: int | None) -> One:
+    """FRINT32Z and kin."""
+    return lambda a, t, ctl: softconvert.round_within(
+        a, t, ctl, rmode(ctl) if mode is None else mode, bits
+    )
+
+
 def to_integer(name: str, bits: int, scale: int = 0) -> One:
     """FCVTns to FCVTzu, into an integer of `bits`."""
     mode, negative = ROUNDING[name[4]], name[5] == "s"
@@ -177,6 +186,11 @@ ONE: dict[str, One] = {
     "fexpa": fpsteps.exponential,
     "flogb": fpsteps.logarithm,
     **{f"frint{letter}": _round(letter) for letter in ROUNDING},
+    **{
+        f"frint{bits}{letter}": _round_within(bits, ROUNDING[letter])
+        for bits in (32, 64)
+        for letter in "xz"
+    },
 }
 
 RELATION = {"eq": EQ, "ge": GE, "gt": GT, "le": LE, "lt": LT, "ne": NE, "uo": UO}

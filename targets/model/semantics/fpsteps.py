@@ -10,8 +10,8 @@ from targets.model.semantics.softfloat import (
     CACHE,
     DZC,
     EXPONENT,
+    FLUSH,
     FRACTION,
-    FZ,
     INFINITY,
     IOC,
     IXC,
@@ -61,7 +61,7 @@ def reciprocal_estimate(a: int, t: int, ctl: int) -> Result:
         up = mode in (TIES_EVEN, MINUS if sign else PLUS)
         value = infinity(0, t) - (0 if up else 1)
         return zero(sign, t) | value, flags | OFC | IXC
-    if ctl & FZ and t != 1 and top >= _BIAS[t] - 1:
+    if ctl & FLUSH[t] and top >= _BIAS[t] - 1:
         return zero(sign, t), flags | UFC
     scaled = m << 8 >> m.bit_length() - 1
     fraction = (recip_estimate(scaled) & 0xFF) << FRACTION[t] - 8
@@ -168,7 +168,7 @@ def logarithm(a: int, t: int, ctl: int) -> Result:
 @lru_cache(CACHE)
 def multiply_add_long(acc: int, a: int, b: int, ctl: int) -> Result:
     """FMLALB and kin: a single-precision sum with the exact product of half-precision
-    numbers; half-precision denormals are never flushed here."""
+    numbers."""
     ka, sa, ma, ea, fa = unpack(acc, 2, ctl)
     numbers = [unpack(x, 1, ctl)[:4] for x in (a, b)]
     if ka < QNAN and max(numbers[0][0], numbers[1][0]) < QNAN:
@@ -190,7 +190,7 @@ def multiply_add_long(acc: int, a: int, b: int, ctl: int) -> Result:
 def trig_multiply(a: int, b: int, t: int, ctl: int) -> Result:
     """FTSMUL: a squared, with the sign that the quadrant in b asks for."""
     value, flags = multiply(a, a, t, ctl)
-    if unpack(value, t, ctl & ~FZ)[0] < QNAN:
+    if unpack(value, t, 0)[0] < QNAN:
         value = absolute(value, t) | (zero(1, t) if b & 1 else 0)
     return value, flags
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from targets.model.cpu import U64, Cpu
 from targets.model.errors import (
     UNDEFINED,
+    Decides,
     GuestException,
     SystemEvent,
     Unpredictable,
@@ -151,7 +152,7 @@ def _features(cpu: Cpu, wide: bool) -> int:
     asked = _argument(cpu, 1, wide=False)
     known = asked in _CALLS or asked == SMCCC_VERSION
     if not known and not _is_unallocated(asked):
-        raise Unpredictable(f"whether PSCI has function {asked:#x} is not modelled")
+        raise Unpredictable(f"whether PSCI has function {asked:#x} is not modelled", Decides.KERNEL)
     _by(cpu, "psci.features" if known else "psci.features-unknown")
     return SUCCESS if known else NOT_SUPPORTED
 
@@ -225,6 +226,6 @@ def hvc(cpu: Cpu, imm: int) -> None:
         _answer(cpu, call(cpu, not _has_psci(cpu) or bool(function & WIDE)))
         return
     if not (_is_unallocated(function) or function in _CALLS):
-        raise Unpredictable(f"hypervisor call {function:#x} is not modelled")
+        raise Unpredictable(f"hypervisor call {function:#x} is not modelled", Decides.KERNEL)
     _by(cpu, "smccc.not-supported")
     _answer(cpu, NOT_SUPPORTED)

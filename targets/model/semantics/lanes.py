@@ -107,6 +107,16 @@ def merge(new: tuple[int, int], old: tuple[int, int], chosen: int, maybe: int) -
     return value & ~mask, mask
 
 
+def in_segments(value: tuple[int, int], vl: int, bits: int, index: int) -> tuple[int, int]:
+    """Element `index` of each 128 bits, in all lanes of `bits` of those 128 bits."""
+    everywhere = ones(128) // ones(bits)
+    out = [0, 0]
+    for at in range(0, 8 * vl, 128):
+        for n in (0, 1):
+            out[n] |= (value[n] >> at + index * bits & ones(bits)) * everywhere << at
+    return out[0], out[1]
+
+
 def put_z(cpu: Cpu, zd: int, value: int, mask: int = 0) -> None:
     """Write a Z register; unknown bits are taken out of `value`."""
     cpu.set_z(zd, value & ~mask if mask else value, mask)

@@ -9,6 +9,7 @@ from targets.model.semantics.softfloat import (
     CACHE,
     DN,
     FRACTION,
+    FZ16,
     INFINITY,
     IOC,
     IXC,
@@ -139,6 +140,23 @@ def round_integral(a: int, t: int, ctl: int, mode: int, exact: bool) -> Result:
 
 
 @lru_cache(CACHE)
+def round_within(a: int, t: int, ctl: int, mode: int, bits: int) -> Result:
+    """FRINT32x, FRINT64x: rounded, and what does not fit a signed integer of `bits` becomes
+    the most negative one (Arm ARM, FPRoundIntN)."""
+    kind, sign, m, e, flags = unpack(a, t, ctl)
+    outside = round_pack(1, 1, bits - 1, t, 0)[0], flags | IOC
+    if kind >= INFINITY or (kind == NUMBER and m.bit_length() + e > bits + 1):
+        return outside
+    number, inexact = _rounded_integer(sign, m, e, mode) if kind == NUMBER else (0, False)
+    if number >= (1 << bits - 1) + sign:
+        return outside
+    flags |= IXC if inexact else 0
+    if number == 0:
+        return zero(sign, t), flags
+    return round_pack(sign, number, 0, t, ctl, ZERO)[0], flags
+
+
+@lru_cache(CACHE)
 def to_integer(
     a: int, t: int, ctl: int, mode: int, bits: int, negative: bool, scale: int
 ) -> Result:
@@ -161,6 +179,21 @@ def to_integer(
     return number & keep, flags | (IXC if inexact else 0)
 
 
+def to_integer_modulo(a: int, ctl: int) -> tuple[int, bool, int]:
+    """FJCVTZS: a double's integer modulo 2**32, whether it is all of the number, and FPSR
+    bits (Arm ARM, FPToFixedJS). Minus zero and a flushed denormal do not count as exact."""
+    kind, sign, m, e, flags = unpack(a, 3, ctl)
+    if kind >= INFINITY:
+        return 0, False, flags | IOC
+    if kind == ZERO_KIND:
+        return 0, a == 0, flags
+    magnitude, inexact = _rounded_integer(sign, m, e, ZERO)
+    number = -magnitude if sign else magnitude
+    if not -(1 << 31) <= number < 1 << 31:
+        return number & 0xFFFF_FFFF, False, flags | IOC
+    return number & 0xFFFF_FFFF, not inexact, flags | (IXC if inexact else 0)
+
+
 @lru_cache(CACHE)
 def from_integer(a: int, t: int, ctl: int, bits: int, negative: bool, scale: int) -> Result:
     """An integer of `bits`, divided by 2**scale, as a number."""
@@ -174,7 +207,8 @@ def from_integer(a: int, t: int, ctl: int, bits: int, negative: bool, scale: int
 @lru_cache(CACHE)
 def convert(a: int, from_t: int, to_t: int, ctl: int, mode: int | None = None) -> Result:
     """Between precisions; AHP selects the alternative half-precision format, which has
-    neither infinities nor NaNs."""
+    neither infinities nor NaNs. FZ16 does not concern conversions (Arm ARM, FPUnpackCV)."""
+    ctl &= ~FZ16
     alternative = bool(ctl & AHP)
     kind, sign, m, e, flags = unpack(a, from_t, ctl, alternative=from_t == 1 and alternative)
     to_alternative = to_t == 1 and alternative

@@ -1,8 +1,8 @@
 """Floating-point arithmetic on bit patterns, by the rules of the Arm architecture.
 
 Formats are named by t, the log2 of their bytes: 1 half, 2 single, 3 double; BF16 is a
-format of its own. Every operation takes bit patterns and `ctl`, the FPCR bits DN, FZ and
-RMode (AHP too for `convert`, and for `convert` only), and returns (bit pattern, FPSR bits).
+format of its own. Every operation takes bit patterns and `ctl`, the FPCR bits DN, FZ, FZ16
+and RMode (AHP too for `convert`, and for `convert` only), and returns (bit pattern, FPSR bits).
 All of it is exact integer arithmetic followed by one rounding.
 """
 
@@ -17,7 +17,7 @@ Result: TypeAlias = tuple[int, int]
 IOC, DZC, OFC, UFC, IXC, IDC = 1, 2, 4, 8, 16, 128
 """Cumulative exception bits of FPSR."""
 
-AHP, DN, FZ = 1 << 26, 1 << 25, 1 << 24
+AHP, DN, FZ, FZ16 = 1 << 26, 1 << 25, 1 << 24, 1 << 19
 RMODE_SHIFT = 22
 TIES_EVEN, PLUS, MINUS, ZERO, TIES_AWAY, ODD = range(6)
 """Rounding; the first four are the values of FPCR.RMode."""
@@ -28,6 +28,8 @@ FRACTION = {BF16: 7, 1: 10, 2: 23, 3: 52}
 WIDTH = {t: 1 + EXPONENT[t] + FRACTION[t] for t in EXPONENT}
 _SIGN = {t: 1 << WIDTH[t] - 1 for t in EXPONENT}
 _INF = {t: ((1 << EXPONENT[t]) - 1) << FRACTION[t] for t in EXPONENT}
+FLUSH = {t: FZ16 if t == 1 else FZ for t in EXPONENT}
+"""The control bit that flushes a format's denormals to zero."""
 QUIET = {t: 1 << FRACTION[t] - 1 for t in EXPONENT}
 _LEAST = {t: 2 - (1 << EXPONENT[t] - 1) for t in EXPONENT}
 """Exponent of the smallest normal number."""
@@ -75,7 +77,8 @@ Unpacked: TypeAlias = tuple[int, int, int, int, int]
 
 
 def unpack(x: int, t: int, ctl: int, *, alternative: bool = False) -> Unpacked:
-    """Take a number apart; FZ flushes denormal single and double precision inputs.
+    """Take a number apart. FZ flushes denormal inputs and says so in FPSR, FZ16 those of half
+    precision and does not.
 
     `alternative`: a half-precision number in Arm's alternative format.
     """
@@ -86,8 +89,8 @@ def unpack(x: int, t: int, ctl: int, *, alternative: bool = False) -> Unpacked:
     if exponent == 0:
         if fraction == 0:
             return ZERO_KIND, sign, 0, 0, 0
-        if ctl & FZ and t != 1:
-            return ZERO_KIND, sign, 0, 0, IDC
+        if ctl & FLUSH[t]:
+            return ZERO_KIND, sign, 0, 0, 0 if t == 1 else IDC
         return NUMBER, sign, fraction, _LEAST[t] - f, 0
     if exponent == (1 << EXPONENT[t]) - 1 and not alternative:
         if fraction == 0:
@@ -115,7 +118,7 @@ def round_pack(
     mode = rmode(ctl) if mode is None else mode
     f, least = FRACTION[t], _LEAST[t]
     top = mantissa.bit_length() - 1 + exponent
-    if top < least and ctl & FZ and t != 1:
+    if top < least and ctl & FLUSH[t]:
         return zero(sign, t), UFC
     biased = max(top - least + 1, 0)
     quantum = max(top, least) - f

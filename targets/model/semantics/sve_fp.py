@@ -11,6 +11,7 @@ from corpus.isa.table import FORMS
 from targets.model.cpu import Cpu
 from targets.model.semantics import fpsteps, softfloat
 from targets.model.semantics.fp import from_list, run_lanes
+from targets.model.semantics.fpcomplex import factors, turned
 from targets.model.semantics.fpimm import fp_bits
 from targets.model.semantics.fpops import (
     FLAGS,
@@ -183,30 +184,20 @@ for _name in ("fmlalb", "fmlalt", "fmlslb", "fmlslt"):
 
 @semantic("fcadd_zpz")
 def fcadd(cpu: Cpu, zdn: int, t: int, pg: int, zm: int, rot: int) -> None:
-    """Real parts gain -imaginary (90) or +imaginary (270), imaginary parts the opposite."""
+    """zdn plus zm, turned by a quarter or three."""
     old, (b, mb), vl = cpu.z(zdn), cpu.z(zm), cpu.vl
-    lanes = split(b, vl, t).tolist()
-    swapped = []
-    for real, imaginary in zip(lanes[0::2], lanes[1::2], strict=True):
-        swapped += [imaginary, negate(real, t)] if rot else [negate(imaginary, t), real]
-    other = (from_list(swapped, t), spread(mb, vl, min(t + 1, 4)))
+    swapped = turned(split(b, vl, t).tolist(), t, bool(rot))
+    other = (from_list(swapped, t), spread(mb, vl, t + 1))
     rest = (t, arithmetic(cpu))
     put_z(cpu, zdn, *merging(cpu, softfloat.add, (old, other), t, rest, pg, old))
 
 
 @semantic("fcmla_zpz")
 def fcmla(cpu: Cpu, zda: int, t: int, pg: int, zn: int, zm: int, rot: int) -> None:
-    """Complex multiply-add by a quarter turn (Arm ARM, FCMLA)."""
+    """Complex multiply-add by some quarter turns."""
     old, (a, ma), (b, mb), vl = cpu.z(zda), cpu.z(zn), cpu.z(zm), cpu.vl
-    x, y = split(a, vl, t).tolist(), split(b, vl, t).tolist()
-    part = rot & 1
-    first = [lane for lane in x[part::2] for _ in range(2)]
-    second = []
-    for real, imaginary in zip(y[0::2], y[1::2], strict=True):
-        to_real, to_imaginary = (imaginary, real) if part else (real, imaginary)
-        second.append(negate(to_real, t) if rot in (1, 2) else to_real)
-        second.append(negate(to_imaginary, t) if rot in (2, 3) else to_imaginary)
-    taint = spread(ma | mb, vl, min(t + 1, 4))
+    first, second = factors(split(a, vl, t).tolist(), split(b, vl, t).tolist(), t, rot)
+    taint = spread(ma | mb, vl, t + 1)
     operands = (old, (from_list(first, t), taint), (from_list(second, t), taint))
     rest = (t, arithmetic(cpu))
     put_z(cpu, zda, *merging(cpu, softfloat.multiply_add, operands, t, rest, pg, old))

@@ -127,7 +127,7 @@ def _active_addresses(
 def _gather_or_scatter(form: Form) -> None:
     mnemonic = form.mnemonic
     first_fault, load = "ff" in mnemonic, mnemonic.startswith("ld")
-    memory = mnemonic[5:] if first_fault else mnemonic[3:]
+    memory = mnemonic[5:] if first_fault or "nt" in mnemonic else mnemonic[3:]
     msize, negative = MSIZE[memory[-1]], len(memory) == 2
     mode = form.name[len(mnemonic) + 2 :]
     t = 2 if mode.startswith("s") else 3
@@ -153,6 +153,11 @@ def _gather_or_scatter(form: Form) -> None:
         chosen = known_predicate(cpu, pg, every(cpu.vl, t))
         access(cpu, zt, chosen, _active_addresses(cpu, chosen, t, zn, 0, imm, None))
 
+    def by_vector_and_register(cpu: Cpu, zt: int, pg: int, zn: int, xm: int) -> None:
+        chosen = known_predicate(cpu, pg, every(cpu.vl, t))
+        by = index_register(cpu, xm) if chosen else 0
+        access(cpu, zt, chosen, _active_addresses(cpu, chosen, t, zn, 0, by, None))
+
     def by_offsets(
         cpu: Cpu, zt: int, pg: int, xn: int, zm: int, extension: int | None = None
     ) -> None:
@@ -163,8 +168,8 @@ def _gather_or_scatter(form: Form) -> None:
         base = cpu.address(xn)
         access(cpu, zt, chosen, _active_addresses(cpu, chosen, t, zm, scale, base, extension))
 
-    run: Semantic = by_vector if mode.endswith("imm") else by_offsets
-    SEMANTICS[form.name] = run
+    runs: dict[str, Semantic] = {"imm": by_vector, "nt": by_vector_and_register}
+    SEMANTICS[form.name] = runs.get(mode.partition("_")[2], by_offsets)
 
 
 for _form in FORMS.values():

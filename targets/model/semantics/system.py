@@ -6,14 +6,12 @@ from corpus.isa.system import CALLS, OF_EL2
 from corpus.isa.system import FORMS as SYSTEM_FORMS
 from corpus.wire import RAM_BASE
 from targets.model.cpu import (
-    FPCR_STATEFUL,
+    FP_CONTROL,
     FPEN_SHIFT,
-    FPSR_STATEFUL,
     U64,
     ZCR_LEN,
     ZEN_SHIFT,
     Cpu,
-    normalised,
 )
 from targets.model.errors import UNDEFINED, GuestException, Unpredictable, syndrome
 from targets.model.nested import NestedCpu
@@ -85,7 +83,11 @@ def str_x(cpu: Cpu, xt: int, xn: int, imm: int) -> None:
 
 @semantic("ldr_x")
 def ldr_x(cpu: Cpu, xt: int, xn: int, imm: int) -> None:
-    cpu.set_x(xt, *cpu.load(cpu.address(xn, imm), 8, vector=False))
+    address = cpu.address(xn, imm)
+    if not cpu.in_ram(address, 8):
+        cpu.set_x(xt, 0)  # what the harness's devices read as, if it gets there
+        cpu.rules.add("run.mmio-load")
+    cpu.set_x(xt, *cpu.load(address, 8, vector=False))
 
 
 @semantic("isb", "nop")
@@ -154,7 +156,6 @@ def udf(cpu: Cpu, imm: int) -> None:
 
 _SYS_OPERAND = next(f for f in SYSTEM_FORMS if f.name == "msr").operands[0].domain
 _EL1_ONLY = ("zcr_el1", "cpacr_el1", "tpidr_el1")
-_STATEFUL = {"fpcr": FPCR_STATEFUL, "fpsr": FPSR_STATEFUL}
 
 
 def _sys_access(cpu: Cpu, sys: int, xt: int, reads: int) -> str:
@@ -168,7 +169,7 @@ def _sys_access(cpu: Cpu, sys: int, xt: int, reads: int) -> str:
         if cpu.enabled(ZEN_SHIFT) and not cpu.enabled(FPEN_SHIFT):
             raise Unpredictable("whether FPEN traps ZCR_EL1: QEMU says yes, the manual ZEN only")
         cpu.need_sve()
-    elif name in _STATEFUL:
+    elif name in FP_CONTROL:
         cpu.need_fp()
     return name
 
@@ -180,7 +181,7 @@ def mrs(cpu: Cpu, xt: int, sys: int) -> None:
         value, mask = cpu.nzcv()
         cpu.set_x(xt, value << 28, mask << 28)
     else:
-        cpu.set_x(xt, *join((cpu.vcpu.core if name in _STATEFUL else cpu.vcpu.sys)[name]))
+        cpu.set_x(xt, *join((cpu.vcpu.core if name in FP_CONTROL else cpu.vcpu.sys)[name]))
 
 
 @semantic("msr")
@@ -189,9 +190,9 @@ def msr(cpu: Cpu, sys: int, xt: int) -> None:
     value, mask = cpu.x(xt)
     if name == "nzcv":
         cpu.set_nzcv(value >> 28 & 15, mask >> 28 & 15)
-    elif name in _STATEFUL:
+    elif name in FP_CONTROL:
         low32 = unknown(value & 0xFFFFFFFF, mask & 0xFFFFFFFF)
-        cpu.vcpu.core[name] = normalised(low32, _STATEFUL[name])
+        cpu.vcpu.core[name] = cpu.held(name, low32)
     elif isinstance(cpu, NestedCpu):
         cpu.write_system(name, value, mask)
     elif name == "zcr_el1":

@@ -15,7 +15,7 @@ from corpus.ops import (
 )
 from targets.model import el2
 from targets.model.errno import EEXIST, EINVAL, ENOENT, ENOEXEC, EPERM
-from targets.model.errors import Unpredictable
+from targets.model.errors import Decides, Unpredictable
 from targets.model.expect import Outcome, Part, Permitted, fails
 from targets.model.rules import by_kernel, in_force
 from targets.model.sets import exact
@@ -50,8 +50,10 @@ def init(world: World, op: Init) -> Permitted:
     vcpu = world.vcpu(op.vcpu)
     if isinstance(vcpu, Permitted):
         return vcpu
-    if vcpu.tainted:
-        raise Unpredictable("an INIT that failed left a part of its features behind")
+    if vcpu.tainted or world.vm.width_taken:
+        raise Unpredictable(
+            "an INIT that failed left a part of its features behind", Decides.KERNEL
+        )
     features = op.features & ~POWER_OFF
     refusal = refuses(world, vcpu, op.target, features, op.features & POWER_OFF)
     if refusal:
@@ -97,6 +99,8 @@ def refuses(
             return fails("init.power-off-per-call", EINVAL)
         world.rules.add("init.power-off-per-call")
     if features & PTRAUTH not in (0, PTRAUTH):
+        if vm.features is None and not in_force("init.failed-changes-nothing", profile.kernel):
+            vm.width_taken = True  # 6.1's kvm_reset_vcpu calls kvm_set_vm_width first
         return fails("init.half-ptrauth", EINVAL)
     if features & EL1_32BIT and features & HAS_EL2:
         return fails("init.aarch32-el2", EINVAL)
@@ -104,7 +108,9 @@ def refuses(
         if vcpu.initialised:
             return fails("init.features-changed", EINVAL)
         if not in_force("init.vm-wide-features", profile.kernel):
-            raise Unpredictable("vcpus of one VM with different features are not modelled")
+            raise Unpredictable(
+                "vcpus of one VM with different features are not modelled", Decides.KERNEL
+            )
         return fails("init.vm-wide-features", EINVAL)
     return None
 

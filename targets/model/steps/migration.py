@@ -12,7 +12,7 @@ from corpus import registers as regs
 from corpus.ops import GENERIC_V8, Migrate
 from corpus.wire import Record, WireError, unpack_migration
 from targets.model.errno import EBADF, EEXIST
-from targets.model.errors import Unpredictable
+from targets.model.errors import Decides, Unpredictable
 from targets.model.expect import Mismatch, Outcome, Part, Permitted, Tail
 from targets.model.judge import error_name
 from targets.model.sets import exact
@@ -43,7 +43,7 @@ def migrate(world: World, op: Migrate) -> Permitted:
         rule, err = unlisted
         return _stops(rule, err, LIST, (_length(0),))
     if source.core["pstate"][0][0] & AARCH32:
-        raise Unpredictable("a migration of AArch32 state is not modelled")
+        raise Unpredictable("a migration of AArch32 state is not modelled", Decides.KERNEL)
     world.settle(source)
     block = read_parts(world, source)
     saved = (_length(sum(part.size for part in block)), *block)

@@ -70,8 +70,7 @@ def set_reg(world: World, op: SetReg) -> Permitted:
     found = onereg.find(world.vm, vcpu, world.profile, op.reg)
     mapped = size if op.edge is None else min(op.edge, size)
     if isinstance(found, onereg.NotModelled):
-        world.beyond = True
-        return Permitted(found.rule, (), anything=True)
+        return Permitted(found.rule, (), anything=True, if_done=world.go_beyond)
     if onereg.is_sysreg(op.reg) and op.edge is not None and op.edge < 8:
         return fails("sysreg.fault-first", EFAULT)
     if isinstance(found, onereg.Refused):

@@ -7,7 +7,7 @@ from corpus.isa.form import Insn
 from corpus.ops import Run
 from targets.model import el2, idregs
 from targets.model.errno import EBADF, EINTR, EINVAL, ENOEXEC, EPERM
-from targets.model.errors import MmioExit, SystemEvent, Unpredictable
+from targets.model.errors import Decides, MmioExit, SystemEvent, Unpredictable
 from targets.model.expect import Outcome, Part, Permitted
 from targets.model.rules import in_force
 from targets.model.run import place_code, run
@@ -49,7 +49,9 @@ def run_vcpu(world: World, slot: int, program: tuple[Insn, ...], immediate: bool
     if unfit:
         return unfit
     if world.beyond:
-        raise Unpredictable("a register outside the model was written before this run")
+        raise Unpredictable(
+            "a register outside the model was written before this run", Decides.KERNEL
+        )
     ended = run(vcpu, world.profile, world.mem, program, world.rules, world.vm)
     exit_ = ended.exit
     if exit_ is None:
@@ -59,7 +61,8 @@ def run_vcpu(world: World, slot: int, program: tuple[Insn, ...], immediate: bool
         parts = _exit(KVM_EXIT_SYSTEM_EVENT, exit_.kind, exit_.flags, (0, 0), 0)
     else:
         assert isinstance(exit_, MmioExit)
-        parts = _exit(KVM_EXIT_MMIO, 1, exit_.address, (exit_.value, exit_.mask), exit_.size)
+        value = exit_.value, exit_.mask
+        parts = _exit(KVM_EXIT_MMIO, int(exit_.write), exit_.address, value, exit_.size)
     cause = dict.fromkeys(("mmio address", "mmio data", "exit reason"), ended.cause)
     return Permitted("run.exit", (Outcome(known_parts=parts),), world.context(vcpu), origins=cause)
 

@@ -3,6 +3,10 @@
  * offset from the kernel's text: the same number in every mode, though nVHE and protected
  * mode run the hypervisor's text at other virtual addresses.
  *
+ * Every chosen block counts its executions in generated code, without a call. The guest
+ * executes a mark before and after each request; there the counters that moved are noted
+ * and set back.
+ *
  * The file `log=` is laid out by targets/kvm/lab/coverage/log.py; `page=` is the page of
  * guest/channel.h, in which the guest says which request it serves. Both are descriptors.
  * The machine has one CPU, so nothing here runs twice at a time. */
@@ -17,13 +21,14 @@
 
 #include "../../guest/channel.h"
 
-/* QEMU's plugin interface (docs/devel/tcg-plugins), the few calls used here. They are the
- * same in every version; a plugin only has to name one that QEMU accepts. */
+/* QEMU's plugin interface (docs/devel/tcg-plugins), the few calls used here. A plugin names
+ * a version that QEMU accepts; what counts without a call changed in version 2. */
 #define EXPORT __attribute__((visibility("default")))
 typedef uint64_t plugin_id;
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
 enum { CB_NO_REGS };
+enum { INLINE_ADD_U64 };
 typedef void on_translation(plugin_id, struct qemu_plugin_tb *);
 typedef void on_execution(unsigned int cpu, void *data);
 EXPORT int qemu_plugin_version = PLUGIN_API;
@@ -34,6 +39,7 @@ struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, 
 void *qemu_plugin_insn_haddr(const struct qemu_plugin_insn *);
 
 #define LOG_MAGIC 0x47424656u /* 'VFBG' */
+#define MOST_BLOCKS (1u << 16) /* that are told apart: a campaign sees some thousands */
 
 struct range {
     uint32_t begin, end; /* offsets from the text's start */
@@ -58,34 +64,96 @@ static uint8_t *logs;
 static size_t log_size;
 static const uint32_t *serving;
 
-/* Per word of the text: the last request that began a block there. */
-static uint32_t *last;
+/* Blocks by number, in the order in which QEMU translated them first. */
+static uint64_t *counters;            /* executions since the last mark */
+static uint32_t offsets[MOST_BLOCKS]; /* from the text's start */
+static uint32_t noted[MOST_BLOCKS];   /* the last request whose log has the block */
+static uint32_t blocks;               /* how many there are */
+static uint32_t *numbers;             /* per word of the text: a block's number + 1, or 0 */
 
 /* Where QEMU keeps the start of the text, once a block of it was translated at its
  * ordinary address; from then on every alias of the text is recognised. */
 static const uint8_t *host_text;
 
-static void executed(unsigned int cpu, void *data)
+#if PLUGIN_API < 2
+void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *, int, void *, uint64_t);
+
+static bool make_counters(void)
 {
-    uint32_t *cell = data, sequence = __atomic_load_n(serving, __ATOMIC_RELAXED);
-    (void)cpu;
-    if (*cell == sequence || sequence == 0)
+    counters = calloc(MOST_BLOCKS, sizeof *counters);
+    return counters != NULL;
+}
+
+static void count(struct qemu_plugin_tb *tb, uint32_t number)
+{
+    qemu_plugin_register_vcpu_tb_exec_inline(tb, INLINE_ADD_U64, &counters[number], 1);
+}
+#else
+struct qemu_plugin_scoreboard;
+typedef struct {
+    struct qemu_plugin_scoreboard *score;
+    size_t offset;
+} plugin_u64;
+struct qemu_plugin_scoreboard *qemu_plugin_scoreboard_new(size_t element_size);
+void *qemu_plugin_scoreboard_find(struct qemu_plugin_scoreboard *, unsigned int cpu);
+void qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(struct qemu_plugin_tb *, int, plugin_u64,
+                                                       uint64_t);
+
+static struct qemu_plugin_scoreboard *board; /* of the one CPU: all counters */
+
+static bool make_counters(void)
+{
+    board = qemu_plugin_scoreboard_new(MOST_BLOCKS * sizeof *counters);
+    return board != NULL;
+}
+
+static void count(struct qemu_plugin_tb *tb, uint32_t number)
+{
+    const plugin_u64 counter = {board, number * sizeof *counters};
+    counters = qemu_plugin_scoreboard_find(board, 0);
+    qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(tb, INLINE_ADD_U64, counter, 1);
+}
+#endif
+
+static void note(struct log *log, uint32_t number)
+{
+    if (noted[number] == log->sequence)
         return;
-    *cell = sequence;
-    struct log *log = (struct log *)(logs + sequence % header->logs * log_size);
-    if (log->sequence != sequence) {
-        log->count = 0;
-        log->sequence = sequence;
-    }
+    noted[number] = log->sequence;
     if (log->count < header->capacity) {
-        log->blocks[log->count] = (uint32_t)(cell - last) * 4;
+        log->blocks[log->count] = offsets[number];
         log->count++;
     }
 }
 
-static bool text_offset(struct qemu_plugin_tb *tb, uint64_t *offset)
+/* The guest begins or has ended a request. */
+static void marked(unsigned int cpu, void *data)
 {
-    const uint8_t *host = qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0));
+    const uint32_t sequence = __atomic_load_n(serving, __ATOMIC_RELAXED);
+    struct log *log = (struct log *)(logs + sequence % header->logs * log_size);
+    (void)cpu;
+    (void)data;
+    if (sequence != 0 && log->sequence != sequence) {
+        log->count = 0;
+        log->sequence = sequence;
+    }
+    for (uint32_t number = 0; number < blocks; number++) {
+        if (counters[number] == 0)
+            continue;
+        counters[number] = 0;
+        if (sequence != 0)
+            note(log, number);
+    }
+}
+
+static bool is_mark(const uint8_t *host)
+{
+    static const uint8_t mark[] = CHANNEL_MARK_BYTES;
+    return host && memcmp(host, mark, sizeof mark) == 0;
+}
+
+static bool text_offset(struct qemu_plugin_tb *tb, const uint8_t *host, uint64_t *offset)
+{
     uint64_t from_text = qemu_plugin_tb_vaddr(tb) - header->text;
     if (from_text < header->text_size) {
         if (host)
@@ -116,10 +184,23 @@ static bool chosen(uint64_t offset)
 
 static void translated(plugin_id id, struct qemu_plugin_tb *tb)
 {
+    const uint8_t *host = qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0));
     uint64_t offset;
     (void)id;
-    if (text_offset(tb, &offset) && chosen(offset))
-        qemu_plugin_register_vcpu_tb_exec_cb(tb, executed, CB_NO_REGS, last + offset / 4);
+    if (text_offset(tb, host, &offset)) {
+        if (!chosen(offset))
+            return;
+        uint32_t *number = &numbers[offset / 4];
+        if (*number == 0) {
+            if (blocks == MOST_BLOCKS)
+                return;
+            offsets[blocks] = (uint32_t)offset;
+            *number = ++blocks;
+        }
+        count(tb, *number - 1);
+    } else if (is_mark(host)) {
+        qemu_plugin_register_vcpu_tb_exec_cb(tb, marked, CB_NO_REGS, NULL);
+    }
 }
 
 static void *map(int fd, int protection, size_t at_least)
@@ -152,8 +233,8 @@ EXPORT int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int a
     ranges = (const struct range *)(header + 1);
     logs = (uint8_t *)(ranges + header->ranges);
     log_size = sizeof(struct log) + header->capacity * sizeof(uint32_t);
-    last = calloc(header->text_size / 4 + 1, sizeof *last);
-    if (!last)
+    numbers = calloc(header->text_size / 4 + 1, sizeof *numbers);
+    if (!numbers || !make_counters())
         return 1;
     qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
     return 0;

@@ -44,7 +44,7 @@ class BlockLog:
         whole.release()
 
     def blocks(self, sequence: int) -> array[int]:
-        """Blocks of a served request, in the order they were first executed, each once.
+        """Blocks of a served request, each once.
 
         Valid until `logs` later requests are posted.
         """

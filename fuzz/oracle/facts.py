@@ -1,0 +1,117 @@
+"""Observations taken apart into what legs can be compared in, as words for people by label."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from corpus import registers as regs
+from corpus.ops import (
+    READ_GROUPS,
+    GetMp,
+    GetReg,
+    HostRun,
+    Migrate,
+    ReadAll,
+    ReadMem,
+    RegList,
+    Run,
+)
+from corpus.trace import Observation
+from corpus.wire import WireError, unpack_values
+from targets.model.errno import EBADF, EINTR, ENOEXEC, EPERM
+from targets.model.judge import error_name, show
+
+Facts: TypeAlias = dict[str, str]
+
+_EXIT = struct.Struct("<2I2Q2I")
+_EXIT_LABELS = ("exit reason", "kind of exit", "mmio address", "mmio data", "mmio length", "flags")
+TIMED_OUT = 2
+"""Flag of RUN's data (`corpus.wire`)."""
+
+_BEFORE_THE_GUEST = frozenset({EBADF, ENOEXEC, EPERM})
+"""How KVM_RUN fails for what was done to the vcpu, whatever its registers hold."""
+
+_FOLLOWED = ("x", "sp", "pc", "z", "v")
+_LOW = 16
+"""Bytes of a vector register that no kernel may clear."""
+
+
+def answer(op: object, seen: Observation) -> Facts:
+    """How the ioctl ended and how much it returned. Of a run, only whether it came to run."""
+    if isinstance(op, Run | HostRun):
+        refused = seen.err in _BEFORE_THE_GUEST
+        return {"errno": error_name(seen.err) if refused else "a run"}
+    found = {"errno": error_name(seen.err)}
+    if isinstance(op, RegList):
+        found["size"] = f"{len(seen.data)} bytes"
+    elif isinstance(op, Migrate):
+        found["stage"] = str(seen.aux)
+    elif isinstance(op, ReadAll):
+        found["registers read"] = _which(seen.data)
+    return found
+
+
+def end(op: object, seen: Observation) -> Facts:
+    """How a run ended."""
+    if not isinstance(op, Run | HostRun) or len(seen.data) < _EXIT.size:
+        return {}
+    words = map(hex, _EXIT.unpack_from(seen.data))
+    return {"errno": error_name(seen.err), **dict(zip(_EXIT_LABELS, words, strict=True))}
+
+
+def contents(op: object, seen: Observation) -> Facts:
+    """What the guest left where no choice of a kernel shows."""
+    if seen.err:
+        return {}
+    if isinstance(op, ReadAll):
+        values = _values(seen.data)
+        return {label: _low(value) for label, err, value in values if _follows(label) and not err}
+    if isinstance(op, GetReg) and op.edge is None and _follows(name := regs.name_of(op.reg)):
+        return {name: _low(seen.data)}
+    if isinstance(op, ReadMem | GetMp):
+        return {"data": _shown(seen.data)}
+    return {}
+
+
+def time_ran_out(seen: Observation | None) -> bool:
+    """Whether a run was ended from outside, wherever it was then."""
+    if seen is None or seen.err != EINTR or len(seen.data) < _EXIT.size:
+        return False
+    return bool(_EXIT.unpack_from(seen.data)[-1] & TIMED_OUT)
+
+
+def _values(data: bytes) -> Iterator[tuple[str, int, bytes]]:
+    """ReadAll's registers: name, errno, value."""
+    try:
+        values = iter(unpack_values(data))
+    except WireError:
+        return
+    for group in READ_GROUPS:
+        for place, reg in enumerate(group):
+            found = next(values, None)
+            if found is None:
+                return
+            yield regs.name_of(reg), *found
+            if found[0] and place == 0:
+                break
+
+
+def _which(data: bytes) -> str:
+    """How many registers ReadAll could read, and which it could not."""
+    values = list(_values(data))
+    failed = [f"{name}: {error_name(err)}" for name, err, _ in values if err]
+    return "; ".join((f"{len(values) - len(failed)} in {len(data)} bytes", *failed))
+
+
+def _follows(name: str) -> bool:
+    return name in _FOLLOWED or (name[:1] in _FOLLOWED and name[1:].isdigit())
+
+
+def _low(value: bytes) -> str:
+    return _shown(value[:_LOW])
+
+
+def _shown(data: bytes) -> str:
+    return show((int.from_bytes(data, "little"), 0), len(data))

@@ -1,0 +1,60 @@
+"""Which legs must do the same: real KVM on the same emulated processor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from targets.base import Target
+from targets.model.errors import Decides
+
+_PROCESSOR = frozenset(
+    {
+        *("lab.qemu", "lab.executor", "midr", "page_size", "vqs", "preferred_target"),
+        *("id_aa64pfr0", "id_aa64pfr1", "id_aa64zfr0", "id_aa64smfr0"),
+        *("id_aa64isar0", "id_aa64isar1", "id_aa64isar2"),
+    }
+)
+"""What of a fingerprint makes legs one machine, with all that KVM offers on it ("cap."). Not
+what only kernels care for, such as the boot line and ID registers of memory and debugging."""
+
+_ALIKE = {"vhe": "plain", "nvhe": "plain"}
+"""Modes in which KVM offers the same. The others have limits of their own."""
+
+_Key: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Twins:
+    """Legs that must do the same wherever `decides`, or what says more than it, decides."""
+
+    names: tuple[str, ...]
+    decides: Decides
+
+
+def twins(legs: Sequence[Target]) -> tuple[Twins, ...]:
+    """Every group of two or more; those of one kernel, of which more can be asked, first.
+
+    The emulator's legs are none: they are one program, and differ only in what they may
+    choose. Nor is hardware, of which no two are known to be alike."""
+    by_machine: dict[_Key, list[Target]] = {}
+    for leg in sorted(legs, key=lambda leg: leg.name):
+        if leg.kind == "kvm" and "lab.qemu" in leg.fingerprint:
+            by_machine.setdefault(_machine(leg.fingerprint), []).append(leg)
+    found = []
+    for alike in by_machine.values():
+        kernels: dict[str, list[str]] = {}
+        for leg in alike:
+            kernels.setdefault(leg.fingerprint["lab.kernel_sha256"], []).append(leg.name)
+        found += [Twins(tuple(names), Decides.KERNEL) for names in kernels.values()]
+        if len(kernels) > 1:
+            found.append(Twins(tuple(leg.name for leg in alike), Decides.CPU))
+    several = [group for group in found if len(group.names) > 1]
+    return tuple(sorted(several, key=lambda group: group.decides))
+
+
+def _machine(fingerprint: Mapping[str, str]) -> _Key:
+    facts = {k: v for k, v in fingerprint.items() if k in _PROCESSOR or k.startswith("cap.")}
+    mode = fingerprint.get("mode", "")
+    return (("mode", _ALIKE.get(mode, mode)), *sorted(facts.items()))

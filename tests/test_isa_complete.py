@@ -1,0 +1,89 @@
+"""The table has every FP, AdvSIMD and SVE instruction that an assembler knows, but those named."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from isa_draws import draws
+
+from corpus.isa.form import Form
+from corpus.isa.table import FORMS
+
+_FEATURES = (
+    *("neon", "fullfp16", "fp16fml", "complxnum", "fptoint", "jsconv", "rdm", "dotprod"),
+    *("aes", "sha2", "sha3", "sm4", "bf16", "i8mm", "f32mm", "f64mm"),
+    *("sve2", "sve2-aes", "sve2-sha3", "sve2-sm4", "sve2-bitperm"),
+)
+_LEFT_OUT = {
+    "dup": "with bits set that a size of element ignores",
+    "fcmpe? .*#0.0": "with a register number that is ignored",
+    "movprfx": "comes only in front of what it prefixes (`prefixed`)",
+    "ldr": "from a literal, and with an extended register offset",
+    "str": "with an extended register offset",
+}
+_SPACES = (
+    *((0x0400_0000 | high << 29, 0xFE00_0000, 9000) for high in range(8)),  # SVE
+    (0x0E00_0000, 0x0E00_0000, 60000),  # data processing of AdvSIMD and FP
+    (0x5E20_0000, 0xDF20_0000, 40000),  # AdvSIMD on scalars
+    (0x1E20_0000, 0xFE20_0000, 12000),  # FP on scalars
+    (0x0C00_0000, 0x0E00_0000, 12000),  # loads and stores
+)
+"""Fixed bits, their mask, and how many words to draw."""
+
+
+def _words(rng: random.Random) -> Iterator[int]:
+    for fixed, mask, count in _SPACES:
+        for _ in range(count):
+            yield rng.getrandbits(32) & ~mask | fixed
+
+
+def _pattern(form: Form) -> tuple[int, int]:
+    """The bits that all encodings of a form share: which, and their values."""
+    lowest, highest = 0xFFFF_FFFF, 0
+    for insn in draws(form, 80):
+        lowest &= insn.words()[0]
+        highest |= insn.words()[0]
+    fixed = ~(lowest ^ highest) & 0xFFFF_FFFF
+    return fixed, lowest & fixed
+
+
+def _disassembled(words: list[int]) -> Iterator[str]:
+    tool = next((t for n in range(40, 15, -1) if (t := shutil.which(f"llvm-mc-{n}"))), None)
+    if not tool:
+        pytest.fail("llvm-mc 16 or newer is needed: install the Debian package llvm-19.")
+    text = "\n".join(
+        " ".join(f"{byte:#x}" for byte in word.to_bytes(4, "little")) for word in words
+    )
+    features = ",".join("+" + feature for feature in _FEATURES)
+    done = subprocess.run(
+        [tool, "--disassemble", "-triple=aarch64", f"-mattr={features}"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    for line in done.stdout.splitlines():
+        if match := re.match(r"\s+(\w+)\s(.*)", line):
+            yield f"{match[1]} {match[2].strip()}"
+
+
+def test_the_table_is_complete() -> None:
+    patterns = {_pattern(form) for form in FORMS.values() if len(form.words) == 1}
+    by_mask: dict[int, set[int]] = {}
+    for mask, value in patterns:
+        by_mask.setdefault(mask, set()).add(value)
+    unknown = [
+        word
+        for word in _words(random.Random(1))
+        if not any(word & mask in values for mask, values in by_mask.items())
+    ]
+    missing: dict[str, str] = {}
+    for text in _disassembled(unknown):
+        missing.setdefault(text.partition(" ")[0], text)
+    left_out = re.compile("|".join(_LEFT_OUT))
+    assert not [text for text in missing.values() if not left_out.match(text)]
