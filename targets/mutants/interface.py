@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from corpus import registers as regs
 from corpus.ops import FEATURE_SVE, Finalize, GetReg, Init, Op, RegList, SetReg, SetVls
 from targets.model.errno import EINVAL, ENOENT
@@ -113,7 +111,7 @@ def _lists_v(model: Model, op: Op, permitted: Permitted) -> Permitted:
     if isinstance(op, RegList) and permitted.rule == "reg-list.sve-block":
         count = Part("n", 8, exact(op.room))
         listed = Outcome(0, (count, *head(Vcpu())), open_ended=True)
-        return replace(permitted, outcomes=(listed,))
+        return Permitted(permitted.rule, (listed,))
     return permitted
 
 
