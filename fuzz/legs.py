@@ -43,13 +43,14 @@ def open_leg(name: str, profile: Profile | None = None, *, coverage: bool = Fals
 
 
 def open_legs(names: Sequence[str], *, coverage: bool = False) -> list[Target]:
-    """Start legs, KVM first, so that model and mutants can imitate its machine.
+    """Start legs, KVM first, so that model and mutants can imitate its machine, and mutants
+    before the model, since some need a machine of their own.
     Raises UnknownLeg, TransportError; then nothing stays open."""
     check(names)
     opened: dict[str, Target] = {}
     try:
         for name in sorted(names, key=_imitates):
-            real = next((t for t in opened.values() if t.kind == "kvm"), None)
+            real = next((t for t in opened.values() if t.kind in _IMITATED), None)
             profile = real.profile if real else None
             opened[name] = open_leg(name, profile, coverage=coverage)
     except BaseException:
@@ -59,8 +60,12 @@ def open_legs(names: Sequence[str], *, coverage: bool = False) -> list[Target]:
     return [opened[name] for name in names]
 
 
+_IMITATED = ("kvm", "mutant")
+
+
 def _imitates(name: str) -> int:
-    return 0 if name.startswith("kvm") else 1
+    family = name.partition(":")[0]
+    return _IMITATED.index(family) if family in _IMITATED else len(_IMITATED)
 
 
 def _opener(name: str) -> _Start:
@@ -83,11 +88,11 @@ def _model(name: str, rest: str) -> _Start:
 
 def _mutant(name: str, rest: str) -> _Start:
     if rest not in MUTANTS:
-        raise UnknownLeg(f"no mutant is called {rest!r}; there are {', '.join(sorted(MUTANTS))}")
-    make = MUTANTS[rest].make
+        raise UnknownLeg(f"no mutant is called {rest!r}; `vcpufuzz lab legs` lists them.")
+    mutant = MUTANTS[rest]
 
     def start(profile: Profile, _: bool) -> Target:
-        target = ModelTarget(profile, name, make=make)
+        target = ModelTarget(mutant.machine(profile), name, make=mutant.make)
         target.kind = "mutant"
         return target
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 from corpus.case import MAX_OPS, Case, decode
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.form import Insn
-from corpus.ops import Op, ReadAll, Run, fields_of
+from corpus.ops import Init, Op, ReadAll, Run, fields_of
 from fuzz.generate import (
+    el2,
     fill_registers,
     random_case,
     random_insn,
@@ -29,7 +30,13 @@ def _insert(rng: random.Random, ops: Ops) -> None:
 
 def _insert_run(rng: random.Random, ops: Ops) -> None:
     at = rng.randrange(len(ops) + 1)
-    ops[at:at] = [*fill_registers(rng, 0), random_run(rng, 0)]
+    nested = _has_el2(ops)
+    controls = el2.controls(rng, 0) if nested else []
+    ops[at:at] = [*fill_registers(rng, 0), *controls, random_run(rng, 0, el2=nested)]
+
+
+def _has_el2(ops: Ops) -> bool:
+    return any(isinstance(op, Init) and op.features & el2.HAS_EL2 for op in ops)
 
 
 def _insert_look(rng: random.Random, ops: Ops) -> None:
@@ -71,13 +78,21 @@ def _program(rng: random.Random, ops: Ops) -> None:
         return
     at, run = rng.choice(runs)
     program = list(run.program)
-    rng.choice(_PROGRAM_CHANGES)(rng, program)
+    change = rng.choice(_PROGRAM_CHANGES)
+    if change is _insn_insert and _has_el2(ops) and rng.random() < 0.5:
+        change = _insn_of_el2
+    change(rng, program)
     ops[at] = replace(run, program=tuple(program[:MAX_PROGRAM]))
 
 
 def _insn_insert(rng: random.Random, program: list[Insn]) -> None:
     at = rng.randrange(len(program) + 1)
     program[at:at] = random_program(rng, 1)[-3:]
+
+
+def _insn_of_el2(rng: random.Random, program: list[Insn]) -> None:
+    at = rng.randrange(len(program) + 1)
+    program[at:at] = rng.choice((el2.cross, el2.prelude, el2.host_prelude))(rng)
 
 
 def _insn_delete(rng: random.Random, program: list[Insn]) -> None:
@@ -127,11 +142,11 @@ def mutate(data: bytes, max_size: int, seed: int) -> bytes:
     return mutated(data, seed).encoded[:max_size]
 
 
-def mutated(data: bytes, seed: int) -> Case:
-    """A changed case."""
+def mutated(data: bytes, seed: int, el2_share: float = el2.SHARE) -> Case:
+    """A changed case, or a new one: `el2_share` of those have EL2."""
     rng = random.Random(seed)
     if len(data) < 2 or rng.random() < FRESH:
-        return random_case(rng)
+        return random_case(rng, el2_share)
     case = decode(data)
     ops = list(case.ops)
     for _ in range(rng.choice((1, 1, 2, 3))):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from corpus.case import Case, decode
 from corpus.trace import Trace
+from fuzz.generate import el2
 from fuzz.mutate import crossed, mutated
 from targets.base import Target
 from targets.model.target import foreseen
@@ -51,6 +52,11 @@ class Runner:
         self._early = [leg for leg in legs if leg.depth > 1]
         self.ahead = min([AHEAD, *(leg.depth - 1 for leg in self._early)]) if self._early else 0
         self._begun: deque[_Begun] = deque()
+
+    @property
+    def machines(self) -> list[Profile]:
+        """The machines behind the legs that are tested, not the model's."""
+        return [leg.profile for leg in self._legs if leg.kind != "model"]
 
     def _look_at(self, data: bytes, case: Case) -> _Begun:
         """A case that fits if there is something to run, and every leg has what it needs and
@@ -124,10 +130,11 @@ class Mutators:
     def __init__(self, runner: Runner, swap: Callable[[Case], Case] = lambda child: child) -> None:
         self._runner, self._swap = runner, swap
         self._queue: deque[bytes] = deque()
+        self._el2_share = el2.share(runner.machines)
 
     def mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
         """libFuzzer's custom mutator."""
-        return self._next(lambda turn: mutated(data, seed + turn), max_size)
+        return self._next(lambda turn: mutated(data, seed + turn, self._el2_share), max_size)
 
     def crossover(self, first: bytes, second: bytes, max_size: int, seed: int) -> bytes:
         """libFuzzer's custom crossover."""

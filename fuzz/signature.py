@@ -37,9 +37,9 @@ def signature(case: Case, verdict: Diverge, legs: str, profile: Profile) -> Sign
 def responsible(case: Case, verdict: Diverge) -> str:
     """The rule to name. A run that ended otherwise than it should says nothing of the
     culprit itself: that is the program's last vector or memory instruction, which in a
-    minimised case is right."""
+    minimised case is right. A fault goes with its place, as kept cases name it."""
     if verdict.fault and verdict.fault.named:
-        return verdict.fault.rule
+        return f"{verdict.fault.rule}@{verdict.fault.place or '-'}"
     op = case.ops[verdict.op_index]
     if verdict.rule not in ("run.exit", "run.fails", "ending.ok") or not isinstance(op, Run):
         return verdict.rule

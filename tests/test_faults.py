@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from corpus.case import Case
 from corpus.trace import Ending
 from fuzz.faults import Fault, fault_of
+from fuzz.oracle.verdict import Diverge
+from fuzz.signature import responsible
 from targets.kvm.lab import autopsy, kernellog, monitor, pace
 from targets.kvm.lab.monitor import Counter
 from targets.kvm.lab.vm import Fate, GuestDied
@@ -209,3 +212,13 @@ def test_the_limit_follows_the_leg() -> None:
     for _ in range(600):
         leg.note(60.0)
     assert leg.limit == pace.CEILING_S
+
+
+def test_a_fault_is_known_by_kind_and_place() -> None:
+    fault = Fault("warn", "vgic_load", True, "WARNING: ...")
+    verdict = Diverge(
+        *("ending", 0, "run", "ending.ok", "ending", "ok", "host-log", "", ""),
+        strict=True,
+        fault=fault,
+    )
+    assert responsible(Case(()), verdict) == "ending.warn@vgic_load"

@@ -136,6 +136,54 @@ def test_el0_of_a_vhe_host_has_el2s_length_and_goes_to_el2() -> None:
     assert [_value(o) for o in seen[-2:]] == [64, 0x5600_0009]
 
 
+@pytest.mark.parametrize(("mode", "vector"), [("el1h", 4), ("el1t", 4)])
+def test_a_return_to_el1_of_a_vhe_host_is_illegal(mode: str, vector: int) -> None:
+    seen = _run(
+        ON + "set v0 hcr_el2 0x8000000\nset v0 zcr_el2 1\n"
+        f"run v0 {{\n eret-el2-to {mode}\n rdvl x1, #1\n}}\n"
+        "get v0 esr_el2\nget v0 elr_el2\nget v0 spsr_el2\nget v0 x1\n"
+    )
+    assert _exit_address(seen[-5]) == VECTOR_MMIO + 8 * vector
+    assert [_value(o) for o in seen[-4:]] == [0x3A00_0000, 0x4000_1014, 0x10_03C9, 0]
+
+
+@pytest.mark.parametrize("features", ["sve,has_el2", "sve,has_el2,has_el2_e2h0"])
+@pytest.mark.parametrize(
+    ("mode", "vector", "esr"),
+    [("el2h", 4, 0x5600_0002), ("el2t", 0, 0x5600_0002), ("el1h", 4, 0), ("el0t", 8, 0)],
+)
+def test_el2_returns_by_its_own_names(features: str, mode: str, vector: int, esr: int) -> None:
+    case = parse_case(
+        f"create v0\ninit v0 features={features}\nfinalize v0\n"
+        f"run v0 {{\n eret-el2-to {mode}\n svc #2\n}}\nget v0 esr_el2\nget v0 elr_el2\n"
+    )
+    seen = ModelTarget(NESTED).run(case).observations
+    assert _exit_address(seen[3]) == VECTOR_MMIO + 8 * vector
+    assert _value(seen[4]) == esr
+    assert _value(seen[5]) == (0x4000_1018 if esr else 0x4000_1014)
+
+
+@pytest.mark.parametrize(
+    ("insn", "syndrome"),
+    [("mrs x9, cpacr_el1", 0x6234_0521), ("msr cpacr_el1, x7", 0x6234_04E0)],
+)
+@pytest.mark.parametrize("mode", [0x3C5, 0x3C4, 0x3C9])
+def test_tcpac_traps_cpacr_el1_of_el1(insn: str, syndrome: int, mode: int) -> None:
+    seen = _run(
+        f"set v0 cptr_el2 0x80330000\nset v0 pstate {mode:#x}\n"
+        f"run v0 {{\n {insn}\n}}\nget v0 esr_el2\n"
+    )
+    assert _value(seen[-1]) == (0 if mode == 0x3C9 else syndrome)
+
+
+def test_zen_alone_governs_zcr_el2_at_el2() -> None:
+    seen = _run(
+        "set v0 cptr_el2 0x30000\nrun v0 {\n mov x0, #5\n msr zcr_el2, x0\n mrs x1, zcr_el2\n"
+        " fmov d0, x1\n}\nget v0 x1\nget v0 esr_el2\n"
+    )
+    assert [_value(o) for o in seen[-2:]] == [5, 0x1FE0_0000]
+
+
 def test_zcr_el2_is_raw_until_the_vm_has_run() -> None:
     seen = _run("set v0 zcr_el2 0xfff\nget v0 zcr_el2\nrun v0 {\n}\nget v0 zcr_el2\n")
     assert [_value(seen[i]) for i in (-3, -1)] == [0xFFF, 0xF]

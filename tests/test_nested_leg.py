@@ -42,6 +42,8 @@ def test_kept_cases_agree_to_their_end(leg: Target) -> None:
         assert verdict.judged == len(case.ops), path.stem
         used |= set(verdict.rules)
     assert used >= {"el2.limits-vl", "el2.hvc", "el2.host-el0", "el2.trap-zen", "el2.trap-fpen"}
+    assert used >= {"el2.illegal-return", "el2.eret-by-name", "el2.trap-cpacr"}
+    assert used >= {"el2.zcr-by-zen-alone", "el2.without-vhe"}
 
 
 def test_generated_lives_agree(leg: Target) -> None:

@@ -45,12 +45,18 @@ def _both(position: int) -> Operand:
 
 _SPSR = {"el0t": 0x3C0, "el1t": 0x3C4, "el1h": 0x3C5}
 """SPSR_EL1 for an exception return, by mode: all interrupts masked, no flags."""
-_RETURN_MODE = Operand(
-    "mode",
-    Choice(_SPSR),
-    lambda spsr: spsr << 2 * 32 + 5,
-    {"spsr": {value: f"{value:#x}" for value in _SPSR.values()}},
-)
+_SPSR_EL2 = {**_SPSR, "el2t": 0x3C8, "el2h": 0x3C9}
+"""The same for SPSR_EL2."""
+
+
+def _mode(values: dict[str, int]) -> Operand:
+    return Operand(
+        "mode",
+        Choice(values),
+        lambda spsr: spsr << 2 * 32 + 5,
+        {"spsr": {value: f"{value:#x}" for value in values.values()}},
+    )
+
 
 CALLS: tuple[Form, ...] = (
     Form("hvc", "hvc #{imm}", (0xD400_0002,), (imm("imm", 0, 65535, at(5)),), "sys", "base"),
@@ -58,13 +64,22 @@ CALLS: tuple[Form, ...] = (
         "eret_to",
         "eret-to {mode}",
         (0x1000_00BE, 0xD518_403E, 0xD280_001E, 0xD518_401E, 0xD69F_03E0),
-        (_RETURN_MODE,),
+        (_mode(_SPSR),),
         "sys",
         "base",
         asm="adr x30, .+20\nmsr elr_el1, x30\nmovz x30, #{mode.spsr}\nmsr spsr_el1, x30\neret",
     ),
+    Form(
+        "eret_el2_to",
+        "eret-el2-to {mode}",
+        (0x1000_00BE, 0xD51C_403E, 0xD280_001E, 0xD51C_401E, 0xD69F_03E0),
+        (_mode(_SPSR_EL2),),
+        "sys",
+        "base",
+        asm="adr x30, .+20\nmsr elr_el2, x30\nmovz x30, #{mode.spsr}\nmsr spsr_el2, x30\neret",
+    ),
 )
-"""Calls to the hypervisor, and the return to a lower exception level."""
+"""Calls to the hypervisor, and exception returns, by the registers of EL1 and those of EL2."""
 
 FORMS: tuple[Form, ...] = (
     Form(

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from corpus import registers as regs
 from corpus.isa.form import Insn
 from corpus.isa.table import FORMS, insn
 from corpus.ops import GetReg, Op, SetReg
 from corpus.values import Pattern
+from targets.profile import Profile
 
 HAS_EL2, WITHOUT_VHE = 1 << 7, 1 << 8
+SHARE, SHARE_IF_ALL = 0.05, 0.4
+"""Lives of vcpus with EL2, among all: where no leg has EL2, which refuses their INIT, and
+where every leg has it."""
+
+
+def share(profiles: Sequence[Profile]) -> float:
+    """Lives of vcpus with EL2, among all, for legs on these machines."""
+    having = sum(bool(profile.features & HAS_EL2) for profile in profiles)
+    return SHARE + (SHARE_IF_ALL - SHARE) * having / max(1, len(profiles))
+
 
 _SYS = FORMS["msr"].operands[0].domain
 _MODES = FORMS["eret_to"].operands[0].domain
+_EL2_MODES = FORMS["eret_el2_to"].operands[0].domain
 _ID = {name: regs.REGISTERS[name].id for name in (*regs.EL2_NAMES, "zcr_el1", "cpacr_el1")}
 _PSTATE = regs.REGISTERS["pstate"].id
 
 _ON = 0x33 << 16
 _ON_WITHOUT_VHE = 0x32FF & ~(1 << 8)
-_CPTR = (*(_ON,) * 8, 0x30 << 16, 0x03 << 16, 0x11 << 16, 0x13 << 16, 0, _ON_WITHOUT_VHE, 0x33FF)
-_HCR = (0, 1 << 27, 1 << 34, 1 << 34, 1 << 34 | 1 << 31, 1 << 34 | 1 << 27 | 1 << 31)
+_TCPAC = 1 << 31
+_CPTR_HIGH = (*(_ON,) * 7, _ON | _TCPAC, *(n << 16 for n in (0x30, 0x03, 0x11, 0x13, 0)))
+"""Values of CPTR_EL2 that MOVZ can make."""
+_CPTR = (*_CPTR_HIGH, _ON_WITHOUT_VHE, 0x33FF)
+_TGE = 1 << 27
+_HCR = (0, _TGE, 1 << 34, 1 << 34, 1 << 34 | 1 << 31, 1 << 34 | _TGE | 1 << 31)
 
 
 def features(rng: random.Random, usual: int) -> int:
@@ -39,7 +56,7 @@ def controls(rng: random.Random, vcpu: int) -> list[Op]:
             ops.append(SetReg(vcpu, _ID[name], Pattern("int", value)))
     if rng.random() < 0.4:
         ops.append(SetReg(vcpu, _ID["cpacr_el1"], Pattern("int", rng.choice((_ON, _ON, 0)))))
-    if rng.random() < 0.1:
+    if rng.random() < 0.12:
         ops.append(SetReg(vcpu, _ID["hcr_el2"], Pattern("int", rng.choice(_HCR))))
     if rng.random() < 0.4:
         mode = rng.choice((0x9, 0x9, 0x8, 0x5, 0x5, 0x4, 0x0))
@@ -62,7 +79,7 @@ def prelude(rng: random.Random) -> list[Insn]:
     """Code for EL2 that prepares EL2, and often EL1, for vectors."""
     code: list[Insn] = []
     if rng.random() < 0.8:
-        code += _move(rng.choice(("cpacr_el1", "cptr_el2")), rng.choice(_CPTR[:11]))
+        code += _move(rng.choice(("cpacr_el1", "cptr_el2")), rng.choice(_CPTR_HIGH))
     if rng.random() < 0.6:
         code += _move(rng.choice(("zcr_el1", "zcr_el2")), rng.randrange(16))
     if rng.random() < 0.5:
@@ -70,21 +87,41 @@ def prelude(rng: random.Random) -> list[Insn]:
     if rng.random() < 0.4:
         code += _move("zcr_el12", rng.randrange(16))
     if rng.random() < 0.05:
-        code += _move("hcr_el2", rng.choice((0, 1 << 27)))
+        code += _move("hcr_el2", rng.choice((0, _TGE)))
     return code
+
+
+def host_prelude(rng: random.Random) -> list[Insn]:
+    """Code for EL2 that makes EL0 its own and goes there, with vectors set up for it."""
+    code = [*_move("hcr_el2", _TGE), *_move("cptr_el2", rng.choice((_ON, _ON, 0x31 << 16)))]
+    for name in ("zcr_el2", "zcr_el12"):
+        if rng.random() < 0.7:
+            code += _move(name, rng.randrange(16))
+    if rng.random() < 0.5:
+        code += _move("cpacr_el12", rng.choice((_ON, _ON, 0x13 << 16, 0)))
+    return [*code, insn("eret_to", _MODES.parse("el0t"))]
 
 
 def cross(rng: random.Random) -> list[Insn]:
     """A change of level: down by an exception return, or up by HVC."""
     if rng.random() < 0.2:
         return [insn("hvc", rng.choice((0, 1, 0xFFFF)))]
-    mode = rng.choice(("el1h", "el1h", "el1t", "el0t"))
-    return [insn("eret_to", _MODES.parse(mode))]
+    if rng.random() < 0.5:
+        return [insn("eret_to", _MODES.parse(rng.choice(("el1h", "el1h", "el1t", "el0t"))))]
+    mode = rng.choice(("el1h", "el1h", "el1t", "el0t", "el2h", "el2t"))
+    return [insn("eret_el2_to", _EL2_MODES.parse(mode))]
+
+
+_NOT_AT_EL0 = ("msr", "eret_to", "eret_el2_to")
 
 
 def program(rng: random.Random, body: tuple[Insn, ...], room: int) -> tuple[Insn, ...]:
     """`body` with EL2 code before it and crossings in it, `room` instructions at most."""
     code = list(body)
+    if rng.random() < 0.15:
+        # What the body sets up first is UNDEFINED at EL0.
+        allowed = [i for i in code if i.form.name not in _NOT_AT_EL0]
+        return (*host_prelude(rng), *allowed)[:room]
     if rng.random() < 0.7:
         for _ in range(rng.choice((1, 1, 2))):
             at = rng.randrange(len(code) + 1)

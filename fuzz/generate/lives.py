@@ -30,7 +30,7 @@ from corpus.ops import (
     fields_of,
 )
 from fuzz.generate import el2 as of_el2
-from fuzz.generate.programs import DATA, constant, random_program, source
+from fuzz.generate.programs import MIDDLE, constant, random_program, source, stores
 from fuzz.generate.registers import (
     FILLS,
     draw_value,
@@ -47,7 +47,7 @@ def random_op(rng: random.Random) -> Op:
     return kind(*(field.domain.draw(source(rng, 256)) for field in fields_of(kind)))
 
 
-def random_run(rng: random.Random, vcpu: int, *, el2: bool = False) -> Op:
+def random_run(rng: random.Random, vcpu: int, *, el2: bool = False) -> Run | HostRun:
     """A run of a random program, sometimes by a host thread with vector state; `el2`: for a
     vcpu that has EL2."""
     program = random_program(rng)
@@ -56,10 +56,6 @@ def random_run(rng: random.Random, vcpu: int, *, el2: bool = False) -> Op:
     if rng.random() < 0.04:
         return HostRun(vcpu, HOST_VLS.draw(source(rng)), program)
     return Run(vcpu, 1 if rng.random() < 0.03 else 0, program)
-
-
-EL2_SHARE = 0.05
-"""Lives of vcpus with EL2, among all. Elsewhere than on nested legs their INIT is refused."""
 
 
 def on_vcpu(op: Op, vcpu: int) -> Op:
@@ -109,8 +105,14 @@ def _disturb(rng: random.Random, ops: list[Op], features: int) -> None:
         ops[at:at] = twins
 
 
-def random_case(rng: random.Random) -> Case:
-    """A life of one vcpu, sometimes two, with a few ops that do not belong."""
+def _look_at_memory(rng: random.Random) -> Op:
+    """A part of RAM in which most stores end."""
+    return ReadMem(MIDDLE + rng.choice((-256, 0, 0, 256)), 512)
+
+
+def random_case(rng: random.Random, el2_share: float = of_el2.SHARE) -> Case:
+    """A life of one vcpu, sometimes two, with a few ops that do not belong. `el2_share`: how
+    many of them have EL2."""
     vcpu = 0
     sve = rng.random() < 0.9
     ops: list[Op] = [CreateVcpu(vcpu)]
@@ -119,7 +121,7 @@ def random_case(rng: random.Random) -> Case:
         features |= PSCI_0_2
     if rng.random() < 0.15:
         features = fields_of(Init)[1].domain.draw(source(rng))
-    if rng.random() < EL2_SHARE:
+    if rng.random() < el2_share:
         features = of_el2.features(rng, features)
     el2 = bool(features & of_el2.HAS_EL2)
     ops.append(Init(vcpu, features))
@@ -130,14 +132,17 @@ def random_case(rng: random.Random) -> Case:
     if sve:
         ops.append(Finalize(vcpu))
     if rng.random() < 0.2:
-        ops.append(WriteMem(DATA + 0x4000, draw_value(rng), 256))
+        ops.append(WriteMem(MIDDLE, draw_value(rng), 256))
     for _ in range(rng.randrange(1, 4)):
         ops += fill_registers(rng, vcpu, sve)
         ops += probe_registers(rng, vcpu)
         if el2:
             ops += of_el2.controls(rng, vcpu)
         if rng.random() < 0.9:
-            ops.append(random_run(rng, vcpu, el2=el2))
+            run = random_run(rng, vcpu, el2=el2)
+            ops.append(run)
+            if stores(run.program) and rng.random() < 0.3:
+                ops.append(_look_at_memory(rng))
         if el2:
             ops += of_el2.look(rng, vcpu)
         roll = rng.random()
@@ -146,7 +151,7 @@ def random_case(rng: random.Random) -> Case:
         elif roll < 0.75:
             ops.append(GetReg(vcpu, rng.choice(FILLS)))
         elif roll < 0.85:
-            ops.append(ReadMem(DATA + 0x4000, 512))
+            ops.append(_look_at_memory(rng))
         elif roll < 0.92:
             again = features if rng.random() < 0.7 else features ^ 1 << rng.randrange(8)
             ops.append(Init(vcpu, again))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from corpus.domain import Domain, TextError
 from corpus.fields import MAX_PROGRAM
@@ -14,6 +15,8 @@ from corpus.wire import MMIO_BASE, RAM_SIZE
 
 DATA = 0x8000
 """Offset in guest RAM at which data begins."""
+MIDDLE, SPREAD = DATA + 0x4000, 512
+"""Where most accesses go, and over how many bytes their bases are spread."""
 
 
 def source(rng: random.Random, size: int = 96) -> Source:
@@ -93,9 +96,11 @@ def memory_access(rng: random.Random, form: Form) -> list[Insn]:
         if operand.name == "xm" and index != base[0]:
             args[index] = 5
             setup.append(insn("movz", 5, rng.choice((0, 1, 2, 8, 16, 32))))
+        elif operand.name == "imm" and form.name in _FAR and rng.random() < 0.8:
+            args[index] = rng.randrange(-2, 3)
     register = rng.choice((1, 2, 3, 4))
     args[base[0]] = register
-    middle = DATA + 0x4000 + 16 * rng.randrange(64)
+    middle = MIDDLE + rng.randrange(0, SPREAD, 16)
     edge = RAM_SIZE - 16 * rng.randrange(1, 40)
     roll = rng.random()
     if roll < 0.03:
@@ -103,6 +108,31 @@ def memory_access(rng: random.Random, form: Form) -> list[Insn]:
     else:
         setup.append(insn("lda", register, middle if roll < 0.9 else edge))
     return [*setup, Insn(form, tuple(args))]
+
+
+_FAR = frozenset({"ldr_z", "str_z", "ldr_p", "str_p"})
+"""Forms whose immediate, times the VL, reaches far beyond RAM either way."""
+
+
+def _spill(rng: random.Random) -> list[Insn]:
+    """A whole register stored with STR and loaded with LDR, there or next to it."""
+    kind, first, count = rng.choice((("z", _INDEX, 32), ("z", _INDEX, 32), ("p", _PTRUE, 16)))
+    kept, base, at = rng.randrange(count), 1, rng.randrange(-2, 3)
+    return [
+        Insn(first, (kept, *first.draw(source(rng))[1:])),
+        insn("lda", base, MIDDLE + rng.randrange(0, SPREAD, 16)),
+        insn(f"str_{kind}", kept, base, at),
+        insn(f"ldr_{kind}", rng.randrange(count), base, rng.choice((at, -at, at + 1))),
+    ]
+
+
+_INDEX, _PTRUE = FORMS["index_ii"], FORMS["ptrue"]
+
+
+def stores(program: Sequence[Insn]) -> bool:
+    """Whether a program has an instruction that stores."""
+    groups = {i.form.group for i in program}
+    return any("store" in group or "scatter" in group or group == "mem" for group in groups)
 
 
 def _from_vector(rng: random.Random, access: Insn) -> list[Insn]:
@@ -114,7 +144,7 @@ def _from_vector(rng: random.Random, access: Insn) -> list[Insn]:
     lane = 2 if ".s" in access.form.syntax else 3
     step = rng.choice((1, 2, 4, 8, 15))
     return [
-        insn("lda", values["xm"], DATA + 0x4000 + 16 * rng.randrange(64)),
+        insn("lda", values["xm"], MIDDLE + rng.randrange(0, SPREAD, 16)),
         insn("index_ii", values["zn"], lane, 0, step),
         access,
     ]
@@ -143,6 +173,8 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
             program += hypercall(rng)
         elif roll < 0.18:
             program.append(random_insn(rng, FORMS["eret_to"]))
+        elif roll < 0.195:
+            program += _spill(rng)
         else:
             form = (
                 rng.choice(_GROUPS[rng.choice(_GROUP_NAMES)]) if roll < 0.6 else rng.choice(_FORMS)
@@ -151,8 +183,10 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
                 continue
             if form.name in ("mrs", "msr"):
                 program.append(_system_access(rng, form))
-                continue
-            program += memory_access(rng, form) if is_memory(form) else [random_insn(rng, form)]
+            elif is_memory(form):
+                program += memory_access(rng, form)
+            else:
+                program.append(random_insn(rng, form))
     return tuple(program[:MAX_PROGRAM])
 
 

@@ -26,9 +26,7 @@ MODES = {
     "vhe": "",
     "nvhe": "kvm-arm.mode=nvhe",
     "protected": "kvm-arm.mode=protected",
-    # KVM walks the whole IPA space when it drops a vcpu with EL2; nolva makes that 16 times
-    # smaller, 48 bits.
-    "nested": "kvm-arm.mode=nested arm64.nolva",
+    "nested": "kvm-arm.mode=nested",
 }
 """KVM mode -> boot options (Documentation/admin-guide/kernel-parameters)."""
 

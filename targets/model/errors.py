@@ -54,8 +54,10 @@ class GuestException(Exception):
 _EXCEPTION_RULES = {
     0x00: "exception.undefined",
     0x07: "exception.fp-trap",
+    0x0E: "exception.illegal-state",
     0x15: "exception.svc",
     0x16: "el2.hvc",
+    0x18: "exception.register-trap",
     0x19: "exception.sve-trap",
     0x3C: "exception.brk",
 }
@@ -71,6 +73,8 @@ UNDEFINED = syndrome(0)
 """Undefined instruction (EC 0)."""
 FP_TRAP = syndrome(0x07, 0x1E0_0000)
 """CPACR_EL1.FPEN (EC 7, CV set, COND 0b1110)."""
+ILLEGAL_STATE = syndrome(0x0E)
+"""Illegal execution state (PSTATE.IL)."""
 SVE_TRAP = syndrome(0x19)
 """CPACR_EL1.ZEN (EC 0x19)."""
 

@@ -6,18 +6,31 @@ What is followed: a hypervisor with VHE or without, with stage 2 off; its own EL
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from corpus.isa.system import OF_EL2
 from targets.model.cpu import FPEN_SHIFT, ZCR_LEN, ZEN_SHIFT, Cpu, effective_vl
 from targets.model.el2 import E2H, RW, TGE
-from targets.model.errors import FP_TRAP, SVE_TRAP, UNDEFINED, GuestException, Unpredictable
+from targets.model.errors import (
+    FP_TRAP,
+    ILLEGAL_STATE,
+    SVE_TRAP,
+    UNDEFINED,
+    GuestException,
+    Unpredictable,
+    syndrome,
+)
 from targets.model.memory import Memory
 from targets.model.rules import in_force
 from targets.model.sets import either, join, unknown
-from targets.model.vcpu import Vcpu, Vm
+from targets.model.vcpu import OPTIONAL_PSTATE, Vcpu, Vm
 from targets.profile import Profile
 
 TCPAC = 1 << 31
 """CPTR_EL2: accesses to CPACR_EL1 trap."""
+CPACR_ISS = 3 << 20 | 2 << 17 | 1 << 10
+"""CPACR_EL1's encoding in the syndrome of a trapped access: Op0, Op2, CRn."""
+PSTATE_IL = 1 << 20
 _TRAP_BITS = {ZEN_SHIFT: 1 << 8, FPEN_SHIFT: 1 << 10}
 """CPTR_EL2 without VHE: TZ and TFP, by the shift of the field that VHE has instead."""
 
@@ -168,9 +181,27 @@ class NestedCpu(Cpu):
         self.rules.add("el2.eret")
         return "elr_el2", "spsr_el2"
 
-    def redirect(self, name: str) -> str:
+    def is_illegal_return(self, level: int) -> bool:
+        """Whether an exception return from here may not go to `level`."""
+        hcr, mask = join(self.vcpu.sys["hcr_el2"])
+        if level == 1 and mask & TGE:
+            raise Unpredictable("HCR_EL2.TGE is not known")
+        return self.el == 2 and level == 1 and bool(hcr & TGE)
+
+    def return_illegally(self, spsr: int, target: int) -> NoReturn:
+        """An exception return that stays at its level; the instruction at `target` gets an
+        exception for the flag PSTATE.IL."""
+        self.rules.add("el2.illegal-return")
+        kept = spsr & ~0xF | self._mode()
+        self.vcpu.core["pstate"] = unknown(kept | PSTATE_IL, OPTIONAL_PSTATE)
+        self.go(self.el)
+        self.pc = target
+        raise GuestException(ILLEGAL_STATE)
+
+    def redirect(self, name: str, access: int) -> str:
         """The register that an MRS or MSR of `name` means here, after the access checks
-        that are not a matter of the EL alone. Raises GuestException."""
+        that are not a matter of the EL alone. `access`: Rt and direction, as in ESR_ELx.
+        Raises GuestException."""
         if name in ("fpcr", "fpsr"):
             self.need_fp()
             return name
@@ -178,7 +209,7 @@ class NestedCpu(Cpu):
             if name == "zcr_el1":
                 self._need_zcr()
             elif name == "cpacr_el1":
-                self._need_cpacr()
+                self._need_cpacr(access)
             return name
         return self._redirect_at_el2(name)
 
@@ -193,7 +224,12 @@ class NestedCpu(Cpu):
         if real == "zcr_el2":
             if name == "zcr_el2" and not self.vcpu.sve:
                 raise GuestException(UNDEFINED)
-            self._need_zcr()
+            if name == "zcr_el2" and self._fp_alone_stops():
+                self.rules.add("el2.zcr-by-zen-alone")
+                if not self.loaded:
+                    self._perhaps_load()
+            else:
+                self._need_zcr()
         elif real == "zcr_el1":
             # Backed by memory: hardware may or may not look at the traps before.
             if not self.vcpu.sve or self._el2_stops(ZEN_SHIFT) or self._el2_stops(FPEN_SHIFT):
@@ -204,21 +240,27 @@ class NestedCpu(Cpu):
             self.leave()  # the access may be one that KVM handles
         return real
 
+    def _fp_alone_stops(self) -> bool:
+        return self._el2_stops(FPEN_SHIFT) and not self._el2_stops(ZEN_SHIFT)
+
     def _need_zcr(self) -> None:
-        """ZEN alone governs ZCR_ELx; whether FPEN does, too, is not agreed upon."""
-        sve_only = not self._el1_stops(ZEN_SHIFT) and not self._el2_stops(ZEN_SHIFT)
-        if sve_only and self._el2_stops(FPEN_SHIFT):
+        """ZEN alone governs ZCR_ELx, says the manual. QEMU looks at FPEN, too, unless the
+        access is one that traps to the host's EL2 before: that of ZCR_EL2 by its own name."""
+        if not self._el1_stops(ZEN_SHIFT) and self._fp_alone_stops():
             raise Unpredictable("ZCR while CPTR_EL2 traps FP but not SVE")
         self.need_sve()
 
-    def _need_cpacr(self) -> None:
+    def _need_cpacr(self, access: int) -> None:
         value, mask = join(self.vcpu.sys["cptr_el2"])
-        if (value | mask) & TCPAC:
-            raise Unpredictable("CPACR_EL1 while CPTR_EL2.TCPAC may be set")
+        if mask & TCPAC:
+            raise Unpredictable("CPTR_EL2.TCPAC is not known")
+        if value & TCPAC:
+            raise self._trap(syndrome(0x18, CPACR_ISS | access), "el2.trap-cpacr")
 
     def write_system(self, name: str, value: int, mask: int) -> None:
         """MSR to the register `name`, as `redirect` gave it."""
         sys = self.vcpu.sys
+        self.vcpu.origins[name] = self.rule
         live = name == self.zcr
         if name == "zcr_el2" and not in_force("el2.zcr-uncapped", self.kernel):
             least = min(value & ZCR_LEN, self.vcpu.max_vq - 1)

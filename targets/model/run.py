@@ -25,14 +25,11 @@ from targets.model.nested import NestedCpu
 from targets.model.semantics import SEMANTICS
 from targets.model.semantics.system import loaded_cpacr
 from targets.model.sets import ZERO, exact, join, unknown
-from targets.model.vcpu import SCTLR_RESET, Vcpu, Vm
+from targets.model.vcpu import OPTIONAL_PSTATE, SCTLR_RESET, Vcpu, Vm
 from targets.profile import Profile
 
 PLAIN_PSTATE = 0xF000_03CF
 """PSTATE bits that a run keeps: NZCV, DAIF and the mode."""
-OPTIONAL_PSTATE = 0x03C0_3000
-"""SSBS, ALLINT, PAN, UAO, DIT, TCO: kept or dropped, as the CPU has them. None changes what
-the programs here do. Exceptions may set or clear them."""
 RUNNABLE_MODES = frozenset({0x0, 0x4, 0x5, 0x8, 0x9})
 """EL0t, EL1t, EL1h and, where PSTATE takes them, EL2t, EL2h. The model does not run AArch32."""
 NZCV = 0xF000_0000

@@ -14,6 +14,10 @@ Release: TypeAlias = tuple[int, int]
 PSTATE_EL1H = 0x3C5
 """EL1h with D, A, I and F masked: the reset value (facts 1.2)."""
 
+OPTIONAL_PSTATE = 0x03C0_3000
+"""SSBS, ALLINT, PAN, UAO, DIT, TCO: kept or dropped, as the CPU has them. None changes what
+the programs here do. Exceptions may set or clear them."""
+
 SCTLR_RESET = 0x00C5_0078
 
 U64 = (1 << 64) - 1

@@ -1,44 +1,17 @@
-"""Mutants of guest execution. They replace one method of the executing cpu."""
+"""Mutants of vector state: lengths, what lies above them, and how it is saved."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-from unittest.mock import patch
-
-from corpus.ops import Op, Run
 from targets.model.cpu import Cpu
-from targets.model.expect import Permitted
-from targets.model.model import Model
-from targets.model.sets import either, low
+from targets.model.sets import either, exact
+from targets.mutants.mutant import Mutant, executing, method
 
-
-class _CpuMutant(Model):
-    """Runs guest code with `Cpu.<method>` replaced, for this model only."""
-
-    method: str
-    replacement: Callable[..., Any]
-
-    def step(self, op: Op) -> Permitted:
-        if not isinstance(op, Run):
-            return super().step(op)
-        with patch.object(Cpu, self.method, type(self).replacement):
-            return super().step(op)
+_recompute, _leave, _vl_changed = Cpu._recompute_vl, Cpu.leave, Cpu.vl_changed
 
 
 def _set_v_keeping(cpu: Cpu, n: int, value: int, mask: int = 0) -> None:
     high = ~((1 << 128) - 1)
     cpu.vcpu.z[n] = either((v & high | value, m & high | mask) for v, m in cpu.vcpu.z[n])
-
-
-class AsimdKeepsTail(_CpuMutant):
-    """AdvSIMD writes leave the bits from 128 up (Q1, V1)."""
-
-    method = "set_v"
-    replacement = _set_v_keeping
-
-
-_recompute = Cpu._recompute_vl
 
 
 def _vl_too_long(cpu: Cpu) -> int:
@@ -47,21 +20,55 @@ def _vl_too_long(cpu: Cpu) -> int:
     return cpu._tail_vl
 
 
-class ZcrOffByOne(_CpuMutant):
-    """The effective VL is a quadword too long (Q5)."""
-
-    method = "_recompute_vl"
-    replacement = _vl_too_long
-
-
 def _leave_cut(cpu: Cpu) -> None:
     if cpu.loaded and cpu.vcpu.sve and cpu.vl > 16:
-        bits = cpu.vl * 4
-        cpu.vcpu.z[:] = [(low(candidates, bits),) for candidates in cpu.vcpu.z]
+        _cut_z(cpu, cpu.vl // 2)
 
 
-class ExitCutsRegisters(_CpuMutant):
-    """Registers are saved at half the guest's VL."""
+def _cut_z(cpu: Cpu, size: int) -> None:
+    ones = (1 << size * 8) - 1
+    cpu.vcpu.z[:] = [either((v & ones, m & ones) for v, m in z) for z in cpu.vcpu.z]
 
-    method = "leave"
-    replacement = _leave_cut
+
+def _leave_with_maximum(cpu: Cpu) -> None:
+    _leave(cpu)
+    if cpu.loaded and cpu.vcpu.sve:
+        cpu.vcpu.sys["zcr_el1"] = exact(cpu.vcpu.max_vq - 1)
+
+
+def _narrow_half(cpu: Cpu) -> None:
+    old = cpu._tail_vl
+    _vl_changed(cpu)
+    if cpu.loaded and cpu.vcpu.sve and cpu._tail_vl < old:
+        _cut_z(cpu, (old + cpu._tail_vl) // 2)
+
+
+def _ignore(cpu: Cpu) -> None:
+    """Nothing happens."""
+
+
+VECTORS: dict[str, Mutant] = {
+    "asimd-keeps-tail": Mutant(
+        "an AdvSIMD write leaves bits 128 and up (Q1, V1)",
+        executing(method(Cpu, "set_v", _set_v_keeping)),
+    ),
+    "zcr-off-by-one": Mutant(
+        "the effective VL is one step too long (Q5)",
+        executing(method(Cpu, "_recompute_vl", _vl_too_long)),
+    ),
+    "zcr-write-ignored": Mutant(
+        "the VL of a run's first vector access stays until its end (Q3)",
+        executing(method(Cpu, "vl_changed", _ignore)),
+    ),
+    "narrowing-clears-half": Mutant(
+        "a smaller VL clears only the upper half of what is above it (Q3)",
+        executing(method(Cpu, "vl_changed", _narrow_half)),
+    ),
+    "exit-cuts-registers": Mutant(
+        "an exit keeps only half of the guest's VL", executing(method(Cpu, "leave", _leave_cut))
+    ),
+    "exit-leaves-maximum": Mutant(
+        "an exit leaves the vcpu maximum in ZCR_EL1 (K24)",
+        executing(method(Cpu, "leave", _leave_with_maximum)),
+    ),
+}

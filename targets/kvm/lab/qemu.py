@@ -39,6 +39,8 @@ class Machine:
     boot_options: str = ""
     vqs: tuple[int, ...] = ALL_VQS
     memory_mib: int = 512
+    lpa2: bool = True
+    """Whether addresses can have 52 bits."""
     plugin: Path | None = None
     """Of QEMU, for kernel coverage (targets/kvm/lab/coverage)."""
 
@@ -116,7 +118,7 @@ def command(qemu: str, machine: Machine, shared: Shared) -> list[str]:
         qemu,
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-machine", "virt,virtualization=on,gic-version=3"),
-        *("-cpu", cpu(machine.vqs)),
+        *("-cpu", cpu(machine.vqs) + ("" if machine.lpa2 else ",lpa2=off")),
         *("-accel", "tcg", "-smp", "1", "-m", str(machine.memory_mib)),
         *("-chardev", f"socket,id=line,fd={shared.serial_fd}", "-serial", "chardev:line"),
         "-object",

@@ -86,6 +86,26 @@ _ROWS: dict[str, tuple[str, str, str]] = {
         "Arm ARM, FEAT_VHE",
         "ERET from EL2 goes where ELR_EL2 and SPSR_EL2 say, which VHE names ELR_EL1, SPSR_EL1",
     ),
+    "el2.eret-by-name": (
+        "ARCH",
+        "Arm ARM",
+        "ERET from EL2 goes where ELR_EL2 and SPSR_EL2 say: with VHE or without, to EL2, too",
+    ),
+    "el2.illegal-return": (
+        "ARCH",
+        "Arm ARM, R_VWJHB; emulate-nested.c",
+        "ERET to EL1 while HCR_EL2.TGE is set stays at EL2 and sets PSTATE.IL",
+    ),
+    "el2.trap-cpacr": (
+        "ARCH",
+        "Arm ARM, CPTR_EL2",
+        "CPTR_EL2.TCPAC traps accesses of EL1 to CPACR_EL1 to EL2",
+    ),
+    "el2.zcr-by-zen-alone": (
+        "ARCH",
+        "Arm ARM, ZCR_EL2; sys_regs.c",
+        "at EL2, ZCR_EL2 is accessible where CPTR_EL2 traps FP but not SVE",
+    ),
     "el2.hvc": (
         "ARCH",
         "Arm ARM; handle_exit.c",

@@ -88,6 +88,16 @@ TABLE: tuple[Rule, ...] = (
             "exception.undefined": ("ARCH", "Arm ARM", "an UNDEFINED instruction gives EC 0"),
             "exception.fp-trap": ("ARCH", "Arm ARM", "a trapped FP access gives EC 0x07"),
             "exception.sve-trap": ("ARCH", "Arm ARM", "a trapped SVE access gives EC 0x19"),
+            "exception.illegal-state": (
+                "ARCH",
+                "Arm ARM",
+                "an instruction while PSTATE.IL is set gives EC 0x0E",
+            ),
+            "exception.register-trap": (
+                "ARCH",
+                "Arm ARM",
+                "a trapped MRS or MSR gives EC 0x18 with its register, Rt and direction",
+            ),
             "exception.svc": (
                 "ARCH",
                 "Arm ARM",
@@ -108,6 +118,11 @@ TABLE: tuple[Rule, ...] = (
                 "ARCH",
                 "Arm ARM",
                 "EL1 registers and ERET are UNDEFINED at EL0",
+            ),
+            "eret.el2-undefined-below": (
+                "ARCH",
+                "Arm ARM",
+                "ELR_EL2 is UNDEFINED below EL2",
             ),
             "ram.read": ("ARCH", "Arm ARM", "guest RAM holds what was last stored"),
             "ram.starts-zero": ("ABI", "mmap(2)", "guest RAM is zero before anything is stored"),

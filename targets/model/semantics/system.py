@@ -103,28 +103,45 @@ def svc(cpu: Cpu, imm: int) -> None:
 @semantic("eret_to")
 def eret_to(cpu: Cpu, spsr: int) -> None:
     """adr x30; msr elr_el1, x30; mov x30, #spsr; msr spsr_el1, x30; eret."""
-    target = cpu.pc + 4 * len(_ERET_TO.words)
-    cpu.set_x(30, target)
-    if cpu.el == 0:
+    _begin_return(cpu, "eret.undefined-at-el0", 1)
+    _return(cpu, spsr, *cpu.return_registers(spsr))
+
+
+@semantic("eret_el2_to")
+def eret_el2_to(cpu: Cpu, spsr: int) -> None:
+    """The same with ELR_EL2 and SPSR_EL2."""
+    _begin_return(cpu, "eret.el2-undefined-below", 2)
+    cpu.rules.add("el2.eret-by-name")
+    _return(cpu, spsr, "elr_el2", "spsr_el2")
+
+
+def _begin_return(cpu: Cpu, refusal: str, least: int) -> None:
+    """ADR, and the first MSR, which is UNDEFINED below level `least`."""
+    cpu.set_x(30, cpu.pc + _ERET_SIZE)
+    if cpu.el < least:
         cpu.pc += 4
-        cpu.rules.add("eret.undefined-at-el0")
+        cpu.rules.add(refusal)
         raise GuestException(UNDEFINED)
-    vcpu = cpu.vcpu
-    elr_elx, spsr_elx = cpu.return_registers(spsr)
+
+
+def _return(cpu: Cpu, spsr: int, elr_elx: str, spsr_elx: str) -> None:
+    vcpu, target = cpu.vcpu, cpu.pc + _ERET_SIZE
     for name in (elr_elx, spsr_elx, "pstate"):
         vcpu.origins[name] = cpu.rule
     vcpu.core[elr_elx] = exact(target)
     vcpu.core[spsr_elx] = exact(spsr)
-    vcpu.core["pstate"] = exact(spsr)
     cpu.set_x(30, spsr)
     level = spsr >> 2 & 3
+    if isinstance(cpu, NestedCpu) and cpu.is_illegal_return(level):
+        cpu.return_illegally(spsr, target)
+    vcpu.core["pstate"] = exact(spsr)
     if cpu.el < 2:
         cpu.rules.add("eret.to-el1" if level else "eret.to-el0")
-    if level != cpu.el:
+    if level != cpu.el or cpu.el == 2:
         cpu.go(level)
 
 
-_ERET_TO = next(form for form in CALLS if form.name == "eret_to")
+_ERET_SIZE = 4 * len(next(form for form in CALLS if form.name == "eret_to").words)
 
 
 @semantic("brk")
@@ -141,13 +158,13 @@ _SYS_OPERAND = next(f for f in SYSTEM_FORMS if f.name == "msr").operands[0].doma
 _EL1_ONLY = ("zcr_el1", "cpacr_el1", "tpidr_el1")
 
 
-def _sys_access(cpu: Cpu, sys: int) -> str:
+def _sys_access(cpu: Cpu, sys: int, xt: int, reads: int) -> str:
     """The register's name, after the access checks."""
     name = _SYS_OPERAND.format(sys)
     if (cpu.el == 0 and name in _EL1_ONLY) or (cpu.el != 2 and name in OF_EL2):
         raise GuestException(UNDEFINED)
     if isinstance(cpu, NestedCpu):
-        return cpu.redirect(name)
+        return cpu.redirect(name, xt << 5 | reads)
     if name == "zcr_el1":
         if cpu.enabled(ZEN_SHIFT) and not cpu.enabled(FPEN_SHIFT):
             raise Unpredictable("whether FPEN traps ZCR_EL1: QEMU says yes, the manual ZEN only")
@@ -159,7 +176,7 @@ def _sys_access(cpu: Cpu, sys: int) -> str:
 
 @semantic("mrs")
 def mrs(cpu: Cpu, xt: int, sys: int) -> None:
-    name = _sys_access(cpu, sys)
+    name = _sys_access(cpu, sys, xt, 1)
     if name == "nzcv":
         value, mask = cpu.nzcv()
         cpu.set_x(xt, value << 28, mask << 28)
@@ -169,7 +186,7 @@ def mrs(cpu: Cpu, xt: int, sys: int) -> None:
 
 @semantic("msr")
 def msr(cpu: Cpu, sys: int, xt: int) -> None:
-    name = _sys_access(cpu, sys)
+    name = _sys_access(cpu, sys, xt, 0)
     value, mask = cpu.x(xt)
     if name == "nzcv":
         cpu.set_nzcv(value >> 28 & 15, mask >> 28 & 15)

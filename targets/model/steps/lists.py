@@ -28,7 +28,7 @@ def reg_list(world: World, op: RegList) -> Permitted:
         return Permitted(rule, (Outcome(err, (room,)),))
     count = Part("n", 8, unknown(0, COUNT_BITS))
     too_small = Outcome(E2BIG, (count,))
-    fits = Outcome(0, (count, *_head(vcpu)), open_ended=True)
+    fits = Outcome(0, (count, *head(vcpu)), open_ended=True)
     if op.room < least(vcpu):
         return Permitted("reg-list.too-small", (too_small,))
     rule = "reg-list.sve-block" if vcpu.sve else "reg-list.core-first"
@@ -49,7 +49,7 @@ def least(vcpu: Vcpu) -> int:
     return CORE_IDS_SVE + SVE_IDS if vcpu.sve else CORE_IDS
 
 
-def _head(vcpu: Vcpu) -> tuple[Part, ...]:
+def head(vcpu: Vcpu) -> tuple[Part, ...]:
     """The head of the list: core registers, then the SVE block."""
     order = sorted(
         (row for row in regs.REGISTERS.values() if row.id & onereg.COPROC_MASK == regs.CORE),
