@@ -104,7 +104,7 @@ def _compare(
         seen = {name: _at(trace, index) for name, trace in traces.items()}
         runs = isinstance(op, Run | HostRun)
         other = getattr(op, "vcpu", slot) != slot  # what other vcpus hold was not asked
-        if runs and index > stopped.judged and (sve or other):
+        if runs and index > stopped.judged and (sve or other or asked is Decides.CPU):
             follow = False
         if asked is Decides.CPU and not (follow and _answered_alike(seen)):
             return {}

@@ -305,13 +305,6 @@ class Cpu(Bus):
 
     # -- FP control ----------------------------------------------------------------
 
-    def fpcr(self) -> int:
-        """FPCR's bits that every implementation keeps. Raises Unpredictable."""
-        value, mask = join(self.vcpu.core["fpcr"])
-        if mask & FPCR_STATEFUL:
-            raise Unpredictable("FPCR is not known")
-        return value & FPCR_STATEFUL
-
     def fpcr_plain(self) -> bool:
         """Whether FPCR is known to be all zero (round to nearest, nothing flushed)."""
         return self.vcpu.core["fpcr"] == ZERO

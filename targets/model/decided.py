@@ -5,7 +5,7 @@ from __future__ import annotations
 from corpus.isa.form import Insn
 from corpus.isa.system import FORMS
 from corpus.ops import HostRun, Op, Run
-from targets.model.cpu import FPCR_STATEFUL, ZCR_LEN, effective_vl
+from targets.model.cpu import FPCR_STATEFUL, NZCV_SHIFT, ZCR_LEN, effective_vl
 from targets.model.errors import Decides, Unpredictable
 from targets.model.semantics.system import CPACR_STATEFUL
 from targets.model.sets import Set, join, low
@@ -64,7 +64,11 @@ def _known(world: World, vcpu: Vcpu) -> bool:
         (vcpu.ffr, width // 8),
         ([*vcpu.x, vcpu.core["sp"]], 64),
     )
-    controls = (vcpu.core["fpcr"], FPCR_STATEFUL), (vcpu.sys["cpacr_el1"], CPACR_STATEFUL)
+    controls = (
+        (vcpu.core["fpcr"], FPCR_STATEFUL),
+        (vcpu.core["pstate"], 15 << NZCV_SHIFT),
+        (vcpu.sys["cpacr_el1"], CPACR_STATEFUL),
+    )
     return not any(low(one, bits)[1] for group, bits in seen for one in group) and not any(
         join(control)[1] & mask for control, mask in controls
     )

@@ -26,6 +26,8 @@ from targets.model.sets import either, join, unknown
 from targets.model.vcpu import OPTIONAL_PSTATE, Vcpu, Vm
 from targets.profile import Profile
 
+FLAGS_AND_MASKS = 0xF000_03C0
+"""NZCV and DAIF of PSTATE."""
 TCPAC = 1 << 31
 """CPTR_EL2: accesses to CPACR_EL1 trap."""
 CPACR_ISS = 3 << 20 | 2 << 17 | 1 << 10
@@ -192,8 +194,9 @@ class NestedCpu(Cpu):
         """An exception return that stays at its level; the instruction at `target` gets an
         exception for the flag PSTATE.IL."""
         self.rules.add("el2.illegal-return")
+        # The manual takes the flags and masks from SPSR, KVM (emulate-nested.c) keeps them.
         kept = spsr & ~0xF | self._mode()
-        self.vcpu.core["pstate"] = unknown(kept | PSTATE_IL, OPTIONAL_PSTATE)
+        self.vcpu.core["pstate"] = unknown(kept | PSTATE_IL, OPTIONAL_PSTATE | FLAGS_AND_MASKS)
         self.go(self.el)
         self.pc = target
         raise GuestException(ILLEGAL_STATE)

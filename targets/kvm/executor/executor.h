@@ -10,6 +10,10 @@
  * Not re-entrant: one thread of the process at a time. Uses SIGALRM and ITIMER_REAL. */
 size_t vf_execute(const uint8_t *req, size_t req_len, uint8_t *resp, size_t resp_cap);
 
+/* Look after so many ms whether a run only waits, instead of waiting for its whole time: for
+ * a machine on which nothing else wants a CPU. */
+void vf_look_after(unsigned ms);
+
 /* Count the ops executed in `*counter` (NULL: nowhere), so that a watcher sees progress. */
 void vf_count_progress(volatile uint32_t *counter);
 

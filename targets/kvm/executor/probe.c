@@ -1,6 +1,7 @@
 /* PROBE: what this kernel and its KVM are, as key=value lines. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,19 +132,45 @@ static void scratch_vcpu(struct machine *m, struct sink *out)
     }
 }
 
-/* Which bits of FPCR and FPSR this CPU keeps: all guests run on it. */
-static void fp_control(struct sink *out)
+/* The bits that FPCR and FPSR of the present CPU keep. */
+struct fp_bits {
+    uint64_t fpcr, fpsr;
+};
+
+static struct fp_bits fp_bits_here(void)
 {
     const uint64_t ones = 0xffffffff;
-    uint64_t before, kept;
+    struct fp_bits kept;
+    uint64_t before;
     __asm__ volatile("mrs %0, fpcr\n\tmsr fpcr, %2\n\tmrs %1, fpcr\n\tmsr fpcr, %0"
-                     : "=&r"(before), "=&r"(kept)
+                     : "=&r"(before), "=&r"(kept.fpcr)
                      : "r"(ones));
-    line(out, "fpcr_bits", "%#llx", (unsigned long long)kept);
     __asm__ volatile("mrs %0, fpsr\n\tmsr fpsr, %2\n\tmrs %1, fpsr\n\tmsr fpsr, %0"
-                     : "=&r"(before), "=&r"(kept)
+                     : "=&r"(before), "=&r"(kept.fpsr)
                      : "r"(ones));
-    line(out, "fpsr_bits", "%#llx", (unsigned long long)kept);
+    return kept;
+}
+
+/* Only where all CPUs that guests may run on are of one mind. */
+static void fp_control(struct sink *out)
+{
+    cpu_set_t all, one;
+    const struct fp_bits first = fp_bits_here();
+    bool same = sched_getaffinity(0, sizeof all, &all) == 0;
+    for (int cpu = 0; same && cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &all))
+            continue;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        same = sched_setaffinity(0, sizeof one, &one) == 0;
+        const struct fp_bits here = fp_bits_here();
+        same = same && here.fpcr == first.fpcr && here.fpsr == first.fpsr;
+    }
+    sched_setaffinity(0, sizeof all, &all);
+    if (!same)
+        return;
+    line(out, "fpcr_bits", "%#llx", (unsigned long long)first.fpcr);
+    line(out, "fpsr_bits", "%#llx", (unsigned long long)first.fpsr);
 }
 
 struct outcome op_probe(struct machine *m, const struct op *op, struct sink *out)

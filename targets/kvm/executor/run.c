@@ -10,8 +10,18 @@
 
 #include "run.h"
 
-/* After this long a run is looked at: one that sleeps waits for what will never come. */
-#define LOOK_MS 50
+/* A run of a vcpu in AArch32 state that does not take its way out soon does not end. */
+#define BRIEF_MS 50
+
+/* After this long a run is looked at: one that sleeps waits for what will never come. Where
+ * others want the CPU, too, sleep says little: then that is when the time is up. */
+static unsigned look_ms = RUN_LIMIT_MS;
+
+void vf_look_after(unsigned ms)
+{
+    look_ms = ms;
+}
+
 #define PSTATE_AARCH32 0x10u
 
 #define CORE_REG(member)                                                                          \
@@ -100,17 +110,19 @@ static int enter_limited(const struct vcpu *v, bool immediate, bool brief,
                          const struct entry *entry)
 {
     const struct usage before = usage_now();
-    limit_start(v->run, LOOK_MS);
+    limit_start(v->run, brief ? BRIEF_MS : look_ms);
     if (immediate)
         v->run->immediate_exit = 1;
     int err = entry->enter(v->fd, entry->context);
-    if (err == EINTR && struck && !immediate && !brief && !slept(&before)) {
-        v->run->immediate_exit = 0;
-        limit_start(v->run, RUN_LIMIT_MS - LOOK_MS);
-        err = entry->enter(v->fd, entry->context);
-    }
     limit_stop();
     v->run->immediate_exit = 0;
+    if (err == EINTR && struck && !immediate && !brief && look_ms < RUN_LIMIT_MS &&
+        !slept(&before)) {
+        limit_start(v->run, RUN_LIMIT_MS - look_ms);
+        err = entry->enter(v->fd, entry->context);
+        limit_stop();
+        v->run->immediate_exit = 0;
+    }
     return err;
 }
 
@@ -183,11 +195,13 @@ struct outcome run_guest(struct machine *m, const struct op *op, const struct en
         immediate = true;
     }
     const bool aarch32 = in_aarch32(v->fd);
+    uint32_t code[sizeof a32_exit / sizeof *a32_exit];
+    memcpy(code, m->ram + CODE_OFFSET, sizeof code);
     if (aarch32)
         ram_write(m, CODE_OFFSET, a32_exit, sizeof a32_exit);
     int err = enter(v, immediate, aarch32, entry, seen);
     if (aarch32)
-        ram_write(m, CODE_OFFSET, op->payload, op->head.size);
+        ram_write(m, CODE_OFFSET, code, sizeof code);
     return (struct outcome){.err = (uint32_t)err, .aux = pc_err | vbar_err << 32};
 }
 

@@ -154,23 +154,24 @@ class LabTransport(Transport):
         of something outside. Requests behind that one are lost."""
         assert self._vm is not None
         vm, self._vm = self._vm, None
-        finished = [
-            (r.sequence, vm.channel.take(r.slot)[1], vm.blocks(r.sequence))
-            for r in vm.states()
-            if r.state is State.DONE
-        ]
-        at_work = [(r.sequence, r.ops_done) for r in vm.states() if r.state is State.RUNNING]
+        under_way = vm.states()
+        done = [r for r in under_way if r.state is State.DONE]
+        finished = [(r.sequence, vm.channel.take(r.slot)[1], vm.blocks(r.sequence)) for r in done]
+        at_work = [(r.sequence, r.ops_done) for r in under_way if r.state is State.RUNNING]
+        waiting = [r.sequence for r in under_way if r.state is State.PENDING]
         vm.close()
         log = self._named(autopsy.report(death, self._loader.place))
         if death.from_outside and not kernellog.at_fault(log):
             self._losses.append(log)
-        elif at_work or finished:
-            # Else it died between finishing a request and ringing for it: the last one did that.
-            culprit, at = at_work[0] if at_work else (finished.pop()[0], None)
+        elif at_work:
+            culprit, at = at_work[0]
             self._reply(culprit, _ENDINGS[death.fate], None, log, at=at)
-        elif self._in_flight:
+        elif done and not done[-1].silent:
+            # It died between finishing a request and ringing for it: the last one did that.
+            self._reply(finished.pop()[0], _ENDINGS[death.fate], None, log)
+        elif waiting:
             # It died with nothing to do; what wrecked it came earlier, and is in the history.
-            self._reply(min(self._in_flight), _ENDINGS[death.fate], None, log)
+            self._reply(waiting[0], _ENDINGS[death.fate], None, log)
         else:
             self._losses.append(log)
         for sequence, response, blocks in finished:

@@ -76,12 +76,13 @@ class Completion:
 @dataclass(frozen=True, slots=True)
 class InFlight:
     """A request that nobody has seen finished. `ops_done`: how many of its ops were executed,
-    while it is RUNNING."""
+    while it is RUNNING; `silent`: it is DONE, and nobody was to be told."""
 
     sequence: int
     slot: int
     state: State
     ops_done: int | None
+    silent: bool
 
 
 class Vm:
@@ -236,7 +237,13 @@ class Vm:
     def states(self) -> list[InFlight]:
         """The requests in flight, oldest first."""
         return [
-            InFlight(sequence, slot, self.channel.state(slot), self.channel.ops_done(slot))
+            InFlight(
+                sequence,
+                slot,
+                self.channel.state(slot),
+                self.channel.ops_done(slot),
+                self.channel.finished_silently(slot),
+            )
             for sequence, slot in self._in_flight
         ]
 

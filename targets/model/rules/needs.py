@@ -50,6 +50,6 @@ NEEDS: dict[str, Need] = {
 
 
 def reachable(rule: str, profile: Profile) -> bool:
-    """Whether cases can come to `rule` on the machine `profile`. A rule about a change says
-    what held before it, too, so it can be reached on every kernel."""
+    """Whether cases can come to `rule` on the machine `profile`. Most rules about a change
+    say what held before it, too, and can be reached on every kernel."""
     return all(need(profile) for pattern, need in NEEDS.items() if fnmatchcase(rule, pattern))

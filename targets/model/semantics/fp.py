@@ -20,6 +20,7 @@ from targets.model.semantics.fpops import (
     Two,
     arithmetic,
     comparing,
+    control_for,
     converting,
     fused,
     over_lanes,
@@ -121,7 +122,7 @@ def _one(form: Form) -> None:
     def run(cpu: Cpu, *args: int) -> None:
         size, t, (vd, vn) = shape(args)
         f: One = converting(name, t) or ONE[name]
-        ctl = 0 if silent(name) else arithmetic(cpu)
+        ctl = control_for(cpu, name)
         x = cpu.v(vn, size)
         if silent(name) and x[1]:
             sign = from_list([1 << BITS[t] - 1] * (size >> t), t)

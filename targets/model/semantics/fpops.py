@@ -35,6 +35,8 @@ Two: TypeAlias = Callable[[int, int, int, int], Result]
 FLAGS = 0x9F
 """All cumulative exception bits of FPSR but QC."""
 
+AH_NEP = 0b110
+"""FEAT_AFP: NaNs keep their sign in FABS and FNEG; scalars leave the elements above them."""
 _MODELLED = FPCR_STATEFUL | FZ16
 _MATTERS = _MODELLED | 0x9F00 | 1 << 13 | 7
 """FPCR bits that change results: besides the modelled ones trap enables, EBF and the
@@ -232,6 +234,20 @@ def over_lanes(
     return results
 
 
+SIGN_ONLY = frozenset({"fabs", "fneg", "ftssel"})
+
+
 def silent(name: str) -> bool:
-    """Whether an operation of one operand looks at no control bit and raises no flag."""
+    """Whether an operation of one operand raises no flag, and looks at no control bit but
+    those of FEAT_AFP."""
     return name in ("fabs", "fneg", "fexpa")
+
+
+def control_for(cpu: Cpu, name: str) -> int:
+    """As `arithmetic`, for an operation that may need no control. Raises Unpredictable."""
+    if name in SIGN_ONLY:
+        value, mask = join(cpu.vcpu.core["fpcr"])
+        if (value | mask) & AH_NEP:
+            raise Unpredictable("FPCR.AH or NEP may be set: signs of NaNs, upper elements")
+        return 0
+    return 0 if silent(name) else arithmetic(cpu)

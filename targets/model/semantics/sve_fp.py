@@ -20,6 +20,7 @@ from targets.model.semantics.fpops import (
     TWO,
     arithmetic,
     comparing,
+    control_for,
     fused,
     over_lanes,
     silent,
@@ -69,11 +70,11 @@ def merging(
 
 
 def _unpredicated(form: Form) -> None:
-    f = TWO[form.mnemonic]
-    quiet = form.mnemonic == "ftssel"
+    name = form.mnemonic
+    f = TWO[name]
 
     def run(cpu: Cpu, zd: int, t: int, zn: int, zm: int) -> None:
-        rest = (t, 0 if quiet else arithmetic(cpu))
+        rest = (t, control_for(cpu, name))
         put_z(cpu, zd, *run_lanes(cpu, f, (cpu.z(zn), cpu.z(zm)), cpu.vl, t, rest))
 
     SEMANTICS[form.name] = run
@@ -245,7 +246,7 @@ def _unary(form: Form) -> None:
     f = ONE[name]
 
     def run(cpu: Cpu, zd: int, t: int, pg: int, zn: int) -> None:
-        rest = (t, 0 if silent(name) else arithmetic(cpu))
+        rest = (t, control_for(cpu, name))
         source = cpu.z(zn)
         if silent(name):
             sign = repeat(cpu, 1 << BITS[t] - 1, t)
@@ -257,7 +258,7 @@ def _unary(form: Form) -> None:
         put_z(cpu, zd, *merging(cpu, f, (source,), t, rest, pg, cpu.z(zd)))
 
     def run_all(cpu: Cpu, zd: int, t: int, zn: int) -> None:
-        rest = (t, 0 if silent(name) else arithmetic(cpu))
+        rest = (t, control_for(cpu, name))
         put_z(cpu, zd, *run_lanes(cpu, f, (cpu.z(zn),), cpu.vl, t, rest))
 
     SEMANTICS[form.name] = run_all if form.name.endswith("_z") else run
