@@ -53,15 +53,16 @@ class FaultyKernel:
 
     def plant_counted(self, function: str, count: int) -> None:
         """Let a function end in an undefined instruction when it is called for the `count`th
-        time since boot. It counts in CONTEXTIDR_EL2, which these kernels leave alone; for VHE."""
+        time since boot. It counts in DBGBVR0_EL1, which nobody here uses, in fours: the two
+        lowest bits are none. Stock kernels keep process ids in CONTEXTIDR."""
         entry, cave = self.names.address(function), self.names.address(_CAVE)
         (displaced,) = struct.unpack_from("<I", self._image, entry - self._base)
         self.plant(
             _CAVE,
-            0xD538D029,  # mrs x9, contextidr_el1
-            0x91000529,  # add x9, x9, #1
-            0xD518D029,  # msr contextidr_el1, x9
-            0xF100013F | count << 10,  # cmp x9, #count
+            0xD5300089,  # mrs x9, dbgbvr0_el1
+            0x91001129,  # add x9, x9, #4
+            0xD5100089,  # msr dbgbvr0_el1, x9
+            0xF100013F | 4 * count << 10,  # cmp x9, #(4 * count)
             0x54000041,  # b.ne over the next
             UDF,
             displaced,

@@ -222,3 +222,10 @@ def test_a_fault_is_known_by_kind_and_place() -> None:
         fault=fault,
     )
     assert responsible(Case(()), verdict) == "ending.warn@vgic_load"
+
+
+def test_a_cpu_is_where_it_is_most_often() -> None:
+    loop, interrupt = (0, 0x100, "EL2"), (0, 0x900, "EL2")
+    assert monitor.usual([[interrupt], [loop], [loop], [interrupt], [loop]]) == [loop]
+    assert monitor.usual([[loop], [interrupt]]) == [loop]
+    assert monitor.usual([[]]) == []
