@@ -71,6 +71,9 @@ class Vcpu:
     max_vq: int = 1
     stopped: int = MP_RUNNABLE
     run_once: bool = False
+    mpidr_known: bool = True
+    """False after another INIT of a vcpu whose MPIDR_EL1 a migration wrote: 6.12 keeps what was
+    written, as it does all feature ID registers; VIXL's hypervisor resets it."""
     mpidr: int = 0
     """Affinity fields of MPIDR_EL1; 0 before INIT."""
     entry: tuple[int, Set] | None = None
@@ -96,6 +99,8 @@ class Vcpu:
         vcpu that is not finalised gets the host's maximum length back."""
         if not self.finalised and host_max_vq:
             self.max_vq = host_max_vq
+        if self.initialised and self.mpidr != self.slot:
+            self.mpidr_known = False
         self.mpidr = self.slot
         self.origins.clear()
         self.origins.update(RESET_ORIGINS)
@@ -163,8 +168,14 @@ class Vm:
         if self.affinities is None and len(self.vcpus) > 1:
             self.affinities = {slot: vcpu.mpidr for slot, vcpu in self.vcpus.items()}
 
+    def check_mpidrs(self) -> None:
+        """Raises Unpredictable where a vcpu's affinity is not known."""
+        if not all(vcpu.mpidr_known for vcpu in self.vcpus.values()):
+            raise Unpredictable("INIT may or may not reset an MPIDR_EL1 that was written")
+
     def by_mpidr(self, mpidr: int) -> Vcpu | None:
         """The vcpu with an affinity. Raises Unpredictable where KVM's table is out of date."""
+        self.check_mpidrs()
         if self.affinities and any(
             self.vcpus[slot].mpidr != seen for slot, seen in self.affinities.items()
         ):

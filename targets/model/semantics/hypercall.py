@@ -91,6 +91,7 @@ def _affinity_info(cpu: Cpu, wide: bool) -> int:
         _by(cpu, "psci.affinity-unknown")
         return INVALID
     mask = HWID & ~((1 << 8 * level) - 1)
+    cpu.vm.check_mpidrs()
     found: list[Vcpu] = [v for v in cpu.vm.vcpus.values() if not (v.mpidr ^ affinity) & mask]
     if not found:
         _by(cpu, "psci.affinity-unknown")
