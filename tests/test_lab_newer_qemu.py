@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from targets.kvm import legs
-from targets.kvm.lab import apt, image, kernels, newer_qemu, qemu
+from targets.kvm.lab import apt, kernels, newer_qemu, qemu
 from targets.transport import TransportError
 
 
@@ -85,10 +84,6 @@ def test_a_half_fetched_qemu_is_not_kept(tmp_path: Path, monkeypatch: pytest.Mon
     assert [p.name for p in (tmp_path / "qemu").iterdir()] == [".lock"]
 
 
-@pytest.mark.skipif(
-    shutil.which(qemu.PROGRAM) is None or shutil.which(image.CROSS_COMPILER) is None,
-    reason=f"the lab needs {qemu.PROGRAM} and {image.CROSS_COMPILER}",
-)
 def test_nested_mode_gives_guests_an_el2() -> None:
     leg = legs.open_transport(legs.parse("kvm:newest:nested"))
     try:

@@ -71,10 +71,9 @@ class Vcpu:
     max_vq: int = 1
     stopped: int = MP_RUNNABLE
     run_once: bool = False
-    mpidr_written: bool = False
     mpidr_known: bool = True
     """False after another INIT of a vcpu whose MPIDR_EL1 a migration wrote: 6.12 keeps what was
-    written, as it does all feature ID registers; VIXL's hypervisor resets it."""
+    written, the emulator resets it."""
     mpidr: int = 0
     """Affinity fields of MPIDR_EL1; 0 before INIT."""
     entry: tuple[int, Set] | None = None
@@ -100,7 +99,7 @@ class Vcpu:
         vcpu that is not finalised gets the host's maximum length back."""
         if not self.finalised and host_max_vq:
             self.max_vq = host_max_vq
-        if self.mpidr_written and self.mpidr != self.slot:
+        if self.core and self.mpidr != self.slot:  # it was initialised before
             self.mpidr_known = False
         self.mpidr = self.slot
         self.origins.clear()

@@ -79,7 +79,7 @@ def copy_state(source: Vcpu, destination: Vcpu) -> None:
     destination.core = dict(source.core)
     destination.sys = dict(source.sys)
     destination.max_vq = source.max_vq
-    destination.mpidr, destination.mpidr_written = source.mpidr, True
+    destination.mpidr = source.mpidr
     destination.origins = dict.fromkeys(
         (*regs.REGISTERS, *(f"x{n}" for n in range(31))), "migrate.identity"
     )
