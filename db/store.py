@@ -16,7 +16,7 @@ from sqlalchemy import URL, Engine, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from db import coverage, rows, sightings
+from db import blocks, rows, sightings
 from db import records as r
 from db import schema as s
 from db.records import StoreError
@@ -219,34 +219,34 @@ class Store:
         return self._read(work)
 
     def set_functions(
-        self, campaign_id: int, leg: str, functions: Sequence[coverage.FunctionRecord]
+        self, campaign_id: int, leg: str, functions: Sequence[blocks.FunctionRecord]
     ) -> None:
         """Note which functions the kernel of a campaign's leg has. Raises NotFound."""
 
         def work(db: Session) -> None:
             campaign = sightings.fetch(db, s.Campaign, campaign_id, "campaign")
-            coverage.set_functions(db, campaign, leg, functions)
+            blocks.set_functions(db, campaign, leg, functions)
 
         self._write(work)
 
     def add_reached(
-        self, campaign_id: int, leg: str, records: Sequence[coverage.ReachedRecord]
+        self, campaign_id: int, leg: str, records: Sequence[blocks.ReachedRecord]
     ) -> None:
         """Note which cases were first to reach blocks of a leg's kernel. Raises NotFound."""
 
         def work(db: Session) -> None:
             campaign = sightings.fetch(db, s.Campaign, campaign_id, "campaign")
-            coverage.add_reached(db, campaign, leg, records)
+            blocks.add_reached(db, campaign, leg, records)
 
         self._write(work)
 
-    def coverage(self, campaign_id: int | None = None) -> tuple[coverage.LegCoverage, ...]:
+    def coverage(self, campaign_id: int | None = None) -> tuple[blocks.LegCoverage, ...]:
         """Kernel coverage per leg, of one campaign or of all. Raises NotFound."""
-        return self._read(lambda db: coverage.coverage(db, campaign_id))
+        return self._read(lambda db: blocks.coverage(db, campaign_id))
 
     def case_texts(self, ids: Iterable[str]) -> Mapping[str, str]:
         """The text of stored cases by id; ids that are not stored are left out."""
-        return self._read(lambda db: coverage.case_texts(db, ids))
+        return self._read(lambda db: blocks.case_texts(db, ids))
 
     def audit(self, bucket_id: int) -> tuple[r.AuditView, ...]:
         """What was changed about a bucket, oldest first."""

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from corpus.expect import Effect
 from corpus.fields import FEATURE_BITS, parse_vqs
+from corpus.kept import Effect
 
 _FEATURE_CAPS = {
     "el1_32bit": "cap.el1_32bit",

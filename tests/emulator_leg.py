@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from corpus.trace import Ending, Observation
 from corpus.wire import Kind, WireOp, pack_request, unpack_response
-from targets.emulator.legs import open_transport, parse
+from targets.emulator.legname import open_transport, parse
 from targets.emulator.transport import EmulatorTransport
 
 SVE = 1 << 4

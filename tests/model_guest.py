@@ -9,13 +9,13 @@ from corpus.isa.form import Form, Insn
 from corpus.isa.table import FORMS, parse_insn
 from corpus.stream import Source
 from corpus.wire import RAM_BASE
-from targets.model.cpu import Cpu
-from targets.model.errors import GuestException, MmioExit, RunFailed, Unpredictable
-from targets.model.memory import Memory
-from targets.model.semantics import SEMANTICS
-from targets.model.sets import Set, exact
-from targets.model.vcpu import Vcpu
 from targets.profile import Profile
+from targets.spec.cpu import Cpu
+from targets.spec.errors import GuestException, MmioExit, RunFailed, Unpredictable
+from targets.spec.memory import Memory
+from targets.spec.semantics import SEMANTICS
+from targets.spec.sets import Set, exact
+from targets.spec.vcpu import Vcpu
 
 MAX_VQ = 16
 DATA = RAM_BASE + 0xC000

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from corpus.case import Case, decode
 from fuzz.generate import random_case
-from fuzz.mutate import mutate
-from targets.model.sets import Set, either
+from fuzz.generate.mutate import mutate
+from targets.spec.sets import Set, either
 
 raw_bytes = st.binary(max_size=600)
 arbitrary_cases = raw_bytes.map(decode)

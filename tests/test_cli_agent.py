@@ -16,20 +16,20 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from corpus.expect import load_kept
+from corpus.kept import load_kept
 from corpus.store import kept_files
 from corpus.trace import Ending
 from corpus.wire import Kind, WireOp, pack_request
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
-from fuzz.legs import open_leg, open_legs
-from fuzz.replay import Outcome, replay
+from fuzz.suites.replay import Outcome, replay
 from targets.kvm import native
 from targets.kvm.remote import address, secret
 from targets.kvm.remote.address import Address
 from targets.kvm.remote.agent import Agent
 from targets.kvm.remote.client import RemoteTransport
 from targets.kvm.remote.session import Service
+from targets.legs import open_leg, open_legs
 from targets.transport import TransportError
 
 KEY = "correct horse battery"

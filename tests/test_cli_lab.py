@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
-from targets.kvm import legs
+from targets.kvm import legname
 from targets.kvm.lab import kernels
 from targets.kvm.lab.kernels import Kernel
 from targets.transport import Reply, Transport, TransportError
@@ -88,7 +88,7 @@ def test_kernels_are_fetched_again_on_request(
 def test_boot_prints_the_probe_and_lets_go(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine()
     asked = []
-    monkeypatch.setattr(legs, "open_transport", lambda spec: asked.append(spec.name) or machine)
+    monkeypatch.setattr(legname, "open_transport", lambda spec: asked.append(spec.name) or machine)
     result = _lab("boot", "kvm:6.12:nvhe:vq=1,2,4")
     assert (result.exit_code, result.stdout) == (0, "release=6.12\nvqs=1,2,4\n")
     assert machine.closed
@@ -99,7 +99,7 @@ def test_boot_prints_the_probe_and_lets_go(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_leg_that_does_not_start_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine("the kernel has no usable /dev/kvm.")
-    monkeypatch.setattr(legs, "open_transport", lambda _: machine)
+    monkeypatch.setattr(legname, "open_transport", lambda _: machine)
     result = _lab("boot")
     assert result.exit_code == Exit.UNAVAILABLE
     assert result.stderr == "vcpufuzz: the kernel has no usable /dev/kvm\n"
@@ -107,7 +107,7 @@ def test_a_leg_that_does_not_start_is_a_sentence(monkeypatch: pytest.MonkeyPatch
 
 
 def test_only_a_lab_leg_has_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(legs, "open_transport", lambda _: Machine())
+    monkeypatch.setattr(legname, "open_transport", lambda _: Machine())
     result = _lab("log", "kvm:native")
     assert result.exit_code == Exit.USAGE
     assert "kvm:native does not boot a kernel" in result.stderr

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fuzz.cli.screen import PlainScreen, dashboard, print_summary, write_json
-from fuzz.status import (
+from fuzz.campaign.status import (
     BucketStatus,
     CampaignStatus,
     LegStatus,
@@ -23,6 +22,7 @@ from fuzz.status import (
     headline,
     plain_line,
 )
+from fuzz.cli.screen import PlainScreen, dashboard, print_summary, write_json
 
 LEGS = (
     LegStatus("model", "running", 1234, 41.0),

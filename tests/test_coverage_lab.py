@@ -9,7 +9,7 @@ import pytest
 
 from corpus.text import parse_case
 from targets.base import WireTarget
-from targets.kvm import legs
+from targets.kvm import legname
 from targets.kvm.lab.coverage import build
 from targets.kvm.lab.coverage.names import NVHE
 
@@ -19,7 +19,7 @@ RUN = UP + "run v0 {\n    isb\n}\n"
 
 
 def opened(name: str) -> WireTarget:
-    return WireTarget(name, "kvm", legs.open_transport(legs.parse(name), coverage=True))
+    return WireTarget(name, "kvm", legname.open_transport(legname.parse(name), coverage=True))
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +112,6 @@ def test_without_a_compiler_a_leg_runs_and_says_why_it_has_no_coverage(
 
 
 def test_coverage_is_off_unless_asked_for() -> None:
-    transport = legs.open_transport(legs.parse("kvm:6.12:vhe"))
+    transport = legname.open_transport(legname.parse("kvm:6.12:vhe"))
     assert transport.code is None
     assert transport.no_coverage == ""

@@ -11,13 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from corpus.text import parse_case
-from db.coverage import FunctionRecord, ReachedRecord, pack_blocks, unpack_blocks
+from db.blocks import FunctionRecord, ReachedRecord, pack_blocks, unpack_blocks
 from db.records import LegRecord, NotFound, StoreError
 from db.store import Store
-from fuzz import events
+from fuzz.campaign.coverage import CoverageKeeper
 from fuzz.cli.main import main
-from fuzz.coverage import CoverageKeeper
-from fuzz.report.coverage import summarise
+from fuzz.report.reached import summarise
+from fuzz.worker import events
 
 LEG = LegRecord("kvm:6.12:vhe", "kvm", {"release": "6.12.1", "lab.executor": "1"})
 FUNCTIONS = (

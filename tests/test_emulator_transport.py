@@ -18,7 +18,7 @@ from emulator_leg import EXIT, SVE_VCPU, Leg, get, open_leg, put, run, z
 from corpus.trace import Ending
 from corpus.wire import Kind, WireError, WireOp, pack_request, unpack_response
 from targets.emulator import build
-from targets.emulator.legs import EmulatorSpec, LegNameError, open_transport, parse
+from targets.emulator.legname import EmulatorSpec, LegNameError, open_transport, parse
 from targets.emulator.transport import EmulatorTransport
 from targets.transport import TransportError
 
@@ -174,7 +174,7 @@ def test_two_workers_at_once() -> None:
 
 def test_the_worker_dies_with_its_parent() -> None:
     program = (
-        "from targets.emulator.legs import *\n"
+        "from targets.emulator.legname import *\n"
         "import os, signal\n"
         "t = open_transport(parse('emulator:keep')); t.start()\n"
         "pid = t._worker.process.pid\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from corpus.domain import TextError
-from corpus.expect import avoided, load_kept
+from corpus.kept import avoided, load_kept
 from corpus.text import parse_case
 from targets.model.target import foreseen
 from targets.profile import Profile

@@ -6,9 +6,9 @@ import pytest
 
 from corpus.case import Case
 from corpus.trace import Ending
-from fuzz.faults import Fault, fault_of
+from fuzz.followup.signature import responsible
+from fuzz.oracle.faults import Fault, fault_of
 from fuzz.oracle.verdict import Diverge
-from fuzz.signature import responsible
 from targets.kvm.lab import autopsy, kernellog, monitor, pace
 from targets.kvm.lab.monitor import Counter
 from targets.kvm.lab.vm import Fate, GuestDied

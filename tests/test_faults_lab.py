@@ -12,13 +12,13 @@ from faultykernel import LOOP, UDF, FaultyKernel
 from corpus.case import Case
 from corpus.text import parse_case
 from corpus.trace import Ending, Trace
-from fuzz.faults import Fault, fault_of
-from fuzz.inquest import inquire
-from fuzz.investigate import Investigator
+from fuzz.followup.inquest import inquire
+from fuzz.followup.investigate import Investigator
 from fuzz.oracle.conformance import judge
+from fuzz.oracle.faults import Fault, fault_of
 from fuzz.oracle.verdict import Diverge
 from targets.base import WireTarget
-from targets.kvm import legs
+from targets.kvm import legname
 from targets.kvm.lab import kernels, pace
 
 RELEASE = "small-6.12" if kernels.cached("small-6.12") else "6.12"
@@ -35,7 +35,7 @@ def faulty(kernel: FaultyKernel, path: Path, mode: str = "vhe") -> Iterator[Wire
     """A leg of that kernel."""
     image = kernel.write(path / "Image")
     name = f"kvm:{image}:{mode}"
-    leg = WireTarget(name, "kvm", legs.open_transport(legs.parse(name)))
+    leg = WireTarget(name, "kvm", legname.open_transport(legname.parse(name)))
     try:
         yield leg
     finally:

@@ -11,10 +11,10 @@ from corpus.text import parse_case
 from corpus.trace import Ending, Trace
 from db.records import LegRecord
 from db.store import Store
-from fuzz import events
-from fuzz.inquest import inquire, shortest_suffix
-from fuzz.ledger import Ledger
-from fuzz.travel import incident_event
+from fuzz.campaign.ledger import Ledger
+from fuzz.followup.inquest import inquire, shortest_suffix
+from fuzz.worker import events
+from fuzz.worker.travel import incident_event
 from targets.base import HISTORY, LOST_TRIES, Incident, Ran, Target, WireTarget
 from targets.profile import Profile
 from targets.transport import Reply, Transport

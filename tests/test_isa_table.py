@@ -11,7 +11,7 @@ from corpus.domain import TextError, tag_of
 from corpus.isa.form import Form, Insn
 from corpus.isa.table import FORMS, draw_insn, insn, parse_insn, put_insn, simpler_insn
 from corpus.stream import Sink, Source
-from targets.model.cpu import BASE_CAPS, FP_CAPS
+from targets.spec.cpu import BASE_CAPS, FP_CAPS
 
 FORM = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 

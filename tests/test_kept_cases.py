@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from corpus.expect import load_kept
 from corpus.isa.table import FORMS
+from corpus.kept import load_kept
 from corpus.store import KEPT, kept_files
 from corpus.text import format_case, parse_case
-from fuzz.legs import DEFAULT_LEGS, open_legs
-from fuzz.replay import Outcome, replay
+from fuzz.suites.replay import Outcome, replay
 from targets.base import Target
-from targets.model.semantics import SEMANTICS
+from targets.legs import DEFAULT_LEGS, open_legs
+from targets.spec.semantics import SEMANTICS
 
 FILES = [path for folder in KEPT for path in kept_files(folder)]
 

@@ -43,7 +43,7 @@ from corpus.wire import (
     pack_request,
     unpack_response,
 )
-from targets.kvm import legs
+from targets.kvm import legname
 from targets.kvm.lab import boot, kernels
 from targets.kvm.lab.transport import LabTransport
 
@@ -56,7 +56,7 @@ CPU_OFF, CPU_ON, SYSTEM_OFF, RESET2 = 0x8400_0002, 0x8400_0003, 0x8400_0008, 0xC
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[LabTransport]:
-    transport = legs.open_transport(legs.parse(LEG))
+    transport = legname.open_transport(legname.parse(LEG))
     assert isinstance(transport, LabTransport)
     transport.start()
     yield transport

@@ -35,7 +35,7 @@ from corpus.wire import (
     unpack_response,
     unpack_values,
 )
-from targets.kvm import legs, reuse
+from targets.kvm import legname, reuse
 from targets.kvm.lab import kernellog, kernels, pace, qemu
 from targets.kvm.lab.transport import LabSpec, LabTransport
 from targets.transport import TransportError
@@ -84,7 +84,7 @@ def run_data(seen: Observation) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[LabTransport]:
-    transport = legs.open_transport(legs.parse(LEG))
+    transport = legname.open_transport(legname.parse(LEG))
     assert isinstance(transport, LabTransport)
     transport.start()
     yield transport
@@ -146,10 +146,10 @@ def test_upper_bits_go_when_the_guest_uses_sve_at_128_bits(lab: LabTransport) ->
     ],
 )
 def test_other_kernels_modes_and_lengths(leg: str, vqs: int) -> None:
-    other = legs.open_transport(legs.parse(leg))
+    other = legname.open_transport(legname.parse(leg))
     assert isinstance(other, LabTransport)
     try:
-        assert other.start()["mode"] == legs.parse(leg).mode
+        assert other.start()["mode"] == legname.parse(leg).mode
         vls, _, stored, ran, after = observe(
             other,
             *UP[:2],
@@ -528,7 +528,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_leaves_nothing_behind() -> None:
-    transport = legs.open_transport(legs.parse(LEG))
+    transport = legname.open_transport(legname.parse(LEG))
     assert isinstance(transport, LabTransport)
     transport.start()
     pid = transport.pid
@@ -543,8 +543,8 @@ def test_leaves_nothing_behind() -> None:
 def test_dies_with_its_parent() -> None:
     script = f"""
         import sys, time
-        from targets.kvm import legs, reuse
-        transport = legs.open_transport(legs.parse({LEG!r}))
+        from targets.kvm import legname, reuse
+        transport = legname.open_transport(legname.parse({LEG!r}))
         transport.start()
         print(transport.pid, flush=True)
         time.sleep(600)
@@ -584,7 +584,7 @@ def test_a_kernel_that_is_of_no_use_says_why(options: str, says: str) -> None:
 def test_missing_qemu_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(qemu.VARIABLE, "/nowhere/qemu-system-aarch64")
     with pytest.raises(TransportError, match="/nowhere/qemu-system-aarch64"):
-        legs.open_transport(legs.parse(LEG)).start()
+        legname.open_transport(legname.parse(LEG)).start()
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from targets.kvm import legs
+from targets.kvm import legname
 from targets.kvm.lab import apt, console, cpio, image, kernellog, kernels, qemu, sources
 from targets.kvm.lab.channel import Channel, Command, Layout, State
 from targets.transport import TransportError
@@ -30,14 +30,14 @@ ALL = tuple(range(1, 17))
     ],
 )
 def test_leg_names(name: str, kernel: str | Path, mode: str, vqs: tuple[int, ...]) -> None:
-    assert legs.parse(name) == legs.LegSpec(kernel, mode, vqs)
+    assert legname.parse(name) == legname.LegSpec(kernel, mode, vqs)
 
 
 @pytest.mark.parametrize(
     "name", ["kvm:6.12:vhe", "kvm:6.1:nvhe:vq=1,2,4", "kvm:/a/Image:protected"]
 )
 def test_leg_name_round_trip(name: str) -> None:
-    assert legs.parse(name).name == name
+    assert legname.parse(name).name == name
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_leg_name_round_trip(name: str) -> None:
     ],
 )
 def test_bad_leg_names_say_why(name: str, says: str) -> None:
-    with pytest.raises(legs.LegNameError, match=says):
-        legs.parse(name)
+    with pytest.raises(legname.LegNameError, match=says):
+        legname.parse(name)
 
 
 ONE_LINE = """\

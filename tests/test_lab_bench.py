@@ -19,16 +19,16 @@ from click.testing import CliRunner
 from corpus.case import Case
 from corpus.ops import CreateVcpu, Run
 from corpus.wire import FLAG_REUSE_VM, Kind, WireOp, pack_request, unpack_response, with_flags
-from fuzz import bench
-from fuzz.benchdriver import Driver
+from fuzz.bench import measure as bench
+from fuzz.bench.driver import Driver
+from fuzz.bench.typical import typical_cases
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
-from fuzz.instrument import INSTRUMENTED
-from fuzz.runner import Mutators, Runner
-from fuzz.session import Session
-from fuzz.typical import typical_cases
+from fuzz.worker.instrument import INSTRUMENTED
+from fuzz.worker.runner import Mutators, Runner
+from fuzz.worker.session import Session
 from targets.base import WireTarget
-from targets.kvm import legs
+from targets.kvm import legname
 from targets.kvm.lab import qemu
 from targets.kvm.lab.channel import batches
 from targets.kvm.lab.transport import LabTransport
@@ -151,7 +151,7 @@ def test_a_leg_that_does_not_start_is_one_sentence(monkeypatch: pytest.MonkeyPat
 @pytest.fixture(scope="module")
 def leg() -> Iterator[WireTarget]:
     name = "kvm:6.12:vhe"
-    with WireTarget(name, "kvm", legs.open_transport(legs.parse(name))) as target:
+    with WireTarget(name, "kvm", legname.open_transport(legname.parse(name))) as target:
         yield cast(WireTarget, target)
 
 
@@ -182,10 +182,10 @@ def test_cases_share_a_vm_only_when_asked(leg: WireTarget) -> None:
 
 def test_nothing_is_instrumented_but_what_is_named() -> None:
     script = (
-        "from fuzz.instrument import traced_model; from targets.model.model import Model\n"
-        "from targets.model import run; from targets.model.steps import STEPS, registry\n"
-        "traced = traced_model(); import targets.model.run, targets.model.model as after\n"
-        "assert traced is not Model is after.Model and targets.model.run is run\n"
+        "from fuzz.worker.instrument import traced_model; from targets.spec.model import Model\n"
+        "from targets.model import run; from targets.spec.steps import STEPS, registry\n"
+        "traced = traced_model(); import targets.spec.run, targets.spec.model as after\n"
+        "assert traced is not Model is after.Model and targets.spec.run is run\n"
         "assert registry.STEPS is STEPS and not set(STEPS.values()) & set(\n"
         "    traced.step.__globals__['STEPS'].values())"
     )

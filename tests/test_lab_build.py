@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fuzz import legs as all_legs
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
-from targets.kvm import legs
+from targets import legs as all_legs
+from targets.kvm import legname
 from targets.kvm.lab import build, kconfig, kernels
 from targets.transport import TransportError
 
@@ -88,9 +88,9 @@ def test_missing_tools_are_one_command(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_names_of_built_kernels() -> None:
     assert kernels.built_name("6.12", ("lockdep", "kasan")) == "small-6.12-kasan-lockdep"
     assert kernels.BUILDS["small-newest-kasan"] == ("newest", ("kasan",))
-    assert legs.parse("kvm:small-6.12:nvhe").name == "kvm:small-6.12:nvhe"
-    with pytest.raises(legs.LegNameError, match=r"small-6\.12"):
-        legs.parse("kvm:small-5.4:vhe")
+    assert legname.parse("kvm:small-6.12:nvhe").name == "kvm:small-6.12:nvhe"
+    with pytest.raises(legname.LegNameError, match=r"small-6\.12"):
+        legname.parse("kvm:small-5.4:vhe")
 
 
 def test_a_kernel_that_is_not_built_says_how_to() -> None:

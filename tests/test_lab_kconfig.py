@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
-from targets.kvm import legs
+from targets.kvm import legname
 from targets.kvm.lab import boot, image, kconfig, kernels, qemu
 from targets.transport import TransportError
 
@@ -107,7 +107,7 @@ def test_a_failed_boot_names_the_option(
     monkeypatch.setenv(qemu.VARIABLE, str(program))
     initramfs = image.Image(tmp_path / "initramfs", "0")
     monkeypatch.setattr(image, "build", lambda: initramfs)
-    leg = legs.open_transport(legs.parse(f"kvm:{_image(tmp_path / 'Image')}:vhe"))
+    leg = legname.open_transport(legname.parse(f"kvm:{_image(tmp_path / 'Image')}:vhe"))
     with pytest.raises(TransportError) as caught:
         leg.start()
     leg.close()

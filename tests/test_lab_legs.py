@@ -10,17 +10,17 @@ from click.testing import CliRunner
 
 from corpus.case import Case
 from corpus.trace import Trace
-from fuzz import catalogue
-from fuzz.catalogue import Offer, State
 from fuzz.cli import doctor
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.main import main
 from fuzz.cli.options import resolve_legs
-from fuzz.legs import check
+from targets import catalogue
 from targets.base import Target
+from targets.catalogue import Offer, State
 from targets.emulator import build as emulator_build
 from targets.kvm.lab import image, kernels, newer_qemu, qemu
 from targets.kvm.lab.kernels import Kernel
+from targets.legs import check
 from targets.transport import TransportError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from targets.kvm import legs
+from targets.kvm import legname
 from targets.kvm.lab import apt, kernels, newer_qemu, qemu
 from targets.transport import TransportError
 
@@ -85,7 +85,7 @@ def test_a_half_fetched_qemu_is_not_kept(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_nested_mode_gives_guests_an_el2() -> None:
-    leg = legs.open_transport(legs.parse("kvm:newest:nested"))
+    leg = legname.open_transport(legname.parse("kvm:newest:nested"))
     try:
         facts = leg.start()
     finally:

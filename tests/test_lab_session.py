@@ -13,16 +13,16 @@ from click.testing import CliRunner
 from corpus.case import Case
 from corpus.ops import CreateVcpu, Finalize, Init
 from corpus.trace import Observation, Trace
-from fuzz import session as sessions
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
 from fuzz.cli.run import default_workers
 from fuzz.oracle import conformance
 from fuzz.oracle.verdict import Verdict
-from fuzz.session import Session
+from fuzz.worker import session as sessions
+from fuzz.worker.session import Session
 from targets.base import Target
-from targets.model.model import Model
 from targets.profile import Profile
+from targets.spec.model import Model
 
 CASE = Case((CreateVcpu(0), Init(0, 16, 5), Finalize(0, 4)))
 DONE = Trace((Observation(0, 0, b""),) * 3)

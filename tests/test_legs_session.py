@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from faultykernel import FaultyKernel
 
 from corpus.case import Case
-from corpus.expect import load_kept
+from corpus.kept import load_kept
 from corpus.ops import RegList
 from corpus.text import format_case, parse_case
 from corpus.trace import Observation, Trace
@@ -20,12 +20,12 @@ from db.store import Store
 from fuzz.cli import execute
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
-from fuzz.confirm import compared, judge_all, run_everywhere, steady_difference
-from fuzz.legs import open_legs
-from fuzz.replay import Outcome, replay
-from fuzz.session import Session
+from fuzz.followup.confirm import compared, judge_all, run_everywhere, steady_difference
+from fuzz.suites.replay import Outcome, replay
+from fuzz.worker.session import Session
 from targets.base import Target
 from targets.kvm.lab import kernels
+from targets.legs import open_legs
 from targets.model.target import ModelTarget
 from targets.profile import Profile
 

@@ -8,10 +8,10 @@ from corpus.ops import GetMp, Init, ReadAll, Run
 from corpus.text import parse_case
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree
-from targets.model.judge import invent
-from targets.model.model import Model
 from targets.model.target import keep
 from targets.profile import Profile
+from targets.spec.judge import invent
+from targets.spec.model import Model
 
 ON, OFF, UNKNOWN = 0, -4, -2
 ALONE = "create v0\ninit v0 features=sve,psci_0_2\nfinalize v0\n"

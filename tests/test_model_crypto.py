@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from model_guest import guest, run
 
-from targets.model.cpu import Cpu
+from targets.spec.cpu import Cpu
 
 U32, U64 = (1 << 32) - 1, (1 << 64) - 1
 Step = Callable[..., int]

@@ -21,11 +21,11 @@ from fuzz.generate import el2 as generate_el2
 from fuzz.generate import random_case
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge
-from targets.model.errno import ENOENT
-from targets.model.rules import RULES
-from targets.model.sets import Set
 from targets.model.target import ModelTarget, clear, keep
 from targets.profile import Profile
+from targets.spec.errno import ENOENT
+from targets.spec.rules import RULES
+from targets.spec.sets import Set
 
 NESTED = Profile(features=0x1FF, kernel=(7, 2), mode="nested")
 BEGIN = "create v0\ninit v0 features=sve,has_el2\nfinalize v0\n"

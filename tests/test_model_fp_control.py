@@ -10,9 +10,9 @@ from corpus.text import parse_case
 from corpus.trace import Trace
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge
-from targets.model.cpu import FP_CONTROL
 from targets.model.target import ModelTarget
 from targets.profile import Profile
+from targets.spec.cpu import FP_CONTROL
 
 TOLD = Profile(fpcr_bits=0x07FF_0000, fpsr_bits=0xF800_009F)
 CASE = """\

@@ -15,9 +15,9 @@ from corpus.trace import Observation, Trace
 from corpus.wire import HOST_FPCR, host_fill, unpack_migration
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge
-from targets.model.steps.hosts import HEADER, host_vl
 from targets.model.target import ModelTarget
 from targets.profile import Profile
+from targets.spec.steps.hosts import HEADER, host_vl
 
 MIGRATION = parse_case("create v0\ninit v0\nfinalize v0\nset v0 z3 0xab*\nmigrate v0\nget v2 z3")
 HOST = parse_case("create v0\ninit v0\nfinalize v0\nhost-run v0 vl=256 { }")

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from targets.model.semantics import intops, longops
-from targets.model.semantics.lanes import BITS, UINT
+from targets.spec.semantics import intops, longops
+from targets.spec.semantics.lanes import BITS, UINT
 
 Scalar = Callable[[int, int, int], int]
 """(a, b, bits) -> exact result; a and b are signed for operations that read them so."""

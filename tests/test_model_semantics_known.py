@@ -7,9 +7,9 @@ import struct
 import pytest
 from model_guest import DATA, guest, run
 
-from targets.model.cpu import Cpu
-from targets.model.errors import UNDEFINED, GuestException, RunFailed, Unpredictable
-from targets.model.sets import Set, exact, unknown
+from targets.spec.cpu import Cpu
+from targets.spec.errors import UNDEFINED, GuestException, RunFailed, Unpredictable
+from targets.spec.sets import Set, exact, unknown
 
 N, Z, C, V = 8, 4, 2, 1
 ALL = (1 << 256) - 1

@@ -11,10 +11,10 @@ from model_guest import MAX_VQ, STOPS, aim, draw, groups, guest, registers, shuf
 
 from corpus.isa.form import Form, Insn
 from corpus.isa.table import FORMS
-from targets.model.cpu import Cpu
-from targets.model.memory import Memory
-from targets.model.semantics import SEMANTICS
-from targets.model.sets import Set, exact, unknown
+from targets.spec.cpu import Cpu
+from targets.spec.memory import Memory
+from targets.spec.semantics import SEMANTICS
+from targets.spec.sets import Set, exact, unknown
 
 GROUPS = groups()
 GROUP = pytest.mark.parametrize("group", GROUPS)

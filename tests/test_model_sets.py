@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import WIDTH, small_sets
 
-from targets.model import sets
-from targets.model.sets import Set
+from targets.spec import sets
+from targets.spec.sets import Set
 
 
 def values(candidates: Set) -> set[int]:

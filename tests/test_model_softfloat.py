@@ -11,8 +11,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from targets.model.semantics import fpbf16, fpsteps, softconvert, softfloat
-from targets.model.semantics.softfloat import (
+from targets.spec.semantics import fpbf16, fpsteps, softconvert, softfloat
+from targets.spec.semantics.softfloat import (
     AHP,
     DN,
     DZC,

@@ -8,11 +8,11 @@ import time
 import pytest
 
 from corpus.case import Case, decode
-from fuzz.confirm import same_kind
+from fuzz.followup.confirm import same_kind
+from fuzz.followup.minimise import Minimizer
+from fuzz.followup.passes import cost
 from fuzz.generate import el2, random_case
-from fuzz.minimize.engine import Minimizer
-from fuzz.minimize.passes import cost
-from fuzz.mutate import mutate
+from fuzz.generate.mutate import mutate
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Diverge
 from targets.model.target import ModelTarget

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from corpus.case import Case
-from corpus.expect import load_kept
+from corpus.kept import load_kept
 from corpus.ops import Migrate
 from corpus.store import kept_files
 from corpus.trace import Ending, Trace
-from fuzz.legs import open_leg
-from fuzz.replay import Outcome, replay
+from fuzz.suites.replay import Outcome, replay
 from targets.base import Target, WireTarget
 from targets.kvm.lab.userland import leg
+from targets.legs import open_leg
 
 FILES = [path for folder in ("regressions", "seeds") for path in kept_files(folder)]
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import pytest
 
-from corpus.expect import load_kept
+from corpus.kept import load_kept
 from corpus.ops import Init
 from corpus.store import kept_files
-from fuzz.confirm import judge_all, run_everywhere
+from fuzz.followup.confirm import judge_all, run_everywhere
 from fuzz.generate import random_case
-from fuzz.legs import open_legs
 from fuzz.oracle.verdict import Agree
-from fuzz.session import known_defects
+from fuzz.worker.session import known_defects
 from targets.base import Target
+from targets.legs import open_legs
 
 FILES = [path for path in kept_files("regressions") if path.stem.startswith("nested")]
 HAS_EL2 = 1 << 7

@@ -15,10 +15,10 @@ from corpus.text import parse_case
 from corpus.trace import Ending, Observation, Trace
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge
-from targets.model.rules import RULES
-from targets.model.sets import Set
 from targets.model.target import ModelTarget, clear
 from targets.profile import Profile
+from targets.spec.rules import RULES
+from targets.spec.sets import Set
 
 profiles = st.builds(
     Profile,

@@ -16,14 +16,14 @@ from corpus.case import Case
 from corpus.ops import READ_GROUPS
 from corpus.text import format_case, parse_case
 from corpus.trace import Ending, Observation, Trace
+from fuzz.oracle.agreement import Compared, compare, concerns
 from fuzz.oracle.conformance import judge
-from fuzz.oracle.legs import Compared, compare, concerns
 from fuzz.oracle.twins import Twins, twins
 from fuzz.oracle.verdict import Agree, Verdict
 from targets.base import Target
-from targets.model.errors import Decides
 from targets.model.target import ModelTarget
 from targets.profile import Profile
+from targets.spec.errors import Decides
 
 RUN = 3
 CASE = parse_case(

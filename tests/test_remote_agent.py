@@ -307,7 +307,7 @@ def test_coverage_comes_along_or_says_why_not() -> None:
 
 
 def test_targets_take_it_as_any_leg(served: Host) -> None:
-    from fuzz.legs import open_leg  # noqa: PLC0415
+    from targets.legs import open_leg  # noqa: PLC0415
 
     leg: Target
     with open_leg(f"kvm:tcp={served.address}") as leg:

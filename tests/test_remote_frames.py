@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.trace import Ending
-from targets.kvm import legs
+from targets.kvm import legname
 from targets.kvm.remote import address, secret
 from targets.kvm.remote.address import Address, AddressError
 from targets.kvm.remote.messages import (
@@ -165,7 +165,7 @@ def test_a_deeply_nested_payload_is_refused() -> None:
 def test_addresses(text: str, host: str, port: int) -> None:
     assert address.parse(text) == Address(host, port)
     assert str(Address(host, port)) == text
-    spec = legs.parse(f"kvm:tcp={text}")
+    spec = legname.parse(f"kvm:tcp={text}")
     assert (spec.kernel, spec.name) == (Address(host, port), f"kvm:tcp={text}")
 
 
@@ -179,8 +179,8 @@ def test_addresses(text: str, host: str, port: int) -> None:
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(AddressError, match=r"^[^\n]+$"):
         address.parse(text)
-    with pytest.raises(legs.LegNameError, match=r"^[^\n]+$"):
-        legs.parse(f"kvm:tcp={text}")
+    with pytest.raises(legname.LegNameError, match=r"^[^\n]+$"):
+        legname.parse(f"kvm:tcp={text}")
 
 
 def test_a_free_port_is_only_for_listening() -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from fuzz.generate import random_case
 from fuzz.oracle.conformance import judge
-from targets.model.rules import RULES, by_kernel, in_force, is_strict
-from targets.model.rules.needs import NEEDS, reachable
 from targets.model.target import ModelTarget
 from targets.profile import Profile
+from targets.spec.rules import RULES, by_kernel, in_force, is_strict
+from targets.spec.rules.needs import NEEDS, reachable
 
 OTHERWISE_EXERCISED = {
     "core.v-set": "only reads and writes of V on vcpus without SVE reach it",

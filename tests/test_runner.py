@@ -7,7 +7,7 @@ import pytest
 from corpus.case import Case
 from corpus.ops import CreateVcpu, Finalize, Init, ReadAll
 from corpus.trace import Observation, Trace
-from fuzz.runner import AHEAD, Mutators, Runner
+from fuzz.worker.runner import AHEAD, Mutators, Runner
 from targets.base import Target
 from targets.profile import Profile
 from targets.transport import TransportError

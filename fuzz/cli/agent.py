@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from fuzz.cli.errors import Exit, UserError
-from fuzz.legs import UnknownLeg, transport
 from targets.kvm.remote import address, secret
 from targets.kvm.remote.agent import Agent
 from targets.kvm.remote.session import Service
+from targets.legs import UnknownLeg, transport
 
 
 @click.command()

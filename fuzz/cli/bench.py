@@ -11,13 +11,13 @@ from pathlib import Path
 import click
 import msgspec
 
-from fuzz import bench as measuring
-from fuzz import benchdriver
-from fuzz.catalogue import State, offers
+from fuzz.bench import driver as benchdriver
+from fuzz.bench import measure as measuring
 from fuzz.cli.errors import UserError
 from fuzz.cli.options import json_option, resolve_legs
 from fuzz.cli.table import Column, print_table
-from fuzz.legs import default_kvm
+from targets.catalogue import State, offers
+from targets.legs import default_kvm
 
 OTHERS = ("model", "emulator:keep", "emulator:zero")
 

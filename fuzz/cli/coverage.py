@@ -12,9 +12,9 @@ from db.store import Store
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.plain_options import db_option, json_option
 from fuzz.cli.table import Column, print_table
-from fuzz.report.coverage import MARKS_S, AreaSeen, LegSeen, summarise
-from fuzz.report.coverage import as_json as leg_json
-from fuzz.report.coverage_html import pages
+from fuzz.report.reached import MARKS_S, AreaSeen, LegSeen, summarise
+from fuzz.report.reached import as_json as leg_json
+from fuzz.report.reached_html import pages
 
 _AREAS = (
     Column("Area"),

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from fuzz.catalogue import Offer, State, offers
 from fuzz.cli.errors import Exit
 from fuzz.cli.options import json_option, resolve_legs
-from fuzz.legs import DEFAULT_LEGS, default_kvm, open_leg
 from targets.base import fingerprint_hash
+from targets.catalogue import Offer, State, offers
+from targets.legs import DEFAULT_LEGS, default_kvm, open_leg
 from targets.transport import TransportError
 
 

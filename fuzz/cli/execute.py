@@ -20,15 +20,15 @@ from db.store import Store
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, json_option, kernel_option, legs_option, resolve_legs
 from fuzz.cli.views import log_excerpt
-from fuzz.confirm import judge_all, run_everywhere, steady_difference
-from fuzz.inquest import run_after
-from fuzz.legs import open_legs
-from fuzz.oracle.legs import ORACLE
+from fuzz.followup.confirm import judge_all, run_everywhere, steady_difference
+from fuzz.followup.inquest import run_after
+from fuzz.oracle.agreement import ORACLE
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from fuzz.report.compare import Row, Step, compare
 from fuzz.report.disassemble import disassemble
 from targets.base import Ran, Target
-from targets.model.judge import error_name
+from targets.legs import open_legs
+from targets.spec.judge import error_name
 
 case_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 

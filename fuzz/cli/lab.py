@@ -10,15 +10,15 @@ from contextlib import contextmanager
 
 import click
 
-from fuzz.catalogue import offers
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.plain_options import json_option
 from fuzz.cli.table import Column, print_table
-from fuzz.legs import default_kvm
-from targets.kvm import legs
+from targets.catalogue import offers
+from targets.kvm import legname
 from targets.kvm.lab import build as small_kernel
 from targets.kvm.lab import kernels
 from targets.kvm.lab.transport import LabTransport
+from targets.legs import default_kvm
 from targets.transport import Transport
 
 _KERNEL_COLUMNS = (
@@ -190,7 +190,7 @@ def _suite(release: str) -> str:
 @contextmanager
 def _started(leg: str) -> Iterator[tuple[Transport, dict[str, str]]]:
     """The leg's transport, started, and the facts its probe told."""
-    transport = legs.open_transport(legs.parse(leg))
+    transport = legname.open_transport(legname.parse(leg))
     try:
         _say(f"booting {leg} ...")
         yield transport, dict(transport.start())

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from fuzz.catalogue import expand, is_pattern, offers
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.plain_options import db_option, json_option
-from fuzz.legs import DEFAULT_LEGS, UnknownLeg, check
-from targets.kvm.legs import is_lab
+from targets.catalogue import expand, is_pattern, offers
+from targets.kvm.legname import is_lab
+from targets.legs import DEFAULT_LEGS, UnknownLeg, check
 
 __all__ = ["db_option", "json_option", "kernel_option", "legs_option", "resolve_legs"]
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from corpus.expect import KeptCase, load_kept
+from corpus.kept import KeptCase, load_kept
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import kernel_option, legs_option, resolve_legs
 from fuzz.cli.table import Column, print_table
-from fuzz.legs import open_legs
-from fuzz.replay import Outcome, Result
-from fuzz.replay import replay as run_replay
 from fuzz.report.junit import write_junit
+from fuzz.suites.replay import Outcome, Result
+from fuzz.suites.replay import replay as run_replay
+from targets.legs import open_legs
 
 _WORDS = {
     Outcome.OK: "ok",

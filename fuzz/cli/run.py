@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 
 from db.store import Store
+from fuzz.campaign.campaign import Campaign, CampaignFailed, CampaignOptions
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, kernel_option, legs_option, resolve_legs
 from fuzz.cli.screen import open_screen, print_summary, write_json
-from fuzz.engine import Campaign, CampaignFailed, CampaignOptions
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 

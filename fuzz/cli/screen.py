@@ -19,8 +19,15 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from fuzz.campaign.status import (
+    BucketStatus,
+    CampaignStatus,
+    LegStatus,
+    clock,
+    headline,
+    plain_line,
+)
 from fuzz.cli.table import Column, print_table
-from fuzz.status import BucketStatus, CampaignStatus, LegStatus, clock, headline, plain_line
 
 _Item = TypeVar("_Item")
 

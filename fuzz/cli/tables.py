@@ -11,21 +11,21 @@ from typing import Any
 
 import click
 
-from corpus.expect import load_kept
 from corpus.isa.form import Form
 from corpus.isa.table import FORMS
+from corpus.kept import load_kept
 from corpus.store import kept_files
 from db.store import Store
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, json_option, legs_option, resolve_legs
 from fuzz.cli.table import Column, print_table
-from fuzz.isasuite import LENGTHS, SuiteResult, Tested, run_suite, suite
-from fuzz.legs import open_legs
-from fuzz.session import known_defects
+from fuzz.suites.isa import LENGTHS, SuiteResult, Tested, run_suite, suite
+from fuzz.worker.session import known_defects
 from targets.base import Target
-from targets.model.rules import RULES, Rule
-from targets.model.rules.needs import reachable
+from targets.legs import open_legs
 from targets.profile import Profile
+from targets.spec.rules import RULES, Rule
+from targets.spec.rules.needs import reachable
 
 LAST_CAMPAIGNS = 10
 

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from corpus.case import Case
 from corpus.ops import Op, Run
 from corpus.trace import Ending, Trace
-from fuzz.faults import fault_of
+from fuzz.oracle.faults import fault_of
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
-from targets.model.decided import decided
-from targets.model.errors import Decides, Unpredictable
-from targets.model.expect import Mismatch, Permitted
-from targets.model.judge import Choices, observe
-from targets.model.model import Model
-from targets.model.rules import is_strict
 from targets.profile import Profile
+from targets.spec.decided import decided
+from targets.spec.errors import Decides, Unpredictable
+from targets.spec.judge import Choices, observe
+from targets.spec.model import Model
+from targets.spec.permitted import Mismatch, Permitted
+from targets.spec.rules import is_strict
 
 
 def judge(

@@ -20,8 +20,8 @@ from corpus.ops import (
 )
 from corpus.trace import Observation
 from corpus.wire import WireError, unpack_values
-from targets.model.errno import EBADF, EINTR, ENOEXEC, EPERM
-from targets.model.judge import error_name, show
+from targets.spec.errno import EBADF, EINTR, ENOEXEC, EPERM
+from targets.spec.judge import error_name, show
 
 Facts: TypeAlias = dict[str, str]
 

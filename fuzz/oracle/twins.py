@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from targets.base import Target
-from targets.model.errors import Decides
+from targets.spec.errors import Decides
 
 _PROCESSOR = frozenset(
     {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from fuzz.faults import Fault
-from targets.model.errors import Decides
-from targets.model.judge import Choices
+from fuzz.oracle.faults import Fault
+from targets.spec.errors import Decides
+from targets.spec.judge import Choices
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from corpus.case import Case
 from corpus.text import format_op
 from corpus.trace import Observation, Trace
-from targets.model.errors import Unpredictable
-from targets.model.expect import Outcome, Permitted
-from targets.model.judge import Choices, error_name, observe, show
-from targets.model.model import Model
-from targets.model.sets import Set, narrow
 from targets.profile import Profile
+from targets.spec.errors import Unpredictable
+from targets.spec.judge import Choices, error_name, observe, show
+from targets.spec.model import Model
+from targets.spec.permitted import Outcome, Permitted
+from targets.spec.sets import Set, narrow
 
 
 @dataclass(frozen=True, slots=True)

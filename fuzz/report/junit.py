@@ -7,7 +7,7 @@ from pathlib import Path
 
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from fuzz.replay import Outcome, Result
+from fuzz.suites.replay import Outcome, Result
 
 
 def write_junit(results: Sequence[Result], path: Path) -> None:

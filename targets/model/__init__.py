@@ -1,0 +1,1 @@
+"""The specification as a leg of its own."""

@@ -8,11 +8,11 @@ from contextlib import suppress
 from corpus.case import Case
 from corpus.trace import Trace
 from targets.base import Target
-from targets.model.errors import Unpredictable
-from targets.model.judge import invent
-from targets.model.model import Model
-from targets.model.sets import Set
 from targets.profile import Profile
+from targets.spec.errors import Unpredictable
+from targets.spec.judge import invent
+from targets.spec.model import Model
+from targets.spec.sets import Set
 
 
 def keep(candidates: Set) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from targets.model.cpu import Cpu
-from targets.model.semantics import SEMANTICS
-from targets.model.semantics.registry import Semantic
-from targets.model.sets import either
 from targets.mutants.mutant import Make, Mutant, executing, instructions
+from targets.spec.cpu import Cpu
+from targets.spec.semantics import SEMANTICS
+from targets.spec.semantics.registry import Semantic
+from targets.spec.sets import either
 
 _str_z = SEMANTICS["str_z"]
 

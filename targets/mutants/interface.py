@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from corpus import registers as regs
 from corpus.ops import FEATURE_SVE, Finalize, GetReg, Init, Op, RegList, SetReg, SetVls
-from targets.model.errno import EINVAL, ENOENT
-from targets.model.expect import Outcome, Part, Permitted, fails, with_prefill
-from targets.model.model import Model
-from targets.model.sets import exact
-from targets.model.steps.lists import head
-from targets.model.steps.lives import POWER_OFF, initialise
-from targets.model.vcpu import Vcpu
 from targets.mutants.mutant import Change, Mutant, answering
+from targets.spec.errno import EINVAL, ENOENT
+from targets.spec.model import Model
+from targets.spec.permitted import Outcome, Part, Permitted, fails, with_prefill
+from targets.spec.sets import exact
+from targets.spec.steps.lists import head
+from targets.spec.steps.lives import POWER_OFF, initialise
+from targets.spec.vcpu import Vcpu
 
 
 def _succeeds(permitted: Permitted) -> Permitted:

@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 from unittest.mock import patch
 
 from corpus.ops import HostRun, Op, Run
-from targets.model.expect import Permitted
-from targets.model.model import Model
-from targets.model.semantics.registry import SEMANTICS, Semantic
 from targets.profile import Profile
+from targets.spec.model import Model
+from targets.spec.permitted import Permitted
+from targets.spec.semantics.registry import SEMANTICS, Semantic
 
 Make: TypeAlias = Callable[[Profile], Model]
 Change: TypeAlias = Callable[[Model, Op, Permitted], Permitted]

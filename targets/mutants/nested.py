@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from corpus.ops import HostRun, Op, Run
-from targets.model.cpu import ZCR_LEN, Cpu, effective_vl
-from targets.model.errors import GuestException
-from targets.model.expect import Permitted
-from targets.model.model import Model
-from targets.model.nested import NestedCpu
-from targets.model.sets import join, low
 from targets.mutants.mutant import Make, Mutant, executing, method
+from targets.spec.cpu import ZCR_LEN, Cpu, effective_vl
+from targets.spec.errors import GuestException
+from targets.spec.model import Model
+from targets.spec.nested import NestedCpu
+from targets.spec.permitted import Permitted
+from targets.spec.sets import join, low
 
 _write, _recompute, _need_zcr = (
     NestedCpu.write_system,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from targets.model.cpu import Cpu
-from targets.model.sets import either, exact
 from targets.mutants.mutant import Mutant, executing, method
+from targets.spec.cpu import Cpu
+from targets.spec.sets import either, exact
 
 _recompute, _leave, _vl_changed = Cpu._recompute_vl, Cpu.leave, Cpu.vl_changed
 

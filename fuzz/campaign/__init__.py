@@ -1,0 +1,1 @@
+"""Campaigns: workers, budget, store and screen."""

@@ -1,0 +1,313 @@
+"""A campaign: workers, budget, store and screen. The one impure orchestrator."""
+
+from __future__ import annotations
+
+import random
+import signal
+import tempfile
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from corpus.isa.table import FORMS
+from corpus.store import kept_cases
+from db.records import LegRecord, SignatureRecord
+from db.store import Store
+from fuzz.campaign.coverage import CoverageKeeper
+from fuzz.campaign.ledger import Ledger
+from fuzz.campaign.pool import Pool, Worker
+from fuzz.campaign.status import CampaignStatus, LegStatus
+from fuzz.campaign.totals import Totals, statistics
+from fuzz.worker import events
+from targets.spec.rules import RULES
+
+RULES_TOTAL = len(RULES) + len(FORMS)
+MAX_RESTARTS = 20
+"""Workers that fail within an hour before the campaign gives up."""
+GRACE_S = 150.0
+"""What a worker may need after its time: the case it runs may hang, and be looked into."""
+START_LIMIT = 3
+"""Workers that fail before they ever ran a case before the campaign gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignOptions:
+    """What a user asked for. `seconds` and `cases`: 0 for no limit; `corpus` None: a
+    private directory that starts with the seed cases."""
+
+    legs: tuple[str, ...]
+    seconds: float = 120.0
+    cases: int = 0
+    workers: int = 1
+    seed: int = 0
+    corpus: Path | None = None
+    flags: tuple[str, ...] = ()
+    kernel_coverage: bool = True
+    reuse_vms: bool = False
+
+
+class CampaignFailed(RuntimeError):
+    """The campaign could not run; the message is one sentence. What was found is stored."""
+
+
+class Campaign:
+    """Runs workers until the budget is spent. `show` is called with every new status."""
+
+    def __init__(
+        self, options: CampaignOptions, store: Store, show: Callable[[CampaignStatus], None]
+    ) -> None:
+        self._options = options
+        self._store = store
+        self._coverage = CoverageKeeper(store)
+        self._ledger = Ledger(store, self._log)
+        self._show = show
+        self._seed = options.seed or random.SystemRandom().randrange(1, 1 << 31)
+        self._pool = Pool()
+        self._past = Totals()
+        self._exercised: defaultdict[str, set[str]] = defaultdict(set)
+        self._events: deque[str] = deque(maxlen=50)
+        self._restarts = 0
+        self._start_failures = 0
+        self._failures: list[float] = []
+        self._campaign: int | None = None
+        self._first_case: float | None = None
+        self._features = 0
+        self._corpus = 0
+        self.reason = ""
+        self._interrupted = False
+
+    @property
+    def new_buckets(self) -> int:
+        """Buckets that no campaign before had seen, and those that came back."""
+        return self._ledger.new_buckets
+
+    @property
+    def hangs(self) -> int:
+        """Findings of a hung machine."""
+        return self._ledger.hangs
+
+    # -- life ------------------------------------------------------------------------
+
+    def run(self) -> CampaignStatus:
+        """Run to the end and return the last status. Raises CampaignFailed, StoreError."""
+        previous = signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            with tempfile.TemporaryDirectory(prefix="vcpufuzz-") as scratch:
+                self._scratch = Path(scratch)
+                try:
+                    self._corpus_dir = self._prepared_corpus()
+                    for index in range(self._options.workers):
+                        self._spawn(index)
+                    self._loop()
+                    for worker, event in self._pool.stop():
+                        self._handle(worker, event)
+                finally:
+                    for worker in self._pool.kill():
+                        self._keep_totals(worker)
+        finally:
+            signal.signal(signal.SIGINT, previous)
+            if self._campaign is not None:
+                reason = self.reason or "failed"
+                self._store.end_campaign(self._campaign, self._statistics(), reason)
+        return self.status()
+
+    def _interrupt(self, *_: object) -> None:
+        self._interrupted = True
+
+    def _prepared_corpus(self) -> Path:
+        directory = (self._options.corpus or self._scratch / "corpus").absolute()
+        directory.mkdir(parents=True, exist_ok=True)
+        if self._options.corpus is None:
+            for case in kept_cases("seeds"):
+                (directory / case.id).write_bytes(case.encoded)
+        return directory
+
+    def _remaining(self) -> float:
+        if not self._options.seconds:
+            return 0.0
+        since = self._first_case if self._first_case is not None else time.monotonic()
+        return max(0.1, self._options.seconds - (time.monotonic() - since))
+
+    def _spawn(self, index: int) -> None:
+        cases = self._options.cases
+        left = max(1, -(-(cases - self._past.cases) // self._options.workers)) if cases else 0
+        config = events.WorkerConfig(
+            legs=list(self._options.legs),
+            seed=self._seed + index + 1000 * self._restarts,
+            seconds=self._remaining(),
+            cases=left,
+            corpus=str(self._corpus_dir),
+            flags=list(self._options.flags),
+            kernel_coverage=self._options.kernel_coverage,
+            reuse_vms=self._options.reuse_vms,
+        )
+        self._pool.spawn(index, config, self._scratch)
+
+    def _loop(self) -> None:
+        """Until every worker is done, the user interrupts, or nothing can go on."""
+        grace = self._options.seconds + GRACE_S if self._options.seconds else float("inf")
+        while self._pool:
+            for worker, event in self._pool.hear():
+                self._handle(worker, event)
+            self._show(self.status())
+            if self._interrupted:
+                self.reason = "interrupted"
+                return
+            if self._first_case and time.monotonic() - self._first_case > grace:
+                self._log("a worker did not end in time and was killed")
+                return
+
+    def _keep_totals(self, worker: Worker) -> None:
+        if worker.stats:
+            self._past.add(worker.stats)
+            worker.stats = None
+
+    # -- events -------------------------------------------------------------------------
+
+    def _handle(self, worker: Worker, event: events.Event | None) -> None:
+        match event:
+            case None:
+                self._ended(worker)
+            case events.Ready():
+                self._on_ready(event)
+            case events.Stats():
+                worker.stats = event
+                self._features = max(self._features, event.features)
+                self._corpus = max(self._corpus, event.corpus)
+            case events.Exercised():
+                for leg, rules in event.rules.items():
+                    self._exercised[leg].update(rules)
+            case events.Code():
+                self._coverage.on_code(self._id, event)
+            case events.Coverage():
+                assert self._first_case is not None
+                self._coverage.on_coverage(self._id, event, self._first_case)
+            case events.Found():
+                self._ledger.found(self._id, event)
+            case events.Again():
+                self._ledger.again(SignatureRecord(*event.signature))
+            case events.Broke():
+                self._ledger.broke(self._id, event)
+            case events.Restarted():
+                self._ledger.restarted(event)
+            case events.Note():
+                self._log(event.text)
+            case events.Failed():
+                worker.failed = event.reason
+            case events.Done():
+                worker.done = event.reason
+
+    @property
+    def _id(self) -> int:
+        """The campaign's number in the store: there is one once a worker is ready."""
+        assert self._campaign is not None
+        return self._campaign
+
+    def _on_ready(self, event: events.Ready) -> None:
+        if self._first_case is None:
+            self._first_case = time.monotonic()
+        legs = self._ledger.legs
+        for leg in event.legs:
+            legs[leg.name] = LegRecord(leg.name, leg.kind, leg.fingerprint)
+        if self._campaign is None:
+            self._campaign = self._store.begin_campaign(
+                seed=self._seed,
+                legs=list(legs.values()),
+                options=msgspec.to_builtins(self._options, enc_hook=str),
+            )
+
+    def _ended(self, worker: Worker) -> None:
+        """A worker's pipe closed: it is done, it failed, or it died."""
+        cases = worker.cases
+        self._keep_totals(worker)
+        how = worker.ended_how()
+        if worker.done:
+            self.reason = self.reason or worker.done
+            return
+        if self._interrupted:
+            return
+        if worker.failed and not cases:
+            raise CampaignFailed(worker.failed)
+        why = worker.failed or how
+        self._past.infra_errors += 1
+        if not cases:
+            self._start_failures += 1
+        now = time.monotonic()
+        self._failures = [when for when in self._failures if now - when < 3600] + [now]
+        if self._start_failures >= START_LIMIT or len(self._failures) > MAX_RESTARTS:
+            raise CampaignFailed(f"workers keep failing; the last one: {why}")
+        self._log(f"worker {worker.index} {why}; restarting it")
+        self._restarts += 1
+        if self._options.seconds and self._remaining() <= 0.1:
+            self.reason = self.reason or "time"
+            return
+        self._spawn(worker.index)
+
+    def _log(self, text: str) -> None:
+        self._events.append(f"{time.strftime('%H:%M:%S')} {text}")
+
+    # -- status -----------------------------------------------------------------------------
+
+    def _sum(self) -> Totals:
+        totals = deepcopy(self._past)
+        for worker in self._pool:
+            if worker.stats:
+                totals.add(worker.stats)
+        return totals
+
+    @property
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._first_case if self._first_case is not None else 0.0
+
+    def status(self) -> CampaignStatus:
+        """What a screen shows."""
+        totals = self._sum()
+        elapsed = self._elapsed
+        return CampaignStatus(
+            elapsed=elapsed,
+            time_budget=self._options.seconds or None,
+            cases=totals.cases,
+            case_budget=self._options.cases or None,
+            cases_per_second=totals.cases / elapsed if elapsed else 0.0,
+            legs=tuple(self._leg_status(name, totals) for name in self._leg_names()),
+            corpus=self._corpus,
+            rules_hit=len(totals.rules),
+            rules_total=RULES_TOTAL,
+            features=self._features,
+            discarded=totals.discarded,
+            infra_errors=totals.infra_errors,
+            restarts=totals.restarts + self._restarts,
+            divergences=totals.divergences,
+            buckets=self._ledger.buckets,
+            incidents=tuple(sorted(self._ledger.incidents.items())),
+            workers=len(self._pool),
+            seed=self._seed,
+            events=tuple(self._events),
+        )
+
+    def _leg_names(self) -> Sequence[str]:
+        return list(self._ledger.legs) or list(self._options.legs)
+
+    def _leg_status(self, name: str, totals: Totals) -> LegStatus:
+        return LegStatus(
+            name=name,
+            state="running" if name in self._ledger.legs else "starting",
+            executions=totals.executions[name],
+            per_second=totals.executions[name] / self._elapsed if self._elapsed else 0.0,
+            restarts=self._ledger.restarts_of(name),
+        )
+
+    def _statistics(self) -> dict[str, object]:
+        totals = statistics(self.status(), self._sum(), self.reason)
+        coverage = {"kernel_coverage": self._coverage.totals()}
+        exercised = {leg: sorted(rules) for leg, rules in sorted(self._exercised.items())}
+        return {**totals, "exercised": exercised, **self._ledger.totals(), **coverage}
+
+    def summary(self) -> dict[str, object]:
+        """The totals of the campaign, for `--json`."""
+        return self._statistics()

@@ -1,0 +1,121 @@
+"""What a campaign finds, into the store: findings, sightings, and what broke its machines."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+
+from corpus.kept import KeptCase, load_kept
+from corpus.store import kept_files
+from corpus.trace import Ending
+from db.records import FindingRecord, LegRecord, SignatureRecord, Status
+from db.store import Store
+from fuzz.campaign.status import BucketStatus
+from fuzz.worker import events
+from fuzz.worker.travel import incident_record, to_record
+
+
+class Ledger:
+    """Keeps the books of one campaign. `log` gets a line for people."""
+
+    def __init__(self, store: Store, log: Callable[[str], None]) -> None:
+        self._store, self._log = store, log
+        self._buckets: dict[int, BucketStatus] = {}
+        self._new: set[int] = set()
+        self._known = [load_kept(path) for path in kept_files("known")]
+        self._incidents: Counter[tuple[str, str, bool]] = Counter()
+        self._restarts: dict[str, list[float]] = defaultdict(list)
+        self.legs: dict[str, LegRecord] = {}
+        self.new_buckets = 0
+        self.hangs = 0
+
+    @property
+    def buckets(self) -> tuple[BucketStatus, ...]:
+        """Every bucket seen, oldest first."""
+        return tuple(sorted(self._buckets.values(), key=lambda bucket: bucket.id))
+
+    @property
+    def incidents(self) -> Mapping[str, int]:
+        """How often machines broke by themselves, by kind."""
+        counted: Counter[str] = Counter()
+        for (_, kind, investigating), count in self._incidents.items():
+            if not investigating:
+                counted[kind] += count
+        return counted
+
+    def found(self, campaign: int, event: events.Found) -> None:
+        """A worker found something. Raises StoreError."""
+        record = to_record(event)
+        stored = self._store.add_finding(campaign, record)
+        if event.observed == Ending.HANG.value:
+            self.hangs += 1
+        explained = self._known_from(record)
+        if stored.new_bucket and explained:
+            self._store.set_status(stored.bucket_id, Status.KNOWN, actor=explained.path.name)
+            self._store.add_note(stored.bucket_id, explained.about, actor=explained.path.name)
+        elif stored.new_bucket or stored.regressed:
+            self.new_buckets += 1
+            self._new.add(stored.bucket_id)
+        self._refresh(record.signature)
+        novelty = "new" if stored.bucket_id in self._new else "known"
+        self._log(f"{novelty} divergence, bucket {stored.bucket_id}: {record.explanation[:160]}")
+
+    def again(self, signature: SignatureRecord) -> None:
+        """A bucket was seen again. Raises StoreError."""
+        self._store.count_again(signature)
+        self._refresh(signature)
+
+    def broke(self, campaign: int, event: events.Broke) -> None:
+        """A leg's machine broke, complained or was lost. Raises StoreError."""
+        self._store.add_incident(campaign, incident_record(event))
+        self._incidents[event.leg, event.kind, event.investigating] += 1
+        if not event.investigating:
+            self._log(f"{event.leg}: {event.kind}: {event.line[:160]}")
+
+    def restarted(self, event: events.Restarted) -> None:
+        """A leg's machine serves again."""
+        self._restarts[event.leg].append(event.seconds)
+        self._log(f"{event.leg}: restarted in {event.seconds:.1f} s")
+
+    def restarts_of(self, leg: str) -> int:
+        """How often a leg's machine came back after it broke."""
+        return len(self._restarts.get(leg, ()))
+
+    def totals(self) -> dict[str, object]:
+        """Incidents and restarts per leg as plain data; times are in seconds."""
+        broke: dict[str, dict[str, int]] = defaultdict(dict)
+        for (leg, kind, investigating), count in sorted(self._incidents.items()):
+            broke[leg][f"{kind}, investigating" if investigating else kind] = count
+        restarts = {
+            leg: {
+                "times": len(seconds),
+                "median_seconds": round(statistics.median(seconds), 2),
+                "longest_seconds": round(max(seconds), 2),
+            }
+            for leg, seconds in sorted(self._restarts.items())
+        }
+        return {"incidents": dict(broke), "machine_restarts": restarts}
+
+    def _known_from(self, record: FindingRecord) -> KeptCase | None:
+        """The kept case that explains this divergence, if one does."""
+        rule = record.signature.rule
+        if record.signature.oracle == "ending":
+            rule += f"@{record.signature.op_kind}"  # where: two WARNs are two defects
+        prints = {leg: self.legs[leg].fingerprint for leg in record.deviating}
+        for kept in self._known:
+            if all(kept.covers(leg, print_, rule) for leg, print_ in prints.items()):
+                return kept
+        return None
+
+    def _refresh(self, signature: SignatureRecord) -> None:
+        bucket = self._store.bucket_of(signature)
+        if bucket is not None:
+            self._buckets[bucket.id] = BucketStatus(
+                id=bucket.id,
+                title=bucket.title,
+                strict=bucket.strict,
+                count=bucket.count,
+                first_leg=signature.legs,
+                new=bucket.id in self._new,
+            )

@@ -1,0 +1,1 @@
+"""From a divergence that was seen once to a finding: confirmed, minimised, described."""

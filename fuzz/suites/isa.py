@@ -1,0 +1,120 @@
+"""The instruction conformance suite: every form, with edge and random operands, at several
+vector lengths, on any leg.
+
+Its cases are ordinary cases, a few instructions each; what judges them is the oracle.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from corpus import registers as regs
+from corpus.case import Case
+from corpus.isa.form import Form, Insn
+from corpus.ops import CreateVcpu, Finalize, Init, Op, ReadAll, ReadMem, Run, SetReg, WriteMem
+from corpus.values import Pattern
+from fuzz.followup.confirm import judge_all, run_everywhere
+from fuzz.generate import is_memory, memory_access, random_insn
+from fuzz.oracle.verdict import Agree, Diverge, Verdict
+from targets.base import Target
+
+LENGTHS = (1, 2, 3, 4, 16)
+"""Guest vector lengths in quadwords: 128, 256, 384, 512 and 2048 bits."""
+
+_SKIPPED = ("svc", "brk", "udf", "msr")
+"""Forms that end a run or reconfigure it; the interface tests cover them."""
+
+_CONTENTS = (
+    Pattern("fill", 0xFF),
+    Pattern("fill", 0x80),
+    Pattern("fill", 0x7F),
+    Pattern("count", 1),
+    Pattern("fill", 0x00),
+    Pattern("fill", 0x3C),
+)
+_FPCR = (0, 1 << 24, 1 << 25, 3 << 22, 1 << 22, 2 << 22, 1 << 19)
+_DATA = 0xC000
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """One suite case and the forms it runs, at vector length `vq` quadwords."""
+
+    case: Case
+    forms: tuple[str, ...]
+    vq: int
+
+
+def suite(
+    rng: random.Random, forms: Sequence[Form], vqs: Sequence[int], draws: int, together: int = 4
+) -> Iterator[Tested]:
+    """Cases that run each form `draws` times at each length, `together` forms a case."""
+    for vq in vqs:
+        for _ in range(draws):
+            pool = [form for form in forms if form.name not in _SKIPPED]
+            rng.shuffle(pool)
+            for start in range(0, len(pool), together):
+                chosen = pool[start : start + together]
+                yield Tested(_case(rng, chosen, vq), tuple(form.name for form in chosen), vq)
+
+
+def _case(rng: random.Random, forms: Sequence[Form], vq: int) -> Case:
+    ops: list[Op] = [CreateVcpu(0), Init(0), Finalize(0)]
+    for reg in regs.Z_IDS:
+        if rng.random() < 0.6:
+            ops.append(SetReg(0, reg, _content(rng)))
+    ops = ops[:3] + rng.sample(ops[3:], min(12, len(ops) - 3))
+    for reg in rng.sample(regs.P_IDS[:8], 3):
+        ones = rng.choice((0, 1, 5, 16, 33, 256))
+        pattern = (
+            Pattern("ones", ones) if rng.random() < 0.5 else Pattern("noise", rng.randrange(999))
+        )
+        ops.append(SetReg(0, reg, pattern))
+    ops.append(SetReg(0, regs.REGISTERS["ffr"].id, Pattern("ones", rng.choice((256, 16, 7)))))
+    if rng.random() < 0.3:
+        ops.append(SetReg(0, regs.REGISTERS["fpcr"].id, Pattern("int", rng.choice(_FPCR))))
+    for reg in rng.sample(regs.X_IDS[6:28], 2):
+        ops.append(SetReg(0, reg, Pattern("noise", rng.randrange(999))))
+    ops.append(WriteMem(_DATA, Pattern("noise", rng.randrange(999)), 512))
+    # Set from outside, so that the length does not grow in the guest and no tail is in doubt.
+    ops.append(SetReg(0, regs.REGISTERS["cpacr_el1"].id, Pattern("int", 0x330000)))
+    ops.append(SetReg(0, regs.REGISTERS["zcr_el1"].id, Pattern("int", vq - 1)))
+    program: list[Insn] = []
+    for form in forms:
+        program += memory_access(rng, form) if is_memory(form) else [random_insn(rng, form)]
+    ops += [Run(0, 0, tuple(program)), ReadAll(0), ReadMem(_DATA, 512)]
+    return Case(tuple(ops), vq)
+
+
+def _content(rng: random.Random) -> Pattern:
+    return rng.choice(_CONTENTS) if rng.random() < 0.4 else Pattern("noise", rng.randrange(9999))
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteResult:
+    """What one suite case showed on one leg."""
+
+    tested: Tested
+    leg: str
+    verdict: Verdict
+
+    @property
+    def diverged(self) -> Diverge | None:
+        """The divergence, if it is one."""
+        return self.verdict if isinstance(self.verdict, Diverge) else None
+
+    @property
+    def unjudged(self) -> str:
+        """Why a part of the case was not judged, or nothing."""
+        return self.verdict.reason if isinstance(self.verdict, Agree) else ""
+
+
+def run_suite(tests: Iterator[Tested], legs: Sequence[Target]) -> Iterator[SuiteResult]:
+    """Run suite cases on the legs whose machine has the length. Raises TransportError."""
+    for tested in tests:
+        able = [leg for leg in legs if leg.profile.vqs >> tested.vq - 1 & 1]
+        traces = run_everywhere(tested.case, able)
+        for name, verdict in judge_all(tested.case, traces, able).items():
+            yield SuiteResult(tested, name, verdict)

@@ -1,0 +1,1 @@
+"""A fuzzing process: libFuzzer drives cases into a session."""

@@ -1,0 +1,170 @@
+"""What a worker tells the campaign: one JSON line per event."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class LegReady(msgspec.Struct, frozen=True):
+    """A leg as the worker opened it."""
+
+    name: str
+    kind: str
+    fingerprint: dict[str, str]
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The worker's legs are up."""
+
+    legs: list[LegReady]
+
+
+class Stats(msgspec.Struct, frozen=True, tag=True):
+    """Totals since the worker started."""
+
+    cases: int
+    discarded: int
+    executions: dict[str, int]
+    divergences: int
+    infra_errors: int
+    restarts: int
+    corpus: int
+    features: int
+    rules: dict[str, int]
+    choices: dict[str, tuple[int, int]]
+    collapses: int
+    unjudged: dict[str, int]
+    compared: int = 0
+
+
+class Exercised(msgspec.Struct, frozen=True, tag=True):
+    """Rules, by leg, that this worker holds observations against for the first time."""
+
+    rules: dict[str, list[str]]
+
+
+class TraceData(msgspec.Struct, frozen=True):
+    """A trace: (errno, aux, data) per op."""
+
+    observations: list[tuple[int, int, bytes]]
+    ending: str
+    log: str
+
+
+class Found(msgspec.Struct, frozen=True, tag=True):
+    """A confirmed and minimised divergence; cases as canonical bytes."""
+
+    signature: tuple[str, ...]
+    minimal: bytes
+    original: bytes
+    strict: bool
+    op_index: int
+    expected: str
+    observed: str
+    explanation: str
+    seen: int
+    tried: int
+    deviating: list[str]
+    traces: dict[str, TraceData]
+    preceding: list[tuple[bytes, bool]] = []
+
+
+class Broke(msgspec.Struct, frozen=True, tag=True):
+    """A leg's machine broke, complained or was lost (fuzz.oracle.faults); `case` is the one
+    at fault, if any is; `investigating`: while a finding was followed up."""
+
+    leg: str
+    kind: str
+    place: str
+    line: str
+    log: str
+    case: bytes | None
+    investigating: bool
+
+
+class Restarted(msgspec.Struct, frozen=True, tag=True):
+    """A leg's machine serves again; `seconds` is how long its start took."""
+
+    leg: str
+    seconds: float
+
+
+class Again(msgspec.Struct, frozen=True, tag=True):
+    """A divergence of a kind already reported by this worker was seen again."""
+
+    signature: tuple[str, ...]
+
+
+class Code(msgspec.Struct, frozen=True, tag=True):
+    """The functions of a leg's kernel: (offset, size, name, area), ascending."""
+
+    leg: str
+    functions: list[tuple[int, int, str, str]]
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """Blocks of a leg's kernel that a case was the first to reach, at a time of the
+    monotonic clock."""
+
+    leg: str
+    case: bytes
+    at: float
+    blocks: list[int]
+
+
+class Coverage(msgspec.Struct, frozen=True, tag=True):
+    """What was reached since the last such event."""
+
+    reached: list[Reached]
+
+
+class Note(msgspec.Struct, frozen=True, tag=True):
+    """A line for the event log."""
+
+    text: str
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The worker cannot go on: one sentence."""
+
+    reason: str
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """The worker has spent its budget."""
+
+    reason: str
+
+
+Event = (
+    Ready
+    | Code
+    | Stats
+    | Exercised
+    | Found
+    | Again
+    | Broke
+    | Restarted
+    | Coverage
+    | Note
+    | Failed
+    | Done
+)
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Event).decode
+
+
+class WorkerConfig(msgspec.Struct, frozen=True):
+    """What a worker is to do. `seconds` and `cases`: 0 for no limit."""
+
+    legs: list[str]
+    seed: int
+    seconds: float
+    cases: int
+    corpus: str
+    flags: list[str] = []
+    minimize_seconds: float = 12.0
+    known: bool = True
+    kernel_coverage: bool = True
+    reuse_vms: bool = False

@@ -1,0 +1,216 @@
+"""A fuzzing process: libFuzzer, through atheris, drives cases into a session.
+
+Started by the campaign with two arguments: the descriptor on which it says what happens,
+one JSON line per event, and a `WorkerConfig`. libFuzzer's own chatter goes to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from fuzz.worker import events
+from fuzz.worker.instrument import traced_model
+
+if TYPE_CHECKING:
+    from db.records import SignatureRecord
+    from fuzz.worker.session import Session
+
+STATS_EVERY = 1.0
+
+_QUIET_FLAGS = (
+    *("-handle_int=0", "-handle_term=0", "-handle_usr1=0", "-handle_usr2=0"),
+    *("-max_len=4096", "-len_control=0", "-timeout=600", "-rss_limit_mb=4096", "-verbosity=1"),
+)
+
+
+class Events:
+    """The way back to the campaign."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._pipe = os.fdopen(descriptor, "wb", buffering=0)
+
+    def send(self, event: events.Event) -> None:
+        """One event; a campaign that is gone ends the worker."""
+        try:
+            self._pipe.write(events.encode(event) + b"\n")
+        except BrokenPipeError:
+            os._exit(0)
+
+
+class Worker:
+    """Feeds a session until the budget is spent or the campaign says stop. `deadline`: a
+    moment of the monotonic clock."""
+
+    def __init__(
+        self, config: events.WorkerConfig, session: Session, out: Events, deadline: float
+    ) -> None:
+        self._config = config
+        self._send = out.send
+        self._session = session
+        self._stop = ""
+        self._told: dict[str, set[str]] = {}
+        self._deadline = deadline
+        self._next_stats = 0.0
+
+    def stop(self, _signal: int, _frame: FrameType | None) -> None:
+        """Signal handler: end after the current case."""
+        self._stop = "stopped"
+
+    def one_input(self, data: bytes) -> None:
+        """libFuzzer's entry."""
+        from targets.transport import TransportError  # noqa: PLC0415
+
+        try:
+            self._session.execute(data)
+        except TransportError as error:
+            self._session.tell_incidents()
+            self.report()
+            self._send(events.Failed(str(error)))
+            os._exit(3)
+        now = time.monotonic()
+        if now >= self._next_stats:
+            self._next_stats = now + STATS_EVERY
+            self.report()
+        tally = self._session.tally
+        if self._config.cases and tally.cases >= self._config.cases:
+            self._stop = self._stop or "cases"
+        if now >= self._deadline:
+            self._stop = self._stop or "time"
+        if self._stop:
+            self.finish()
+
+    def finish(self) -> None:
+        """Last totals, legs closed, and out: atheris has no way to return."""
+        self.report()
+        for leg in self._session.legs:
+            leg.close()
+        self._session.tell_incidents()
+        self._send(events.Done(self._stop))
+        sys.stderr.flush()
+        os._exit(0)
+
+    def report(self) -> None:
+        """Send the totals."""
+        from targets.spec import sets  # noqa: PLC0415
+
+        reached, self._session.reached = self._session.reached, []
+        if reached:
+            told = [events.Reached(r.leg, r.case.encoded, r.at, list(r.blocks)) for r in reached]
+            self._send(events.Coverage(told))
+        tally = self._session.tally
+        new = {
+            leg: sorted(rules - self._told.get(leg, set()))
+            for leg, rules in tally.exercised.items()
+            if len(rules) > len(self._told.get(leg, ()))
+        }
+        if new:
+            self._told = {leg: set(rules) for leg, rules in tally.exercised.items()}
+            self._send(events.Exercised(new))
+        self._send(
+            events.Stats(
+                cases=tally.cases,
+                discarded=tally.discarded,
+                executions=dict(tally.executions),
+                divergences=tally.divergences,
+                infra_errors=tally.infra_errors,
+                restarts=sum(leg.restarts for leg in self._session.legs),
+                corpus=_count_files(self._config.corpus),
+                features=self._session.features,
+                rules=dict(tally.rules),
+                choices={
+                    leg.name: (tally.kept[leg.name], tally.cleared[leg.name])
+                    for leg in self._session.legs
+                },
+                collapses=sets.collapses,
+                unjudged=dict(tally.unjudged.most_common(20)),
+                compared=tally.compared,
+            )
+        )
+
+
+def _count_files(directory: str) -> int:
+    with os.scandir(directory) as entries:
+        return sum(1 for _ in entries)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run until the budget is spent. Never returns normally."""
+    out = Events(int(argv[1]))
+    config = msgspec.json.decode(argv[2].encode(), type=events.WorkerConfig)
+    import atheris  # noqa: PLC0415
+
+    from corpus.kept import load_kept  # noqa: PLC0415
+    from corpus.store import kept_files  # noqa: PLC0415
+    from fuzz.worker.feedback import Feedback  # noqa: PLC0415
+    from fuzz.worker.runner import Mutators  # noqa: PLC0415
+    from fuzz.worker.session import Session  # noqa: PLC0415
+    from fuzz.worker.travel import incident_event, to_event  # noqa: PLC0415
+    from targets.base import WireTarget  # noqa: PLC0415
+    from targets.legs import open_legs  # noqa: PLC0415
+    from targets.transport import TransportError  # noqa: PLC0415
+
+    try:
+        legs = open_legs(config.legs, coverage=config.kernel_coverage)
+    except (TransportError, ValueError) as error:
+        out.send(events.Failed(str(error)))
+        sys.exit(3)
+    out.send(events.Ready([events.LegReady(t.name, t.kind, dict(t.fingerprint)) for t in legs]))
+    # The campaign's time begins now, with the cases that are known to diverge.
+    deadline = time.monotonic() + config.seconds if config.seconds else float("inf")
+
+    for leg in legs:
+        if leg.code is not None:
+            functions = [(f.offset, f.size, f.name, f.area) for f in leg.code.functions]
+            out.send(events.Code(leg.name, functions))
+        elif leg.no_coverage:
+            out.send(events.Note(f"{leg.name}: no kernel coverage: {leg.no_coverage}"))
+
+    known = [load_kept(path) for path in kept_files("known")] if config.known else []
+
+    def again(record: SignatureRecord) -> None:
+        out.send(events.Again(record.parts))
+
+    session = Session(
+        legs,
+        Feedback(),
+        found=lambda record: out.send(to_event(record)),
+        again=again,
+        note=lambda text: out.send(events.Note(text)),
+        minimize_seconds=config.minimize_seconds,
+        known=known,
+        share_vms=config.reuse_vms,
+        traced=traced_model(),
+        incident=lambda *what: out.send(incident_event(*what)),
+        restarted=lambda leg, seconds: out.send(events.Restarted(leg, seconds)),
+    )
+    session.end_at(deadline)
+    session.show_known(known)
+    if config.reuse_vms:
+        for leg in legs:
+            if isinstance(leg, WireTarget) and leg.kind == "kvm" and not leg.shares:
+                out.send(events.Note(f"{leg.name}: cases cannot share VMs, each has its own"))
+    worker = Worker(config, session, out, deadline)
+    mutators = Mutators(session.runner)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    flags = [*_QUIET_FLAGS, f"-seed={config.seed or 1}", *config.flags, config.corpus]
+    atheris.Setup(
+        [str(Path(__file__).resolve()), *flags],
+        worker.one_input,
+        custom_mutator=mutators.mutate,
+        custom_crossover=mutators.crossover,
+    )
+    signal.signal(signal.SIGTERM, worker.stop)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(sys.argv)

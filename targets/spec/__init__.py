@@ -1,0 +1,1 @@
+"""What is permitted: the specification that legs are held against, as a model to be stepped."""

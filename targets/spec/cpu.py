@@ -1,0 +1,383 @@
+"""Guest execution: what an instruction can see and change.
+
+`Cpu` lives for one KVM_RUN of one vcpu. Semantics (in `semantics/`) are functions
+`(cpu, *operands) -> None`, registered per instruction form; they use only the
+accessors below. All values are Python ints, byte 0 lowest; every accessor pairs a
+value with the mask of its unknown bits (0 almost always, and then free of cost).
+
+Before a semantic runs, `execute` has made the access checks that its form's `cap`
+calls for (SVE: CPACR_EL1.ZEN, then FPEN; FP and AdvSIMD: FPEN) and has loaded the
+guest's FP state, so semantics never trap for access.
+
+Rules: a semantic must be *sound*: where an input has unknown bits, every output bit
+that could depend on them must be unknown. When an unknown value decides something
+that cannot be expressed so (an address, ZCR_EL1, FPCR), raise Unpredictable.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpus import wire
+from corpus.isa.form import Insn
+from corpus.kept import FPSR_RULE
+from targets.profile import Profile
+from targets.spec.bus import Bus
+from targets.spec.errors import FP_TRAP, SVE_TRAP, UNDEFINED, GuestException, Unpredictable
+from targets.spec.memory import Memory
+from targets.spec.sets import ZERO, Set, join, keep_or_clear_above, low, unknown, write_low
+from targets.spec.vcpu import Vcpu, Vm
+
+U64 = (1 << 64) - 1
+
+_Z_NAMES = tuple(f"z{n}" for n in range(32))
+_P_NAMES = tuple(f"p{n}" for n in range(16))
+_X_NAMES = tuple(f"x{n}" for n in range(31))
+NZCV_SHIFT = 28
+
+ZEN_SHIFT, FPEN_SHIFT = 16, 20
+
+FPCR_STATEFUL = 0x07C0_0000
+"""AHP, DN, FZ, RMode: bits every implementation keeps (facts 2.6). Other bits may read as
+written or as zero, depending on features."""
+FPSR_STATEFUL = 0x0800_009F
+FP_CONTROL = {"fpcr": FPCR_STATEFUL, "fpsr": FPSR_STATEFUL}
+ZCR_LEN = 0xF
+
+BASE_CAPS = frozenset({"base"})
+FP_CAPS = frozenset(
+    {
+        *("fp", "fp16", "bf16-fp", "dotprod", "i8mm-fp", "fcma", "fhm", "frintts", "jscvt"),
+        *("aes", "pmull", "sha1", "sha256", "sha512", "sha3", "sm3", "sm4"),
+    }
+)
+"""Capabilities of instructions on V registers only; all others but `base` are SVE."""
+
+
+class Cpu(Bus):
+    """A vcpu while it runs."""
+
+    __slots__ = (
+        *(
+            "_vectors_on",
+            "defects",
+            "el",
+            "fp_kept",
+            "host_vqs",
+            "lacks",
+            "loaded",
+            "pc",
+        ),
+        *("kernel", "vl", "vm", "zcr"),
+    )
+
+    def __init__(
+        self,
+        vcpu: Vcpu,
+        profile: Profile,
+        mem: Memory,
+        rules: set[str],
+        vm: Vm | None = None,
+    ) -> None:
+        super().__init__(vcpu, mem, rules, profile.unaligned)
+        self.vm = vm or Vm({vcpu.slot: vcpu})
+        self.kernel = profile.kernel
+        self.host_vqs = profile.vqs
+        self.lacks = profile.lacks
+        self.defects = profile.defects
+        self.fp_kept = {"fpcr": profile.fpcr_bits, "fpsr": profile.fpsr_bits}
+        self.pc = wire.CODE_BASE
+        self.loaded = False
+        self.zcr = "zcr_el1"
+        """The ZCR_ELx that governs the current EL."""
+        self.el = 0 if self._mode() == 0 else 1
+        self.vl = 16
+        """Effective VL in bytes while SVE is enabled; 16 before FP state is loaded."""
+        self._vectors_on = False
+
+    # -- control state ---------------------------------------------------------
+
+    def _mode(self) -> int:
+        """PSTATE.M[3:0], which runs know exactly."""
+        value, _ = join(self.vcpu.core["pstate"])
+        return value & 0xF
+
+    def enabled(self, shift: int) -> bool:
+        """Whether a two-bit field of CPACR_EL1 enables its unit at the current EL."""
+        value, mask = join(self.vcpu.sys["cpacr_el1"])
+        if mask >> shift & 3:
+            raise Unpredictable("CPACR_EL1 is not known")
+        field = value >> shift & 3
+        return field == 3 or (field == 1 and self.el == 1)
+
+    def need_fp(self) -> None:
+        """An FP or AdvSIMD access: traps, or loads the guest's FP state."""
+        if not self.enabled(FPEN_SHIFT):
+            self.rules.add("run.trap-fpen")
+            raise GuestException(FP_TRAP)
+        if not self.loaded:
+            self.load_fp()
+
+    def need_sve(self) -> None:
+        """An SVE or ZCR_EL1 access: traps, or loads the guest's FP state."""
+        if not self.enabled(ZEN_SHIFT):
+            self.rules.add("run.trap-zen")
+            raise GuestException(SVE_TRAP)
+        if not self.enabled(FPEN_SHIFT):
+            self.rules.add("run.trap-fpen")
+            raise GuestException(FP_TRAP)
+        if not self.vcpu.sve:
+            self.rules.add("run.sve-undefined")
+            raise GuestException(UNDEFINED)
+        if not self.loaded:
+            self.load_fp()
+
+    def load_fp(self) -> None:
+        """The guest's first FP access: the vcpu's FP state goes into the hardware
+        (facts 3), which normalises what was stored raw (1.7, 2.3, 2.6)."""
+        vcpu = self.vcpu
+        self.loaded = True
+        self.rules.add("run.load-fp")
+        for name in FP_CONTROL:
+            raw = vcpu.core[name]
+            if raw is not ZERO:
+                vcpu.core[name] = self.held(name, raw)
+                self.rules.add(f"run.load-{name}")
+        if vcpu.sve:
+            zcr, mask = join(vcpu.sys[self.zcr])
+            if zcr & ~ZCR_LEN:
+                self.rules.add("run.load-zcr")
+            vcpu.sys[self.zcr] = unknown(zcr & ZCR_LEN, mask & ZCR_LEN)
+            ffr = load_ffr(vcpu.ffr[0], vcpu.vector_bits // 8)
+            if ffr is not vcpu.ffr[0]:
+                self.rules.add("run.load-ffr-unknown")
+            vcpu.ffr[0] = ffr
+            self.rules.add("tail.after-load")
+            self.tails_may_vanish(self._recompute_vl())
+
+    def go(self, el: int) -> None:
+        """To another exception level."""
+        self.el = el
+        self.vl_changed()
+
+    def return_registers(self, spsr: int) -> tuple[str, str]:
+        """What MSR ELR_EL1 and MSR SPSR_EL1 write before an exception return with `spsr`."""
+        return "elr_el1", "spsr_el1"
+
+    def target(self, exception: GuestException) -> int:
+        """The exception level that an exception is taken to."""
+        return 1
+
+    def vl_changed(self) -> None:
+        """ZCR_EL1, CPACR_EL1 or the EL changed: bits above the smaller of the old and the
+        new VL may vanish (facts 2.2)."""
+        if self.loaded and self.vcpu.sve:
+            self.rules.add("tail.after-length-change")
+            old = self._tail_vl
+            self.tails_may_vanish(min(old, self._recompute_vl()))
+
+    @property
+    def _tail_vl(self) -> int:
+        return self.vl if self._vectors_on else 16
+
+    def _recompute_vl(self) -> int:
+        zcr, mask = join(self.vcpu.sys[self.zcr])
+        if mask & ZCR_LEN:
+            raise Unpredictable(f"{self.zcr.upper()}.LEN is not known")
+        self.vl = effective_vl(zcr, self.vcpu.max_vq, self.host_vqs)
+        asked = (zcr & ZCR_LEN) + 1
+        if asked * 16 == self.vl:
+            self.rules.add("vl.as-asked")
+        else:
+            capped = asked > self.vcpu.max_vq
+            self.rules.add("vl.capped-by-vcpu" if capped else "vl.rounded-down")
+        self._vectors_on = self.enabled(ZEN_SHIFT) and self.enabled(FPEN_SHIFT)
+        return self._tail_vl
+
+    def leave(self) -> None:
+        """The exit to EL2."""
+        if self.loaded and self.vcpu.sve:
+            self.rules.add("tail.after-exit")
+            self.tails_may_vanish(self._tail_vl)
+
+    def tails_may_vanish(self, vl: int) -> None:
+        """An event after which each register's bits above `vl` bytes are kept or cleared."""
+        vcpu = self.vcpu
+        bits, pbits = vl * 8, vl
+        for regs, width in ((vcpu.z, bits), (vcpu.p, pbits), (vcpu.ffr, pbits)):
+            for n, candidates in enumerate(regs):
+                if candidates is not ZERO:
+                    regs[n] = keep_or_clear_above(candidates, width)
+
+    # -- vector registers --------------------------------------------------------
+
+    def z(self, n: int) -> tuple[int, int]:
+        """Z register n, the low VL bytes."""
+        return low(self.vcpu.z[n], self.vl * 8)
+
+    def set_z(self, n: int, value: int, mask: int = 0) -> None:
+        """An SVE write: bits above VL are kept or cleared."""
+        self.vcpu.origins[_Z_NAMES[n]] = self.rule
+        self.vcpu.z[n] = write_low(self.vcpu.z[n], self.vl * 8, value, mask)
+
+    def v(self, n: int, size: int = 16) -> tuple[int, int]:
+        """The low `size` bytes of V register n."""
+        return low(self.vcpu.z[n], size * 8)
+
+    def set_v(self, n: int, value: int, mask: int = 0) -> None:
+        """An AdvSIMD or FP write of up to 128 bits: zero up to the current VL (up to 128
+        bits where SVE is disabled), kept or cleared above (facts 2.2)."""
+        self.vcpu.origins[_Z_NAMES[n]] = self.rule
+        if self._vectors_on:
+            self.rules.add("asimd.clears-tail")
+            bits = self.vl * 8
+        else:
+            self.rules.add("asimd.clears-without-sve")
+            bits = 128
+        self.vcpu.z[n] = write_low(self.vcpu.z[n], bits, value, mask)
+
+    def p(self, n: int) -> tuple[int, int]:
+        """Predicate n, the low VL/8 bytes: one bit per byte of a Z register."""
+        return low(self.vcpu.p[n], self.vl)
+
+    def set_p(self, n: int, value: int, mask: int = 0) -> None:
+        """A predicate write; bits above VL are kept or cleared."""
+        self.vcpu.origins[_P_NAMES[n]] = self.rule
+        self.vcpu.p[n] = write_low(self.vcpu.p[n], self.vl, value, mask)
+
+    def ffr(self) -> tuple[int, int]:
+        """FFR, the low VL/8 bytes."""
+        return low(self.vcpu.ffr[0], self.vl)
+
+    def set_ffr(self, value: int, mask: int = 0) -> None:
+        """An FFR write."""
+        self.vcpu.origins["ffr"] = self.rule
+        self.vcpu.ffr[0] = write_low(self.vcpu.ffr[0], self.vl, value, mask)
+
+    # -- general registers and flags ---------------------------------------------
+
+    def x(self, n: int) -> tuple[int, int]:
+        """X register n (0..30)."""
+        candidates = self.vcpu.x[n]
+        return candidates[0] if len(candidates) == 1 else join(candidates)
+
+    def set_x(self, n: int, value: int, mask: int = 0) -> None:
+        """Write X register n (0..30)."""
+        self.vcpu.origins[_X_NAMES[n]] = self.rule
+        self.vcpu.x[n] = ((value & U64 & ~mask, mask),)
+
+    def _sp_name(self) -> str:
+        return "sp_el1" if self._mode() & 1 else "sp"
+
+    def xsp(self, n: int) -> tuple[int, int]:
+        """X register n, or the current stack pointer for n = 31."""
+        return join(self.vcpu.core[self._sp_name()]) if n == 31 else self.x(n)
+
+    def set_xsp(self, n: int, value: int, mask: int = 0) -> None:
+        """Write X register n, or the current stack pointer for n = 31."""
+        if n == 31:
+            self.vcpu.core[self._sp_name()] = unknown(value & U64, mask)
+        else:
+            self.set_x(n, value, mask)
+
+    def nzcv(self) -> tuple[int, int]:
+        """The flags as four bits, N highest."""
+        value, mask = join(self.vcpu.core["pstate"])
+        return value >> NZCV_SHIFT & 15, mask >> NZCV_SHIFT & 15
+
+    def set_nzcv(self, value: int, mask: int = 0) -> None:
+        """Write the flags."""
+        self.vcpu.origins["pstate"] = self.rule
+        old, old_mask = join(self.vcpu.core["pstate"])
+        field = 15 << NZCV_SHIFT
+        self.vcpu.core["pstate"] = unknown(
+            old & ~field | value << NZCV_SHIFT, old_mask & ~field | mask << NZCV_SHIFT
+        )
+
+    # -- FP control ----------------------------------------------------------------
+
+    def fpcr_plain(self) -> bool:
+        """Whether FPCR is known to be all zero (round to nearest, nothing flushed)."""
+        return self.vcpu.core["fpcr"] == ZERO
+
+    def held(self, name: str, raw: Set) -> Set:
+        """FPCR or FPSR once hardware holds the 32-bit value `raw`."""
+        return normalised(raw, FP_CONTROL[name], self.fp_kept[name])
+
+    def raise_fpsr(self, bits: int, maybe: int = 0) -> None:
+        """Set cumulative bits of FPSR; those in `maybe` may or may not be set."""
+        if bits | maybe:
+            if FPSR_RULE in self.defects:
+                bits, maybe = 0, bits | maybe
+            self.rules.add(FPSR_RULE)
+            self.vcpu.origins["fpsr"] = self.rule
+            value, mask = join(self.vcpu.core["fpsr"])
+            self.vcpu.core["fpsr"] = unknown(value | bits, (mask | maybe & ~value) & ~bits)
+
+    # -- memory -----------------------------------------------------------------------
+
+    def address(self, n: int, offset: int = 0) -> int:
+        """The address in X register n (31: sp) plus `offset`. Raises Unpredictable."""
+        value, mask = self.xsp(n)
+        if mask:
+            raise Unpredictable("an address is not known")
+        if n == 31 and value & 15:
+            raise Unpredictable("sp is not aligned: a fault by SCTLR_EL1.SA, which QEMU omits")
+        return value + offset & U64
+
+
+def effective_vl(zcr: int, max_vq: int, host_vqs: int) -> int:
+    """The VL in bytes for ZCR_EL1 = zcr: rounded down to a host length (facts 2.1)."""
+    vq = min((zcr & ZCR_LEN) + 1, max_vq)
+    available = host_vqs & ((1 << vq) - 1)
+    return 16 * (available.bit_length() or 1)
+
+
+def normalised(candidates: Set, stateful: int, kept: int | None) -> Set:
+    """A raw 32-bit value after hardware held it. `kept`: the bits it keeps, if it was asked;
+    else `stateful` ones are as they were, and any other set bit may read as set or clear."""
+    value, mask = join(candidates)
+    if kept is not None:
+        return unknown(value & kept, mask & kept)
+    return unknown(value, mask | value & ~stateful)
+
+
+def load_ffr(candidates: Set, bits: int) -> Set:
+    """FFR after WRFFR of `candidates`: UNKNOWN unless monotonic (facts 2.3)."""
+    if len(candidates) == 1:
+        value, mask = candidates[0]
+        if not mask and value & (value + 1) == 0:
+            return candidates
+    if all(mask == 0 and value & (value + 1) == 0 for value, mask in candidates):
+        return candidates
+    return unknown(0, (1 << bits) - 1)
+
+
+def lanes(value: int, size: int, dtype: str) -> NDArray[Any]:
+    """The low `size` bytes of `value` as lanes of numpy `dtype`, e.g. '<u4'. Read-only."""
+    return np.frombuffer(value.to_bytes(size, "little"), dtype)
+
+
+def from_lanes(array: NDArray[Any]) -> int:
+    """The register value of an array of lanes."""
+    return int.from_bytes(array.tobytes(), "little")
+
+
+def access_check(cpu: Cpu, insn: Insn) -> None:
+    """The access checks of an instruction, by its form's capability."""
+    cap = insn.form.cap
+    if cap in BASE_CAPS:
+        return
+    if cap in cpu.lacks:
+        cpu.rules.add("run.undefined-feature")
+        raise GuestException(UNDEFINED)
+    if cap in FP_CAPS:
+        cpu.need_fp()
+    else:
+        cpu.need_sve()
+
+
+__all__ = ["Cpu", "access_check", "effective_vl", "from_lanes", "lanes"]

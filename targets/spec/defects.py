@@ -1,0 +1,80 @@
+"""Going on behind a leg's known defects: what they can spoil becomes unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from corpus.isa.form import Insn
+from corpus.kept import Effect
+from targets.spec.cpu import Cpu
+from targets.spec.errors import Decides, GuestException, Unpredictable
+from targets.spec.sets import Set, join
+
+
+def worst(cpu: Cpu, effects: frozenset[Effect], insn: Insn) -> Effect | None:
+    """The worst effect that the defects of an instruction have here and now, if any."""
+    here = set(effects)
+    for conditional, holds in (
+        (Effect.MODES, not cpu.fpcr_plain()),
+        (Effect.INPLACE, _reads_its_destination(insn)),
+    ):
+        if conditional in here:
+            here.remove(conditional)
+            here |= {Effect.RESULT} if holds else set()
+    return max(here, key=lambda effect: effect.rank, default=None)
+
+
+def spoiled(cpu: Cpu, effect: Effect, semantic: Callable[..., None], insn: Insn) -> None:
+    """Execute an instruction that the leg is known to get wrong. Raises Unpredictable."""
+    args = insn.args
+    if effect is Effect.STOP:
+        raise Unpredictable(f"{cpu.rule} is a known defect of this leg", Decides.NOTHING)
+    vcpu = cpu.vcpu
+    before = [list(group) for group in (vcpu.z, vcpu.p, vcpu.x, vcpu.ffr)]
+    flags = vcpu.core["pstate"]
+    try:
+        semantic(cpu, *args)
+    except GuestException:
+        raise Unpredictable(f"{cpu.rule} is a known defect of this leg", Decides.NOTHING) from None
+    if vcpu.origins.get("ram") == cpu.rule and effect is Effect.RESULT:
+        raise Unpredictable(
+            f"{cpu.rule}, a known defect of this leg, stored to RAM", Decides.NOTHING
+        )
+    width = vcpu.vector_bits
+    if effect is Effect.TAIL:
+        _blur(vcpu.z, before[0], (1 << cpu.vl * 8) - (1 << 128))
+    elif effect is Effect.RESULT:
+        for group, old, bits in (
+            (vcpu.z, before[0], width),
+            (vcpu.p, before[1], width // 8),
+            (vcpu.x, before[2], 64),
+            (vcpu.ffr, before[3], width // 8),
+        ):
+            _blur(group, old, (1 << bits) - 1)
+        if vcpu.core["pstate"] is not flags:
+            cpu.set_nzcv(0, 15)
+
+
+def _reads_its_destination(insn: Insn) -> bool:
+    """Whether a register that it writes is named as a source, too."""
+    operands = insn.form.operands
+    if not operands or operands[0].name[1:2] != "d":
+        return False
+    kinds = _VECTORS if operands[0].name[0] in _VECTORS else operands[0].name[0]
+    pairs = zip(operands[1:], insn.args[1:], strict=True)
+    return any(
+        o.name[0] in kinds and o.name[1:] in _SOURCES and v == insn.args[0] for o, v in pairs
+    )
+
+
+_SOURCES = frozenset({"n", "m", "a", "g"})
+_VECTORS = "zvbhsdq"
+"""First letters of the names by which operands call a vector register."""
+
+
+def _blur(group: list[Set], old: list[Set], unknown: int) -> None:
+    """The `unknown` bits of every register that changed may be anything."""
+    for n, candidates in enumerate(group):
+        if candidates is not old[n]:
+            value, mask = join(candidates)
+            group[n] = ((value & ~unknown, mask | unknown),)

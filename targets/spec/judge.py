@@ -1,0 +1,192 @@
+"""Holding an observation against what is permitted; making an observation up.
+
+`observe` narrows the model's sets to what was seen. `invent` is its inverse: it
+makes one permitted choice, which turns the model into a leg of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from corpus.trace import Observation
+from targets.spec.permitted import Hole, Mismatch, Outcome, Part, Permitted
+from targets.spec.sets import Candidate, Set, exact, narrow
+
+
+@dataclass(slots=True)
+class Choices:
+    """How often a leg kept or cleared bits that may legally vanish."""
+
+    kept: int = 0
+    cleared: int = 0
+
+
+def observe(permitted: Permitted, seen: Observation, choices: Choices) -> Mismatch | None:
+    """Narrow the model to `seen`, or say why no outcome permits it (model then unchanged)."""
+    if permitted.anything:
+        if permitted.if_done and seen.err == 0:
+            permitted.if_done()
+        return None
+    best: Mismatch | None = None
+    for outcome in permitted.outcomes:
+        if outcome.err != seen.err:
+            continue
+        best = _match(outcome, seen, choices)
+        if best is None:
+            if outcome.effect:
+                outcome.effect()
+            return None
+    if best is None:
+        errs = " or ".join(sorted({error_name(o.err) for o in permitted.outcomes}))
+        return Mismatch("errno", errs, error_name(seen.err))
+    return best
+
+
+def _match(outcome: Outcome, seen: Observation, choices: Choices) -> Mismatch | None:
+    if outcome.aux is not None and outcome.aux != seen.aux:
+        return Mismatch("aux", hex(outcome.aux), hex(seen.aux))
+    data = seen.data
+    if not (data or outcome.known_parts or outcome.more or outcome.tail or outcome.whole):
+        return None
+    if outcome.whole is not None and _fits_whole(outcome.whole, outcome.holes, data):
+        return _match_parts(outcome.holes, data, choices)
+    placed: list[Hole] = []
+    at = 0
+    for part in outcome.parts:
+        end = at + part.size
+        if end > len(data):
+            return Mismatch(part.label, f"{part.size} bytes", f"{max(0, len(data) - at)} bytes")
+        placed.append((at, part))
+        at = end
+    if outcome.tail is None and at != len(data) and not outcome.open_ended:
+        wrong = Mismatch("data", f"{at} bytes", f"{len(data)} bytes")
+        return _match_parts(placed, data, Choices()) or wrong
+    tail = outcome.tail.check(data[at:]) if outcome.tail else None
+    return _match_parts(placed, data, choices) or tail
+
+
+def _fits_whole(whole: bytes, holes: Sequence[Hole], data: bytes) -> bool:
+    """Whether `data` is `whole` but for the holes."""
+    if not holes:
+        return whole == data
+    if len(whole) != len(data):
+        return False
+    blank = bytearray(data)
+    for at, part in holes:
+        blank[at : at + part.size] = bytes(part.size)
+    return blank == whole
+
+
+def _match_parts(placed: Sequence[Hole], data: bytes, choices: Choices) -> Mismatch | None:
+    """Match each part at its offset; narrow the sets only if all match."""
+    narrowed: list[tuple[Part, int, int]] = []
+    for at, part in placed:
+        value = int.from_bytes(data[at : at + part.size], "little")
+        candidates = part.candidates
+        if len(candidates) == 1:
+            known, mask = candidates[0]
+            if (known ^ value) & ~mask:
+                return _differs(part, value)
+            if mask and part.home:
+                narrowed.append((part, 0, value))
+        else:
+            index = narrow(candidates, value)
+            if index is None:
+                return _differs(part, value)
+            narrowed.append((part, index, value))
+    for part, index, value in narrowed:
+        if len(part.candidates) > 1:
+            if index == 0:
+                choices.kept += 1
+            else:
+                choices.cleared += 1
+        if part.home:
+            container, key = part.home
+            container[key] = exact(value)
+    return None
+
+
+def _differs(part: Part, value: int) -> Mismatch:
+    return Mismatch(
+        part.label or "register header",
+        " or ".join(show(c, part.size) for c in part.candidates),
+        show((value, 0), part.size),
+        _where(part.candidates, value),
+    )
+
+
+def show(candidate: Candidate, size: int) -> str:
+    """A candidate for people: hexadecimal, highest byte first, `..` for unknown bytes;
+    long values are cut into runs."""
+    value, mask = candidate
+    if size <= 8:
+        text = f"{value:#0{2 * size + 2}x}"
+        return f"{text} (unknown {mask:#x})" if mask else text
+    cells = []
+    for i in range(size):
+        byte, unknown = value >> 8 * i & 0xFF, mask >> 8 * i & 0xFF
+        cells.append(".." if unknown == 0xFF else f"{byte:02x}" + ("?" if unknown else ""))
+    runs: list[tuple[int, int, str]] = []
+    for i, cell in enumerate(cells):
+        if runs and runs[-1][2] == cell:
+            runs[-1] = (runs[-1][0], i, cell)
+        else:
+            runs.append((i, i, cell))
+    if len(runs) > 12:
+        return " ".join("".join(cells[i : i + 16]) for i in range(0, min(size, 64), 16)) + (
+            " ..." if size > 64 else ""
+        )
+    return " ".join(f"[{a}..{b}]={cell}" if b > a else f"[{a}]={cell}" for a, b, cell in runs)
+
+
+def _where(candidates: Set, value: int) -> str:
+    """The bytes in which `value` differs from the nearest candidate."""
+    wrong = min(((v ^ value) & ~m for v, m in candidates), key=int.bit_count)
+    low = ((wrong & -wrong).bit_length() - 1) // 8
+    high = (wrong.bit_length() - 1) // 8
+    return f"byte {low}" if low == high else f"bytes {low}..{high}"
+
+
+def invent(permitted: Permitted, choose: Callable[[Set], int]) -> Observation:
+    """One permitted observation: the first outcome, in each set the candidate `choose`
+    names, unknown bits as zero. Narrows the model accordingly."""
+    if permitted.anything:
+        if permitted.if_done:
+            permitted.if_done()
+        return Observation(0)
+    outcome = permitted.outcomes[0]
+    if outcome.whole is not None:
+        data = bytearray(outcome.whole)
+        for at, part in outcome.holes:
+            data[at : at + part.size] = _invent_part(part, choose)
+    else:
+        data = bytearray()
+        for part in outcome.parts:
+            data += _invent_part(part, choose)
+        if outcome.tail:
+            data += outcome.tail.make()
+    if outcome.effect:
+        outcome.effect()
+    return Observation(outcome.err, outcome.aux or 0, bytes(data))
+
+
+def _invent_part(part: Part, choose: Callable[[Set], int]) -> bytes:
+    value, _mask = part.candidates[choose(part.candidates) if len(part.candidates) > 1 else 0]
+    if part.home:
+        container, key = part.home
+        container[key] = exact(value)
+    return value.to_bytes(part.size, "little")
+
+
+_ERRORS = {
+    0: "success",
+    **{1: "EPERM", 2: "ENOENT", 4: "EINTR", 7: "E2BIG", 8: "ENOEXEC", 9: "EBADF", 11: "EAGAIN"},
+    **{12: "ENOMEM", 14: "EFAULT", 16: "EBUSY", 17: "EEXIST", 19: "ENODEV", 22: "EINVAL"},
+    **{38: "ENOSYS"},
+}
+
+
+def error_name(err: int) -> str:
+    """The symbolic name of an errno."""
+    return _ERRORS.get(err, f"errno {err}")

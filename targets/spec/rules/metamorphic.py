@@ -1,0 +1,55 @@
+"""Rules that compare two observations: migration, and the host thread around a run."""
+
+from __future__ import annotations
+
+from targets.spec.rules.rule import Rule, table
+
+TABLE: tuple[Rule, ...] = table(
+    {
+        "migrate.saves": ("ABI", "api.rst 4.84, 4.69", "every listed register can be read"),
+        "migrate.destination-exists": (
+            "ABI",
+            "kvm_main.c",
+            "a migration to a vcpu that exists gives EEXIST",
+        ),
+        "migrate.init-refused": (
+            "ABI",
+            "api.rst 4.82",
+            "a migration with other features than the VM's is refused by INIT",
+        ),
+        "migrate.identity": (
+            "ABI",
+            "api.rst 4.68, 4.69",
+            "core, vector and vector control registers arrive unchanged on a new vcpu",
+        ),
+        "migrate.other-registers": (
+            "IMPL",
+            "api.rst 4.68, 4.69",
+            "so do all other listed registers but the timers, which go on counting",
+        ),
+        "host.no-thread": ("IMPL", "-", "an executor without a host thread says so"),
+        "host.prctl": ("IMPL", "sve.rst 5", "PR_SVE_SET_VL rounds down to a length of the host"),
+        "host.length-kept": ("ABI", "sve.rst 3", "the thread's vector length survives KVM_RUN"),
+        "host.low-quadwords-kept": (
+            "ABI",
+            "sve.rst 3",
+            "bits 127:0 of the thread's Z registers survive KVM_RUN",
+        ),
+        "host.fp-control-kept": ("ABI", "sve.rst 3", "the thread's FPSR and FPCR survive KVM_RUN"),
+        "host.upper-bits-not-the-guests": (
+            "IMPL",
+            "sve.rst 3, fpsimd.c",
+            "bits 128 and up, P and FFR are kept or zero after KVM_RUN",
+        ),
+        "host.signal-restores-all": (
+            "ABI",
+            "sve.rst 4",
+            "after KVM_RUN a signal handler returns to all of Z, P and FFR",
+        ),
+        "legs.agree": (
+            "IMPL",
+            "-",
+            "where nothing is predicted, KVM on one emulated machine does the same in any mode",
+        ),
+    }
+)

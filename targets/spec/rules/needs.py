@@ -1,0 +1,55 @@
+"""What a machine must have for a rule to be reached on it at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import TypeAlias
+
+from corpus.fields import FEATURE_BITS
+from corpus.isa.table import FORMS
+from targets.profile import Profile
+from targets.spec.rules.el2 import ZCR_MASKED
+from targets.spec.rules.rule import FIRST
+
+Need: TypeAlias = Callable[[Profile], bool]
+
+_PTRAUTH = 1 << FEATURE_BITS["ptrauth_address"] | 1 << FEATURE_BITS["ptrauth_generic"]
+_CAPS = frozenset(form.cap for form in FORMS.values())
+
+
+def _feature(*names: str) -> Need:
+    wanted = sum(1 << FEATURE_BITS[name] for name in names)
+    return lambda profile: profile.features & wanted == wanted
+
+
+def _a_gap_in_its_lengths(profile: Profile) -> bool:
+    return profile.vqs & (profile.vqs + 1) != 0
+
+
+NEEDS: dict[str, Need] = {
+    "el2.*": _feature("has_el2"),
+    "el2.zcr-masked": lambda profile: profile.kernel >= ZCR_MASKED,
+    "el2.zcr-uncapped": lambda profile: profile.kernel >= ZCR_MASKED,
+    "init.e2h0-alone": _feature("has_el2"),
+    "init.half-ptrauth": lambda profile: bool(profile.features & _PTRAUTH),
+    "init.aarch32-el2": _feature("el1_32bit", "has_el2"),
+    "init.aarch32-sve": _feature("el1_32bit", "sve"),
+    "core.pstate-aarch64-refused": _feature("el1_32bit"),
+    "core.cut-to-32-bits": lambda profile: profile.el0_32bit,
+    "init.unsupported-feature": lambda profile: profile.features & 0x7F != 0x7F,
+    "run.pmu-not-created": _feature("pmu_v3"),
+    "run.late-vcpu-in-protected-mode": lambda profile: profile.mode == "protected",
+    "run.undefined-feature": lambda profile: bool(profile.lacks & _CAPS),
+    "vl.rounded-down": _a_gap_in_its_lengths,
+    "host.no-thread": lambda profile: not profile.host_thread,
+    "host.[!n]*": lambda profile: profile.host_thread,
+    "legs.agree": lambda profile: profile.kernel != FIRST,
+}
+"""Pattern of rule ids -> what the machine needs; every other rule can be reached anywhere."""
+
+
+def reachable(rule: str, profile: Profile) -> bool:
+    """Whether cases can come to `rule` on the machine `profile`. Most rules about a change
+    say what held before it, too, and can be reached on every kernel."""
+    return all(need(profile) for pattern, need in NEEDS.items() if fnmatchcase(rule, pattern))

@@ -1,0 +1,193 @@
+"""One KVM_RUN: from the entry state to what user space sees of the exit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from corpus import wire
+from corpus.isa.form import Insn
+from corpus.ops import machine_code
+from targets.profile import Profile
+from targets.spec.cpu import Cpu, access_check
+from targets.spec.defects import spoiled, worst
+from targets.spec.el2 import SCTLR_FIXED
+from targets.spec.errno import EINTR
+from targets.spec.errors import (
+    Decides,
+    GuestException,
+    MmioExit,
+    RunFailed,
+    SystemEvent,
+    Unpredictable,
+    Waits,
+)
+from targets.spec.memory import Memory
+from targets.spec.nested import NestedCpu
+from targets.spec.semantics import SEMANTICS
+from targets.spec.semantics.system import loaded_cpacr
+from targets.spec.sets import ZERO, exact, join, unknown
+from targets.spec.vcpu import OPTIONAL_PSTATE, SCTLR_RESET, Vcpu, Vm
+
+PLAIN_PSTATE = 0xF000_03CF
+"""PSTATE bits that a run keeps: NZCV, DAIF and the mode."""
+RUNNABLE_MODES = frozenset({0x0, 0x4, 0x5, 0x8, 0x9})
+"""EL0t, EL1t, EL1h and, where PSTATE takes them, EL2t, EL2h. The model does not run AArch32."""
+NZCV = 0xF000_0000
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended: errno of KVM_RUN, or what user space has to do."""
+
+    err: int
+    exit: MmioExit | SystemEvent | None = None
+    cause: str = "run.exit"
+    """Rule of the instruction that ended the run."""
+
+
+def check_runnable(vcpu: Vcpu) -> None:
+    """Raises Unpredictable for entry states that the model does not follow."""
+    if vcpu.aarch32:
+        raise Unpredictable("AArch32 guests are not modelled", Decides.KERNEL)
+    value, mask = join(vcpu.core["pstate"])
+    known = PLAIN_PSTATE | OPTIONAL_PSTATE
+    loose = NZCV | OPTIONAL_PSTATE
+    if mask & ~loose or value & ~known or value & 0xF not in RUNNABLE_MODES:
+        raise Unpredictable(f"a run from PSTATE {value:#x} is not modelled", Decides.KERNEL)
+    if vcpu.sys["sctlr_el1"] not in (exact(SCTLR_RESET), SCTLR_FIXED):
+        raise Unpredictable("a run with another SCTLR_EL1 than the reset value is not modelled")
+
+
+def run(
+    vcpu: Vcpu, profile: Profile, mem: Memory, program: tuple[Insn, ...], rules: set[str], vm: Vm
+) -> Ended:
+    """Execute `program` at CODE_BASE on `vcpu`. Raises Unpredictable."""
+    check_runnable(vcpu)
+    rules.add(_ENTRY_RULES[join(vcpu.core["pstate"])[0] & 0xF])
+    enter(vcpu)
+    cpu = (NestedCpu if vcpu.el2 else Cpu)(vcpu, profile, mem, rules, vm)
+    ended = _execute(cpu, program)
+    cpu.leave()
+    if not cpu.loaded:
+        rules.add("run.idle-keeps-raw")
+    mmio = isinstance(ended.exit, MmioExit)
+    vcpu.core["pc"] = exact(cpu.pc + 4 if mmio else cpu.pc)
+    return ended
+
+
+_ENTRY_RULES = {
+    **{0x0: "run.enter-el0t", 0x4: "run.enter-el1t", 0x5: "run.enter-el1h"},
+    **{0x8: "el2.enter-el2t", 0x9: "el2.enter-el2h"},
+}
+
+
+def place_code(mem: Memory, program: tuple[Insn, ...]) -> None:
+    """The harness writes the program and the exit after it to CODE_BASE."""
+    code = machine_code(program)
+    mem.store(wire.CODE_BASE, len(code), int.from_bytes(code, "little"))
+
+
+def enter(vcpu: Vcpu) -> None:
+    """Entry loads the system registers into hardware, which drops RES0 bits of some."""
+    sys = vcpu.sys
+    sys["cpacr_el1"] = loaded_cpacr(*join(sys["cpacr_el1"]))
+    _load_banked(vcpu, "esr_el1", "spsr_el1")
+    if vcpu.el2:
+        _load_banked(vcpu, "esr_el2", "spsr_el2")
+    pstate, mask = join(vcpu.core["pstate"])
+    vcpu.core["pstate"] = unknown(pstate, mask | pstate & OPTIONAL_PSTATE)
+
+
+def _load_banked(vcpu: Vcpu, esr: str, spsr: str) -> None:
+    if vcpu.sys[esr] != ZERO:
+        value, mask = join(vcpu.sys[esr])
+        vcpu.sys[esr] = unknown(value, mask | value & ~0xFFFF_FFFF)
+    value, mask = join(vcpu.core[spsr])
+    vcpu.core[spsr] = unknown(value, mask | value & ~PLAIN_PSTATE)
+
+
+def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> Ended:
+    try:
+        for index, insn in enumerate(program):  # noqa: B007 (a handler wants it)
+            cpu.rule = "isa." + insn.form.name
+            access_check(cpu, insn)
+            semantic = SEMANTICS.get(insn.form.name)
+            if semantic is None:
+                raise Unpredictable(f"{insn.form.name} has no semantics")
+            effects = cpu.defects.get(cpu.rule) if cpu.defects else None
+            effect = worst(cpu, effects, insn) if effects else None
+            if effect is None:
+                semantic(cpu, *insn.args)
+            else:
+                spoiled(cpu, effect, semantic, insn)
+            cpu.rules.add(cpu.rule)
+            cpu.pc += 4 * len(insn.form.words)
+        return Ended(0, _epilogue(cpu), cpu.rule)
+    except Unpredictable as stop:
+        stop.left = program[index:]
+        raise
+    except GuestException as exception:
+        return Ended(0, _take_exception(cpu, exception), cpu.rule)
+    except MmioExit as mmio:
+        return Ended(0, mmio, cpu.rule)
+    except RunFailed as failure:
+        return Ended(failure.err, cause=cpu.rule)
+    except SystemEvent as event:
+        cpu.pc += 4
+        return Ended(0, event, cpu.rule)
+    except Waits:
+        cpu.pc += 4
+        return Ended(EINTR, cause=cpu.rule)
+
+
+def _epilogue(cpu: Cpu) -> MmioExit:
+    cpu.rule = "run.exit"
+    cpu.set_x(30, wire.MMIO_BASE)
+    cpu.pc += 4
+    return MmioExit(wire.MMIO_BASE, 8, 0, 0, write=True)
+
+
+def _take_exception(cpu: Cpu, exception: GuestException) -> MmioExit:
+    """To EL1 or EL2, where the vector's code stores its own address and so exits by MMIO."""
+    cpu.rules.update(("exception.return-address", exception.rule))
+    vcpu = cpu.vcpu
+    target = cpu.target(exception)
+    banked = elr, spsr, esr, far = _BANKED[target]
+    for name in (*banked, "pstate"):
+        vcpu.origins[name] = cpu.rule
+    pstate, mask = join(vcpu.core["pstate"])
+    vcpu.core[elr] = exact(cpu.pc + exception.ret)
+    vcpu.core[spsr] = unknown(pstate, mask)
+    vcpu.sys[esr] = exact(exception.esr)
+    if exception.far is not None:
+        vcpu.sys[far] = exact(exception.far)
+    else:
+        vcpu.sys[far] = unknown(0, (1 << 64) - 1)
+    vector, entry = _VECTORS[target][pstate & 0xF]
+    cpu.rules.add(entry)
+    # The flags are the interrupted code's on silicon; QEMU clears them.
+    flags = pstate & NZCV
+    vcpu.core["pstate"] = unknown(flags | 0x3C1 | target << 2, mask | flags | OPTIONAL_PSTATE)
+    if cpu.el != target:
+        cpu.go(target)
+    address = wire.VECTOR_MMIO + 8 * vector
+    cpu.set_x(30, address)
+    cpu.pc = wire.VECTOR_BASE + 0x80 * vector + 8
+    return MmioExit(address, 8, address, 0, write=True)
+
+
+_BANKED = {el: (f"elr_el{el}", f"spsr_el{el}", f"esr_el{el}", f"far_el{el}") for el in (1, 2)}
+_VECTORS = {
+    1: {
+        0x4: (0, "exception.from-el1t"),
+        0x5: (4, "exception.from-el1h"),
+        0x0: (8, "exception.from-el0"),
+    },
+    2: {
+        0x8: (0, "el2.from-el2t"),
+        0x9: (4, "el2.from-el2h"),
+        **dict.fromkeys((0x0, 0x4, 0x5), (8, "el2.from-lower")),
+    },
+}
+"""Synchronous entries of the vectors of EL1 and EL2, by the mode that is left: current EL
+with SP_EL0, current EL with SP_ELx, lower EL."""

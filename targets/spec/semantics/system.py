@@ -1,0 +1,207 @@
+"""Semantics outside the vector units: constants, addresses, system registers, exceptions."""
+
+from __future__ import annotations
+
+from corpus.isa.system import CALLS, OF_EL2
+from corpus.isa.system import FORMS as SYSTEM_FORMS
+from corpus.wire import RAM_BASE
+from targets.spec.cpu import FP_CONTROL, FPEN_SHIFT, U64, ZCR_LEN, ZEN_SHIFT, Cpu
+from targets.spec.errors import UNDEFINED, GuestException, Unpredictable, syndrome
+from targets.spec.nested import NestedCpu
+from targets.spec.semantics.registry import semantic
+from targets.spec.sets import exact, join, unknown
+
+
+def carry_mask(mask: int) -> int:
+    """Unknown bits of a sum: everything from the lowest unknown input bit up."""
+    return U64 & ~((mask & -mask) - 1) if mask else 0
+
+
+@semantic("movz")
+def movz(cpu: Cpu, xd: int, imm: int) -> None:
+    cpu.set_x(xd, imm)
+
+
+@semantic("movz16")
+def movz16(cpu: Cpu, xd: int, imm: int) -> None:
+    cpu.set_x(xd, imm << 16)
+
+
+@semantic("movk")
+def movk(cpu: Cpu, xd: int, imm: int, shift: int) -> None:
+    value, mask = cpu.x(xd)
+    keep = ~(0xFFFF << 16 * shift)
+    cpu.set_x(xd, value & keep | imm << 16 * shift, mask & keep)
+
+
+@semantic("lda")
+def lda(cpu: Cpu, xd: int, offset: int) -> None:
+    cpu.set_x(xd, RAM_BASE + offset)
+
+
+@semantic("add_imm")
+def add_imm(cpu: Cpu, xd: int, xn: int, imm: int) -> None:
+    value, mask = cpu.xsp(xn)
+    cpu.set_xsp(xd, value + imm, carry_mask(mask))
+
+
+@semantic("sub_imm")
+def sub_imm(cpu: Cpu, xd: int, xn: int, imm: int) -> None:
+    value, mask = cpu.xsp(xn)
+    cpu.set_xsp(xd, value - imm, carry_mask(mask))
+
+
+@semantic("add_x")
+def add_x(cpu: Cpu, xd: int, xn: int, xm: int) -> None:
+    (a, ma), (b, mb) = cpu.x(xn), cpu.x(xm)
+    cpu.set_x(xd, a + b, carry_mask(ma | mb))
+
+
+@semantic("sub_x")
+def sub_x(cpu: Cpu, xd: int, xn: int, xm: int) -> None:
+    (a, ma), (b, mb) = cpu.x(xn), cpu.x(xm)
+    cpu.set_x(xd, a - b, carry_mask(ma | mb))
+
+
+@semantic("eor_x")
+def eor_x(cpu: Cpu, xd: int, xn: int, xm: int) -> None:
+    (a, ma), (b, mb) = cpu.x(xn), cpu.x(xm)
+    cpu.set_x(xd, a ^ b, ma | mb)
+
+
+@semantic("str_x")
+def str_x(cpu: Cpu, xt: int, xn: int, imm: int) -> None:
+    cpu.store(cpu.address(xn, imm), 8, *cpu.x(xt), vector=False)
+
+
+@semantic("ldr_x")
+def ldr_x(cpu: Cpu, xt: int, xn: int, imm: int) -> None:
+    address = cpu.address(xn, imm)
+    if not cpu.in_ram(address, 8):
+        cpu.set_x(xt, 0)  # what the harness's devices read as, if it gets there
+        cpu.rules.add("run.mmio-load")
+    cpu.set_x(xt, *cpu.load(address, 8, vector=False))
+
+
+@semantic("isb", "nop")
+def nothing(cpu: Cpu) -> None:
+    """No effect on the registers followed here."""
+
+
+@semantic("svc")
+def svc(cpu: Cpu, imm: int) -> None:
+    raise GuestException(syndrome(0x15, imm), ret=4)
+
+
+@semantic("eret_to")
+def eret_to(cpu: Cpu, spsr: int) -> None:
+    """adr x30; msr elr_el1, x30; mov x30, #spsr; msr spsr_el1, x30; eret."""
+    _begin_return(cpu, "eret.undefined-at-el0", 1)
+    _return(cpu, spsr, *cpu.return_registers(spsr))
+
+
+@semantic("eret_el2_to")
+def eret_el2_to(cpu: Cpu, spsr: int) -> None:
+    """The same with ELR_EL2 and SPSR_EL2."""
+    _begin_return(cpu, "eret.el2-undefined-below", 2)
+    cpu.rules.add("el2.eret-by-name")
+    _return(cpu, spsr, "elr_el2", "spsr_el2")
+
+
+def _begin_return(cpu: Cpu, refusal: str, least: int) -> None:
+    """ADR, and the first MSR, which is UNDEFINED below level `least`."""
+    cpu.set_x(30, cpu.pc + _ERET_SIZE)
+    if cpu.el < least:
+        cpu.pc += 4
+        cpu.rules.add(refusal)
+        raise GuestException(UNDEFINED)
+
+
+def _return(cpu: Cpu, spsr: int, elr_elx: str, spsr_elx: str) -> None:
+    vcpu, target = cpu.vcpu, cpu.pc + _ERET_SIZE
+    for name in (elr_elx, spsr_elx, "pstate"):
+        vcpu.origins[name] = cpu.rule
+    vcpu.core[elr_elx] = exact(target)
+    vcpu.core[spsr_elx] = exact(spsr)
+    cpu.set_x(30, spsr)
+    level = spsr >> 2 & 3
+    if isinstance(cpu, NestedCpu) and cpu.is_illegal_return(level):
+        cpu.return_illegally(spsr, target)
+    vcpu.core["pstate"] = exact(spsr)
+    if cpu.el < 2:
+        cpu.rules.add("eret.to-el1" if level else "eret.to-el0")
+    if level != cpu.el or cpu.el == 2:
+        cpu.go(level)
+
+
+_ERET_SIZE = 4 * len(next(form for form in CALLS if form.name == "eret_to").words)
+
+
+@semantic("brk")
+def brk(cpu: Cpu, imm: int) -> None:
+    raise GuestException(syndrome(0x3C, imm))
+
+
+@semantic("udf")
+def udf(cpu: Cpu, imm: int) -> None:
+    raise GuestException(UNDEFINED)
+
+
+_SYS_OPERAND = next(f for f in SYSTEM_FORMS if f.name == "msr").operands[0].domain
+_EL1_ONLY = ("zcr_el1", "cpacr_el1", "tpidr_el1")
+
+
+def _sys_access(cpu: Cpu, sys: int, xt: int, reads: int) -> str:
+    """The register's name, after the access checks."""
+    name = _SYS_OPERAND.format(sys)
+    if (cpu.el == 0 and name in _EL1_ONLY) or (cpu.el != 2 and name in OF_EL2):
+        raise GuestException(UNDEFINED)
+    if isinstance(cpu, NestedCpu):
+        return cpu.redirect(name, xt << 5 | reads)
+    if name == "zcr_el1":
+        if cpu.enabled(ZEN_SHIFT) and not cpu.enabled(FPEN_SHIFT):
+            raise Unpredictable("whether FPEN traps ZCR_EL1: QEMU says yes, the manual ZEN only")
+        cpu.need_sve()
+    elif name in FP_CONTROL:
+        cpu.need_fp()
+    return name
+
+
+@semantic("mrs")
+def mrs(cpu: Cpu, xt: int, sys: int) -> None:
+    name = _sys_access(cpu, sys, xt, 1)
+    if name == "nzcv":
+        value, mask = cpu.nzcv()
+        cpu.set_x(xt, value << 28, mask << 28)
+    else:
+        cpu.set_x(xt, *join((cpu.vcpu.core if name in FP_CONTROL else cpu.vcpu.sys)[name]))
+
+
+@semantic("msr")
+def msr(cpu: Cpu, sys: int, xt: int) -> None:
+    name = _sys_access(cpu, sys, xt, 0)
+    value, mask = cpu.x(xt)
+    if name == "nzcv":
+        cpu.set_nzcv(value >> 28 & 15, mask >> 28 & 15)
+    elif name in FP_CONTROL:
+        low32 = unknown(value & 0xFFFFFFFF, mask & 0xFFFFFFFF)
+        cpu.vcpu.core[name] = cpu.held(name, low32)
+    elif isinstance(cpu, NestedCpu):
+        cpu.write_system(name, value, mask)
+    elif name == "zcr_el1":
+        cpu.vcpu.sys[name] = unknown(value & ZCR_LEN, mask & ZCR_LEN)
+        cpu.vl_changed()
+    else:
+        cpu.vcpu.sys[name] = unknown(value, mask)
+        if name == "cpacr_el1":
+            cpu.vcpu.sys[name] = loaded_cpacr(value, mask)
+            cpu.vl_changed()
+
+
+CPACR_STATEFUL = 0x0033_0000
+"""FPEN and ZEN; other set bits may read as set or clear, depending on features."""
+
+
+def loaded_cpacr(value: int, mask: int) -> tuple[tuple[int, int], ...]:
+    """CPACR_EL1 after hardware held `value`."""
+    return unknown(value, mask | value & ~CPACR_STATEFUL)

@@ -1,0 +1,18 @@
+"""The specification of each op, by op."""
+
+from targets.spec.steps import (
+    hosts,
+    lengths,
+    lists,
+    lives,
+    memory,
+    migration,
+    power,
+    registers,
+    running,
+)
+from targets.spec.steps.registry import STEPS
+
+_MODULES = (hosts, lengths, lists, lives, memory, migration, power, registers, running)
+
+__all__ = ["STEPS"]

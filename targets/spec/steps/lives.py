@@ -1,0 +1,157 @@
+"""The life of a vcpu: creation, INIT, FINALIZE (api.rst 4.7, 4.82, 4.83, 4.119)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from corpus.ops import (
+    FEATURE_SVE,
+    FINALIZE_SVE,
+    GENERIC_V8,
+    CreateVcpu,
+    Finalize,
+    Init,
+    PreferredTarget,
+)
+from targets.spec import el2
+from targets.spec.errno import EEXIST, EINVAL, ENOENT, ENOEXEC, EPERM
+from targets.spec.errors import Decides, Unpredictable
+from targets.spec.permitted import Outcome, Part, Permitted, fails
+from targets.spec.rules import by_kernel, in_force
+from targets.spec.sets import exact
+from targets.spec.steps.registry import step
+from targets.spec.vcpu import MP_RUNNABLE, MP_STOPPED, Vcpu
+from targets.spec.world import World
+
+POWER_OFF = 1
+EL1_32BIT = 1 << 1
+PTRAUTH = 3 << 5
+HAS_EL2 = 1 << 7
+HAS_EL2_E2H0 = 1 << 8
+FIRST_WORD = (1 << 32) - 1
+
+
+@step(CreateVcpu)
+def create(world: World, op: CreateVcpu) -> Permitted:
+    if op.vcpu in world.vm.vcpus:
+        return fails("vcpu.create-twice", EEXIST)
+    world.vm.add(op.vcpu)
+    return Permitted("vcpu.create", (Outcome(),))
+
+
+@step(PreferredTarget)
+def preferred_target(world: World, op: PreferredTarget) -> Permitted:
+    part = Part("kvm_vcpu_init", 32, exact(GENERIC_V8))
+    return Permitted("vm.preferred-target", (Outcome(known_parts=(part,)),))
+
+
+@step(Init)
+def init(world: World, op: Init) -> Permitted:
+    vcpu = world.vcpu(op.vcpu)
+    if isinstance(vcpu, Permitted):
+        return vcpu
+    if vcpu.tainted or world.vm.width_taken:
+        raise Unpredictable(
+            "an INIT that failed left a part of its features behind", Decides.KERNEL
+        )
+    features = op.features & ~POWER_OFF
+    refusal = refuses(world, vcpu, op.target, features, op.features & POWER_OFF)
+    if refusal:
+        return refusal
+    rule = "init.again" if vcpu.initialised else "init.first"
+    effect = initialise(world, vcpu, features, op.features & POWER_OFF)
+    if features & HAS_EL2_E2H0 and not features & HAS_EL2:
+        return Permitted("init.e2h0-alone", (Outcome(effect=effect), Outcome(EINVAL)))
+    if features & EL1_32BIT and features & FEATURE_SVE:
+        # Not refused by the code read, not promised by the interface either.
+        return Permitted("init.aarch32-sve", (Outcome(effect=effect), Outcome(EINVAL)))
+    if features & HAS_EL2_E2H0 and not vcpu.initialised:
+        return Permitted("el2.init-without-vhe", (Outcome(effect=effect), Outcome(EINVAL)))
+    effect()
+    return Permitted(rule, (Outcome(),))
+
+
+def refuses(
+    world: World, vcpu: Vcpu, target: int, features: int, power_off: int
+) -> Permitted | None:
+    """How INIT fails, or None; `features` without POWER_OFF. In KVM's order (facts 1.2).
+    Raises Unpredictable."""
+    profile, vm = world.profile, world.vm
+    if target != GENERIC_V8:
+        return fails("init.target", EINVAL)
+    unknown = features & ~by_kernel("init.unknown-feature", profile.kernel)
+    if unknown:
+        vcpu.tainted = not in_force("init.failed-changes-nothing", profile.kernel)
+        if not vcpu.tainted:
+            world.rules.add("init.failed-changes-nothing")
+        rule = "init.unknown-feature" if unknown & FIRST_WORD else "init.unknown-word"
+        if not vcpu.initialised:
+            return fails(rule, ENOENT)
+        world.rules.add(rule)
+        first = in_force("init.unknown-before-changed", profile.kernel)
+        either = (ENOENT,) if first else (ENOENT, EINVAL)
+        return Permitted("init.unknown-before-changed", tuple(Outcome(err) for err in either))
+    if features & ~profile.features & ~HAS_EL2_E2H0:
+        return fails("init.unsupported-feature", EINVAL)
+    if vcpu.initialised and power_off != vcpu.power_off:
+        per_call = in_force("init.power-off-per-call", profile.kernel)
+        if not per_call:
+            return fails("init.power-off-per-call", EINVAL)
+        world.rules.add("init.power-off-per-call")
+    if features & PTRAUTH not in (0, PTRAUTH):
+        if vm.features is None and not in_force("init.failed-changes-nothing", profile.kernel):
+            vm.width_taken = True  # 6.1's kvm_reset_vcpu calls kvm_set_vm_width first
+        return fails("init.half-ptrauth", EINVAL)
+    if features & EL1_32BIT and features & HAS_EL2:
+        return fails("init.aarch32-el2", EINVAL)
+    if vm.features is not None and features != vm.features:
+        if vcpu.initialised:
+            return fails("init.features-changed", EINVAL)
+        if not in_force("init.vm-wide-features", profile.kernel):
+            raise Unpredictable(
+                "vcpus of one VM with different features are not modelled", Decides.KERNEL
+            )
+        return fails("init.vm-wide-features", EINVAL)
+    return None
+
+
+def initialise(world: World, vcpu: Vcpu, features: int, power_off: int) -> Callable[[], None]:
+    """What an accepted INIT does."""
+    rules = world.rules
+
+    def effect() -> None:
+        world.vm.features = features
+        if vcpu.initialised and vcpu.sve:
+            kept = vcpu.finalised
+            rules.add("init.keeps-length" if kept else "init.forgets-length")
+        vcpu.initialised = True
+        vcpu.sve = bool(features & FEATURE_SVE)
+        vcpu.aarch32 = bool(features & EL1_32BIT)
+        vcpu.el2 = bool(features & HAS_EL2)
+        vcpu.e2h = not features & HAS_EL2_E2H0
+        vcpu.reset(world.profile.max_vq)
+        if vcpu.el2:
+            rules.add("el2.init")
+            el2.reset(vcpu, world.vm, world.profile.kernel)
+        rules.add("init.power-off" if power_off else "init.power-on")
+        vcpu.power_off = power_off
+        vcpu.stopped = MP_STOPPED if power_off else MP_RUNNABLE
+
+    return effect
+
+
+@step(Finalize)
+def finalize(world: World, op: Finalize) -> Permitted:
+    vcpu = world.vcpu(op.vcpu)
+    if isinstance(vcpu, Permitted):
+        return vcpu
+    if not vcpu.initialised:
+        return fails("finalize.not-initialised", ENOEXEC)
+    if op.what != FINALIZE_SVE:
+        return fails("finalize.what", EINVAL)
+    if not vcpu.sve:
+        return fails("finalize.no-sve", EINVAL)
+    if vcpu.finalised:
+        return fails("finalize.twice", EPERM)
+    vcpu.finalised = True
+    return Permitted("finalize.ok", (Outcome(),))

@@ -1,0 +1,123 @@
+"""KVM_RUN (api.rst 4.10 and 5)."""
+
+from __future__ import annotations
+
+from corpus import wire
+from corpus.isa.form import Insn
+from corpus.ops import Run
+from targets.spec import el2, idregs
+from targets.spec.errno import EBADF, EINTR, EINVAL, ENOEXEC, EPERM
+from targets.spec.errors import Decides, MmioExit, SystemEvent, Unpredictable
+from targets.spec.permitted import Outcome, Part, Permitted
+from targets.spec.rules import in_force
+from targets.spec.run import place_code, run
+from targets.spec.sets import exact, unknown
+from targets.spec.steps.registers import narrow_to_32bit
+from targets.spec.steps.registry import step
+from targets.spec.vcpu import Vcpu
+from targets.spec.world import World
+
+PMU_V3 = 1 << 3
+KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT = 6, 24
+PROTECTED, LATE = "protected", "run.late-vcpu-in-protected-mode"
+IMMEDIATE, TIMED_OUT = 1, 2
+"""Flags of RUN's data (`corpus.wire`)."""
+
+
+@step(Run)
+def run_op(world: World, op: Run) -> Permitted:
+    return run_vcpu(world, op.vcpu, op.program, bool(op.immediate))
+
+
+def run_vcpu(world: World, slot: int, program: tuple[Insn, ...], immediate: bool) -> Permitted:
+    """One run of `program`, which lies in RAM even if it cannot run, on the vcpu in `slot`.
+    Raises Unpredictable."""
+    place_code(world.mem, program)
+    vcpu = world.vm.vcpus.get(slot)
+    if vcpu is None:
+        return _failed("vcpu.missing", EBADF, EBADF, 0)
+    if not vcpu.initialised:
+        return _failed("run.not-initialised", ENOEXEC, ENOEXEC, None)
+    world.settle(vcpu)
+    vcpu.core["pc"] = exact(wire.CODE_BASE)
+    vcpu.sys["vbar_el1"] = exact(wire.VECTOR_BASE)
+    if vcpu.el2:
+        vcpu.sys["vbar_el2"] = exact(wire.VECTOR_BASE)
+    if vcpu.aarch32:
+        narrow_to_32bit(world, vcpu)
+    unfit = _unfit(world, vcpu, immediate)
+    if unfit:
+        return unfit
+    if world.beyond:
+        raise Unpredictable(
+            "a register outside the model was written before this run", Decides.KERNEL
+        )
+    ended = run(vcpu, world.profile, world.mem, program, world.rules, world.vm)
+    exit_ = ended.exit
+    if exit_ is None:
+        rule = "psci.waits" if ended.err == EINTR else "run.fails"
+        return _failed(rule, ended.err, 0, TIMED_OUT if ended.err == EINTR else 0)
+    if isinstance(exit_, SystemEvent):
+        parts = _exit(KVM_EXIT_SYSTEM_EVENT, exit_.kind, exit_.flags, (0, 0), 0)
+    else:
+        assert isinstance(exit_, MmioExit)
+        value = exit_.value, exit_.mask
+        parts = _exit(KVM_EXIT_MMIO, int(exit_.write), exit_.address, value, exit_.size)
+    cause = dict.fromkeys(("mmio address", "mmio data", "exit reason"), ended.cause)
+    return Permitted("run.exit", (Outcome(known_parts=parts),), world.context(vcpu), origins=cause)
+
+
+def _unfit(world: World, vcpu: Vcpu, immediate: bool) -> Permitted | None:
+    """Why KVM_RUN returns before the guest executes anything, if it does."""
+    vm = world.vm
+    if vcpu.sve and not vcpu.finalised:
+        return _failed("run.not-finalised", EPERM, 0, None)
+    if not vcpu.run_once:
+        vm.first_run()
+    if not vm.ran_once:
+        world.rules.add("id.gic-leaves")
+        idregs.without_irqchip(vm)
+    if vcpu.el2 and not vm.fixed:
+        _fix_bits(world)
+    if vm.features and vm.features & PMU_V3:
+        return _failed("run.pmu-not-created", EINVAL, 0, None)
+    if vcpu.late and world.profile.mode == PROTECTED and in_force(LATE, world.profile.kernel):
+        return _failed(LATE, EINVAL, 0, None)
+    vm.ran_once = vcpu.run_once = True
+    if vcpu.stopped:
+        return _failed("run.stopped", EINTR, 0, IMMEDIATE)
+    if immediate:
+        return _failed("run.immediate-exit", EINTR, 0, 0)
+    return None
+
+
+def _fix_bits(world: World) -> None:
+    """The first attempt to run a vcpu with EL2."""
+    world.rules.add("el2.fixed-bits")
+    if in_force(el2.ZCR_MASKED, world.profile.kernel):
+        world.rules.add(el2.ZCR_MASKED)
+    world.vm.fixed = True
+    for vcpu in world.vm.vcpus.values():
+        if vcpu.el2:
+            el2.sanitise(vcpu, world.profile.kernel)
+
+
+def _exit(
+    reason: int, kind: int, address: int, value: tuple[int, int], length: int
+) -> tuple[Part, ...]:
+    return (
+        Part("exit reason", 4, exact(reason)),
+        Part("mmio is_write" if length else "event type", 4, exact(kind)),
+        Part("mmio address", 8, exact(address)),
+        Part("mmio data", 8, unknown(*value)),
+        Part("mmio length", 4, exact(length)),
+        Part("flags", 4, exact(0)),
+    )
+
+
+def _failed(rule: str, err: int, aux_err: int, flags: int | None = 0) -> Permitted:
+    """KVM_RUN fails; `aux_err`: how the SETs of PC and VBAR_EL1 before it fail; `flags`
+    None: whether the harness asked for the immediate exit does not matter."""
+    seen = unknown(0, IMMEDIATE) if flags is None else exact(flags)
+    parts = (Part("exit", 28, exact(0)), Part("flags", 4, seen))
+    return Permitted(rule, (Outcome(err, parts, aux_err | aux_err << 32),))
