@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -20,6 +21,10 @@ class Case:
 
     ops: tuple[Op, ...]
     min_vq: int = 0
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Case], tuple[bytes]]:
+        """Travels as its canonical bytes, whose decoding is this case again."""
+        return decode, (self.encoded,)
 
     @cached_property
     def encoded(self) -> bytes:

@@ -3,30 +3,34 @@
 ::
 
     # machine: vixl=5.1.*
-    # diverges: emulator:* isa.xtn2_v tail
+    # diverges: emulator isa.xtn2_v tail
 
-means: on legs that match the first pattern, and whose fingerprint matches the machine
-lines, a divergence from a rule that matches the second pattern is a known, true defect of
-the leg (the comments around say which). Everything else must agree. The third word tells
-a campaign what the defect can spoil, so that it can go on behind it (`Effect`).
+means: on legs of that kind whose fingerprint matches the machine lines, whatever they are
+called, a divergence from a rule that matches the pattern is a known, true defect of the leg
+(the comments around say which). Everything else must agree. The third word tells a campaign
+what the defect can spoil, so that it can go on behind it (`Effect`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol
 
 from corpus.case import Case
 from corpus.domain import TextError
 from corpus.store import load_case
 
-_DIVERGES = re.compile(r"#\s*diverges:\s*(\S+)\s+(\S+?)(?:\s+([a-z]+))?\s*")
-_AVOID = re.compile(r"#\s*avoid:\s*(\S+)\s+(\S+)\s*")
+KINDS = ("kvm", "emulator")
+"""Kinds of legs that can have defects of their own."""
+
+_KIND = "(" + "|".join(KINDS) + ")"
+_DIVERGES = re.compile(rf"#\s*diverges:\s*{_KIND}\s+(\S+?)(?:\s+([a-z]+))?\s*")
+_AVOID = re.compile(rf"#\s*avoid:\s*{_KIND}\s+(\S+)\s*")
 _MACHINE = re.compile(r"#\s*machine:\s*([\w.]+)=(\S+)\s*")
 
 
@@ -46,42 +50,56 @@ class Effect(StrEnum):
         return list(Effect).index(self)
 
 
+class Described(Protocol):
+    """What a leg is, apart from its name."""
+
+    @property
+    def kind(self) -> str:
+        """`kvm`, `emulator`, ..."""
+
+    @property
+    def fingerprint(self) -> Mapping[str, str]:
+        """Release, mode, versions: whatever changes the outcome."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A divergence that is expected: patterns (shell style) of leg names and rule ids."""
+    """A divergence that is expected: a kind of leg and patterns (shell style) of rule ids."""
 
-    legs: str
+    kind: str
     rule: str
     effect: Effect = Effect.RESULT
-
-    def covers(self, leg: str, rule: str) -> bool:
-        """Whether `leg` breaking `rule` is this divergence."""
-        return fnmatchcase(leg, self.legs) and fnmatchcase(rule, self.rule)
 
 
 @dataclass(frozen=True, slots=True)
 class KeptCase:
-    """A case file with what it expects. `about`: its first comment lines; `avoid`: (leg,
-    rule) patterns of what a campaign must not try on a leg because it kills the machine."""
+    """A case file with what it expects. `about`: its first comment lines; `avoid`: like
+    `known`, what a campaign must not try because it kills the machine."""
 
     path: Path
     case: Case
     known: tuple[Known, ...]
     about: str
     machine: tuple[tuple[str, str], ...] = ()
-    avoid: tuple[tuple[str, str], ...] = ()
+    avoid: tuple[Known, ...] = ()
 
-    def concerns(self, fingerprint: Mapping[str, str]) -> bool:
-        """Whether a leg's fingerprint matches the machine lines."""
-        return all(fnmatchcase(fingerprint.get(key, ""), value) for key, value in self.machine)
+    def recorded(self, leg: Described) -> tuple[Known, ...]:
+        """The divergences that are expected on a leg."""
+        return self._on(leg, self.known)
 
-    def expects(self, leg: str, fingerprint: Mapping[str, str]) -> bool:
-        """Whether `leg` is known to diverge on this case."""
-        return self.concerns(fingerprint) and any(fnmatchcase(leg, k.legs) for k in self.known)
+    def avoided(self, leg: Described) -> frozenset[str]:
+        """Rules that a campaign must not come to on a leg."""
+        return frozenset(known.rule for known in self._on(leg, self.avoid))
 
-    def covers(self, leg: str, fingerprint: Mapping[str, str], rule: str) -> bool:
+    def covers(self, leg: Described, rule: str) -> bool:
         """Whether `leg` breaking `rule` is known from this case."""
-        return self.concerns(fingerprint) and any(k.covers(leg, rule) for k in self.known)
+        return any(fnmatchcase(rule, known.rule) for known in self.recorded(leg))
+
+    def _on(self, leg: Described, rows: tuple[Known, ...]) -> tuple[Known, ...]:
+        found = tuple(known for known in rows if known.kind == leg.kind)
+        facts = leg.fingerprint
+        here = all(fnmatchcase(facts.get(key, ""), value) for key, value in self.machine)
+        return found if here else ()
 
 
 def load_kept(path: Path) -> KeptCase:
@@ -90,7 +108,7 @@ def load_kept(path: Path) -> KeptCase:
     known: list[Known] = []
     about: list[str] = []
     machine: list[tuple[str, str]] = []
-    avoid: list[tuple[str, str]] = []
+    avoid: list[Known] = []
     for line in path.read_bytes().decode(errors="replace").splitlines():
         if not line.startswith("#"):
             break
@@ -99,11 +117,11 @@ def load_kept(path: Path) -> KeptCase:
         elif match := _MACHINE.fullmatch(line):
             machine.append((match[1], match[2]))
         elif match := _AVOID.fullmatch(line):
-            avoid.append((match[1], match[2]))
+            avoid.append(Known(match[1], match[2]))
         elif line.startswith(("# diverges", "# machine", "# avoid")):
             raise TextError(
-                f"{path}: {line!r}: write '# diverges: LEGS RULE [EFFECT]',"
-                " '# machine: KEY=PATTERN' or '# avoid: LEGS RULE'"
+                f"{path}: {line!r}: write '# diverges: KIND RULE [EFFECT]',"
+                f" '# machine: KEY=PATTERN' or '# avoid: KIND RULE'; KIND is {' or '.join(KINDS)}"
             )
         elif "requires:" not in line:
             about.append(line[1:].strip())
@@ -116,31 +134,6 @@ def _effect(word: str | None, path: Path) -> Effect:
         return Effect(word or Effect.RESULT)
     except ValueError:
         raise TextError(f"{path}: {word!r} is none of {', '.join(Effect)}") from None
-
-
-def avoided(kept: Sequence[KeptCase], leg: str, fingerprint: Mapping[str, str]) -> frozenset[str]:
-    """Rules that a campaign must not exercise on a leg."""
-    found = (item.avoid for item in kept if item.concerns(fingerprint))
-    return frozenset(rule for rows in found for legs, rule in rows if fnmatchcase(leg, legs))
-
-
-Defects: TypeAlias = dict[str, frozenset[Effect]]
-"""What a leg is known to get wrong: rule -> effects, each under its own condition."""
-
-
-def defects(
-    kept: Sequence[KeptCase], leg: str, fingerprint: Mapping[str, str], forms: Sequence[str]
-) -> Defects:
-    """Every known defect of a leg, for `isa.*` rules of `forms` and the FPSR rule."""
-    rules = [*(f"isa.{form}" for form in forms), FPSR_RULE]
-    found: Defects = {}
-    for item in kept:
-        for known in item.known if item.concerns(fingerprint) else ():
-            if fnmatchcase(leg, known.legs):
-                for rule in rules:
-                    if fnmatchcase(rule, known.rule):
-                        found[rule] = found.get(rule, frozenset()) | {known.effect}
-    return found
 
 
 FPSR_RULE = "fpsr.cumulative"

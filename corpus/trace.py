@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from corpus.fault import Fault
+
 
 class Ending(Enum):
     """How the execution of a whole case ended."""
@@ -31,10 +33,12 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One observation per op, then an ending; `log` is the kernel's or emulator's own words.
-    `at`: index of the op that was under way when the leg broke, where that is known."""
+    """One observation per op, then an ending, and behind a bad one the `fault`; `log` is the
+    kernel's or emulator's own words, for people. `at`: index of the op that was under way when
+    the leg broke, where that is known."""
 
     observations: tuple[Observation, ...]
     ending: Ending = Ending.OK
     log: str = ""
     at: int | None = None
+    fault: Fault | None = None

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from corpus.case import Case
+from corpus.fault import Fault, FaultKind
 from corpus.trace import Ending, Trace
 from corpus.wire import FLAG_REUSE_VM, WireError, unpack_response, with_flags
 from targets.codemap import CodeMap
-from targets.kvm import reuse
 from targets.profile import Profile
-from targets.transport import Transport
+from targets.transport import Reply, Transport
 
 HISTORY = 64
 """Cases that are remembered per leg: what a later one may owe its fate to."""
@@ -37,7 +37,7 @@ class Incident:
     """An executor that broke, complained, or was lost. `case` is the one at fault, if any;
     `preceding` what the same executor had run before it, oldest first."""
 
-    ending: Ending
+    fault: Fault
     log: str
     case: Case | None = None
     preceding: tuple[Ran, ...] = ()
@@ -103,9 +103,17 @@ class WireTarget(Target):
     """A leg behind a transport: lowers cases, raises traces."""
 
     def __init__(
-        self, name: str, kind: str, transport: Transport, extra: Mapping[str, str] | None = None
+        self,
+        name: str,
+        kind: str,
+        transport: Transport,
+        extra: Mapping[str, str] | None = None,
+        can_share: Callable[[Transport], bool] = lambda _: False,
     ) -> None:
+        """`extra`: added to the fingerprint; `can_share` tries whether cases do the same in
+        VMs that served others. Raises TransportError."""
         self.name, self.kind = name, kind
+        self._can_share = can_share
         self.transport = transport
         probe = dict(transport.start())
         self.depth = transport.depth
@@ -138,7 +146,7 @@ class WireTarget(Target):
         """Whether cases may share a VM here; found out by trying, when no case is running.
         Raises TransportError."""
         if self._shares is None:
-            self._shares = self.kind == "kvm" and reuse.is_sound(self.transport)
+            self._shares = self._can_share(self.transport)
         return self._shares
 
     def collect(self, ticket: int) -> Trace:
@@ -153,29 +161,32 @@ class WireTarget(Target):
         self.executions += 1
         if reply.response is None:
             self.restarts += 1
-            ending = Ending.CRASH if reply.ending is Ending.LOST else reply.ending
-            log = reply.log or "lost again and again\n"
-            return replace(self._broken(submitted, ending, log), at=reply.at)
+            return self._broken(submitted, reply, "lost again and again")
         try:
             observations = unpack_response(reply.response)
         except WireError as error:
-            return self._broken(submitted, Ending.CRASH, f"{error}\n{reply.log}")
-        return Trace(observations, reply.ending, reply.log)
+            return self._broken(submitted, reply, str(error))
+        return Trace(observations, reply.ending, reply.log, fault=reply.fault)
 
-    def _broken(self, at_fault: _Submitted, ending: Ending, log: str) -> Trace:
+    def _broken(self, at_fault: _Submitted, reply: Reply, why: str) -> Trace:
+        """The trace of a case that broke the executor; `why`, where the reply does not tell."""
+        untold = reply.ending in (Ending.OK, Ending.LOST)
+        ending = Ending.CRASH if untold else reply.ending
+        fault = reply.fault or Fault(FaultKind.CRASH, line=why)
+        log = f"{why}\n{reply.log}" if untold else reply.log
         preceding = tuple(
             earlier.ran
             for earlier in self._history
             if earlier.boot == at_fault.boot and earlier.ticket < at_fault.ticket
         )
-        self._incidents.append(Incident(ending, log, at_fault.ran.case, preceding))
-        return Trace((), ending, log)
+        self._incidents.append(Incident(fault, log, at_fault.ran.case, preceding))
+        return Trace((), ending, log, reply.at, fault)
 
     def restart(self) -> None:
         self.transport.restart()
 
     def incidents(self) -> Sequence[Incident]:
-        lost = [Incident(Ending.LOST, log) for log in self.transport.losses()]
+        lost = [Incident(loss.fault, loss.log) for loss in self.transport.losses()]
         told, self._incidents = [*lost, *self._incidents], []
         return told
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from targets.base import Target, WireTarget
+from targets.kind import KINDS
 from targets.kvm import legname as kvm_legname
+from targets.kvm import reuse
 from targets.kvm.lab import kernels
 from targets.model.target import ModelTarget, clear, keep
 from targets.mutants import MUTANTS
@@ -49,9 +51,9 @@ def open_legs(names: Sequence[str], *, coverage: bool = False) -> list[Target]:
     check(names)
     opened: dict[str, Target] = {}
     try:
-        for name in sorted(names, key=_imitates):
-            real = next((t for t in opened.values() if t.kind in _IMITATED), None)
-            profile = real.profile if real else None
+        for name in sorted(names, key=_borrows):
+            lender = next((t for t in opened.values() if KINDS[t.kind].lends), None)
+            profile = lender.profile if lender else None
             opened[name] = open_leg(name, profile, coverage=coverage)
     except BaseException:
         for target in opened.values():
@@ -60,12 +62,14 @@ def open_legs(names: Sequence[str], *, coverage: bool = False) -> list[Target]:
     return [opened[name] for name in names]
 
 
-_IMITATED = ("kvm", "mutant")
+def _borrows(name: str) -> tuple[bool, int]:
+    kind = KINDS[kind_of(name)]
+    return not kind.lends, kind.turn
 
 
-def _imitates(name: str) -> int:
-    family = name.partition(":")[0]
-    return _IMITATED.index(family) if family in _IMITATED else len(_IMITATED)
+def kind_of(name: str) -> str:
+    """The kind of leg that a name means."""
+    return name.partition(":")[0]
 
 
 def _opener(name: str) -> _Start:
@@ -120,8 +124,13 @@ def transport(name: str) -> tuple[str, Callable[[bool], Transport]]:
 
 def _behind_transport(name: str, rest: str) -> _Start:
     full, opener = transport(name)
-    kind = name.partition(":")[0]
-    return lambda _, coverage: WireTarget(full, kind, opener(coverage))
+    kind = KINDS[kind_of(name)]
+    can_share = reuse.is_sound if kind.kernel else _never
+    return lambda _, coverage: WireTarget(full, kind.name, opener(coverage), can_share=can_share)
+
+
+def _never(_: Transport) -> bool:
+    return False
 
 
 _FAMILIES: dict[str, Callable[[str, str], _Start]] = {

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from corpus.fault import Fault
 from corpus.trace import Ending
 from targets.codemap import CodeMap
 
@@ -26,7 +27,8 @@ class Reply:
     `response` is None unless `ending` is `Ending.OK`. `log` holds what the
     executor's machine said meanwhile (kernel log lines, a crash message). `blocks`
     are those of the transport's `code` that the request executed, each once. `at`: which of
-    its ops was under way when the executor broke, where that is known.
+    its ops was under way when the executor broke, where that is known. `fault` is what made
+    an ending bad, and None for `Ending.OK` and `Ending.LOST`.
     """
 
     ending: Ending
@@ -35,6 +37,15 @@ class Reply:
     seconds: float
     blocks: Sequence[int] = ()
     at: int | None = None
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """An executor that went away with no request at fault; `log` is for people."""
+
+    fault: Fault
+    log: str
 
 
 class Transport(ABC):
@@ -73,9 +84,9 @@ class Transport(ABC):
     def close(self) -> None:
         """Stop the executor. Idempotent."""
 
-    def losses(self) -> Sequence[str]:
-        """What is known of each executor that was lost with no request at fault (somebody
-        killed it), since this was last asked."""
+    def losses(self) -> Sequence[Loss]:
+        """Each executor that was lost with no request at fault (somebody killed it), since
+        this was last asked."""
         return ()
 
     def restart(self) -> None:

@@ -8,14 +8,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
+from corpus.fault import Fault, FaultKind
 from corpus.trace import Ending
 from targets.codemap import CodeMap, Function
 from targets.kvm.remote.address import Address
 from targets.kvm.remote.line import Line
 from targets.kvm.remote.session import Service, converse
-from targets.transport import Reply, Transport, TransportError
+from targets.transport import Loss, Reply, Transport, TransportError
 
 KEY = "correct horse battery"
+PANIC = Fault(FaultKind.PANIC, "do_exit", True, "Kernel panic")
+KILLED = Loss(Fault(FaultKind.LOST, "killed", line="somebody killed it"), "somebody killed it\n")
 CODE = CodeMap(0xFFFF_8000_0000_0000, 0x2000, (Function(0, 64, "kvm_init", "arm.c"),))
 
 
@@ -45,11 +48,11 @@ class Echo(Transport):
         if request.startswith(b"sleep"):
             time.sleep(float(request[5:]))
         if request == b"panic":
-            return Reply(Ending.CRASH, None, "x" * 100_000 + "Kernel panic", 0.5)
+            return Reply(Ending.CRASH, None, "x" * 100_000 + "Kernel panic", 0.5, fault=PANIC)
         return Reply(Ending.OK, request * 2, "a log", 0.25, (4, 8) if self.code else ())
 
-    def losses(self) -> Sequence[str]:
-        return ["somebody killed it\n"] if self.requests[-1] == b"lose" else []
+    def losses(self) -> Sequence[Loss]:
+        return [KILLED] if self.requests[-1] == b"lose" else []
 
     def close(self) -> None:
         self.closed.set()

@@ -175,7 +175,7 @@ def test_json_is_whole_or_absent(tmp_path: Path) -> None:
 
 _DEMO = """
 from fuzz.cli.screen import open_screen
-from fuzz.status import CampaignStatus
+from fuzz.campaign.status import CampaignStatus
 with open_screen() as screen:
     screen.update(CampaignStatus(elapsed=1.0, cases=5))
 print(type(screen).__name__)

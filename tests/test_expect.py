@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from corpus.domain import TextError
-from corpus.kept import avoided, load_kept
+from corpus.kept import load_kept
 from corpus.text import parse_case
+from db.records import LegRecord
+from fuzz.oracle.knowledge import Knowledge
 from targets.model.target import foreseen
 from targets.profile import Profile
 
@@ -23,15 +25,25 @@ def kept(folder: Path, head: str) -> Path:
 
 
 def test_what_a_leg_must_be_spared_depends_on_its_machine(tmp_path: Path) -> None:
-    text = f"# machine: release=6.12.*\n# avoid: kvm:*:protected {LATE}\n"
-    cases = [load_kept(kept(tmp_path, text))]
-    assert avoided(cases, "kvm:6.12:protected", {"release": "6.12.9"}) == {LATE}
-    assert not avoided(cases, "kvm:6.12:protected", {"release": "7.2.1"})
-    assert not avoided(cases, "kvm:6.12:vhe", {"release": "6.12.9"})
+    text = f"# machine: release=6.12.*\n# machine: mode=protected\n# avoid: kvm {LATE}\n"
+    knowledge = Knowledge([load_kept(kept(tmp_path, text))])
+
+    def avoided(kind: str, release: str, mode: str) -> frozenset[str]:
+        leg = LegRecord("of any name", kind, {"release": release, "mode": mode})
+        return knowledge.avoided(leg)
+
+    assert avoided("kvm", "6.12.9", "protected") == {LATE}
+    assert not avoided("kvm", "7.2.1", "protected")
+    assert not avoided("kvm", "6.12.9", "vhe")
+    assert not avoided("emulator", "6.12.9", "protected")
 
 
 @pytest.mark.parametrize(
-    "line", ["# avoid: kvm:*", "# avoid:", "# diverges: model", "# machine: x"]
+    "line",
+    [
+        *("# avoid: kvm", "# avoid:", "# diverges: model", "# machine: x"),
+        *("# diverges: kvm:6.12:* isa.x", "# diverges: mutant isa.x"),
+    ],
 )
 def test_a_line_that_is_not_understood_is_refused(tmp_path: Path, line: str) -> None:
     with pytest.raises(TextError, match="write"):

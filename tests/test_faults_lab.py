@@ -10,12 +10,15 @@ import pytest
 from faultykernel import LOOP, UDF, FaultyKernel
 
 from corpus.case import Case
+from corpus.fault import Fault
 from corpus.text import parse_case
 from corpus.trace import Ending, Trace
+from db.records import FindingRecord
+from fuzz.followup.breakage import Breakage
 from fuzz.followup.inquest import inquire
 from fuzz.followup.investigate import Investigator
 from fuzz.oracle.conformance import judge
-from fuzz.oracle.faults import Fault, fault_of
+from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge
 from targets.base import WireTarget
 from targets.kvm import legname
@@ -48,9 +51,8 @@ def kernel() -> FaultyKernel:
 
 
 def fault(trace: Trace) -> Fault:
-    found = fault_of(trace.ending, trace.log)
-    assert found is not None
-    return found
+    assert trace.fault is not None
+    return trace.fault
 
 
 def test_an_oops_is_found_in_its_function(kernel: FaultyKernel, tmp_path: Path) -> None:
@@ -86,8 +88,9 @@ def test_a_finding_of_an_oops_is_minimal_and_sorted_by_its_function(
         trace = leg.run(TRIGGER)
         verdict = judge(TRIGGER, trace, leg.profile)
         assert isinstance(verdict, Diverge)
-        record = Investigator([leg], notes.append, 20.0).fault(TRIGGER, leg, verdict, trace, ())
-    assert record is not None
+        suspicion = Breakage(TRIGGER, leg.name, verdict, trace)
+        record = Investigator(Everywhere([leg]), notes.append, 20.0).follow(suspicion)
+    assert isinstance(record, FindingRecord)
     assert [op.word for op in record.minimal.ops] == ["create", "get-mp"]
     assert record.signature.title == f"ending.oops: {GET_MP} ({leg.name})"
     assert record.reproduced == (3, 3)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from corpus.case import Case
+from corpus.fault import Fault, FaultKind
 from corpus.text import parse_case
 from corpus.trace import Ending, Trace
 from db.records import LegRecord
@@ -14,10 +15,11 @@ from db.store import Store
 from fuzz.campaign.ledger import Ledger
 from fuzz.followup.inquest import inquire, shortest_suffix
 from fuzz.worker import events
-from fuzz.worker.travel import incident_event
+from fuzz.worker.travel import broke
 from targets.base import HISTORY, LOST_TRIES, Incident, Ran, Target, WireTarget
+from targets.kvm.lab import kernellog
 from targets.profile import Profile
-from targets.transport import Reply, Transport
+from targets.transport import Loss, Reply, Transport
 
 PANIC = """\
 [    3.4] Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b
@@ -25,6 +27,7 @@ PANIC = """\
 [    3.4]  panic+0x164/0x378
 [    3.4]  do_exit+0xa2c/0xa38
 """
+KILLED = Fault(FaultKind.LOST, "killed by SIGKILL", line="lab: QEMU was killed by SIGKILL")
 CASES = [parse_case("create v0\n" * (n + 1)) for n in range(9)]
 
 
@@ -54,7 +57,8 @@ class Fragile(Target):
 
 
 def broken(place: str) -> Trace:
-    return Trace((), Ending.CRASH, f"Internal error: Oops\npc : {place}+0x0/0x8\n")
+    log = f"Internal error: Oops\npc : {place}+0x0/0x8\n"
+    return Trace((), Ending.CRASH, log, fault=kernellog.find(log))
 
 
 def earlier(cases: Sequence[Case]) -> tuple[Ran, ...]:
@@ -103,7 +107,7 @@ class Scripted(Transport):
         self.script = list(endings)
         self.tickets = 0
         self.boots = 1
-        self.told: list[str] = []
+        self.told: list[Loss] = []
 
     def start(self) -> Mapping[str, str]:
         return {}
@@ -117,9 +121,11 @@ class Scripted(Transport):
         if ending is Ending.OK:
             return Reply(ending, EMPTY, "", 0.1)
         self.boots += 1
-        return Reply(ending, None, "" if ending is Ending.LOST else PANIC, 0.1)
+        if ending is Ending.LOST:
+            return Reply(ending, None, "", 0.1)
+        return Reply(ending, None, PANIC, 0.1, fault=kernellog.find(PANIC))
 
-    def losses(self) -> Sequence[str]:
+    def losses(self) -> Sequence[Loss]:
         told, self.told = self.told, []
         return told
 
@@ -132,18 +138,20 @@ EMPTY = b"VFT1" + (16).to_bytes(4, "little") + bytes(8)
 
 def test_a_lost_case_runs_again_and_is_no_fault() -> None:
     transport = Scripted(Ending.LOST, Ending.LOST)
-    transport.told = ["lab: QEMU was killed by SIGKILL\n"]
+    transport.told = [Loss(KILLED, "lab: QEMU was killed by SIGKILL\n")]
     leg = WireTarget("kvm:x", "kvm", transport)
     assert leg.run(CASES[0]).ending is Ending.OK
     assert (leg.restarts, leg.executions) == (2, 1)
     (incident,) = leg.incidents()
-    assert incident == Incident(Ending.LOST, "lab: QEMU was killed by SIGKILL\n")
+    assert incident == Incident(KILLED, "lab: QEMU was killed by SIGKILL\n")
     assert leg.incidents() == []
 
 
 def test_a_case_that_is_lost_again_and_again_is_at_fault() -> None:
     leg = WireTarget("kvm:x", "kvm", Scripted(*[Ending.LOST] * 99))
-    assert leg.run(CASES[0]).ending is Ending.CRASH
+    trace = leg.run(CASES[0])
+    assert trace.ending is Ending.CRASH
+    assert trace.fault == Fault(FaultKind.CRASH, line="lost again and again")
     assert leg.restarts == LOST_TRIES
     (incident,) = leg.incidents()
     assert incident.case == CASES[0]
@@ -155,9 +163,9 @@ def test_what_ran_before_a_fault_is_remembered_since_the_boot() -> None:
     for case in CASES[:7]:
         leg.run(case)
     first, second = leg.incidents()
-    assert (first.case, first.ending) == (CASES[2], Ending.CRASH)
+    assert (first.case, first.fault) == (CASES[2], kernellog.find(PANIC))
     assert first.preceding == earlier(CASES[:2])
-    assert (second.case, second.ending) == (CASES[6], Ending.HANG)
+    assert (second.case, second.fault) == (CASES[6], kernellog.find(PANIC))
     assert second.preceding == earlier(CASES[3:6])
 
 
@@ -174,11 +182,13 @@ def test_the_books_tell_what_broke_and_how_long_it_took() -> None:
     with Store.open("sqlite://") as store:
         campaign = store.begin_campaign(1, [LegRecord("kvm:x", "kvm")], {})
         ledger = Ledger(store, said.append)
-        lost = Incident(Ending.LOST, "lab: QEMU was killed by SIGKILL\n")
-        ledger.broke(campaign, incident_event("kvm:x", lost, False))
-        panic = Incident(Ending.CRASH, "boots\n" + PANIC, CASES[0])
-        ledger.broke(campaign, incident_event("kvm:x", panic, False))
-        ledger.broke(campaign, incident_event("kvm:x", panic, True))
+        lost = Incident(KILLED, "lab: QEMU was killed by SIGKILL\n")
+        ledger.broke(campaign, broke("kvm:x", lost, False))
+        fault = kernellog.find(PANIC)
+        assert fault
+        panic = Incident(fault, "boots\n" + PANIC, CASES[0])
+        ledger.broke(campaign, broke("kvm:x", panic, False))
+        ledger.broke(campaign, broke("kvm:x", panic, True))
         for seconds in (1.0, 3.0):
             ledger.restarted(events.Restarted("kvm:x", seconds))
         stored = store.incidents()

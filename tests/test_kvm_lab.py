@@ -18,6 +18,7 @@ from pathlib import Path
 import guestfaults
 import pytest
 
+from corpus.fault import FaultKind
 from corpus.trace import Ending, Observation
 from corpus.wire import (
     CODE_BASE,
@@ -36,7 +37,7 @@ from corpus.wire import (
     unpack_values,
 )
 from targets.kvm import legname, reuse
-from targets.kvm.lab import kernellog, kernels, pace, qemu
+from targets.kvm.lab import kernels, pace, qemu
 from targets.kvm.lab.transport import LabSpec, LabTransport
 from targets.transport import TransportError
 
@@ -449,7 +450,9 @@ def test_a_killed_guest_is_replaced_and_blames_nobody(lab: LabTransport) -> None
     os.kill(lab.pid, signal.SIGKILL)
     assert [lab.collect(ticket).ending for ticket in (first, second)] == [Ending.LOST] * 2
     assert lab.pid is None
-    assert lab.losses() == ["lab: QEMU was killed by SIGKILL\n"]
+    (loss,) = lab.losses()
+    assert loss.log == "lab: QEMU was killed by SIGKILL\n"
+    assert (loss.fault.kind, loss.fault.place) == (FaultKind.LOST, "killed by SIGKILL")
     assert [seen.err for seen in observe(lab, *UP)] == [0, 0, 0]
 
 
@@ -476,7 +479,8 @@ def test_a_qemu_that_does_not_answer_blames_nobody(
     reply = lab.collect(lab.submit(pack_request(UP)))
     assert reply.ending is Ending.LOST
     assert 2 <= reply.seconds < 15
-    assert lab.losses() == ["lab: QEMU itself does not answer: it is stopped\n"]
+    (loss,) = lab.losses()
+    assert loss.log == "lab: QEMU itself does not answer: it is stopped\n"
     assert lab.pid is None
     monkeypatch.undo()
     assert [seen.err for seen in observe(lab, *UP)] == [0, 0, 0]
@@ -488,8 +492,9 @@ def test_a_panic_is_told_with_its_log(lab: LabTransport) -> None:
     guestfaults.panic(lab.pid)
     reply = lab.collect(lab.submit(pack_request(UP)))
     assert reply.ending is Ending.CRASH
-    assert kernellog.find(reply.log) == kernellog.Fault(kernellog.Kind.PANIC, "do_exit")
-    assert "Attempted to kill init!" in kernellog.headline(reply.log)
+    assert reply.fault is not None
+    assert (reply.fault.kind, reply.fault.place) == (FaultKind.PANIC, "do_exit")
+    assert "Attempted to kill init!" in reply.fault.line
     assert lab.losses() == []
     assert [seen.err for seen in observe(lab, *UP)] == [0, 0, 0]
 
@@ -500,9 +505,9 @@ def test_a_panic_nobody_waits_for_is_told_when_all_ends(lab: LabTransport) -> No
     guestfaults.panic(lab.pid)
     time.sleep(2)
     lab.close()
-    (log,) = lab.losses()
-    assert kernellog.at_fault(log)
-    assert "Memory Limit" in log  # to its end, though the line holds only a part
+    (loss,) = lab.losses()
+    assert loss.fault.kind is FaultKind.PANIC
+    assert "Memory Limit" in loss.log  # to its end, though the line holds only a part
 
 
 def test_a_guest_without_progress_hangs_and_tells_where(

@@ -88,6 +88,8 @@ def test_a_child_that_dies_is_a_crash_and_the_next_request_works(
     reply = transport.collect(transport.submit(b"signal%d" % number))
     assert (reply.ending, reply.response) == (Ending.CRASH, None)
     assert reply.log.endswith(f"the executor was killed by {number.name}\n")
+    assert reply.fault is not None
+    assert (reply.fault.kind, reply.fault.of_guest) == ("crash", False)
     assert ask(transport, b"pid") != before
     assert transport.boots == 2
     assert transport.losses() == []
@@ -110,7 +112,9 @@ def test_a_child_that_somebody_kills_between_requests_is_a_loss(
     os.kill(int(ask(transport, b"pid")), signal.SIGKILL)
     time.sleep(0.1)
     assert ask(transport, b"again") == b"again"
-    assert transport.losses() == ["the executor was killed by SIGKILL while it was idle\n"]
+    (loss,) = transport.losses()
+    assert loss.log == "the executor was killed by SIGKILL while it was idle\n"
+    assert loss.fault.kind == "lost"
     assert transport.losses() == []
     assert transport.boots == 2
 

@@ -16,9 +16,8 @@ from corpus.trace import Observation, Trace
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
 from fuzz.cli.run import default_workers
-from fuzz.oracle import conformance
+from fuzz.oracle import conformance, everywhere
 from fuzz.oracle.verdict import Verdict
-from fuzz.worker import session as sessions
 from fuzz.worker.session import Session
 from targets.base import Target
 from targets.profile import Profile
@@ -61,7 +60,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Trace, Profile]]:
         seen.append((trace, profile))
         return real(case, trace, profile, make)
 
-    monkeypatch.setattr(sessions, "judge", judge)
+    monkeypatch.setattr(everywhere, "judge", judge)
     return seen
 
 

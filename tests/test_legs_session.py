@@ -20,7 +20,8 @@ from db.store import Store
 from fuzz.cli import execute
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
-from fuzz.followup.confirm import compared, judge_all, run_everywhere, steady_difference
+from fuzz.followup.disagreement import steady_difference
+from fuzz.oracle.everywhere import Everywhere, Seen
 from fuzz.suites.replay import Outcome, replay
 from fuzz.worker.session import Session
 from targets.base import Target
@@ -101,7 +102,7 @@ def _campaign(
 def test_a_difference_that_stays_becomes_a_lenient_finding_of_both() -> None:
     legs = [Twin("kvm:a"), Twin("kvm:b", _other)]
     session, found, again = _campaign(legs, times=4)
-    assert session.tally.compared == 4
+    assert session.tally.compared_legs == 4
     assert (len(found), again) == (2, 2)
     (record, *_) = found
     signature = record.signature
@@ -138,17 +139,17 @@ def test_a_leg_that_does_not_always_do_the_same_is_not_reported_nor_asked_for_ev
 
 def test_legs_that_agree_or_are_no_twins_are_no_finding() -> None:
     session, found, _ = _campaign([Twin("kvm:a"), Twin("kvm:b")])
-    assert (session.tally.compared, found) == (1, [])
+    assert (session.tally.compared_legs, found) == (1, [])
     stranger = Twin("kvm:c", _other)
     stranger.fingerprint["lab.qemu"] = "10"
     session, found, _ = _campaign([Twin("kvm:a"), stranger])
-    assert (session.tally.compared, found) == (0, [])
+    assert (session.tally.compared_legs, found) == (0, [])
 
 
 @pytest.mark.parametrize("record", [False, True])
 def test_replay_knows_a_recorded_difference(record: bool, tmp_path: Path) -> None:
     path = tmp_path / "differs.case"
-    path.write_text("# diverges: kvm:* legs.agree\n" * record + format_case(CASE))
+    path.write_text("# diverges: kvm legs.agree\n" * record + format_case(CASE))
     kept = [load_kept(path)]
 
     def outcomes(*legs: Target) -> set[Outcome]:
@@ -209,17 +210,18 @@ def test_a_mode_that_loses_fpcr_is_found_where_the_model_is_silent(tmp_path: Pat
 def test_two_modes_of_a_kernel_go_on_alike_where_the_model_stops() -> None:
     legs = open_legs([f"kvm:{RELEASE}:vhe", f"kvm:{RELEASE}:nvhe"])
     try:
-        traces = run_everywhere(CASE, legs)
-        verdicts = judge_all(CASE, traces, legs)
-        assert len(compared(CASE, traces, verdicts, legs).legs) == 2
-        assert not steady_difference(CASE, traces, verdicts, legs)
+        both = Everywhere(legs)
+        seen = both.look(CASE)
+        assert len(both.compare(CASE, seen).legs) == 2
+        assert not steady_difference(CASE, seen, both)
         name = legs[1].name
-        observations = list(traces[name].observations)
+        observations = list(seen.traces[name].observations)
         observations[LIST] = _other(0)
-        traces[name] = replace(traces[name], observations=tuple(observations))
-        assert set(compared(CASE, traces, verdicts, legs).suspects) == set(traces)
+        spoilt = replace(seen.traces[name], observations=tuple(observations))
+        tampered = Seen({**seen.traces, name: spoilt}, seen.verdicts)
+        assert set(both.compare(CASE, tampered).suspects) == set(seen.traces)
         # A trace that was tampered with cannot be had again.
-        assert not steady_difference(CASE, traces, verdicts, legs)
+        assert not steady_difference(CASE, tampered, both)
     finally:
         for leg in legs:
             leg.close()

@@ -8,11 +8,11 @@ import time
 import pytest
 
 from corpus.case import Case, decode
-from fuzz.followup.confirm import same_kind
 from fuzz.followup.minimise import Minimizer
 from fuzz.followup.passes import cost
 from fuzz.generate import el2, random_case
 from fuzz.generate.mutate import mutate
+from fuzz.oracle.attribution import alike
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Diverge
 from targets.model.target import ModelTarget
@@ -45,7 +45,7 @@ def test_a_mutant_is_found_and_minimised(name: str) -> None:
     case, verdict = _hunt(leg)
 
     def still(candidate: Case) -> bool:
-        return same_kind(judge(candidate, leg.run(candidate), leg.profile), verdict)
+        return alike(judge(candidate, leg.run(candidate), leg.profile), verdict)
 
     minimal = Minimizer(still, 3000, 60).minimize(case)
     assert still(minimal)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
 from corpus.kept import load_kept
 from corpus.ops import Init
 from corpus.store import kept_files
-from fuzz.followup.confirm import judge_all, run_everywhere
 from fuzz.generate import random_case
+from fuzz.oracle.everywhere import Everywhere
+from fuzz.oracle.knowledge import Knowledge
 from fuzz.oracle.verdict import Agree
-from fuzz.worker.session import known_defects
-from targets.base import Target
 from targets.legs import open_legs
 
 FILES = [path for path in kept_files("regressions") if path.stem.startswith("nested")]
@@ -24,20 +22,17 @@ LIVES = 8
 
 
 @pytest.fixture(scope="module")
-def leg() -> Iterator[Target]:
+def leg() -> Iterator[Everywhere]:
     (opened,) = open_legs(["kvm:newest:nested"])
-    known = [load_kept(path) for path in kept_files("known")]
-    opened.profile = replace(opened.profile, defects=known_defects(opened, known))
-    yield opened
+    yield Everywhere([opened], Knowledge.shipped())
     opened.close()
 
 
-def test_kept_cases_agree_to_their_end(leg: Target) -> None:
+def test_kept_cases_agree_to_their_end(leg: Everywhere) -> None:
     used: set[str] = set()
     for path in FILES:
         case = load_kept(path).case
-        trace = run_everywhere(case, [leg])
-        verdict = judge_all(case, trace, [leg])[leg.name]
+        (verdict,) = leg.look(case).verdicts.values()
         assert isinstance(verdict, Agree), verdict
         assert verdict.judged == len(case.ops), path.stem
         used |= set(verdict.rules)
@@ -46,7 +41,7 @@ def test_kept_cases_agree_to_their_end(leg: Target) -> None:
     assert used >= {"el2.zcr-by-zen-alone", "el2.without-vhe"}
 
 
-def test_generated_lives_agree(leg: Target) -> None:
+def test_generated_lives_agree(leg: Everywhere) -> None:
     rng, lives = random.Random(7), 0
     while lives < LIVES:
         case = random_case(rng)
@@ -54,5 +49,5 @@ def test_generated_lives_agree(leg: Target) -> None:
         if not features or not features[0] & HAS_EL2:
             continue
         lives += 1
-        verdict = judge_all(case, run_everywhere(case, [leg]), [leg])[leg.name]
+        (verdict,) = leg.look(case).verdicts.values()
         assert isinstance(verdict, Agree), verdict

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from strategies import cases, seeds
 
 from corpus.case import Case
+from corpus.fault import Fault, FaultKind
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation, Trace
 from fuzz.oracle.conformance import judge
@@ -121,7 +122,8 @@ def test_a_choice_binds_the_leg_from_then_on() -> None:
 @pytest.mark.parametrize("ending", [Ending.CRASH, Ending.HANG, Ending.HOST_LOG])
 def test_a_bad_ending_is_a_divergence(ending: Ending) -> None:
     trace = trace_of(FOUNDING, Profile())
-    verdict = judge(FOUNDING, Trace(trace.observations, ending, "WARNING: CPU: 0"), Profile())
+    fault = Fault(FaultKind.WARN, "", True, "WARNING: CPU: 0")
+    verdict = judge(FOUNDING, Trace(trace.observations, ending, fault=fault), Profile())
     assert isinstance(verdict, Diverge)
     assert (verdict.oracle, verdict.observed, verdict.detail) == (
         "ending",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from remote_fakes import CODE, KEY, Echo, Host, agent
+from remote_fakes import CODE, KEY, KILLED, PANIC, Echo, Host, agent
 
 from corpus.trace import Ending
 from targets.base import Target
@@ -237,6 +237,7 @@ def test_replies_come_as_they_are(served: Host) -> None:
     assert (replies[0].log, replies[0].seconds) == ("a log", 0.25)
     assert replies[1].log.endswith("Kernel panic")
     assert len(replies[1].log) == LOG_CAP
+    assert [reply.fault for reply in replies] == [None, PANIC, None, None]
     transport.close()
 
 
@@ -248,7 +249,7 @@ def test_boots_and_losses_are_counted(served: Host) -> None:
     for request in (b"a", b"panic", b"b", b"c", b"lose", b"d"):
         transport.collect(transport.submit(request))
         seen.append((transport.boots, *transport.losses()))
-    assert seen == [(1,), (1,), (2,), (2,), (3, "somebody killed it\n"), (3,)]
+    assert seen == [(1,), (1,), (2,), (2,), (3, KILLED), (3,)]
     transport.restart()
     assert transport.collect(transport.submit(b"a")).response == b"aa"
     assert transport.boots == 4

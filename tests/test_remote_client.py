@@ -151,7 +151,8 @@ def test_an_agent_that_was_killed_is_a_loss_and_no_request_is_at_fault() -> None
         assert transport.collect(transport.submit(b"b")).response == b"bb"
         assert transport.boots == len(served.connections) == 2
         (loss,) = transport.losses()
-        assert loss == f"connection to the agent at {served.address}: it closed the connection\n"
+        why = f"connection to the agent at {served.address}: it closed the connection"
+        assert (loss.log, loss.fault.line) == (f"{why}\n", why)
 
 
 def test_a_machine_that_started_again_was_crashed_by_the_oldest(

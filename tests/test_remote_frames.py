@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus.fault import Fault, FaultKind
 from corpus.trace import Ending
 from targets.kvm import legname
 from targets.kvm.remote import address, secret
@@ -31,10 +32,11 @@ from targets.kvm.remote.messages import (
     Welcome,
     frame,
 )
-from targets.transport import TransportError
+from targets.transport import Loss, TransportError
 
 _names = st.text(max_size=12)
 _sizes = st.integers(0, 2**63)
+_faults = st.builds(Fault, st.sampled_from(FaultKind), _names, st.booleans(), _names)
 MESSAGES: st.SearchStrategy[Message] = st.one_of(
     st.builds(Hello, st.integers(0, 2**31), _names, st.binary(max_size=40)),
     st.builds(Prove, st.binary(max_size=40), st.binary(max_size=40), st.booleans()),
@@ -62,7 +64,9 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
         st.floats(0, 1e6),
         st.lists(_sizes, max_size=5),
         st.floats(0, 1e6),
-        st.lists(_names, max_size=3),
+        st.lists(st.builds(Loss, _faults, _names), max_size=3),
+        st.none() | _sizes,
+        st.none() | _faults,
     ),
     st.builds(Refused, _names),
 )

@@ -172,14 +172,15 @@ def measure(
 
 def _quiet(legs: Sequence[Target], cases: Sequence[Case]) -> list[Case]:
     """The cases on which no leg diverges; this pass is the warm-up, too."""
-    from fuzz.followup.confirm import judge_all, run_everywhere  # noqa: PLC0415
+    from fuzz.oracle.everywhere import Everywhere  # noqa: PLC0415
+    from fuzz.oracle.knowledge import Knowledge  # noqa: PLC0415
     from fuzz.oracle.verdict import Agree  # noqa: PLC0415
 
-    _session(legs)  # gives the legs their known defects
+    everywhere = Everywhere(legs, Knowledge.shipped())
     found = []
     for case in cases:
         if all(case.min_vq <= leg.profile.max_vq for leg in legs):
-            verdicts = judge_all(case, run_everywhere(case, legs), legs)
+            verdicts = everywhere.look(case).verdicts
             if all(isinstance(verdict, Agree) for verdict in verdicts.values()):
                 found.append(case)
     if not found:
@@ -206,19 +207,18 @@ _Steering = tuple["Feedback", "type[Model]"]
 def _session(
     legs: Sequence[Target], steering: _Steering | None = None, shared: bool = False
 ) -> Session:
-    from corpus.kept import load_kept  # noqa: PLC0415
-    from corpus.store import kept_files  # noqa: PLC0415
+    from fuzz.oracle.knowledge import Knowledge  # noqa: PLC0415
     from fuzz.worker.session import Session  # noqa: PLC0415
     from targets.spec.model import Model  # noqa: PLC0415
 
-    known = [load_kept(path) for path in kept_files("known")]
     feedback, traced = steering or (None, Model)
 
     def ignore(_: object) -> None:
         """A campaign would store it."""
 
     out = (ignore, ignore, ignore)
-    return Session(legs, feedback, *out, known=known, share_vms=shared, traced=traced)
+    knowledge = Knowledge.shipped()
+    return Session(legs, feedback, *out, knowledge=knowledge, share_vms=shared, traced=traced)
 
 
 def _kernel(

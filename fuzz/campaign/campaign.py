@@ -22,8 +22,9 @@ from fuzz.campaign.coverage import CoverageKeeper
 from fuzz.campaign.ledger import Ledger
 from fuzz.campaign.pool import Pool, Worker
 from fuzz.campaign.status import CampaignStatus, LegStatus
-from fuzz.campaign.totals import Totals, statistics
+from fuzz.campaign.totals import statistics
 from fuzz.worker import events
+from fuzz.worker.tally import Tally
 from targets.spec.rules import RULES
 
 RULES_TOTAL = len(RULES) + len(FORMS)
@@ -68,7 +69,7 @@ class Campaign:
         self._show = show
         self._seed = options.seed or random.SystemRandom().randrange(1, 1 << 31)
         self._pool = Pool()
-        self._past = Totals()
+        self._past = Tally()
         self._exercised: defaultdict[str, set[str]] = defaultdict(set)
         self._events: deque[str] = deque(maxlen=50)
         self._restarts = 0
@@ -76,8 +77,6 @@ class Campaign:
         self._failures: list[float] = []
         self._campaign: int | None = None
         self._first_case: float | None = None
-        self._features = 0
-        self._corpus = 0
         self.reason = ""
         self._interrupted = False
 
@@ -176,9 +175,7 @@ class Campaign:
             case events.Ready():
                 self._on_ready(event)
             case events.Stats():
-                worker.stats = event
-                self._features = max(self._features, event.features)
-                self._corpus = max(self._corpus, event.corpus)
+                worker.stats = event.tally
             case events.Exercised():
                 for leg, rules in event.rules.items():
                     self._exercised[leg].update(rules)
@@ -253,7 +250,7 @@ class Campaign:
 
     # -- status -----------------------------------------------------------------------------
 
-    def _sum(self) -> Totals:
+    def _sum(self) -> Tally:
         totals = deepcopy(self._past)
         for worker in self._pool:
             if worker.stats:
@@ -275,10 +272,10 @@ class Campaign:
             case_budget=self._options.cases or None,
             cases_per_second=totals.cases / elapsed if elapsed else 0.0,
             legs=tuple(self._leg_status(name, totals) for name in self._leg_names()),
-            corpus=self._corpus,
+            corpus=totals.corpus,
             rules_hit=len(totals.rules),
             rules_total=RULES_TOTAL,
-            features=self._features,
+            features=totals.features,
             discarded=totals.discarded,
             infra_errors=totals.infra_errors,
             restarts=totals.restarts + self._restarts,
@@ -293,7 +290,7 @@ class Campaign:
     def _leg_names(self) -> Sequence[str]:
         return list(self._ledger.legs) or list(self._options.legs)
 
-    def _leg_status(self, name: str, totals: Totals) -> LegStatus:
+    def _leg_status(self, name: str, totals: Tally) -> LegStatus:
         return LegStatus(
             name=name,
             state="running" if name in self._ledger.legs else "starting",

@@ -6,14 +6,13 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 
-from corpus.kept import KeptCase, load_kept
-from corpus.store import kept_files
-from corpus.trace import Ending
+from corpus.fault import FaultKind
+from corpus.kept import KeptCase
 from db.records import FindingRecord, LegRecord, SignatureRecord, Status
 from db.store import Store
 from fuzz.campaign.status import BucketStatus
-from fuzz.worker import events
-from fuzz.worker.travel import incident_record, to_record
+from fuzz.oracle.knowledge import Knowledge
+from fuzz.worker import events, travel
 
 
 class Ledger:
@@ -23,7 +22,7 @@ class Ledger:
         self._store, self._log = store, log
         self._buckets: dict[int, BucketStatus] = {}
         self._new: set[int] = set()
-        self._known = [load_kept(path) for path in kept_files("known")]
+        self._knowledge = Knowledge.shipped()
         self._incidents: Counter[tuple[str, str, bool]] = Counter()
         self._restarts: dict[str, list[float]] = defaultdict(list)
         self.legs: dict[str, LegRecord] = {}
@@ -46,11 +45,11 @@ class Ledger:
 
     def found(self, campaign: int, event: events.Found) -> None:
         """A worker found something. Raises StoreError."""
-        record = to_record(event)
+        record = travel.finding(event)
         stored = self._store.add_finding(campaign, record)
-        if event.observed == Ending.HANG.value:
-            self.hangs += 1
         explained = self._known_from(record)
+        if not explained and _hung(record):
+            self.hangs += 1
         if stored.new_bucket and explained:
             self._store.set_status(stored.bucket_id, Status.KNOWN, actor=explained.path.name)
             self._store.add_note(stored.bucket_id, explained.about, actor=explained.path.name)
@@ -68,10 +67,11 @@ class Ledger:
 
     def broke(self, campaign: int, event: events.Broke) -> None:
         """A leg's machine broke, complained or was lost. Raises StoreError."""
-        self._store.add_incident(campaign, incident_record(event))
-        self._incidents[event.leg, event.kind, event.investigating] += 1
-        if not event.investigating:
-            self._log(f"{event.leg}: {event.kind}: {event.line[:160]}")
+        record = travel.incident(event)
+        self._store.add_incident(campaign, record)
+        self._incidents[record.leg, record.kind, record.investigating] += 1
+        if not record.investigating:
+            self._log(f"{record.leg}: {record.kind}: {event.line[:160]}")
 
     def restarted(self, event: events.Restarted) -> None:
         """A leg's machine serves again."""
@@ -99,14 +99,12 @@ class Ledger:
 
     def _known_from(self, record: FindingRecord) -> KeptCase | None:
         """The kept case that explains this divergence, if one does."""
-        rule = record.signature.rule
-        if record.signature.oracle == "ending":
-            rule += f"@{record.signature.op_kind}"  # where: two WARNs are two defects
-        prints = {leg: self.legs[leg].fingerprint for leg in record.deviating}
-        for kept in self._known:
-            if all(kept.covers(leg, print_, rule) for leg, print_ in prints.items()):
-                return kept
-        return None
+        signature = record.signature
+        faults = [trace.fault for leg, trace in record.traces.items() if leg in record.deviating]
+        named = next((fault for fault in faults if fault and fault.named), None)
+        rule = named.rule_at if named else signature.rule
+        legs = [self.legs[leg] for leg in record.deviating]
+        return self._knowledge.explanation(legs, rule)
 
     def _refresh(self, signature: SignatureRecord) -> None:
         bucket = self._store.bucket_of(signature)
@@ -119,3 +117,9 @@ class Ledger:
                 first_leg=signature.legs,
                 new=bucket.id in self._new,
             )
+
+
+def _hung(record: FindingRecord) -> bool:
+    """Whether a leg's machine hung, which a campaign's exit code tells."""
+    faults = [trace.fault for leg, trace in record.traces.items() if leg in record.deviating]
+    return any(fault and fault.kind is FaultKind.HANG for fault in faults)

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from fuzz.worker import events
+from fuzz.worker.tally import Tally
 
 TICK = 0.2
 STOP_SECONDS = 15.0
@@ -30,7 +31,7 @@ class Worker:
     pipe: int
     log: Path
     buffer: bytes = b""
-    stats: events.Stats | None = None
+    stats: Tally | None = None
     done: str = ""
     failed: str = ""
 

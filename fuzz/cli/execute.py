@@ -20,13 +20,15 @@ from db.store import Store
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, json_option, kernel_option, legs_option, resolve_legs
 from fuzz.cli.views import log_excerpt
-from fuzz.followup.confirm import judge_all, run_everywhere, steady_difference
+from fuzz.followup.disagreement import Disagreement, steady_difference
 from fuzz.followup.inquest import run_after
-from fuzz.oracle.agreement import ORACLE
+from fuzz.oracle.everywhere import Everywhere, Seen
+from fuzz.oracle.knowledge import Knowledge
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from fuzz.report.compare import Row, Step, compare
 from fuzz.report.disassemble import disassemble
 from targets.base import Ran, Target
+from targets.kind import KINDS
 from targets.legs import open_legs
 from targets.spec.judge import error_name
 
@@ -41,7 +43,8 @@ case_argument = click.argument("file", type=click.Path(exists=True, dir_okay=Fal
 def execute(file: Path, legs: str, kernel: Path | None, as_json: bool) -> int:
     """Run one case, in text or binary form, and judge each leg.
 
-    Ends with 0 if every leg agrees with the specification, 77 if one diverges.
+    Ends with 0 if every leg agrees with the specification, but for what corpus/known
+    records, and with 77 if one diverges.
 
     \b
     Example:
@@ -52,15 +55,15 @@ def execute(file: Path, legs: str, kernel: Path | None, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(_as_json(case, ran), indent=2))
     else:
-        for name, verdict in ran.verdicts.items():
-            click.echo(f"{name}: {verdict_line(verdict)}")
+        for name in ran.verdicts:
+            click.echo(f"{name}: {ran.line(name)}")
             for op, seen in zip(case.ops, ran.traces[name].observations, strict=False):
                 size = f", {len(seen.data)} bytes" if seen.data else ""
                 click.echo(f"    {op.word:<17} {error_name(seen.err)}{size}")
             if ran.traces[name].ending is not Ending.OK:
                 click.echo(f"    ended: {ran.traces[name].ending.value}")
         if ran.differ:
-            click.echo(difference_line(ran.differ))
+            click.echo(ran.difference)
         _print_logs(ran.traces)
     return _exit_code(ran)
 
@@ -74,7 +77,8 @@ def diff(file: Path, legs: str, kernel: Path | None, show_all: bool) -> int:
     """Run one case and set the legs side by side, with what is permitted.
 
     Values are shown where legs differ, where the specification permits several, and
-    where one is wrong. Ends with 0 if every leg agrees with the specification, else 77.
+    where one is wrong. Ends with 0 if every leg agrees with the specification, but for what
+    corpus/known records, else with 77.
 
     \b
     Example:
@@ -107,8 +111,8 @@ def repro(finding: str, legs: str | None, kernel: Path | None, url: str) -> int:
     with Store.open(url) as store:
         stored = store.finding(int(number))
         # What legs are said to differ from is other legs.
-        others = store.traces(stored.id) if stored.oracle == ORACLE else []
-    twins = [view.leg.name for view in others if view.leg.kind == "kvm"]
+        others = store.traces(stored.id) if stored.oracle == Disagreement.oracle else []
+    twins = [view.leg.name for view in others if KINDS[view.leg.kind].kernel]
     names = twins or stored.deviating if legs is None else tuple(legs.split(","))
     names = resolve_legs(",".join(names), kernel)
     case = stored.minimal
@@ -121,18 +125,37 @@ def repro(finding: str, legs: str | None, kernel: Path | None, url: str) -> int:
     again = [name for name, verdict in ran.verdicts.items() if isinstance(verdict, Diverge)]
     again = again or list(ran.differ)
     click.echo(f"F{number} " + (f"diverges again on {', '.join(again)}." if again else "is gone."))
-    return _exit_code(ran)
+    return Exit.DIVERGENCE if again else Exit.OK
 
 
 @dataclass(frozen=True, slots=True)
 class _Ran:
     """Traces and verdicts by leg; `differ`: of legs that differ from their like where the
-    model predicts nothing, each time the case is run."""
+    model predicts nothing, each time the case is run; `records`: by leg, the file that records
+    what is wrong."""
 
-    traces: dict[str, Trace]
-    verdicts: dict[str, Verdict]
+    traces: Mapping[str, Trace]
+    verdicts: Mapping[str, Verdict]
     legs: Sequence[Target]
     differ: Mapping[str, Diverge]
+    records: Mapping[str, str]
+
+    @property
+    def wrong(self) -> list[str]:
+        """Legs whose divergence, or difference, is not recorded."""
+        diverge = [name for name, v in self.verdicts.items() if isinstance(v, Diverge)]
+        return [name for name in (*diverge, *self.differ) if name not in self.records]
+
+    def line(self, name: str) -> str:
+        """A leg's verdict in one line."""
+        return verdict_line(self.verdicts[name], self.records.get(name, ""))
+
+    @property
+    def difference(self) -> str:
+        """How legs differ, in one line."""
+        name, verdict = next(iter(self.differ.items()))
+        word = _strength(verdict, self.records.get(name, ""))
+        return f"{', '.join(self.differ)}: DIFFER ({word}): {verdict.explanation}"
 
 
 def _run(case: Case, names: Sequence[str], preceding: Sequence[Ran] = ()) -> _Ran:
@@ -145,16 +168,24 @@ def _run(case: Case, names: Sequence[str], preceding: Sequence[Ran] = ()) -> _Ra
                 raise UserError(
                     f"the case needs vq>={case.min_vq}, {leg.name} has {leg.profile.max_vq}."
                 )
+        everywhere = Everywhere(legs)
         if preceding:
             traces = {leg.name: run_after(leg, preceding, case) for leg in legs}
         else:
-            traces = run_everywhere(case, legs)
-        verdicts = judge_all(case, traces, legs)
-        differ = steady_difference(case, traces, verdicts, legs)
+            traces = everywhere.run(case)
+        seen = Seen(traces, everywhere.judge(case, traces))
+        differ = steady_difference(case, seen, everywhere)
     finally:
         for leg in legs:
             leg.close()
-    return _Ran(traces, verdicts, legs, differ)
+    knowledge = Knowledge.shipped()
+    records = {}
+    for name, verdict in {**seen.verdicts, **differ}.items():
+        if isinstance(verdict, Diverge):
+            record = knowledge.explains(everywhere.leg(name), case, verdict)
+            if record:
+                records[name] = record.path.name
+    return _Ran(seen.traces, seen.verdicts, legs, differ, records)
 
 
 def _print_logs(traces: Mapping[str, Trace]) -> None:
@@ -166,25 +197,22 @@ def _print_logs(traces: Mapping[str, Trace]) -> None:
             click.echo("\n".join(f"  {line}" for line in excerpt))
 
 
-def verdict_line(verdict: Verdict) -> str:
-    """A verdict in one line."""
+def verdict_line(verdict: Verdict, record: str) -> str:
+    """A verdict in one line; `record`: the file that records what is wrong, if one does."""
     if isinstance(verdict, Agree):
         rest = f"; not judged further: {verdict.reason}" if verdict.reason else ""
         return f"agree ({verdict.judged} ops judged{rest})"
-    strength = "strict" if verdict.strict else "lenient"
-    return f"DIVERGE ({strength}): {verdict.explanation}"
+    word = "diverge" if record else "DIVERGE"
+    return f"{word} ({_strength(verdict, record)}): {verdict.explanation}"
 
 
-def difference_line(differ: Mapping[str, Diverge]) -> str:
-    """How legs differ, in one line."""
-    verdict = next(iter(differ.values()))
+def _strength(verdict: Diverge, record: str) -> str:
     strength = "strict" if verdict.strict else "lenient"
-    return f"{', '.join(differ)}: DIFFER ({strength}): {verdict.explanation}"
+    return f"{strength}, recorded in {record}" if record else strength
 
 
 def _exit_code(ran: _Ran) -> int:
-    diverged = any(isinstance(v, Diverge) for v in ran.verdicts.values())
-    return Exit.DIVERGENCE if diverged or ran.differ else Exit.OK
+    return Exit.DIVERGENCE if ran.wrong else Exit.OK
 
 
 def _print_comparison(case: Case, ran: _Ran, show_all: bool) -> None:
@@ -195,10 +223,11 @@ def _print_comparison(case: Case, ran: _Ran, show_all: bool) -> None:
         _print_step(console, case, step, width, show_all)
     console.print()
     for name, verdict in ran.verdicts.items():
-        style = "green" if isinstance(verdict, Agree) else "bold red"
-        console.print(Text(f"{name:<{width}}  "), Text(verdict_line(verdict), style=style))
+        style = "yellow" if name in ran.records else "bold red"
+        style = "green" if isinstance(verdict, Agree) else style
+        console.print(Text(f"{name:<{width}}  "), Text(ran.line(name), style=style))
     if ran.differ:
-        console.print(Text(difference_line(ran.differ), style="bold red"))
+        console.print(Text(ran.difference, style="bold red"))
 
 
 def _print_step(console: Console, case: Case, step: Step, width: int, show_all: bool) -> None:
@@ -249,7 +278,8 @@ def _as_json(case: Case, ran: _Ran) -> dict[str, Any]:
         "legs": {
             name: {
                 "verdict": "agree" if isinstance(verdict, Agree) else "diverge",
-                "explanation": verdict_line(verdict),
+                "explanation": ran.line(name),
+                "recorded": ran.records.get(name),
                 "ending": ran.traces[name].ending.value,
                 "observations": [
                     {"op": op.word, "err": seen.err, "aux": seen.aux, "data": seen.data.hex()}

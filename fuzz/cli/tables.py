@@ -6,21 +6,20 @@ import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from corpus.isa.form import Form
 from corpus.isa.table import FORMS
-from corpus.kept import load_kept
-from corpus.store import kept_files
 from db.store import Store
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, json_option, legs_option, resolve_legs
 from fuzz.cli.table import Column, print_table
+from fuzz.oracle.everywhere import Everywhere
+from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.suites.isa import LENGTHS, SuiteResult, Tested, run_suite, suite
-from fuzz.worker.session import known_defects
 from targets.base import Target
 from targets.legs import open_legs
 from targets.profile import Profile
@@ -211,15 +210,12 @@ def _check(
     tests: Iterator[Tested], forms: int, names: Sequence[str], strict: bool, as_json: bool
 ) -> int:
     opened: list[Target] = open_legs(names)
-    if not strict:
-        kept = [load_kept(path) for path in kept_files("known")]
-        for leg in opened:
-            leg.profile = replace(leg.profile, defects=known_defects(leg, kept))
+    knowledge = NOTHING if strict else Knowledge.shipped()
     found: dict[tuple[str, str, str], list[SuiteResult]] = defaultdict(list)
     runs: Counter[str] = Counter()
     unjudged: Counter[str] = Counter()
     try:
-        for result in run_suite(tests, opened):
+        for result in run_suite(tests, Everywhere(opened, knowledge)):
             runs[result.leg] += 1
             if result.diverged:
                 key = result.leg, result.diverged.rule, _kind(result)

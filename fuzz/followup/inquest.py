@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from corpus.case import Case
+from corpus.fault import Fault
 from corpus.trace import Ending, Trace
-from fuzz.oracle.faults import Fault, fault_of
 from targets.base import Ran, Target
 
 ALONE_RUNS = 3
@@ -40,7 +40,7 @@ def inquire(
     leg: Target, case: Case, trace: Trace, preceding: Sequence[Ran], seconds: float = SECONDS
 ) -> Inquest:
     """Investigate the bad ending `trace` that `case` had on `leg`. Raises TransportError."""
-    first = fault_of(trace.ending, trace.log)
+    first = trace.fault
     assert first is not None
     inquiry = _Inquiry(leg, case, trace, first, time.monotonic() + seconds)
     alone = inquiry.count((), ALONE_RUNS)
@@ -115,8 +115,7 @@ class _Inquiry:
     def _shows(self, preceding: Sequence[Ran]) -> bool:
         self.tried += 1
         trace = run_after(self.leg, preceding, self.case)
-        fault = fault_of(trace.ending, trace.log)
-        if fault is None or not fault.is_like(self.fault):
+        if trace.fault is None or not trace.fault.is_like(self.fault):
             return False
         self.trace = trace
         return True

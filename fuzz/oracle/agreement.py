@@ -162,7 +162,6 @@ def _suspects(
         expected=common,
         observed=other,
         detail="",
-        context="",
         strict=is_strict(RULE),
         rules=frozenset({RULE}),
         told=f"op {index} ({op.word}): {label} is {told}; the model predicts nothing there "

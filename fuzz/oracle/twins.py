@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from targets.base import Target
+from targets.kind import KINDS
 from targets.spec.errors import Decides
 
 _PROCESSOR = frozenset(
@@ -40,7 +41,7 @@ def twins(legs: Sequence[Target]) -> tuple[Twins, ...]:
     choose. Nor is hardware, of which no two are known to be alike."""
     by_machine: dict[_Key, list[Target]] = {}
     for leg in sorted(legs, key=lambda leg: leg.name):
-        if leg.kind == "kvm" and "lab.qemu" in leg.fingerprint:
+        if KINDS[leg.kind].kernel and "lab.qemu" in leg.fingerprint:
             by_machine.setdefault(_machine(leg.fingerprint), []).append(leg)
     found = []
     for alike in by_machine.values():

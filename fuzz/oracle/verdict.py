@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from fuzz.oracle.faults import Fault
+from corpus.fault import Fault
 from targets.spec.errors import Decides
 from targets.spec.judge import Choices
+from targets.spec.permitted import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class Diverge:
     expected: str
     observed: str
     detail: str
-    context: str
     strict: bool
+    context: Context | None = None
     rules: frozenset[str] = frozenset()
     fault: Fault | None = None
     told: str = ""

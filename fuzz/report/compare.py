@@ -9,11 +9,11 @@ from corpus.case import Case
 from corpus.text import format_op
 from corpus.trace import Observation, Trace
 from targets.profile import Profile
-from targets.spec.errors import Unpredictable
-from targets.spec.judge import Choices, error_name, observe, show
+from targets.spec.judge import error_name, show
 from targets.spec.model import Model
 from targets.spec.permitted import Outcome, Permitted
 from targets.spec.sets import Set, narrow
+from targets.spec.stepper import Stepper
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,59 +54,41 @@ class Step:
     note: str = ""
 
 
-@dataclass(slots=True)
-class _Leg:
-    model: Model
-    trace: Trace
-    stopped: str = ""
-
-
 def compare(case: Case, traces: Mapping[str, Trace], profiles: Mapping[str, Profile]) -> list[Step]:
     """Step the model along each leg's trace and lay the values side by side."""
-    legs = {name: _Leg(Model(profiles[name]), traces[name]) for name in traces}
-    return [_step(case, index, legs) for index in range(len(case.ops))]
+    legs = {name: Stepper(Model(profiles[name]), case, trace) for name, trace in traces.items()}
+    return [_step(case, index, legs, traces) for index in range(len(case.ops))]
 
 
-def _step(case: Case, index: int, legs: Mapping[str, _Leg]) -> Step:
-    op = case.ops[index]
+def _step(case: Case, index: int, legs: Mapping[str, Stepper], traces: Mapping[str, Trace]) -> Step:
     rows: dict[str, tuple[dict[str, None], dict[str, Cell]]] = {}
     rule = context = note = ""
     for name, leg in legs.items():
-        if index >= len(leg.trace.observations):
-            note = note or f"{name} has no observation: {leg.trace.ending.value}"
+        trace = traces[name]
+        if index >= len(trace.observations):
+            note = note or f"{name} has no observation: {trace.ending.value}"
             continue
-        seen = leg.trace.observations[index]
-        permitted = _permitted(leg, case, index)
+        seen = trace.observations[index]
+        permitted = leg.permitted()
         if permitted is None:
-            note = f"not judged: {leg.stopped}"
+            note = f"not judged: {leg.stopped or 'this leg diverged before'}"
             for label, text in _plain(seen):
                 rows.setdefault(label, ({}, {}))[1][name] = Cell(text, True)
             continue
-        rule, context = permitted.rule, permitted.context
+        rule, context = permitted.rule, str(permitted.context or "")
         for label, expected, cell in _cells(permitted, seen):
             wanted, cells = rows.setdefault(label, ({}, {}))
             wanted.update(dict.fromkeys(expected))
             cells[name] = cell
-        if observe(permitted, seen, Choices()):
-            leg.stopped = leg.stopped or "this leg diverged before"
+        leg.narrow(permitted)
     return Step(
         index,
-        format_op(op),
+        format_op(case.ops[index]),
         rule,
         context,
         tuple(Row(label, tuple(wanted), cells) for label, (wanted, cells) in rows.items()),
         note,
     )
-
-
-def _permitted(leg: _Leg, case: Case, index: int) -> Permitted | None:
-    if leg.stopped:
-        return None
-    try:
-        return leg.model.step(case.ops[index])
-    except Unpredictable as stop:
-        leg.stopped = str(stop)
-        return None
 
 
 def _plain(seen: Observation) -> list[tuple[str, str]]:

@@ -15,10 +15,9 @@ from corpus.case import Case
 from corpus.isa.form import Form, Insn
 from corpus.ops import CreateVcpu, Finalize, Init, Op, ReadAll, ReadMem, Run, SetReg, WriteMem
 from corpus.values import Pattern
-from fuzz.followup.confirm import judge_all, run_everywhere
 from fuzz.generate import is_memory, memory_access, random_insn
+from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
-from targets.base import Target
 
 LENGTHS = (1, 2, 3, 4, 16)
 """Guest vector lengths in quadwords: 128, 256, 384, 512 and 2048 bits."""
@@ -111,10 +110,13 @@ class SuiteResult:
         return self.verdict.reason if isinstance(self.verdict, Agree) else ""
 
 
-def run_suite(tests: Iterator[Tested], legs: Sequence[Target]) -> Iterator[SuiteResult]:
+def run_suite(tests: Iterator[Tested], legs: Everywhere) -> Iterator[SuiteResult]:
     """Run suite cases on the legs whose machine has the length. Raises TransportError."""
+    by_length: dict[int, Everywhere] = {}
     for tested in tests:
-        able = [leg for leg in legs if leg.profile.vqs >> tested.vq - 1 & 1]
-        traces = run_everywhere(tested.case, able)
-        for name, verdict in judge_all(tested.case, traces, able).items():
+        able = by_length.get(tested.vq)
+        if able is None:
+            names = [leg.name for leg in legs.legs if leg.profile.vqs >> tested.vq - 1 & 1]
+            able = by_length[tested.vq] = legs.only(names)
+        for name, verdict in able.look(tested.case).verdicts.items():
             yield SuiteResult(tested, name, verdict)

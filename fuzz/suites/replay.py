@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from corpus.kept import KeptCase
-from corpus.trace import Trace
-from fuzz.followup.confirm import judge_all, run_everywhere, steady_difference
-from fuzz.followup.signature import responsible
+from fuzz.followup.disagreement import steady_difference
 from fuzz.oracle.agreement import RULE
-from fuzz.oracle.twins import twins
-from fuzz.oracle.verdict import Agree, Diverge, Verdict
+from fuzz.oracle.culprit import responsible
+from fuzz.oracle.everywhere import Everywhere
+from fuzz.oracle.verdict import Agree, Verdict
 from targets.base import Target
 
 
@@ -41,18 +40,18 @@ class Result:
 
 def replay(kept: Sequence[KeptCase], legs: Sequence[Target]) -> Iterator[Result]:
     """Run every case on every leg. Raises TransportError."""
+    everywhere = Everywhere(legs)
     for item in kept:
-        able = [leg for leg in legs if _can_run(item, leg)]
+        able = everywhere.only([leg.name for leg in legs if _can_run(item, leg)])
         for leg in legs:
-            if leg not in able:
+            if leg not in able.legs:
                 why = f"needs vq>={item.case.min_vq}, {leg.name} has {leg.profile.max_vq}"
                 yield Result(item, leg.name, Outcome.NOT_RUN, why, 0.0)
         started = time.monotonic()
-        traces: dict[str, Trace] = run_everywhere(item.case, able)
-        verdicts = judge_all(item.case, traces, able)
-        verdicts |= steady_difference(item.case, traces, verdicts, able)
+        seen = able.look(item.case)
+        verdicts = {**seen.verdicts, **steady_difference(item.case, seen, able)}
         seconds = time.monotonic() - started
-        for leg in able:
+        for leg in able.legs:
             if _lacks_twin(item, leg, able):
                 why = f"is about how {leg.name} differs from a leg that is not here"
                 yield Result(item, leg.name, Outcome.NOT_RUN, why, seconds)
@@ -64,23 +63,18 @@ def _can_run(item: KeptCase, leg: Target) -> bool:
     return item.case.min_vq <= leg.profile.max_vq
 
 
-def _lacks_twin(item: KeptCase, leg: Target, legs: Sequence[Target]) -> bool:
+def _lacks_twin(item: KeptCase, leg: Target, legs: Everywhere) -> bool:
     """Whether a difference is recorded, and there is no leg to differ from."""
-    if not item.covers(leg.name, leg.fingerprint, RULE):
-        return False
-    return not any(leg.name in group.names for group in twins(legs))
+    return item.covers(leg, RULE) and not any(leg.name in group.names for group in legs.twins)
 
 
-def _result(item: KeptCase, target: Target, verdict: Verdict, seconds: float) -> Result:
-    leg = target.name
-    choices = (0, 0)
+def _result(item: KeptCase, leg: Target, verdict: Verdict, seconds: float) -> Result:
     if isinstance(verdict, Agree):
         choices = (verdict.choices.kept, verdict.choices.cleared)
-        if not item.expects(leg, target.fingerprint):
-            return Result(item, leg, Outcome.OK, "", seconds, choices)
+        if not item.recorded(leg):
+            return Result(item, leg.name, Outcome.OK, "", seconds, choices)
         why = "the recorded divergence no longer shows"
-        return Result(item, leg, Outcome.GONE, why, seconds, choices)
-    assert isinstance(verdict, Diverge)
-    if item.covers(leg, target.fingerprint, responsible(item.case, verdict)):
-        return Result(item, leg, Outcome.KNOWN, verdict.explanation, seconds)
-    return Result(item, leg, Outcome.REGRESSION, verdict.explanation, seconds)
+        return Result(item, leg.name, Outcome.GONE, why, seconds, choices)
+    known = item.covers(leg, responsible(item.case, verdict))
+    outcome = Outcome.KNOWN if known else Outcome.REGRESSION
+    return Result(item, leg.name, outcome, verdict.explanation, seconds)

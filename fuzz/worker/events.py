@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
+
+from fuzz.worker.tally import Tally
 
 
 class LegReady(msgspec.Struct, frozen=True):
@@ -22,19 +26,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 class Stats(msgspec.Struct, frozen=True, tag=True):
     """Totals since the worker started."""
 
-    cases: int
-    discarded: int
-    executions: dict[str, int]
-    divergences: int
-    infra_errors: int
-    restarts: int
-    corpus: int
-    features: int
-    rules: dict[str, int]
-    choices: dict[str, tuple[int, int]]
-    collapses: int
-    unjudged: dict[str, int]
-    compared: int = 0
+    tally: Tally
 
 
 class Exercised(msgspec.Struct, frozen=True, tag=True):
@@ -43,43 +35,18 @@ class Exercised(msgspec.Struct, frozen=True, tag=True):
     rules: dict[str, list[str]]
 
 
-class TraceData(msgspec.Struct, frozen=True):
-    """A trace: (errno, aux, data) per op."""
-
-    observations: list[tuple[int, int, bytes]]
-    ending: str
-    log: str
-
-
 class Found(msgspec.Struct, frozen=True, tag=True):
-    """A confirmed and minimised divergence; cases as canonical bytes."""
+    """A confirmed and minimised divergence (`fuzz.worker.travel`)."""
 
-    signature: tuple[str, ...]
-    minimal: bytes
-    original: bytes
-    strict: bool
-    op_index: int
-    expected: str
-    observed: str
-    explanation: str
-    seen: int
-    tried: int
-    deviating: list[str]
-    traces: dict[str, TraceData]
-    preceding: list[tuple[bytes, bool]] = []
+    record: bytes
 
 
 class Broke(msgspec.Struct, frozen=True, tag=True):
-    """A leg's machine broke, complained or was lost (fuzz.oracle.faults); `case` is the one
-    at fault, if any is; `investigating`: while a finding was followed up."""
+    """A leg's machine broke, complained or was lost (`fuzz.worker.travel`); `line`: what to tell
+    people first."""
 
-    leg: str
-    kind: str
-    place: str
+    record: bytes
     line: str
-    log: str
-    case: bytes | None
-    investigating: bool
 
 
 class Restarted(msgspec.Struct, frozen=True, tag=True):
@@ -152,7 +119,7 @@ Event = (
 )
 
 encode = msgspec.json.Encoder().encode
-decode = msgspec.json.Decoder(Event).decode
+decode = msgspec.json.Decoder(Event, dec_hook=lambda _, counts: Counter(counts)).decode
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):

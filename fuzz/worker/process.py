@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from fuzz.worker.session import Session
 
 STATS_EVERY = 1.0
+REASONS = 20
+"""Why the model stopped: the commonest reasons, which are all that travels."""
 
 _QUIET_FLAGS = (
     *("-handle_int=0", "-handle_term=0", "-handle_usr1=0", "-handle_usr2=0"),
@@ -106,35 +109,22 @@ class Worker:
         if reached:
             told = [events.Reached(r.leg, r.case.encoded, r.at, list(r.blocks)) for r in reached]
             self._send(events.Coverage(told))
-        tally = self._session.tally
+        exercised = self._session.exercised
         new = {
             leg: sorted(rules - self._told.get(leg, set()))
-            for leg, rules in tally.exercised.items()
+            for leg, rules in exercised.items()
             if len(rules) > len(self._told.get(leg, ()))
         }
         if new:
-            self._told = {leg: set(rules) for leg, rules in tally.exercised.items()}
+            self._told = {leg: set(rules) for leg, rules in exercised.items()}
             self._send(events.Exercised(new))
-        self._send(
-            events.Stats(
-                cases=tally.cases,
-                discarded=tally.discarded,
-                executions=dict(tally.executions),
-                divergences=tally.divergences,
-                infra_errors=tally.infra_errors,
-                restarts=sum(leg.restarts for leg in self._session.legs),
-                corpus=_count_files(self._config.corpus),
-                features=self._session.features,
-                rules=dict(tally.rules),
-                choices={
-                    leg.name: (tally.kept[leg.name], tally.cleared[leg.name])
-                    for leg in self._session.legs
-                },
-                collapses=sets.collapses,
-                unjudged=dict(tally.unjudged.most_common(20)),
-                compared=tally.compared,
-            )
-        )
+        tally = self._session.tally
+        tally.restarts = sum(leg.restarts for leg in self._session.legs)
+        tally.corpus = _count_files(self._config.corpus)
+        tally.features = self._session.features
+        tally.collapsed_sets = sets.collapses
+        reasons = Counter(dict(tally.unjudged.most_common(REASONS)))
+        self._send(events.Stats(msgspec.structs.replace(tally, unjudged=reasons)))
 
 
 def _count_files(directory: str) -> int:
@@ -148,13 +138,13 @@ def main(argv: Sequence[str]) -> None:
     config = msgspec.json.decode(argv[2].encode(), type=events.WorkerConfig)
     import atheris  # noqa: PLC0415
 
-    from corpus.kept import load_kept  # noqa: PLC0415
-    from corpus.store import kept_files  # noqa: PLC0415
+    from fuzz.oracle.knowledge import NOTHING, Knowledge  # noqa: PLC0415
+    from fuzz.worker import travel  # noqa: PLC0415
     from fuzz.worker.feedback import Feedback  # noqa: PLC0415
     from fuzz.worker.runner import Mutators  # noqa: PLC0415
     from fuzz.worker.session import Session  # noqa: PLC0415
-    from fuzz.worker.travel import incident_event, to_event  # noqa: PLC0415
     from targets.base import WireTarget  # noqa: PLC0415
+    from targets.kind import KINDS  # noqa: PLC0415
     from targets.legs import open_legs  # noqa: PLC0415
     from targets.transport import TransportError  # noqa: PLC0415
 
@@ -174,7 +164,7 @@ def main(argv: Sequence[str]) -> None:
         elif leg.no_coverage:
             out.send(events.Note(f"{leg.name}: no kernel coverage: {leg.no_coverage}"))
 
-    known = [load_kept(path) for path in kept_files("known")] if config.known else []
+    knowledge = Knowledge.shipped() if config.known else NOTHING
 
     def again(record: SignatureRecord) -> None:
         out.send(events.Again(record.parts))
@@ -182,21 +172,21 @@ def main(argv: Sequence[str]) -> None:
     session = Session(
         legs,
         Feedback(),
-        found=lambda record: out.send(to_event(record)),
+        found=lambda record: out.send(travel.found(record)),
         again=again,
         note=lambda text: out.send(events.Note(text)),
         minimize_seconds=config.minimize_seconds,
-        known=known,
+        knowledge=knowledge,
         share_vms=config.reuse_vms,
         traced=traced_model(),
-        incident=lambda *what: out.send(incident_event(*what)),
+        incident=lambda *what: out.send(travel.broke(*what)),
         restarted=lambda leg, seconds: out.send(events.Restarted(leg, seconds)),
     )
     session.end_at(deadline)
-    session.show_known(known)
+    session.show_known()
     if config.reuse_vms:
         for leg in legs:
-            if isinstance(leg, WireTarget) and leg.kind == "kvm" and not leg.shares:
+            if isinstance(leg, WireTarget) and KINDS[leg.kind].kernel and not leg.shares:
                 out.send(events.Note(f"{leg.name}: cases cannot share VMs, each has its own"))
     worker = Worker(config, session, out, deadline)
     mutators = Mutators(session.runner)

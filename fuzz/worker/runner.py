@@ -9,7 +9,7 @@ libFuzzer runs it, from its own traces and its own coverage: nothing is attribut
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from corpus.case import Case, decode
@@ -17,6 +17,7 @@ from corpus.trace import Trace
 from fuzz.generate import el2
 from fuzz.generate.mutate import crossed, mutated
 from targets.base import Target
+from targets.kind import KINDS
 from targets.model.target import foreseen
 from targets.profile import Profile
 from targets.transport import TransportError
@@ -44,10 +45,18 @@ class _Begun:
 
 class Runner:
     """Runs cases on `legs`, which are given slowest first: they are started in this order and
-    collected in reverse, so that all overlap. `share_vms`: see `Target.submit_shared`."""
+    collected in reverse, so that all overlap. `share_vms`: see `Target.submit_shared`;
+    `machines`: those behind the legs, by name, where it is known of what they die."""
 
-    def __init__(self, legs: Sequence[Target], share_vms: bool = False) -> None:
+    def __init__(
+        self,
+        legs: Sequence[Target],
+        share_vms: bool = False,
+        machines: Mapping[str, Profile] | None = None,
+    ) -> None:
         self._legs = legs
+        known = machines or {}
+        self._machines = [known.get(leg.name, leg.profile) for leg in legs]
         self._share_vms = share_vms
         self._early = [leg for leg in legs if leg.depth > 1]
         self.ahead = min([AHEAD, *(leg.depth - 1 for leg in self._early)]) if self._early else 0
@@ -56,12 +65,12 @@ class Runner:
     @property
     def machines(self) -> list[Profile]:
         """The machines behind the legs that are tested, not the model's."""
-        return [leg.profile for leg in self._legs if leg.kind != "model"]
+        return [leg.profile for leg in self._legs if not KINDS[leg.kind].reference]
 
     def _look_at(self, data: bytes, case: Case) -> _Begun:
         """A case that fits if there is something to run, and every leg has what it needs and
         is not known to die of it."""
-        fits = bool(case.ops) and all(_bears(leg.profile, case) for leg in self._legs)
+        fits = bool(case.ops) and all(_bears(machine, case) for machine in self._machines)
         return _Begun(data, case, fits)
 
     def begin(self, data: bytes, case: Case) -> None:

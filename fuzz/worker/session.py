@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from corpus.case import Case
-from corpus.isa.table import FORMS
-from corpus.kept import Defects, KeptCase, avoided, defects
-from corpus.trace import Trace
 from db.records import FindingRecord, SignatureRecord
-from fuzz.followup.confirm import pattern_of
+from fuzz.followup.breakage import Breakage
+from fuzz.followup.disagreement import Disagreement
 from fuzz.followup.investigate import Investigator
-from fuzz.followup.signature import responsible, signature
-from fuzz.oracle.agreement import ORACLE as LEGS
-from fuzz.oracle.agreement import compare, concerns
-from fuzz.oracle.conformance import judge
-from fuzz.oracle.twins import twins
+from fuzz.followup.suspicion import Departure, Dropped, Shown, Suspicion
+from fuzz.oracle.everywhere import Everywhere, Seen
+from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from fuzz.worker.features import features_of
 from fuzz.worker.feedback import Feedback
 from fuzz.worker.runner import Result, Runner
+from fuzz.worker.tally import Tally
 from targets.base import Incident, Ran, Target
+from targets.kind import KINDS
 from targets.profile import Profile
 from targets.spec.judge import Choices
 from targets.spec.model import Model
-
-_SPEED = {"kvm": 0, "emulator": 1, "mutant": 2, "model": 3}
-"""Legs are started slowest first and collected fastest first, so that all overlap."""
 
 FOLLOW_UPS = 2
 """Divergences of one rough kind that are confirmed and minimised; later ones are counted."""
@@ -37,25 +32,6 @@ FOLLOW_UPS = 2
 
 def _ignore(*_: object) -> None:
     """Nobody wants to know."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """Totals of a session."""
-
-    cases: int = 0
-    discarded: int = 0
-    divergences: int = 0
-    infra_errors: int = 0
-    executions: Counter[str] = field(default_factory=Counter)
-    rules: Counter[str] = field(default_factory=Counter)
-    exercised: dict[str, set[str]] = field(default_factory=dict)
-    """By leg, the rules that its observations were held against."""
-    kept: Counter[str] = field(default_factory=Counter)
-    cleared: Counter[str] = field(default_factory=Counter)
-    unjudged: Counter[str] = field(default_factory=Counter)
-    compared: int = 0
-    """Cases in which legs were held against each other where the model said nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +44,11 @@ class Reached:
     blocks: Sequence[int]
 
 
-def known_defects(leg: Target, known: Sequence[KeptCase]) -> Defects:
-    """The defects of a leg that kept cases record."""
-    return defects(known, leg.name, leg.fingerprint, list(FORMS))
-
-
 class Session:
     """Runs cases on `legs`; tells `found`, `again` and `note` what a campaign must know.
 
-    `known`: cases that record defects of legs. What those can spoil is not judged, so that
-    a campaign sees what lies behind; `show_known` reports the recorded cases themselves.
+    `knowledge`: recorded defects of legs. What those can spoil is not judged, so that a
+    campaign sees what lies behind; `show_known` reports the recorded cases themselves.
     `traced`: makes the model that steers libFuzzer, for the first judgement of each case.
     `share_vms`: cases run in VMs that served others; divergences are confirmed in fresh ones.
     `incident` is told, by leg, of every machine that broke, and whether that was during an
@@ -92,33 +63,29 @@ class Session:
         again: Callable[[SignatureRecord], None],
         note: Callable[[str], None],
         minimize_seconds: float = 12.0,
-        known: Sequence[KeptCase] = (),
+        knowledge: Knowledge = NOTHING,
         share_vms: bool = False,
         traced: Callable[[Profile], Model] = Model,
         incident: Callable[[str, Incident, bool], None] = _ignore,
         restarted: Callable[[str, float], None] = _ignore,
     ) -> None:
-        self.legs = sorted(legs, key=lambda leg: _SPEED.get(leg.kind, 1))
-        for leg in self.legs:
-            leg.profile = replace(
-                leg.profile,
-                defects=known_defects(leg, known),
-                avoid=avoided(known, leg.name, leg.fingerprint),
-            )
+        self.legs = sorted(legs, key=lambda leg: KINDS[leg.kind].turn)
+        self.everywhere = Everywhere(self.legs, knowledge)
         self.tally = Tally()
+        self.exercised: dict[str, set[str]] = {}
+        """By leg, the rules that its observations were held against."""
         self.reached: list[Reached] = []
         self._feedback = feedback
         self._found, self._again, self._note = found, again, note
         self._incident, self._restarted = incident, restarted
-        self._investigator = Investigator(self.legs, note, minimize_seconds)
+        self._investigator = Investigator(self.everywhere, note, minimize_seconds)
         self._preceding: dict[tuple[str, str], Sequence[Ran]] = {}
-        self._twins = twins(self.legs)
         self._boots = {leg.name: leg.boots for leg in self.legs}
         self._down: dict[str, int] = {}  # leg -> its boots when it broke
         self._traced = traced
         # Beside other legs the model is what they are judged by: it runs with each of them.
-        self._run = [leg for leg in self.legs if leg.kind != "model"] or self.legs
-        self.runner = Runner(self._run, share_vms)
+        self._run = [leg for leg in self.legs if not KINDS[leg.kind].reference] or self.legs
+        self.runner = Runner(self._run, share_vms, self.everywhere.machines)
         self._followed: Counter[tuple[str, ...]] = Counter()
         self._signatures: dict[tuple[str, ...], SignatureRecord] = {}
 
@@ -146,27 +113,22 @@ class Session:
             results[leg.name] = result
         for leg in self.legs:
             verdicts.setdefault(leg.name, Agree(len(case.ops), frozenset(), Choices()))
-        traces = {name: result.trace for name, result in results.items()}
-        if self._twins and concerns(verdicts):
-            found = compare(case, traces, verdicts, self._twins)
-            self.tally.compared += bool(found.legs)
-            verdicts.update(found.suspects)
+        seen = Seen({name: result.trace for name, result in results.items()}, verdicts)
+        compared = self.everywhere.compare(case, seen)
+        self.tally.compared_legs += bool(compared.legs)
         self.tell_incidents()
         self.tally.cases += 1
-        for name, verdict in verdicts.items():
+        final = {**verdicts, **compared.suspects}
+        for name, verdict in final.items():
             self._count(name, verdict)
         if self._feedback:
-            self._feedback.report(features_of(case, traces, verdicts))
+            self._feedback.report(features_of(case, seen.traces, final))
             self._report_blocks(case, results, self._feedback)
-        followed: set[tuple[str, ...]] = set()
-        for name, verdict in verdicts.items():
-            if isinstance(verdict, Diverge):
-                # One case may break several machines, each in its own way.
-                who = (name,) if verdict.fault else ()
-                kind = verdict.oracle, verdict.rule, verdict.label, *who
-                if kind not in followed:
-                    self._follow_up(case, name, verdict, verdicts, traces[name])
-                followed.add(kind)
+        followed = set()
+        for suspicion in self._suspicions(case, seen, compared.suspects):
+            if suspicion.kind not in followed:
+                self._follow_up(suspicion, Seen(seen.traces, final))
+            followed.add(suspicion.kind)
         self.tell_incidents(bool(followed))
         self._preceding = {k: v for k, v in self._preceding.items() if k[1] != case.id}
 
@@ -178,25 +140,26 @@ class Session:
                 if new:
                     self.reached.append(Reached(leg.name, case, time.monotonic(), new))
 
-    def show_known(self, known: Sequence[KeptCase]) -> None:
+    def show_known(self) -> None:
         """Run each recorded case; report those that diverge as recorded. Raises
         TransportError."""
-        for item in known:
-            for leg in self.legs:
-                if not item.expects(leg.name, leg.fingerprint):
-                    continue
-                strict = replace(leg.profile, defects={})
-                trace = leg.run(item.case)
-                verdict = judge(item.case, trace, strict)
+        knowledge = self.everywhere.knowledge
+        as_is = self.everywhere.as_is()
+        for item, legs in knowledge.shown_by(self.legs):
+            for leg in legs:
+                trace = self.everywhere.leg(leg.name).run(item.case)
+                verdict = as_is.judge_one(item.case, leg.name, trace)
                 self.tell_incidents()
-                if isinstance(verdict, Diverge):
-                    rule = responsible(item.case, verdict)
-                    if verdict.fault and not item.covers(leg.name, leg.fingerprint, rule):
-                        self._follow_up(item.case, leg.name, verdict, {leg.name: verdict}, trace)
-                    else:
-                        self._found(self._investigator.recorded(item.case, leg, verdict))
-                    self.tell_incidents(investigating=True)
-                    break
+                if not isinstance(verdict, Diverge):
+                    continue
+                if verdict.fault and not knowledge.explains(leg, item.case, verdict):
+                    seen = Seen({leg.name: trace}, {leg.name: verdict})
+                    for suspicion in self._suspicions(item.case, seen, {}):
+                        self._follow_up(suspicion, seen)
+                else:
+                    self._found(self._investigator.recorded(item.case, leg.name, verdict))
+                self.tell_incidents(investigating=True)
+                break
 
     def _verdict(
         self,
@@ -208,17 +171,20 @@ class Session:
     ) -> Verdict:
         """Judging takes most of a worker's time, so it is not done twice on legs that did the
         same on the same machine."""
+        machines = self.everywhere.machines
         judged = [other for other in self._run if other.name in results]
         for other in judged:
-            if results[other.name].trace == result.trace and other.profile == leg.profile:
+            same = results[other.name].trace == result.trace
+            if same and machines[other.name] == machines[leg.name]:
                 return verdicts[other.name]
-        return judge(case, result.trace, leg.profile, Model if judged else self._traced)
+        make = Model if judged else self._traced
+        return self.everywhere.judge_one(case, leg.name, result.trace, make)
 
     def _count(self, name: str, verdict: Verdict) -> None:
         tally = self.tally
         tally.executions[name] += 1
         tally.rules.update(verdict.rules)
-        tally.exercised.setdefault(name, set()).update(verdict.rules)
+        self.exercised.setdefault(name, set()).update(verdict.rules)
         if isinstance(verdict, Agree):
             tally.kept[name] += verdict.choices.kept
             tally.cleared[name] += verdict.choices.cleared
@@ -227,17 +193,24 @@ class Session:
 
     # -- divergences -----------------------------------------------------------------
 
-    def _follow_up(
-        self,
-        case: Case,
-        name: str,
-        verdict: Diverge,
-        verdicts: dict[str, Verdict],
-        trace: Trace,
-    ) -> None:
+    def _suspicions(
+        self, case: Case, seen: Seen, suspects: Mapping[str, Diverge]
+    ) -> Iterator[Suspicion]:
+        """What the oracles hold against legs; `suspects`: those that differ from their like."""
+        for name, verdict in seen.verdicts.items():
+            if isinstance(verdict, Diverge):
+                if verdict.fault:
+                    preceding = self._preceding.get((name, case.id), ())
+                    yield Breakage(case, name, verdict, seen.traces[name], preceding)
+                else:
+                    yield Departure(case, name, verdict)
+        if suspects:
+            yield Disagreement(case, suspects)
+
+    def _follow_up(self, suspicion: Suspicion, seen: Seen) -> None:
         self.tally.divergences += 1
-        leg = next(leg for leg in self.legs if leg.name == name)
-        rough = signature(case, verdict, pattern_of(verdicts), leg.profile).parts
+        first = Shown(suspicion.case, suspicion.verdict, seen.traces, seen.verdicts)
+        rough = suspicion.signature(first, self.everywhere).parts
         self._followed[rough] += 1
         if self._followed[rough] > FOLLOW_UPS:
             if rough in self._signatures:
@@ -245,35 +218,15 @@ class Session:
             return
         self.runner.settle()
         self.tell_incidents()
-        if verdict.fault:
-            preceding = self._preceding.get((name, case.id), ())
-            record = self._investigator.fault(case, leg, verdict, trace, preceding)
-        elif verdict.oracle == LEGS:
-            record = self._difference(case, verdicts)
-            if record is None:
-                return
-        else:
-            record = self._investigator.divergence(case, leg, verdict)
-        if record is None:
-            self._followed[rough] -= 1
-            self.tally.infra_errors += 1
-            self._note(f"{name}: a divergence did not reproduce ({verdict.rule})")
+        found = self._investigator.follow(suspicion)
+        if isinstance(found, Dropped):
+            self._note(f"{suspicion.name}: {found.why}")
+            if found.harness:
+                self._followed[rough] -= 1
+                self.tally.infra_errors += 1
             return
-        self._signatures[rough] = record.signature
-        self._found(record)
-
-    def _difference(self, case: Case, verdicts: Mapping[str, Verdict]) -> FindingRecord | None:
-        """Follow up how legs differ. One that does not always do the same is not looked at
-        without end: what is not steady here is not so in most cases of its kind."""
-        suspects = {
-            name: verdict
-            for name, verdict in verdicts.items()
-            if isinstance(verdict, Diverge) and verdict.oracle == LEGS
-        }
-        record = self._investigator.difference(case, suspects)
-        if record is None:
-            self._note(f"{', '.join(suspects)}: differed, but not every time")
-        return record
+        self._signatures[rough] = found.signature
+        self._found(found)
 
     # -- broken machines ---------------------------------------------------------------
 

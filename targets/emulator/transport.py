@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
+from corpus.fault import Fault, FaultKind
 from corpus.trace import Ending
 from corpus.wire import Kind, WireError, WireOp, pack_request, unpack_response
 from targets.emulator.build import vixl_version, worker_binary
@@ -223,11 +224,13 @@ class EmulatorTransport(Transport):
         if not alive:
             self._discard(Ending.CRASH, "")
 
-    def _settle(self, ending: Ending, response: bytes | None, log: str) -> None:
+    def _settle(
+        self, ending: Ending, response: bytes | None, log: str, fault: Fault | None = None
+    ) -> None:
         """Reply to the request at the head of the queue."""
         head, now = self._waiting.popleft(), time.monotonic()
         seconds = now - max(head.since, self._last_done)
-        self._replies[head.ticket] = Reply(ending, response, log, seconds)
+        self._replies[head.ticket] = Reply(ending, response, log, seconds, fault=fault)
         self._last_done = now
 
     def _discard(self, ending: Ending, why: str) -> None:
@@ -237,6 +240,7 @@ class EmulatorTransport(Transport):
         said = worker.take_log()
         how = worker.end() if ending is Ending.CRASH else (worker.end(), why)[1]
         if self._waiting:
-            self._settle(ending, None, f"{said}{how}\n")
+            kind = FaultKind.HANG if ending is Ending.HANG else FaultKind.CRASH
+            self._settle(ending, None, f"{said}{how}\n", Fault(kind, line=how))
         while self._waiting:
             self._settle(Ending.LOST, None, "")

@@ -16,12 +16,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from corpus.fault import Fault, FaultKind
 from corpus.trace import Ending
 from corpus.wire import Kind, WireError, WireOp, pack_request, unpack_response
 from targets.kvm import build_native
 from targets.kvm.kmsg import KernelLog
 from targets.kvm.lab import kernellog
-from targets.transport import Reply, Transport, TransportError
+from targets.transport import Loss, Reply, Transport, TransportError
 
 RESPONSE_CAP = 1 << 20
 HANG_LIMIT_S = 60.0
@@ -96,7 +97,7 @@ class NativeTransport(Transport):
         self._child = 0
         self._ticket = 0
         self._submitted = 0.0
-        self._losses: list[str] = []
+        self._losses: list[Loss] = []
         self._kernel_log = KernelLog()
 
     def start(self) -> Mapping[str, str]:
@@ -113,14 +114,15 @@ class NativeTransport(Transport):
         watched = self._kernel_log.trouble or "watched"
         return {**facts, "native.executor": build_native.key(), "native.kernel_log": watched}
 
-    def losses(self) -> Sequence[str]:
+    def losses(self) -> Sequence[Loss]:
         told, self._losses = self._losses, []
         return told
 
     def submit(self, request: bytes) -> int:
         if self._line and select.select([self._line], [], [], 0)[0]:
             # Nothing is asked of it, so it has nothing to say: it is gone.
-            self._losses.append(f"the executor was {self._stop()} while it was idle\n")
+            how = f"the executor was {self._stop()} while it was idle"
+            self._losses.append(Loss(Fault(FaultKind.LOST, line=how), f"{how}\n"))
         line = self._line or self._fork()
         self._ticket += 1
         self._submitted = time.monotonic()
@@ -132,20 +134,25 @@ class NativeTransport(Transport):
         if ticket != self._ticket or self._line is None:
             raise ValueError(f"ticket {ticket} is not in flight")
         ending, response, how = Ending.OK, None, ""
+        fault: Fault | None = None
         if not select.select([self._line], [], [], HANG_LIMIT_S)[0]:
-            how = f"no reply within {HANG_LIMIT_S:g} s: the executor was {self._stop()}\n"
-            ending = Ending.HANG
+            how = f"no reply within {HANG_LIMIT_S:g} s: the executor was {self._stop()}"
+            ending, fault = Ending.HANG, Fault(FaultKind.HANG, line=how)
         else:
             try:
                 (size,) = _LENGTH.unpack(_receive(self._line, _LENGTH.size))
                 response = _receive(self._line, size)
             except EOFError:
-                ending, how = Ending.CRASH, f"the executor was {self._stop()}\n"
+                how = f"the executor was {self._stop()}"
+                ending, fault = Ending.CRASH, Fault(FaultKind.CRASH, line=how)
         log = self._kernel_log.new()
-        if ending is Ending.OK and kernellog.at_fault(log):
+        said = kernellog.find(log) if kernellog.at_fault(log) else None
+        if ending is Ending.OK and said:
             ending, response = Ending.HOST_LOG, None
             self._stop()
-        return Reply(ending, response, log + how, time.monotonic() - self._submitted)
+        log += f"{how}\n" if how else ""
+        seconds = time.monotonic() - self._submitted
+        return Reply(ending, response, log, seconds, fault=said or fault)
 
     def _fork(self) -> socket.socket:
         reason = unavailable()

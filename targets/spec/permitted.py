@@ -70,8 +70,34 @@ class Outcome(msgspec.Struct, frozen=True):
         return self.more() if self.more else self.known_parts
 
 
+class Context(msgspec.Struct, frozen=True):
+    """The vector lengths that explain an observation, in bytes: the guest's effective one at
+    EL1 (None where it is not known), the vcpu's and the host's; 0 where there is no SVE.
+    `zcr`: the registers that the guest's follows from, highest EL last."""
+
+    guest: int | None
+    vcpu: int
+    host: int
+    zcr: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def relation(self) -> str:
+        """How the lengths relate, whatever they are: `guest<vcpu=host`; `-` if not known."""
+        if not self.vcpu or self.guest is None:
+            return "-"
+        guest = "guest<vcpu" if self.guest < self.vcpu else "guest=vcpu"
+        return guest + ("<host" if self.vcpu < self.host else "=host")
+
+    def __str__(self) -> str:
+        if not self.vcpu:
+            return "no SVE"
+        by = ", ".join(f"{name.upper()} {value:#x}" for name, value in self.zcr)
+        guest = "not known" if self.guest is None else self.guest
+        return f"guest VL {guest} ({by}), vcpu VL {self.vcpu}, host VL {self.host} bytes"
+
+
 class Permitted(msgspec.Struct, frozen=True):
-    """Every outcome that `rule` permits for one op; `context` explains (VLs and the like).
+    """Every outcome that `rule` permits for one op; `context` explains, where VLs matter.
 
     `anything`: the specification is silent, every outcome is permitted; `if_done` runs if the
     op then succeeds. `origins`: by
@@ -80,15 +106,15 @@ class Permitted(msgspec.Struct, frozen=True):
 
     rule: str
     outcomes: tuple[Outcome, ...]
-    context: str = ""
+    context: Context | None = None
     anything: bool = False
     origins: Mapping[str, str] | None = None
     if_done: Callable[[], None] | None = None
 
 
-def fails(rule: str, err: int, context: str = "") -> Permitted:
+def fails(rule: str, err: int) -> Permitted:
     """The op fails with `err` and observes nothing else."""
-    return Permitted(rule, (Outcome(err),), context)
+    return Permitted(rule, (Outcome(err),))
 
 
 PREFILL = 0x5A
@@ -104,7 +130,7 @@ def with_prefill(permitted: Permitted, size: int, rules: set[str]) -> Permitted:
     )
 
 
-def fault_on_get(rule: str, register_rule: str, size: int, seen: int) -> Permitted:
+def fault_on_get(rule: str, seen: int) -> Permitted:
     """A GET into a buffer that ends early: what arrived before the fault is not specified."""
     part = Part("buffer", seen, unknown(0, (1 << 8 * seen) - 1))
-    return Permitted(rule, (Outcome(EFAULT, (part,)),), f"{register_rule}, {size} bytes")
+    return Permitted(rule, (Outcome(EFAULT, (part,)),))

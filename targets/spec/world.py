@@ -6,7 +6,7 @@ from targets.profile import Profile
 from targets.spec.cpu import effective_vl
 from targets.spec.errno import EBADF
 from targets.spec.memory import Memory
-from targets.spec.permitted import Permitted, fails
+from targets.spec.permitted import Context, Permitted, fails
 from targets.spec.sets import join
 from targets.spec.vcpu import Vcpu, Vm
 
@@ -41,14 +41,20 @@ class World:
             vcpu.reset_requested = False
             vcpu.reset(self.profile.max_vq)
 
-    def context(self, vcpu: Vcpu) -> str:
-        """The vector lengths that explain an observation: the guest's at EL1, the vcpu's and
-        the host's, in bytes."""
+    def context(self, vcpu: Vcpu) -> Context:
+        """The vector lengths that explain an observation of a vcpu."""
         if not vcpu.sve:
-            return "no SVE"
-        zcr, unknown = join(vcpu.sys["zcr_el1"])
-        guest = effective_vl(zcr, vcpu.max_vq, self.profile.vqs)
-        length = "" if unknown else f"guest VL {guest} (ZCR_EL1 {zcr:#x}), "
-        if vcpu.el2:
-            length += f"ZCR_EL2 {join(vcpu.sys['zcr_el2'])[0]:#x}, "
-        return f"{length}vcpu VL {vcpu.max_vq * 16}, host VL {self.profile.max_vq * 16} bytes"
+            return _NO_SVE
+        known: list[tuple[str, int]] = []
+        lengths: list[int] = []
+        for name in ("zcr_el1", "zcr_el2") if vcpu.el2 else ("zcr_el1",):
+            zcr, unknown = join(vcpu.sys[name])
+            if not unknown:
+                known.append((name, zcr))
+                lengths.append(effective_vl(zcr, vcpu.max_vq, self.profile.vqs))
+        # Each EL constrains those below it (Arm ARM, ZCR_EL2.LEN).
+        guest = min(lengths) if len(lengths) == 1 + vcpu.el2 else None
+        return Context(guest, vcpu.max_vq * 16, self.profile.max_vq * 16, tuple(known))
+
+
+_NO_SVE = Context(None, 0, 0)

@@ -9,36 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from enum import StrEnum
+
+from corpus.fault import Fault
+from corpus.fault import FaultKind as Kind
 
 MINE = "lab: "
 """Begins a line that is the lab's own, not the kernel's."""
 
-HUNG_AT = re.compile(rf"^{MINE}CPU \d+ hung (?:at|in) ([\w.$]+)", re.MULTILINE)
-"""The function that a log says a CPU was in."""
-
-LOST_BY = re.compile(rf"^{MINE}QEMU (?:was |itself )?(.+)$", re.MULTILINE)
-"""What a log says happened to QEMU itself."""
-
-BY_ITSELF = "ended because the guest reset or switched itself off"
-
 MOST_LINES = 90
 MOST_CHARACTERS = 12_000
 """Bounds of an excerpt."""
-
-
-class Kind(StrEnum):
-    """What went wrong in the kernel, the most telling first."""
-
-    HYP_PANIC = "hyp-panic"
-    KASAN = "kasan"
-    UBSAN = "ubsan"
-    LOCKUP = "lockup"
-    BUG = "bug"
-    WARN = "warn"
-    OOPS = "oops"
-    PANIC = "panic"
+MOST_OF_A_LINE = 200
 
 
 _HEADLINES: tuple[tuple[Kind, str], ...] = (
@@ -82,14 +63,6 @@ _MACHINERY = re.compile(
 """What stands on top of a call trace because it prints it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A kind and the function it happened in, empty where the log names none."""
-
-    kind: Kind
-    function: str
-
-
 def at_fault(log: str) -> bool:
     """Whether the kernel reports a defect of its own."""
     return FAULTS.search(log) is not None
@@ -102,14 +75,14 @@ def find(log: str) -> Fault | None:
         kind = _kind(line)
         if kind is not None:
             report = lines[number : _report_end(lines, number)]
-            return Fault(kind, _function(kind, report))
+            return Fault(kind, _function(kind, report), True, line.strip()[:MOST_OF_A_LINE])
     return None
 
 
-def headline(log: str) -> str:
-    """The line that says most, without its time: the first fault's, else the last line."""
-    lines = [line.strip() for line in _plain(log) if line.strip()]
-    return next((line for line in lines if _kind(line)), lines[-1] if lines else "")
+def last_line(log: str) -> str:
+    """The last line that says something, without its time."""
+    said = (line.strip() for line in reversed(_plain(log)))
+    return next((line for line in said if line), "")[:MOST_OF_A_LINE]
 
 
 def excerpt(log: str) -> str:

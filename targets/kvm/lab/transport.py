@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
+from corpus.fault import Fault, FaultKind
 from corpus.trace import Ending
 from targets.kvm.lab import autopsy, kernellog
 from targets.kvm.lab.boot import Booted, Bootloader, LabSpec, read_file
 from targets.kvm.lab.channel import Command, Layout, State, batches
 from targets.kvm.lab.kernellog import MINE
 from targets.kvm.lab.vm import Completion, Fate, GuestDied, KilledAtBoot, Vm
-from targets.transport import Reply, Transport, TransportError
+from targets.transport import Loss, Reply, Transport, TransportError
 
 __all__ = ["LabSpec", "LabTransport"]
 
@@ -35,7 +36,7 @@ class LabTransport(Transport):
         self._in_flight: dict[int, int] = {}  # the VM's sequence number -> ticket
         self._submitted: dict[int, float] = {}
         self._replies: dict[int, Reply] = {}
-        self._losses: list[str] = []
+        self._losses: list[Loss] = []
         self._tickets = 0
         self._last_end = 0.0
 
@@ -61,7 +62,7 @@ class LabTransport(Transport):
                 self._bury(death)
         return self._replies.pop(ticket)
 
-    def losses(self) -> Sequence[str]:
+    def losses(self) -> Sequence[Loss]:
         told, self._losses = self._losses, []
         return told
 
@@ -132,7 +133,9 @@ class LabTransport(Transport):
             try:
                 return self._loader.boot()
             except KilledAtBoot as killed:
-                self._losses.append(f"{MINE}{killed.__cause__}\n")
+                line, how = f"{MINE}{killed.__cause__}", str(killed.__cause__)
+                fault = Fault(FaultKind.LOST, how.removeprefix("QEMU was ")[:80], line=line)
+                self._losses.append(Loss(fault, f"{line}\n"))
         return self._loader.boot()
 
     def _settle(self, done: Completion) -> None:
@@ -144,7 +147,9 @@ class LabTransport(Transport):
             # A WARN_ONCE warns once per boot: only a fresh guest can show it again.
             self._vm.close()
             self._vm = None
-            self._reply(done.sequence, Ending.HOST_LOG, None, self._named(done.log), blocks)
+            log = self._named(done.log)
+            fault = kernellog.find(log)
+            self._reply(done.sequence, Ending.HOST_LOG, None, log, blocks, fault=fault)
             self._lose_the_rest()
         else:
             self._reply(done.sequence, Ending.OK, response, done.log, blocks)
@@ -160,20 +165,25 @@ class LabTransport(Transport):
         at_work = [(r.sequence, r.ops_done) for r in under_way if r.state is State.RUNNING]
         waiting = [r.sequence for r in under_way if r.state is State.PENDING]
         vm.close()
-        log = self._named(autopsy.report(death, self._loader.place))
-        if death.from_outside and not kernellog.at_fault(log):
-            self._losses.append(log)
+        told, fate = autopsy.report(death, self._loader.place)
+        log = self._named(told)
+        said = kernellog.find(log)
+        fault = said or fate
+        assert fault is not None
+        ending = _ENDINGS[death.fate]
+        if death.from_outside and not said:
+            self._losses.append(Loss(fault, log))
         elif at_work:
             culprit, at = at_work[0]
-            self._reply(culprit, _ENDINGS[death.fate], None, log, at=at)
+            self._reply(culprit, ending, None, log, at=at, fault=fault)
         elif done and not done[-1].silent:
             # It died between finishing a request and ringing for it: the last one did that.
-            self._reply(finished.pop()[0], _ENDINGS[death.fate], None, log)
+            self._reply(finished.pop()[0], ending, None, log, fault=fault)
         elif waiting:
             # It died with nothing to do; what wrecked it came earlier, and is in the history.
-            self._reply(waiting[0], _ENDINGS[death.fate], None, log)
+            self._reply(waiting[0], ending, None, log, fault=fault)
         else:
-            self._losses.append(log)
+            self._losses.append(Loss(fault, log))
         for sequence, response, blocks in finished:
             self._reply(sequence, Ending.OK, response, "", blocks)
         self._lose_the_rest()
@@ -193,6 +203,7 @@ class LabTransport(Transport):
         log: str,
         blocks: Sequence[int] = (),
         at: int | None = None,
+        fault: Fault | None = None,
     ) -> None:
         ticket = self._in_flight.pop(sequence, None)
         if ticket is None:
@@ -200,4 +211,4 @@ class LabTransport(Transport):
         now = time.monotonic()
         begun = max(self._submitted.pop(ticket), self._last_end)
         self._last_end = now
-        self._replies[ticket] = Reply(ending, response, log, now - begun, blocks, at)
+        self._replies[ticket] = Reply(ending, response, log, now - begun, blocks, at, fault)

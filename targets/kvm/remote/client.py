@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 
+from corpus.fault import Fault, FaultKind
 from corpus.trace import Ending
 from targets.kvm.remote import secret
 from targets.kvm.remote.address import Address
@@ -27,7 +28,7 @@ from targets.kvm.remote.messages import (
     printable,
     wire_version,
 )
-from targets.transport import Reply, Transport, TransportError
+from targets.transport import Loss, Reply, Transport, TransportError
 
 CONNECT_S = 10.0
 """For the connection, and for each step until both sides are proven."""
@@ -39,6 +40,9 @@ shorter; this one is for an agent that is stuck itself."""
 PATIENCE_S = 300.0
 """How long a lost agent is looked for again before it is given up: servers boot slowly."""
 _PAUSE_S = 0.5
+
+_FAULTS = {Ending.HANG: FaultKind.HANG, Ending.CRASH: FaultKind.CRASH}
+"""What the connection tells of an ending; behind the one at fault, requests are only lost."""
 
 
 class _NotThere(TransportError):
@@ -69,7 +73,7 @@ class RemoteTransport(Transport):
         self._facts: dict[str, str] = {}
         self._uptime_id = ""
         self._stale = False  # the executor broke: the next request starts another
-        self._losses: list[str] = []
+        self._losses: list[Loss] = []
         self._in_flight: dict[int, float] = {}  # ticket -> when it was submitted; oldest first
         self._replies: dict[int, Reply] = {}
         self._tickets = 0
@@ -111,7 +115,7 @@ class RemoteTransport(Transport):
                 self._fail(f"it sends what is no answer: {error}")
         return self._replies.pop(ticket)
 
-    def losses(self) -> Sequence[str]:
+    def losses(self) -> Sequence[Loss]:
         told, self._losses = self._losses, []
         return told
 
@@ -132,7 +136,7 @@ class RemoteTransport(Transport):
         if (done.response is None) == (done.ending is Ending.OK):
             raise FrameError("a response comes with the ending ok, and with no other.")
         self._replies[done.ticket] = Reply(
-            done.ending, done.response, done.log, done.seconds, done.blocks, done.at
+            *(done.ending, done.response, done.log, done.seconds, done.blocks, done.at, done.fault)
         )
         self._stale = self._stale or done.ending is not Ending.OK
         self.boot_seconds = done.boot_seconds
@@ -154,15 +158,18 @@ class RemoteTransport(Transport):
             self._lose(Ending.HANG, why)
         else:
             self._lose(Ending.LOST, why)
-            self._losses.append(f"connection to the agent at {self.address}: {why}\n")
+            told = f"connection to the agent at {self.address}: {why}"
+            self._losses.append(Loss(Fault(FaultKind.LOST, line=told), f"{told}\n"))
         self._line = line
 
     def _lose(self, ending: Ending, why: str) -> None:
         """Drop the line; give the oldest request this ending, the others are lost."""
         now = time.monotonic()
         for ticket, since in self._in_flight.items():
-            log = f"connection to the agent at {self.address}: {why}\n"
-            self._replies[ticket] = Reply(ending, None, log, now - since)
+            line = f"connection to the agent at {self.address}: {why}"
+            kind = _FAULTS.get(ending)
+            fault = Fault(kind, line=line) if kind else None
+            self._replies[ticket] = Reply(ending, None, f"{line}\n", now - since, fault=fault)
             ending = Ending.LOST
         self._in_flight.clear()
         self._drop()

@@ -13,11 +13,13 @@ from typing import TypeVar
 
 import msgspec
 
+from corpus.fault import Fault
 from corpus.trace import Ending
 from corpus.wire import REQUEST_MAGIC, RESPONSE_MAGIC, Kind
 from targets.codemap import CodeMap, Function
+from targets.transport import Loss
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 REQUEST_CAP = 1 << 20
 """Bytes of a request; a leg may take less."""
@@ -118,8 +120,9 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     seconds: float
     blocks: list[int]
     boot_seconds: float = 0.0
-    losses: list[str] = []
+    losses: list[Loss] = []
     at: int | None = None
+    fault: Fault | None = None
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):

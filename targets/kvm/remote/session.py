@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from targets.kvm.remote import secret
@@ -125,8 +125,9 @@ def _serve(
                 reply.seconds,
                 list(reply.blocks),
                 transport.boot_seconds,
-                [text[-LOG_CAP:] for text in transport.losses()],
+                [replace(loss, log=loss.log[-LOG_CAP:]) for loss in transport.losses()],
                 reply.at,
+                reply.fault,
             )
         )
 

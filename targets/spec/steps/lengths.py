@@ -44,7 +44,7 @@ def read_vls(world: World, slot: int, edge: int | None) -> Permitted:
     rule = "vls.get-finalised" if vcpu.finalised else "vls.get"
     if edge is not None and edge < VLS_SIZE:
         world.rules.add("vls.get-fault")
-        return fault_on_get("vls.get-fault", rule, VLS_SIZE, edge)
+        return fault_on_get("vls.get-fault", edge)
     return Permitted(rule, (Outcome(known_parts=(Part("vls", VLS_SIZE, exact(vqs)),)),))
 
 

@@ -37,7 +37,7 @@ def get_reg(world: World, op: GetReg) -> Permitted:
     if isinstance(found, onereg.Refused):
         return with_prefill(fails(found.rule, found.err), seen, world.rules)
     if op.edge is not None and op.edge < size:
-        return fault_on_get("reg.get-fault", found.rule, size, seen)
+        return fault_on_get("reg.get-fault", seen)
     if found.copied < size:
         world.rules.add("sve.zeros-above-length")
     part = Part(found.label, size, found.candidates, found.home)

@@ -36,7 +36,7 @@ LEFT_OUT = (
 """What of the packages the guest gets: patterns over paths, the second tuple over the first."""
 
 MODULES = (
-    *("corpus/__init__.py", "corpus/trace.py", "corpus/wire.py"),
+    *("corpus/__init__.py", "corpus/fault.py", "corpus/trace.py", "corpus/wire.py"),
     *("targets/__init__.py", "targets/cache.py", "targets/codemap.py", "targets/transport.py"),
     *("targets/kvm/__init__.py", "targets/kvm/build_native.py", "targets/kvm/native.py"),
     *("targets/kvm/kmsg.py", "targets/kvm/lab/__init__.py"),

@@ -1,0 +1,78 @@
+"""A leg's machine broke, complained or hung."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+
+from corpus.case import Case
+from corpus.fault import Fault, FaultKind
+from corpus.trace import Ending, Trace
+from fuzz.followup.inquest import inquire
+from fuzz.followup.suspicion import Confirmed, Dropped, Shown, Suspicion
+from fuzz.oracle.attribution import alike
+from fuzz.oracle.conformance import ENDING
+from fuzz.oracle.everywhere import Everywhere
+from fuzz.oracle.verdict import Diverge, Verdict
+from targets.base import Ran
+
+FAULT_RUNS = 60
+"""Runs of a minimiser that each cost a restart."""
+
+
+class Breakage(Suspicion):
+    """`preceding`: what the machine had run before, oldest first, which may be why."""
+
+    oracle = ENDING
+
+    def __init__(
+        self, case: Case, name: str, verdict: Diverge, trace: Trace, preceding: Sequence[Ran] = ()
+    ) -> None:
+        super().__init__(case, name, verdict)
+        self._trace, self._preceding = trace, preceding
+
+    @property
+    def _fault(self) -> Fault:
+        assert self.verdict.fault is not None
+        return self.verdict.fault
+
+    @property
+    def kind(self) -> Hashable:
+        # One case may break several machines, each in its own way.
+        return super().kind, self.name
+
+    @property
+    def runs(self) -> int:
+        return super().runs if self._trace.ending is Ending.HOST_LOG else FAULT_RUNS
+
+    def confirm(
+        self, legs: Everywhere, note: Callable[[str], None], seconds: float
+    ) -> Confirmed | Dropped:
+        """What the machine itself said is always a finding. What never shows again and was no
+        doing of the machine, or a mere hang, which a busy neighbour can cause, is none."""
+        fault = self._fault
+        found = inquire(legs.leg(self.name), self.case, self._trace, self._preceding, seconds)
+        if not found.seen and (not fault.of_guest or fault.kind is FaultKind.HANG):
+            return Dropped(f"{fault}: did not show again in {found.tried} tries")
+        after = f", after {len(found.preceding)} other cases" if found.preceding else ""
+        note(f"{self.name}: {fault}: reproduced {found.seen} of {found.tried}{after}")
+        shown = self._beside(self.case, self.verdict, found.trace, legs)
+        return Confirmed(shown, found.seen, found.tried, found.preceding)
+
+    def shows(self, case: Case, legs: Everywhere) -> bool:
+        return alike(self._again(case, legs)[0], self.verdict)
+
+    def settle(self, case: Case, legs: Everywhere) -> Shown | None:
+        last, trace = self._again(case, legs)
+        if not isinstance(last, Diverge) or not alike(last, self.verdict):
+            return None
+        return self._beside(case, last, trace, legs)
+
+    def _again(self, case: Case, legs: Everywhere) -> tuple[Verdict, Trace]:
+        trace = legs.leg(self.name).run(case)
+        return legs.judge_one(case, self.name, trace), trace
+
+    def _beside(self, case: Case, verdict: Diverge, trace: Trace, legs: Everywhere) -> Shown:
+        """What the other legs do, beside what broke this one: it is not broken once more."""
+        others = legs.only([leg.name for leg in legs.legs if leg.name != self.name]).look(case)
+        traces = {**others.traces, self.name: trace}
+        return Shown(case, verdict, traces, {**others.verdicts, self.name: verdict})

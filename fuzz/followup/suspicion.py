@@ -1,0 +1,136 @@
+"""What an oracle holds against a leg, until it is confirmed or dropped.
+
+Each oracle has a kind of suspicion of its own, which knows how to show itself again, how often
+that has to happen, and what of it makes two findings the same. Whoever follows suspicions up
+does not ask which oracle spoke.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+
+from corpus.case import Case
+from corpus.trace import Trace
+from db.records import SignatureRecord
+from fuzz.followup.signature import signature
+from fuzz.oracle import attribution
+from fuzz.oracle.attribution import alike
+from fuzz.oracle.everywhere import Everywhere
+from fuzz.oracle.verdict import Diverge, Verdict
+from targets.base import Ran
+from targets.kind import KINDS
+
+CONFIRM_RUNS = 3
+MINIMIZE_RUNS = 600
+"""Runs of a minimiser that each cost a case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A case that shows a suspicion: what is wrong, and what every leg did."""
+
+    case: Case
+    verdict: Diverge
+    traces: Mapping[str, Trace]
+    verdicts: Mapping[str, Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A suspicion that showed `seen` of `tried` times again, after `preceding` in a fresh
+    machine (nothing: the case alone does it)."""
+
+    shown: Shown
+    seen: int
+    tried: int
+    preceding: tuple[Ran, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A suspicion that was not confirmed. `harness`: the fault lies there, for all that is
+    known, so the next of its kind is looked into as if this had not been."""
+
+    why: str
+    harness: bool = True
+
+
+class Suspicion(ABC):
+    """`verdict` on `case`, of the leg `name` first. `twins`: it says something only of legs
+    that have their like beside them."""
+
+    oracle: str
+    twins: bool = False
+
+    def __init__(self, case: Case, name: str, verdict: Diverge) -> None:
+        self.case, self.name, self.verdict = case, name, verdict
+
+    @property
+    def kind(self) -> Hashable:
+        """What is followed up once in a case, on however many legs it shows."""
+        return self.verdict.oracle, self.verdict.rule, self.verdict.label
+
+    @property
+    def runs(self) -> int:
+        """What minimising it may cost."""
+        return MINIMIZE_RUNS
+
+    @abstractmethod
+    def confirm(
+        self, legs: Everywhere, note: Callable[[str], None], seconds: float
+    ) -> Confirmed | Dropped:
+        """Show it again. `note` gets a line for people; `seconds` are left for that. Raises
+        TransportError."""
+
+    @abstractmethod
+    def shows(self, case: Case, legs: Everywhere) -> bool:
+        """Whether another case shows the same, run once. Raises TransportError."""
+
+    @abstractmethod
+    def settle(self, case: Case, legs: Everywhere) -> Shown | None:
+        """Every leg's last word on a case that `shows` it; None if it does not after all.
+        Raises TransportError."""
+
+    def deviating(self, shown: Shown) -> tuple[str, ...]:
+        """The legs that do this, sorted; what else is wrong with others is another matter."""
+        return attribution.deviating(shown.verdict, shown.verdicts) or (self.name,)
+
+    def pattern(self, shown: Shown, legs: Everywhere) -> str:
+        """Who deviates, in a word."""
+        kinds = {leg.name: KINDS[leg.kind] for leg in legs.legs}
+        return attribution.pattern(self.deviating(shown), shown.verdicts, kinds)
+
+    def signature(self, shown: Shown, legs: Everywhere) -> SignatureRecord:
+        """The bucket that it belongs to."""
+        return signature(shown.case, shown.verdict, self.pattern(shown, legs))
+
+
+class Departure(Suspicion):
+    """A leg observed what the specification does not permit."""
+
+    oracle = "conformance"
+
+    def confirm(
+        self, legs: Everywhere, note: Callable[[str], None], seconds: float
+    ) -> Confirmed | Dropped:
+        seen = sum(self.shows(self.case, legs) for _ in range(CONFIRM_RUNS))
+        if not seen:
+            return Dropped(f"a divergence did not reproduce ({self.verdict.rule})")
+        shown = self.settle(self.case, legs)
+        if shown is None:  # this time it did not show, but it did before
+            everyone = legs.look(self.case)
+            verdicts = {**everyone.verdicts, self.name: self.verdict}
+            shown = Shown(self.case, self.verdict, everyone.traces, verdicts)
+        return Confirmed(shown, seen, CONFIRM_RUNS)
+
+    def shows(self, case: Case, legs: Everywhere) -> bool:
+        return alike(legs.judge_one(case, self.name, legs.leg(self.name).run(case)), self.verdict)
+
+    def settle(self, case: Case, legs: Everywhere) -> Shown | None:
+        seen = legs.look(case)
+        last = seen.verdicts[self.name]
+        if not isinstance(last, Diverge) or not alike(last, self.verdict):
+            return None
+        return Shown(case, last, seen.traces, seen.verdicts)
