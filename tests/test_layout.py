@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,25 @@ MAY_IMPORT = {
     "db": {"db", "corpus"},
     "fuzz": {"fuzz", "db", "targets", "corpus"},
 }
+
+FLOORS = {
+    "fuzz": (
+        ("cli",),
+        ("campaign", "bench", "report"),
+        ("worker", "suites"),
+        ("followup",),
+        ("oracle", "generate"),
+    ),
+    "targets": (
+        ("legs", "catalogue"),
+        ("model", "mutants"),
+        ("spec", "base", "kvm", "emulator"),
+        ("profile", "transport", "kind", "cache"),
+        ("codemap",),
+    ),
+}
+"""The rooms of a package, the top floor first: nothing imports from a floor above, nor from
+another room of its own."""
 
 CORNERS = {
     "sqlalchemy": ("db/",),
@@ -34,9 +55,14 @@ def _modules(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
+@cache
+def _nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text(), path.name)))
+
+
 def _imports(path: Path) -> Iterator[tuple[int, str]]:
     """(line, dotted name) of everything a module imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text(), path.name)):
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -73,6 +99,58 @@ def test_libraries_stay_in_their_corners(package: str) -> None:
         if not where.startswith(CORNERS.get(name.partition(".")[0], ("",)))
     ]
     assert strays == []
+
+
+def _floor(package: str, room: str) -> int:
+    for number, rooms in enumerate(FLOORS[package]):
+        if room in rooms:
+            return number
+    raise AssertionError(f"{package}/{room} stands on no floor: add it to FLOORS")
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_rooms_import_from_floors_below(package: str) -> None:
+    upward = []
+    for path in _modules(package):
+        room = path.relative_to(ROOT / package).with_suffix("").parts[0]
+        if room == "__init__":
+            continue
+        for line, name in _names(path):
+            top, _, rest = name.partition(".")
+            other = rest.partition(".")[0]
+            if top != package or other in ("", room):
+                continue
+            if _floor(package, other) <= _floor(package, room):
+                upward.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+    assert upward == []
+
+
+def _names(path: Path) -> Iterator[tuple[int, str]]:
+    """As `_imports`, with what is taken from a module as part of the name."""
+    for node in _nodes(path):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    paths = {_dotted(path): path for package in MAY_IMPORT for path in _modules(package)}
+    graph: dict[str, set[str]] = {}
+    for name, path in paths.items():
+        taken = [taken for _, taken in _names(path)]
+        found = {one if one in paths else one.rpartition(".")[0] for one in taken}
+        graph[name] = {one for one in found if one in paths and one != name}
+    order = TopologicalSorter(graph)
+    try:
+        order.prepare()
+    except CycleError as circle:
+        pytest.fail(f"modules in a circle: {' -> '.join(circle.args[1])}")
+
+
+def _dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def test_the_ground_floor_has_no_effects() -> None:

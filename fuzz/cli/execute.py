@@ -30,7 +30,8 @@ from fuzz.report.disassemble import disassemble
 from targets.base import Ran, Target
 from targets.kind import KINDS
 from targets.legs import open_legs
-from targets.spec.judge import error_name
+from targets.spec.errno import error_name
+from targets.spec.hexdump import LEGEND
 
 case_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -221,6 +222,8 @@ def _print_comparison(case: Case, ran: _Ran, show_all: bool) -> None:
     width = max((len(name) for name in ran.traces), default=0)
     for step in steps:
         _print_step(console, case, step, width, show_all)
+    if any(_needs_legend(row) for step in steps for row in step.rows if show_all or row.remarkable):
+        console.print(Text(f"   ({LEGEND})", style="dim"))
     console.print()
     for name, verdict in ran.verdicts.items():
         style = "yellow" if name in ran.records else "bold red"
@@ -228,6 +231,10 @@ def _print_comparison(case: Case, ran: _Ran, show_all: bool) -> None:
         console.print(Text(f"{name:<{width}}  "), Text(ran.line(name), style=style))
     if ran.differ:
         console.print(Text(ran.difference, style="bold red"))
+
+
+def _needs_legend(row: Row) -> bool:
+    return any(mark in text for text in row.expected for mark in (".. ", "..]=..", "?", "unknown"))
 
 
 def _print_step(console: Console, case: Case, step: Step, width: int, show_all: bool) -> None:

@@ -20,8 +20,8 @@ from corpus.ops import (
 )
 from corpus.trace import Observation
 from corpus.wire import WireError, unpack_values
-from targets.spec.errno import EBADF, EINTR, ENOEXEC, EPERM
-from targets.spec.judge import error_name, show
+from targets.spec.errno import EBADF, EINTR, ENOEXEC, EPERM, error_name
+from targets.spec.hexdump import show
 
 Facts: TypeAlias = dict[str, str]
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
 
 from corpus.case import Case
 from corpus.text import format_op
 from corpus.trace import Observation, Trace
 from targets.profile import Profile
-from targets.spec.judge import error_name, show
+from targets.spec.errno import error_name
+from targets.spec.hexdump import rows_with, show
+from targets.spec.judge import nearest
 from targets.spec.model import Model
-from targets.spec.permitted import Outcome, Permitted
-from targets.spec.sets import Set, narrow
+from targets.spec.permitted import Permitted
+from targets.spec.sets import Candidate, Set, narrow
 from targets.spec.stepper import Stepper
+
+ANYTHING = "anything"
+"""What is permitted where the specification is silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,7 @@ def compare(case: Case, traces: Mapping[str, Trace], profiles: Mapping[str, Prof
 
 
 def _step(case: Case, index: int, legs: Mapping[str, Stepper], traces: Mapping[str, Trace]) -> Step:
-    rows: dict[str, tuple[dict[str, None], dict[str, Cell]]] = {}
+    rows: dict[str, _Gathered] = {}
     rule = context = note = ""
     for name, leg in legs.items():
         trace = traces[name]
@@ -72,60 +79,90 @@ def _step(case: Case, index: int, legs: Mapping[str, Stepper], traces: Mapping[s
         permitted = leg.permitted()
         if permitted is None:
             note = f"not judged: {leg.stopped or 'this leg diverged before'}"
-            for label, text in _plain(seen):
-                rows.setdefault(label, ({}, {}))[1][name] = Cell(text, True)
-            continue
-        rule, context = permitted.rule, str(permitted.context or "")
-        for label, expected, cell in _cells(permitted, seen):
-            wanted, cells = rows.setdefault(label, ({}, {}))
-            wanted.update(dict.fromkeys(expected))
-            cells[name] = cell
-        leg.narrow(permitted)
-    return Step(
-        index,
-        format_op(case.ops[index]),
-        rule,
-        context,
-        tuple(Row(label, tuple(wanted), cells) for label, (wanted, cells) in rows.items()),
-        note,
-    )
+            found = _unjudged(seen)
+        else:
+            rule, context = permitted.rule, str(permitted.context or "")
+            found = _values(permitted, seen)
+            leg.narrow(permitted)
+        for label, size, value, candidates in found:
+            rows.setdefault(label, _Gathered(size)).add(name, value, candidates)
+    told = tuple(gathered.row(label) for label, gathered in rows.items())
+    return Step(index, format_op(case.ops[index]), rule, context, told, note)
 
 
-def _plain(seen: Observation) -> list[tuple[str, str]]:
+_Value = tuple[str, int, int, Set | None]
+"""Label, size in bytes (0: an errno), value, and what is permitted, if that is known."""
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """One observed thing on its way to a row: all legs' values, so that what differs between
+    them is what is shown."""
+
+    size: int
+    expected: dict[Candidate, None] = field(default_factory=dict)
+    values: dict[str, tuple[int, Set | None]] = field(default_factory=dict)
+
+    def add(self, name: str, value: int, candidates: Set | None) -> None:
+        self.values[name] = value, candidates
+        self.expected.update(dict.fromkeys(candidates or ()))
+
+    def row(self, label: str) -> Row:
+        rows = self._rows()
+        cells = {
+            name: self._cell(value, permits, rows) for name, (value, permits) in self.values.items()
+        }
+        return Row(label, tuple(self._text(c, rows) for c in self.expected) or (ANYTHING,), cells)
+
+    def _rows(self) -> list[int]:
+        """The rows that matter of long values: what is wrong, else what differs between legs,
+        else between what is permitted."""
+        values = [value for value, _ in self.values.values()]
+        wrong = [nearest(permits, value) for value, permits in self.values.values() if permits]
+        exact = [value for value, mask in self.expected if not mask]
+        for bits in (
+            _or(wrong),
+            _or(v ^ values[0] for v in values),
+            _or(v ^ exact[0] for v in exact),
+        ):
+            if bits:
+                return rows_with(bits, self.size)
+        return []
+
+    def _cell(self, value: int, candidates: Set | None, rows: Sequence[int]) -> Cell:
+        text = self._text((value, 0), rows)
+        if candidates is None:
+            return Cell(text, True)
+        index = narrow(candidates, value)
+        choice = index if len(candidates) > 1 and self.size else None
+        return Cell(text, index is not None, choice)
+
+    def _text(self, candidate: Candidate, rows: Sequence[int]) -> str:
+        return show(candidate, self.size, rows) if self.size else error_name(candidate[0])
+
+
+def _or(values: Iterable[int]) -> int:
+    return reduce(operator.or_, values, 0)
+
+
+def _unjudged(seen: Observation) -> list[_Value]:
     size = len(seen.data)
-    rows = [("errno", error_name(seen.err))]
+    found: list[_Value] = [("errno", 0, seen.err, None)]
     if 0 < size <= 256:
-        rows.append(("data", show((int.from_bytes(seen.data, "little"), 0), size)))
-    return rows
-
-
-def _cells(permitted: Permitted, seen: Observation) -> list[tuple[str, Sequence[str], Cell]]:
-    if permitted.anything:
-        return [("errno", ("anything",), Cell(error_name(seen.err), True))]
-    errs = list(dict.fromkeys(error_name(o.err) for o in permitted.outcomes))
-    name = error_name(seen.err)
-    found: list[tuple[str, Sequence[str], Cell]] = [("errno", errs, Cell(name, name in errs))]
-    outcome = next((o for o in permitted.outcomes if o.err == seen.err), None)
-    if outcome:
-        found += _values(outcome, seen)
+        found.append(("data", size, int.from_bytes(seen.data, "little"), None))
     return found
 
 
-def _values(outcome: Outcome, seen: Observation) -> list[tuple[str, Sequence[str], Cell]]:
-    found: list[tuple[str, Sequence[str], Cell]] = []
+def _values(permitted: Permitted, seen: Observation) -> list[_Value]:
+    if permitted.anything:
+        return [("errno", 0, seen.err, None)]
+    errs = tuple((err, 0) for err in dict.fromkeys(o.err for o in permitted.outcomes))
+    found: list[_Value] = [("errno", 0, seen.err, errs)]
+    outcome = next((o for o in permitted.outcomes if o.err == seen.err), None)
     at = 0
-    for part in outcome.parts:
+    for part in outcome.parts if outcome else ():
         piece = seen.data[at : at + part.size]
         at += part.size
-        if not part.label or len(piece) < part.size:
-            continue
-        value = int.from_bytes(piece, "little")
-        index = narrow(part.candidates, value)
-        choice = index if len(part.candidates) > 1 else None
-        cell = Cell(show((value, 0), part.size), index is not None, choice)
-        found.append((part.label, _expected(part.candidates, part.size), cell))
+        if part.label and len(piece) == part.size:
+            found.append((part.label, part.size, int.from_bytes(piece, "little"), part.candidates))
     return found
-
-
-def _expected(candidates: Set, size: int) -> list[str]:
-    return [show(candidate, size) for candidate in candidates]

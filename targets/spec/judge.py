@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from corpus.trace import Observation
+from targets.spec.errno import error_name
+from targets.spec.hexdump import rows_with, show
 from targets.spec.permitted import Hole, Mismatch, Outcome, Part, Permitted
-from targets.spec.sets import Candidate, Set, exact, narrow
+from targets.spec.sets import Set, exact, narrow
 
 
 @dataclass(slots=True)
@@ -108,41 +110,23 @@ def _match_parts(placed: Sequence[Hole], data: bytes, choices: Choices) -> Misma
 
 
 def _differs(part: Part, value: int) -> Mismatch:
+    wrong = nearest(part.candidates, value)
+    rows = rows_with(wrong, part.size)
     return Mismatch(
         part.label or "register header",
-        " or ".join(show(c, part.size) for c in part.candidates),
-        show((value, 0), part.size),
-        _where(part.candidates, value),
+        " or ".join(show(c, part.size, rows) for c in part.candidates),
+        show((value, 0), part.size, rows),
+        _where(wrong),
     )
 
 
-def show(candidate: Candidate, size: int) -> str:
-    """A candidate for people: hexadecimal, highest byte first, `..` for unknown bytes;
-    long values are cut into runs."""
-    value, mask = candidate
-    if size <= 8:
-        text = f"{value:#0{2 * size + 2}x}"
-        return f"{text} (unknown {mask:#x})" if mask else text
-    cells = []
-    for i in range(size):
-        byte, unknown = value >> 8 * i & 0xFF, mask >> 8 * i & 0xFF
-        cells.append(".." if unknown == 0xFF else f"{byte:02x}" + ("?" if unknown else ""))
-    runs: list[tuple[int, int, str]] = []
-    for i, cell in enumerate(cells):
-        if runs and runs[-1][2] == cell:
-            runs[-1] = (runs[-1][0], i, cell)
-        else:
-            runs.append((i, i, cell))
-    if len(runs) > 12:
-        return " ".join("".join(cells[i : i + 16]) for i in range(0, min(size, 64), 16)) + (
-            " ..." if size > 64 else ""
-        )
-    return " ".join(f"[{a}..{b}]={cell}" if b > a else f"[{a}]={cell}" for a, b, cell in runs)
+def nearest(candidates: Set, value: int) -> int:
+    """The bits in which a value differs from the candidate it is most like."""
+    return min(((v ^ value) & ~m for v, m in candidates), key=int.bit_count)
 
 
-def _where(candidates: Set, value: int) -> str:
-    """The bytes in which `value` differs from the nearest candidate."""
-    wrong = min(((v ^ value) & ~m for v, m in candidates), key=int.bit_count)
+def _where(wrong: int) -> str:
+    """The bytes that the bits of `wrong` are in."""
     low = ((wrong & -wrong).bit_length() - 1) // 8
     high = (wrong.bit_length() - 1) // 8
     return f"byte {low}" if low == high else f"bytes {low}..{high}"
@@ -177,16 +161,3 @@ def _invent_part(part: Part, choose: Callable[[Set], int]) -> bytes:
         container, key = part.home
         container[key] = exact(value)
     return value.to_bytes(part.size, "little")
-
-
-_ERRORS = {
-    0: "success",
-    **{1: "EPERM", 2: "ENOENT", 4: "EINTR", 7: "E2BIG", 8: "ENOEXEC", 9: "EBADF", 11: "EAGAIN"},
-    **{12: "ENOMEM", 14: "EFAULT", 16: "EBUSY", 17: "EEXIST", 19: "ENODEV", 22: "EINVAL"},
-    **{38: "ENOSYS"},
-}
-
-
-def error_name(err: int) -> str:
-    """The symbolic name of an errno."""
-    return _ERRORS.get(err, f"errno {err}")

@@ -11,9 +11,8 @@ import struct
 from corpus import registers as regs
 from corpus.ops import GENERIC_V8, Migrate
 from corpus.wire import Record, WireError, unpack_migration
-from targets.spec.errno import EBADF, EEXIST
+from targets.spec.errno import EBADF, EEXIST, error_name
 from targets.spec.errors import Decides, Unpredictable
-from targets.spec.judge import error_name
 from targets.spec.permitted import Mismatch, Outcome, Part, Permitted, Tail
 from targets.spec.sets import exact
 from targets.spec.steps.lists import least, refusal
