@@ -99,7 +99,8 @@ class FindingRecord:
     `traces` are those of `minimal`, by leg name. `op_index` counts into `minimal`.
     `reproduced` is (times seen, times tried) of the confirmation. `preceding`: cases that
     the deviating leg has to run first, in a fresh machine, oldest first; when it was never
-    reproduced, those that it had run.
+    reproduced, those that it had run. `culprit`: the rule that recorded defects go by, with
+    a fault's place.
     """
 
     signature: SignatureRecord
@@ -114,6 +115,7 @@ class FindingRecord:
     deviating: tuple[str, ...]
     traces: Mapping[str, Trace] = field(default_factory=dict)
     preceding: tuple[Earlier, ...] = ()
+    culprit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

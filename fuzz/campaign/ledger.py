@@ -99,12 +99,8 @@ class Ledger:
 
     def _known_from(self, record: FindingRecord) -> KeptCase | None:
         """The kept case that explains this divergence, if one does."""
-        signature = record.signature
-        faults = [trace.fault for leg, trace in record.traces.items() if leg in record.deviating]
-        named = next((fault for fault in faults if fault and fault.named), None)
-        rule = named.rule_at if named else signature.rule
         legs = [self.legs[leg] for leg in record.deviating]
-        return self._knowledge.explanation(legs, rule)
+        return self._knowledge.explanation(legs, record.culprit)
 
     def _refresh(self, signature: SignatureRecord) -> None:
         bucket = self._store.bucket_of(signature)

@@ -17,6 +17,7 @@ from db.store import Store
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, json_option, legs_option, resolve_legs
 from fuzz.cli.table import Column, print_table
+from fuzz.followup.cause import is_tail
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.suites.isa import LENGTHS, SuiteResult, Tested, run_suite, suite
@@ -249,8 +250,7 @@ def _kind(result: SuiteResult) -> str:
     assert diverged
     if diverged.label in ("mmio address", "errno", "esr_el1", "elr_el1", "ending"):
         return "stop"
-    first = diverged.detail.removeprefix("bytes ").removeprefix("byte ").split("..")[0]
-    if diverged.label.startswith("z") and first.isdigit() and int(first) >= 16:
+    if diverged.label.startswith("z") and is_tail(diverged.wrong):
         return "tail"
     return "fpsr" if diverged.label == "fpsr" else "result"
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from corpus.case import Case
-from db.records import Earlier, FindingRecord
+from db.records import Earlier, FindingRecord, SignatureRecord
 from fuzz.followup.inquest import SECONDS
 from fuzz.followup.minimise import Minimizer
 from fuzz.followup.suspicion import Confirmed, Departure, Dropped, Shown, Suspicion
+from fuzz.oracle.culprit import responsible
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge
 from targets.transport import TransportError
@@ -21,23 +22,36 @@ class Investigator:
     on, a moment of the monotonic clock, the little that has to be done is all that is."""
 
     def __init__(
-        self, legs: Everywhere, note: Callable[[str], None], minimize_seconds: float
+        self,
+        legs: Everywhere,
+        note: Callable[[str], None],
+        minimize_seconds: float,
+        enough: Callable[[SignatureRecord], bool] = lambda _: False,
     ) -> None:
         self._legs, self._note, self._minimize_seconds = legs, note, minimize_seconds
+        self._enough = enough
         self.end = float("inf")
 
-    def follow(self, suspicion: Suspicion) -> FindingRecord | Dropped:
-        """What there is to a suspicion. Raises TransportError."""
+    def follow(self, suspicion: Suspicion) -> FindingRecord | SignatureRecord | Dropped:
+        """What there is to a suspicion; no more than its bucket, where `enough` of that are
+        known. Raises TransportError."""
         left = min(SECONDS, max(0.0, self.end - time.monotonic()))
         confirmed = suspicion.confirm(self._legs, self._note, left)
         if isinstance(confirmed, Dropped):
             return confirmed
-        shown = confirmed.shown
+        original, shown = suspicion.case, confirmed.shown
         if confirmed.seen and not confirmed.preceding:
+            traced = suspicion.traced(self._legs)
+            earlier = traced.settle(traced.case, self._legs) if traced is not suspicion else None
+            if earlier:
+                suspicion, shown = traced, earlier
+            bucket = suspicion.signature(shown, self._legs)
+            if self._enough(bucket):
+                return bucket
             smaller = self._minimal(suspicion)
             if smaller is not suspicion.case:
                 shown = suspicion.settle(smaller, self._legs) or shown
-        return record(suspicion, replace(confirmed, shown=shown), self._legs)
+        return record(suspicion, replace(confirmed, shown=shown), original, self._legs)
 
     def recorded(self, case: Case, name: str, verdict: Diverge) -> FindingRecord:
         """A kept case that diverges on the leg `name` as it is known to. Raises
@@ -45,7 +59,7 @@ class Investigator:
         as_is = self._legs.as_is()
         seen = as_is.look(case)
         shown = Shown(case, verdict, seen.traces, {**seen.verdicts, name: verdict})
-        return record(Departure(case, name, verdict), Confirmed(shown, 1, 1), as_is)
+        return record(Departure(case, name, verdict), Confirmed(shown, 1, 1), case, as_is)
 
     def _minimal(self, suspicion: Suspicion) -> Case:
         """The smallest case found that still shows it."""
@@ -68,14 +82,16 @@ class Investigator:
         return minimal
 
 
-def record(suspicion: Suspicion, confirmed: Confirmed, legs: Everywhere) -> FindingRecord:
-    """A confirmed suspicion as it is stored."""
+def record(
+    suspicion: Suspicion, confirmed: Confirmed, original: Case, legs: Everywhere
+) -> FindingRecord:
+    """A confirmed suspicion as it is stored; `original`: the case that showed it first."""
     shown = confirmed.shown
     verdict = shown.verdict
     return FindingRecord(
         signature=suspicion.signature(shown, legs),
         minimal=shown.case,
-        original=suspicion.case,
+        original=original,
         strict=verdict.strict,
         op_index=verdict.op_index,
         expected=verdict.expected,
@@ -85,4 +101,5 @@ def record(suspicion: Suspicion, confirmed: Confirmed, legs: Everywhere) -> Find
         deviating=suspicion.deviating(shown),
         traces=shown.traces,
         preceding=tuple(Earlier(ran.case, ran.shared) for ran in confirmed.preceding),
+        culprit=responsible(shown.case, verdict),
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from corpus.case import Case
 from corpus.trace import Trace
 from db.records import SignatureRecord
+from fuzz.followup.cause import Cause, at_face_value, trace_back
 from fuzz.followup.signature import signature
 from fuzz.oracle import attribution
 from fuzz.oracle.attribution import alike
@@ -64,8 +65,9 @@ class Suspicion(ABC):
     oracle: str
     twins: bool = False
 
-    def __init__(self, case: Case, name: str, verdict: Diverge) -> None:
+    def __init__(self, case: Case, name: str, verdict: Diverge, cause: Cause | None = None) -> None:
         self.case, self.name, self.verdict = case, name, verdict
+        self.cause = cause or at_face_value(case, verdict)
 
     @property
     def kind(self) -> Hashable:
@@ -93,6 +95,10 @@ class Suspicion(ABC):
         """Every leg's last word on a case that `shows` it; None if it does not after all.
         Raises TransportError."""
 
+    def traced(self, legs: Everywhere) -> Suspicion:
+        """The same, from where it first shows, with its cause. Raises TransportError."""
+        return self
+
     def deviating(self, shown: Shown) -> tuple[str, ...]:
         """The legs that do this, sorted; what else is wrong with others is another matter."""
         return attribution.deviating(shown.verdict, shown.verdicts) or (self.name,)
@@ -104,7 +110,7 @@ class Suspicion(ABC):
 
     def signature(self, shown: Shown, legs: Everywhere) -> SignatureRecord:
         """The bucket that it belongs to."""
-        return signature(shown.case, shown.verdict, self.pattern(shown, legs))
+        return signature(self.oracle, self.cause, self.pattern(shown, legs))
 
 
 class Departure(Suspicion):
@@ -124,6 +130,10 @@ class Departure(Suspicion):
             verdicts = {**everyone.verdicts, self.name: self.verdict}
             shown = Shown(self.case, self.verdict, everyone.traces, verdicts)
         return Confirmed(shown, seen, CONFIRM_RUNS)
+
+    def traced(self, legs: Everywhere) -> Suspicion:
+        found = trace_back(self.case, self.name, self.verdict, legs)
+        return Departure(found.case, self.name, found.verdict, found.cause)
 
     def shows(self, case: Case, legs: Everywhere) -> bool:
         return alike(legs.judge_one(case, self.name, legs.leg(self.name).run(case)), self.verdict)

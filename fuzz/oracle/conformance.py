@@ -49,6 +49,7 @@ def _diverge(model: Model, index: int, op: Op, permitted: Permitted, mismatch: M
         context=permitted.context,
         strict=is_strict(rule),
         rules=frozenset(model.rules),
+        wrong=mismatch.wrong,
     )
 
 

@@ -27,7 +27,8 @@ class Agree:
 @dataclass(frozen=True, slots=True)
 class Diverge:
     """No permitted outcome matches. `detail` names lanes or bytes; `fault` is what made the
-    case end badly, if it did; `told` is the explanation where it is not of the usual form."""
+    case end badly, if it did; `told` is the explanation where it is not of the usual form.
+    `wrong`: the bits of a value that are."""
 
     oracle: str
     op_index: int
@@ -42,6 +43,7 @@ class Diverge:
     rules: frozenset[str] = frozenset()
     fault: Fault | None = None
     told: str = ""
+    wrong: int = 0
 
     @property
     def explanation(self) -> str:

@@ -78,7 +78,10 @@ class Session:
         self._feedback = feedback
         self._found, self._again, self._note = found, again, note
         self._incident, self._restarted = incident, restarted
-        self._investigator = Investigator(self.everywhere, note, minimize_seconds)
+        self._buckets: Counter[SignatureRecord] = Counter()
+        self._investigator = Investigator(
+            self.everywhere, note, minimize_seconds, lambda b: self._buckets[b] >= FOLLOW_UPS
+        )
         self._preceding: dict[tuple[str, str], Sequence[Ran]] = {}
         self._boots = {leg.name: leg.boots for leg in self.legs}
         self._down: dict[str, int] = {}  # leg -> its boots when it broke
@@ -225,7 +228,12 @@ class Session:
                 self._followed[rough] -= 1
                 self.tally.infra_errors += 1
             return
+        if isinstance(found, SignatureRecord):
+            self._signatures[rough] = found
+            self._again(found)
+            return
         self._signatures[rough] = found.signature
+        self._buckets[found.signature] += 1
         self._found(found)
 
     # -- broken machines ---------------------------------------------------------------

@@ -117,6 +117,7 @@ def _differs(part: Part, value: int) -> Mismatch:
         " or ".join(show(c, part.size, rows) for c in part.candidates),
         show((value, 0), part.size, rows),
         _where(wrong),
+        wrong,
     )
 
 

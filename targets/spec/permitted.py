@@ -32,12 +32,14 @@ Hole: TypeAlias = tuple[int, Part]
 
 
 class Mismatch(msgspec.Struct, frozen=True):
-    """An observation that no permitted outcome allows."""
+    """An observation that no permitted outcome allows. `wrong`: the bits of a value that are
+    so, against the candidate it is most like."""
 
     label: str
     expected: str
     observed: str
     detail: str = ""
+    wrong: int = 0
 
 
 class Tail(msgspec.Struct, frozen=True):
