@@ -1,0 +1,79 @@
+"""What shows in many ways comes from one op: divergences are traced back to it."""
+
+from __future__ import annotations
+
+import pytest
+
+from corpus.case import Case
+from corpus.text import parse_case
+from fuzz.followup.cause import Cause, at_face_value, is_tail, trace_back
+from fuzz.oracle.conformance import judge
+from fuzz.oracle.everywhere import Everywhere
+from fuzz.oracle.verdict import Diverge
+from targets.model.target import ModelTarget
+from targets.mutants import MUTANTS
+from targets.profile import Profile
+
+RUN = "run v0 {\n    rdvl x0, #1\n}\n"
+UP = "create v0\ninit v0\nfinalize v0\n"
+ON = UP + "set v0 cpacr_el1 0x330000\nset v0 zcr_el1 15\n"
+
+
+def leg_of(name: str) -> ModelTarget:
+    leg = ModelTarget(Profile(), f"mutant:{name}", make=MUTANTS[name].make)
+    leg.kind = "mutant"
+    return leg
+
+
+def traced(name: str, case: Case) -> Cause:
+    leg = leg_of(name)
+    verdict = judge(case, leg.run(case), leg.profile)
+    assert isinstance(verdict, Diverge), "the case does not show the defect"
+    found = trace_back(case, leg.name, verdict, Everywhere([leg]))
+    again = judge(found.case, leg.run(found.case), leg.profile)
+    assert isinstance(again, Diverge)
+    assert (again.op_index, again.label) == (found.verdict.op_index, found.verdict.label)
+    return found.cause
+
+
+FILLED = ON + "set v0 z1 noise:1\n" + RUN
+SHOWN_BY = {
+    "a get": FILLED + "get v0 z1\n",
+    "a look at all": FILLED + "read-all v0\n",
+    "a migration": FILLED + "migrate v0\n",
+    "what an instruction wrote": ON + "run v0 {\n    index z1.d, #1, #3\n}\nread-all v0\n",
+    "a later run": FILLED + "run v0 {\n    add z2.d, z1.d, z1.d\n}\nget v0 z2\n",
+}
+
+
+@pytest.mark.parametrize("text", SHOWN_BY.values(), ids=list(SHOWN_BY))
+def test_a_register_that_an_exit_cuts_is_one_cause_however_it_shows(text: str) -> None:
+    cause = traced("exit-cuts-registers", parse_case(text))
+    assert cause == Cause("run", "keeps", "vector")
+
+
+def test_one_statement_about_all_forms_is_one_cause() -> None:
+    for line in ("fadd v1.4s, v2.4s, v3.4s", "fmul s1, s2, s3"):
+        case = parse_case(ON + f"set v0 z1 0xff*\nrun v0 {{\n    {line}\n}}\nget v0 z1\n")
+        assert traced("asimd-keeps-tail", case) == Cause("run", "asimd.clears-tail", "z")
+
+
+def test_an_errno_is_taken_at_face_value() -> None:
+    cause = traced("finalize-twice", parse_case(UP + "finalize v0\n"))
+    assert cause == Cause("finalize", "finalize.twice", "op:EPERM->success")
+
+
+def test_a_case_without_room_for_looks_keeps_what_is_seen() -> None:
+    text = ON + "set v0 z1 noise:1\n" + "get v0 z2\n" * 32 + "{RUN}get v0 z1\n"
+    case = parse_case(text)
+    assert len(case.ops) == 40
+    leg = leg_of("exit-cuts-registers")
+    verdict = judge(case, leg.run(case), leg.profile)
+    assert isinstance(verdict, Diverge)
+    assert traced("exit-cuts-registers", case) == at_face_value(case, verdict)
+
+
+def test_a_tail_begins_above_what_asimd_knows() -> None:
+    assert is_tail(1 << 128)
+    assert not is_tail(1 << 127 | 1 << 128)
+    assert not is_tail(0)
