@@ -51,15 +51,15 @@ def check(path: Path) -> None:
             with tempfile.TemporaryFile(dir=target.parent):
                 return
         if stat.S_ISDIR(found.st_mode):
-            raise OutputRefused(f"{path} cannot be written: it is a directory")
+            raise OutputRefused(f"{path}: it is a directory, so it cannot be written")
         if stat.S_ISSOCK(found.st_mode):
-            raise OutputRefused(f"{path} cannot be written: it is a socket")
+            raise OutputRefused(f"{path}: it is a socket, so it cannot be written")
         if stat.S_ISREG(found.st_mode):
             os.close(os.open(path, os.O_WRONLY))
         elif not os.access(path, os.W_OK):
-            raise OutputRefused(f"{path} cannot be written: permission denied")
+            raise OutputRefused(f"{path}: permission denied, so it cannot be written")
     except (OSError, ValueError) as error:
-        raise OutputRefused(f"{path} cannot be written: {_why(error)}") from None
+        raise OutputRefused(f"{path}: {_why(error)}, so it cannot be written") from None
 
 
 def check_directory(path: Path) -> None:
@@ -69,12 +69,22 @@ def check_directory(path: Path) -> None:
         while _stat(there) is None:
             there = there.parent
         if not there.is_dir():
-            raise OutputRefused(f"{path} cannot be a directory: {there} is a file")
+            raise OutputRefused(f"{path}: {there} is a file, so nothing can be written below it")
         with tempfile.TemporaryFile(dir=there) as probe:
             probe.write(bytes(4096))
             probe.flush()
     except (OSError, ValueError) as error:
-        raise OutputRefused(f"{path} cannot be written to: {_why(error)}") from None
+        raise OutputRefused(f"{path}: {_why(error)}, so nothing can be written there") from None
+
+
+def replaces(path: Path) -> bool:
+    """Whether `write` would put something in the place of what a file holds."""
+    try:
+        found = _stat(path)
+    except OSError:
+        return False
+    ours = path == STDOUT or _descriptor(path) is not None
+    return not ours and found is not None and stat.S_ISREG(found.st_mode)
 
 
 def write(path: Path, text: str) -> None:
@@ -102,7 +112,7 @@ def write(path: Path, text: str) -> None:
         else:
             _replace(Path(os.path.realpath(path)), data, found)
     except OSError as error:
-        raise OutputError(f"{path} could not be written: {_why(error)}") from error
+        raise OutputError(f"{path}: {_why(error)}, so it was not written") from error
 
 
 def _replace(target: Path, data: bytes, old: os.stat_result | None) -> None:

@@ -91,8 +91,9 @@ def _measured(plan: measuring.Plan) -> measuring.Report:
     read, write = os.pipe()
     script = str(Path(benchdriver.__file__))
     with tempfile.TemporaryFile() as said:
+        wanted = msgspec.json.encode(plan).decode()
         process = subprocess.Popen(
-            [sys.executable, script, str(write), msgspec.json.encode(plan).decode()],
+            [sys.executable, script, str(write), wanted, str(os.getpid())],
             pass_fds=(write,),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

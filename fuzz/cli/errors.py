@@ -35,7 +35,7 @@ class Exit(IntEnum):
 
 def stopped(number: int) -> Exit:
     """The exit code of a command that this signal ended."""
-    return Exit(128 + number)
+    return next(code for code in Exit if code == 128 + number)
 
 
 class UserError(Exception):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from contextlib import nullcontext, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -18,6 +20,8 @@ from fuzz.cli.options import db_option, kernel_option, legs_option, resolve_legs
 from fuzz.cli.plain_options import OUTPUT_DIRECTORY, OUTPUT_FILE, STDOUT
 from fuzz.cli.screen import Screen, open_screen, print_summary, write_json
 from fuzz.output import OutputError
+from fuzz.worker.flags import FlagError
+from fuzz.worker.flags import check as check_flags
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -92,6 +96,10 @@ def run(
       vcpufuzz run --legs model,mutant:finalize-twice --cases 5000 --seed 7
       vcpufuzz run --time 1h --kernel arch/arm64/boot/Image -- -use_value_profile=1
     """
+    try:
+        check_flags(flags)
+    except FlagError as error:
+        raise UserError(str(error), Exit.USAGE) from None
     names = resolve_legs(legs, kernel)
     options = CampaignOptions(
         legs=names,
@@ -104,15 +112,19 @@ def run(
         kernel_coverage=kernel_coverage,
         reuse_vms=reuse_vms,
     )
-    with redirect_stdout(sys.stderr) if json_file == STDOUT else nullcontext():
-        campaign, failure = _watched(options, url, json_file)
-        if failure is not None:
-            raise failure
+    stdout = sys.stdout
+    # Totals on standard output are for a program: what is for people goes beside.
+    with redirect_stdout(sys.stderr if json_file == STDOUT else stdout):
+        campaign, failure = _watched(
+            options, url, lambda done: _write_totals(json_file, stdout, done)
+        )
+    if failure is not None:
+        raise failure
     return exit_code(campaign)
 
 
 def _watched(
-    options: CampaignOptions, url: str, json_file: Path | None
+    options: CampaignOptions, url: str, write_totals: Callable[[Campaign], None]
 ) -> tuple[Campaign, BaseException | None]:
     """A campaign from its start to its last word, and what ended it if it was not its budget.
     However it ends, what it found is told and written first."""
@@ -129,12 +141,9 @@ def _watched(
             except BaseException as error:
                 failure = error
         failure = failure or view.failure
-        for last_word in (
-            lambda: _write_totals(json_file, campaign),
-            lambda: print_summary(campaign.status()) if campaign.began else None,
-        ):
+        for last_word in (write_totals, _print_end):
             try:
-                last_word()
+                last_word(campaign)
             except (OSError, OutputError) as error:
                 failure = failure or error
     return campaign, failure
@@ -160,12 +169,15 @@ class _View:
                 self.campaign.end("nobody reads the output any more")
 
 
-def _write_totals(path: Path | None, campaign: Campaign) -> None:
-    if path == STDOUT:
-        with redirect_stdout(sys.__stdout__):
+def _print_end(campaign: Campaign) -> None:
+    if campaign.began:
+        print_summary(campaign.status())
+
+
+def _write_totals(path: Path | None, stdout: TextIO, campaign: Campaign) -> None:
+    if path is not None:
+        with redirect_stdout(stdout):
             write_json(path, campaign.summary())
-    elif path is not None:
-        write_json(path, campaign.summary())
 
 
 def default_workers() -> int:

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from fuzz.cli.console import console
 
-
 _GAP = 3
 """Between two columns of a drawn table."""
 _READABLE = 16

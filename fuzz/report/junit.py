@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from fuzz.printable import printable
