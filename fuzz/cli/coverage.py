@@ -72,9 +72,7 @@ def coverage(
       vcpufuzz coverage --area guest.c
       vcpufuzz coverage --html report
     """
-    if not Store.exists(url):
-        raise UserError("there is no database; `vcpufuzz run` makes it.", Exit.USAGE)
-    with Store.open(url) as store:
+    with Store.read(url) as store:
         legs = summarise(store.coverage(campaign))
         if leg is not None:
             legs = [one for one in legs if one.name == leg]

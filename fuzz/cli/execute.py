@@ -110,7 +110,7 @@ def repro(finding: str, legs: str | None, kernel: Path | None, url: str) -> int:
     number = finding.upper().removeprefix("F")
     if not number.isdigit():
         raise UserError(f"{finding!r} is not a finding such as F12.", Exit.USAGE)
-    with Store.open(url) as store:
+    with Store.read(url) as store:
         stored = store.finding(int(number))
         # What legs are said to differ from is other legs.
         others = store.traces(stored.id) if stored.oracle == Disagreement.oracle else []

@@ -13,6 +13,7 @@ import click
 
 from corpus.isa.form import Form
 from corpus.isa.table import FORMS
+from db.session import shown
 from db.store import Store
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, json_option, legs_option, resolve_legs
@@ -143,11 +144,12 @@ class Exercised:
 
 
 def exercised(url: str) -> Exercised:
-    """What the last campaigns of a store used; nothing without a store."""
+    """What the last campaigns of a store used; nothing without a store, which is said."""
     used = Exercised(Counter(), defaultdict(set), {})
     if not Store.exists(url):
+        click.echo(f"No campaign is counted: there is no database {shown(url)}.", err=True)
         return used
-    with Store.open(url) as store:
+    with Store.read(url) as store:
         for campaign in store.campaigns()[:LAST_CAMPAIGNS]:
             counts = campaign.statistics.get("rules", {})
             if isinstance(counts, dict):

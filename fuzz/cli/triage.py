@@ -14,6 +14,7 @@ from rich.text import Text
 
 from corpus.text import format_case
 from db.records import BucketView, FindingView, Status, TraceView
+from db.session import shown
 from db.store import Store
 from fuzz import output
 from fuzz.cli import views
@@ -70,7 +71,7 @@ def list_(url: str, status: str | None, as_json: bool) -> None:
     broke = ""
     exists = Store.exists(url)
     if exists:
-        with Store.open(url) as store:
+        with Store.read(url) as store:
             found = store.buckets(Status(status) if status else None)
             broke = views.incident_counts(store.incidents())
     if as_json:
@@ -78,7 +79,10 @@ def list_(url: str, status: str | None, as_json: bool) -> None:
     elif found:
         print_table(views.BUCKET_COLUMNS, [views.bucket_row(bucket) for bucket in found])
     elif not exists:
-        click.echo("Nothing has been found yet: there is no database; `vcpufuzz run` makes it.")
+        click.echo(
+            "Nothing has been found yet: there is no database;"
+            f" `vcpufuzz run` makes it ({shown(url)})."
+        )
     else:
         click.echo(f"No bucket has the status {status}." if status else "Nothing found yet.")
     if broke and not as_json:
@@ -100,7 +104,7 @@ def incidents(url: str, campaign: int | None, as_json: bool) -> None:
     Example:
       vcpufuzz triage incidents --json
     """
-    with _existing(url) as store:
+    with Store.read(url) as store:
         if campaign is not None:
             store.campaign(campaign)
         found = store.incidents(campaign)
@@ -125,7 +129,7 @@ def show(url: str, key: tuple[str, int], as_json: bool) -> None:
       vcpufuzz triage show F12 --json
     """
     kind, number = key
-    with _existing(url) as store:
+    with Store.read(url) as store:
         if kind == "B":
             bucket = store.bucket(number)
             findings = store.findings(number)
@@ -244,7 +248,7 @@ def export(url: str, finding: tuple[str, int], file: Path, force: bool) -> None:
     Example:
       vcpufuzz triage export F12 stale-ffr.case
     """
-    with _existing(url) as store:
+    with Store.read(url) as store:
         found = store.finding(finding[1])
     text = format_case(found.minimal, views.export_comment(found))
     if output.replaces(file) and not force:
@@ -257,5 +261,5 @@ def export(url: str, finding: tuple[str, int], file: Path, force: bool) -> None:
 def _existing(url: str) -> Store:
     """The store, which must be there: nothing can be looked up in one that is made now."""
     if not Store.exists(url):
-        raise UserError(f"there is no database {url}", Exit.USAGE)
+        raise UserError(f"there is no database {shown(url)}", Exit.USAGE)
     return Store.open(url)

@@ -127,16 +127,10 @@ class Worker:
             self._send(events.Exercised(new))
         tally = self._session.tally
         tally.restarts = sum(leg.restarts for leg in self._session.legs)
-        tally.corpus = _count_files(self._config.corpus)
         tally.features = self._session.features
         tally.collapsed_sets = sets.collapses
         reasons = Counter(dict(tally.unjudged.most_common(REASONS)))
         self._send(events.Stats(msgspec.structs.replace(tally, unjudged=reasons)))
-
-
-def _count_files(directory: str) -> int:
-    with os.scandir(directory) as entries:
-        return sum(1 for _ in entries)
 
 
 def main(argv: Sequence[str]) -> None:
