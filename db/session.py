@@ -100,7 +100,7 @@ def in_words(url: URL) -> Iterator[None]:
     """Turn database errors into a StoreError of one sentence."""
     try:
         yield
-    except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
+    except (DBAPIError, PoolTimeout, sqlite3.Error, OSError) as error:
         why = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
         why = _without_password(url, why)
         for sign, sentence in _SENTENCES:

@@ -69,7 +69,7 @@ def bench(
       vcpufuzz bench --json
       vcpufuzz bench --legs model,emulator:keep,kvm:6.12:vhe --cases 50
     """
-    names = resolve_legs(legs, None) if legs else default_legs()
+    names = default_legs() if legs is None else resolve_legs(legs, None)
     names = tuple(dict.fromkeys(default_kvm() if name == "kvm" else name for name in names))
     plan = measuring.Plan(
         kvm=[name for name in names if name.startswith("kvm:")],
