@@ -39,7 +39,7 @@ START_LIMIT = 3
 """Workers that fail before they ever ran a case before the campaign gives up."""
 LOOK_S = 1.0
 """How often the corpus is counted."""
-STORE_S = 5.0
+STORE_S = 2.0
 """How often the statistics are stored, so that a campaign that is killed leaves some behind, and
 that the corpus is tried for room."""
 REASONS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}

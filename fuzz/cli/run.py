@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -20,6 +22,7 @@ from fuzz.cli.options import db_option, kernel_option, legs_option, resolve_legs
 from fuzz.cli.plain_options import OUTPUT_DIRECTORY, OUTPUT_FILE, STDOUT
 from fuzz.cli.screen import Screen, open_screen, print_summary, write_json
 from fuzz.output import OutputError
+from fuzz.stopping import Stopped
 from fuzz.worker.flags import FlagError
 from fuzz.worker.flags import check as check_flags
 
@@ -145,7 +148,7 @@ def _watched(
             try:
                 last_word(campaign)
             except (OSError, OutputError) as error:
-                failure = failure or error
+                failure = failure or _meaning(error)
     return campaign, failure
 
 
@@ -155,7 +158,7 @@ class _View:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         self.campaign: Campaign | None = None
-        self.failure: OSError | None = None
+        self.failure: BaseException | None = None
 
     def update(self, status: CampaignStatus) -> None:
         """Show this, if there is still somebody to show it to."""
@@ -164,9 +167,15 @@ class _View:
         try:
             self._screen.update(status)
         except OSError as error:
-            self.failure = error
+            self.failure = _meaning(error)
             if self.campaign is not None:
                 self.campaign.end("nobody reads the output any more")
+
+
+def _meaning(error: Exception) -> BaseException:
+    """A terminal that fails is one that was closed."""
+    gone = isinstance(error, OSError) and error.errno == errno.EIO
+    return Stopped(signal.SIGHUP) if gone else error
 
 
 def _print_end(campaign: Campaign) -> None:
