@@ -161,9 +161,11 @@ def ready(engine: Engine, url: URL) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     try:
         with in_words(url):
+            current = _is_current(engine, url)  # somebody else's is not even touched
             if engine.dialect.name == "sqlite":
                 _use_wal(engine)
-            _migrate(engine, url)
+            if not current:
+                _migrate(engine, url)
     except BaseException:
         engine.dispose()
         raise
@@ -230,8 +232,6 @@ def _use_wal(engine: Engine) -> None:
 
 def _migrate(engine: Engine, url: URL) -> None:
     """Bring the schema up to date, whoever else is doing the same right now."""
-    if _is_current(engine, url):
-        return
     # Only a database that is not up to date pays for the import.
     from db.migrate import upgrade  # noqa: PLC0415
 

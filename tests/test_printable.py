@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -56,8 +57,6 @@ def test_triage_shows_notes_and_logs_as_text(tmp_path: Path) -> None:
     evil = EVIL.replace("\udc80", "").replace("\x00", "")
     with Store.open(url) as store:
         campaign = store.begin_campaign(7, [MODEL, KVM], {})
-        from dataclasses import replace  # noqa: PLC0415
-
         store.add_finding(campaign, replace(RECORD, explanation=evil, observed=evil))
         store.add_note(1, evil, actor=evil)
     for words in (["list"], ["show", "B1"], ["export", "F1", "-"], ["show", "B1", "--json"]):

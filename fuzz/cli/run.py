@@ -27,6 +27,7 @@ from fuzz.worker.flags import FlagError
 from fuzz.worker.flags import check as check_flags
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST_S = 10 * 366 * 86400.0
 
 
 class Duration(click.ParamType[float]):
@@ -37,10 +38,13 @@ class Duration(click.ParamType[float]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", str(value))
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)", str(value))
         if not match:
             self.fail(f"{value!r} is no duration such as 90s, 10m or 2h.", param, ctx)
-        return float(match[1]) * _UNITS[match[2]]
+        seconds = float(match[1]) * _UNITS[match[2]]
+        if not 0 < seconds < _LONGEST_S:
+            self.fail(f"{value!r} is not between a moment and ten years.", param, ctx)
+        return seconds
 
 
 @click.command()

@@ -17,6 +17,7 @@ from db.session import shown
 from db.store import Store
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, json_option, legs_option, resolve_legs
+from fuzz.cli.plain_options import DEFAULT_DB
 from fuzz.cli.table import Column, print_table
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.knowledge import NOTHING, Knowledge
@@ -92,9 +93,9 @@ def isa(
     forms = [f for f in FORMS.values() if only in f.name or only in f.group]
     if not forms:
         raise UserError(f"no form's name or group contains {only!r}.", Exit.USAGE)
+    names = resolve_legs(legs, None)
     if check:
         tests = suite(random.Random(seed), forms, vqs or LENGTHS, draws, together)
-        names = resolve_legs(legs, None)
         return _check(tests, forms, vqs or LENGTHS, names, strict, as_json)
     used = exercised(url)
     if as_json:
@@ -147,7 +148,7 @@ class Exercised:
 def exercised(url: str) -> Exercised:
     """What the last campaigns of a store used; nothing without a store, which is said."""
     used = Exercised(Counter(), defaultdict(set), {})
-    if not Store.exists(url):
+    if not Store.exists(url) and url == DEFAULT_DB:
         click.echo(f"No campaign is counted: there is no database {shown(url)}.", err=True)
         return used
     with Store.read(url) as store:
