@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from db import blocks, rows, sightings
 from db import records as r
 from db import schema as s
+from db.reading import connect_to_read
 from db.records import StoreError
 from db.session import connect, in_words, parse_url, sqlite_file, writing
 
@@ -39,6 +40,12 @@ class Store:
     def open(cls, url: str) -> Self:
         """Open, create or migrate the database at `url` (or the SQLite file of that name)."""
         return cls(*connect(url))
+
+    @classmethod
+    def read(cls, url: str) -> Self:
+        """Open the database at `url`, which must be there, to look things up: it may lie where
+        nothing can be written. Raises NotFound."""
+        return cls(*connect_to_read(url))
 
     @staticmethod
     def exists(url: str) -> bool:

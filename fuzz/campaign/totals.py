@@ -27,5 +27,6 @@ def statistics(status: CampaignStatus, tally: Tally, reason: str) -> dict[str, o
             leg: {"kept": kept.get(leg, 0), "cleared": cleared.get(leg, 0)}
             for leg in sorted(tally.executions)
         },
+        "warnings": list(status.warnings),
         "ended": reason,
     }

@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from db.store import Store
+from fuzz import output
 from fuzz.cli.errors import Exit, UserError
-from fuzz.cli.plain_options import db_option, json_option
+from fuzz.cli.plain_options import OUTPUT_DIRECTORY, db_option, json_option
 from fuzz.cli.table import Column, print_table
 from fuzz.report.reached import MARKS_S, AreaSeen, LegSeen, summarise
 from fuzz.report.reached import as_json as leg_json
@@ -47,7 +48,7 @@ _EXAMPLES = 3
 @click.option(
     "--html",
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OUTPUT_DIRECTORY,
     help="Write pages, with every block and the case that first reached it.",
 )
 @json_option
@@ -71,9 +72,7 @@ def coverage(
       vcpufuzz coverage --area guest.c
       vcpufuzz coverage --html report
     """
-    if not Store.exists(url):
-        raise UserError("there is no database; `vcpufuzz run` makes it.", Exit.USAGE)
-    with Store.open(url) as store:
+    with Store.read(url) as store:
         legs = summarise(store.coverage(campaign))
         if leg is not None:
             legs = [one for one in legs if one.name == leg]
@@ -157,4 +156,4 @@ def _write_html(directory: Path, legs: Sequence[LegSeen], store: Store) -> None:
     ids = {b.case_id for leg in legs for f in leg.functions for b in f.blocks}
     (directory / "cases").mkdir(parents=True, exist_ok=True)
     for name, content in pages(legs, store.case_texts(ids)):
-        (directory / name).write_text(content, encoding="utf-8")
+        output.write(directory / name, content)

@@ -17,6 +17,7 @@ from corpus.ops import Run
 from corpus.store import load_case
 from corpus.trace import Ending, Trace
 from db.store import Store
+from fuzz.cli.console import console as open_console
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, json_option, kernel_option, legs_option, resolve_legs
 from fuzz.cli.views import log_excerpt
@@ -109,7 +110,7 @@ def repro(finding: str, legs: str | None, kernel: Path | None, url: str) -> int:
     number = finding.upper().removeprefix("F")
     if not number.isdigit():
         raise UserError(f"{finding!r} is not a finding such as F12.", Exit.USAGE)
-    with Store.open(url) as store:
+    with Store.read(url) as store:
         stored = store.finding(int(number))
         # What legs are said to differ from is other legs.
         others = store.traces(stored.id) if stored.oracle == Disagreement.oracle else []
@@ -217,7 +218,7 @@ def _exit_code(ran: _Ran) -> int:
 
 
 def _print_comparison(case: Case, ran: _Ran, show_all: bool) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console(highlight=False, soft_wrap=True)
     steps = compare(case, ran.traces, {leg.name: leg.profile for leg in ran.legs})
     width = max((len(name) for name in ran.traces), default=0)
     for step in steps:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import click
 
 from corpus.kept import KeptCase, load_kept
+from fuzz import output
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import kernel_option, legs_option, resolve_legs
+from fuzz.cli.plain_options import OUTPUT_FILE, STDOUT
 from fuzz.cli.table import Column, print_table
-from fuzz.report.junit import write_junit
+from fuzz.report.junit import junit as junit_document
 from fuzz.suites.replay import Outcome, Result
 from fuzz.suites.replay import replay as run_replay
+from targets.base import Target
 from targets.legs import open_legs
 
 _WORDS = {
@@ -29,7 +34,7 @@ _WORDS = {
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @legs_option
 @kernel_option
-@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="JUnit XML.")
+@click.option("--junit", type=OUTPUT_FILE, help="Write JUnit XML; - prints it.")
 def replay(paths: tuple[Path, ...], legs: str, kernel: Path | None, junit: Path | None) -> int:
     """Run the cases of folders or files on every leg and print a matrix.
 
@@ -42,16 +47,27 @@ def replay(paths: tuple[Path, ...], legs: str, kernel: Path | None, junit: Path 
     """
     kept = [load_kept(path) for path in _files(paths)]
     names = resolve_legs(legs, kernel)
-    opened = open_legs(names)
+    opened: list[Target] = []
+    results: list[Result] = []
     try:
-        results = list(run_replay(kept, opened))
+        opened = open_legs(names)
+        results += run_replay(kept, opened)
     finally:
         for leg in opened:
             leg.close()
-    if junit:
-        write_junit(results, junit)
-    _print(kept, [leg.name for leg in opened], results)
+        # Whatever ended it, what was run so far is not lost.
+        if opened:
+            _tell(kept, [leg.name for leg in opened], results, junit)
     return _exit_code(results)
+
+
+def _tell(kept: list[KeptCase], legs: list[str], results: list[Result], junit: Path | None) -> None:
+    """Print the matrix, and write the document if one is wanted."""
+    stdout = sys.stdout
+    with redirect_stdout(sys.stderr if junit == STDOUT else stdout):
+        _print(kept, legs, results)
+    if junit:
+        output.write(junit, junit_document(results))
 
 
 def _files(paths: tuple[Path, ...]) -> list[Path]:
@@ -62,7 +78,7 @@ def _files(paths: tuple[Path, ...]) -> list[Path]:
             continue
         inside = sorted(path.rglob("*.case"))
         if not inside:
-            raise UserError(f"{path} holds no .case file.", Exit.USAGE)
+            raise UserError(f"nothing was checked: {path} holds no .case file.")
         found += inside
     return found
 
@@ -71,8 +87,7 @@ def _print(kept: list[KeptCase], legs: list[str], results: list[Result]) -> None
     by_place = {(r.kept.path, r.leg): r for r in results}
     columns = (Column("Case", wrap=True), *(Column(leg, wrap=True) for leg in legs))
     rows = [
-        (item.path.stem, *(_WORDS[by_place[item.path, leg].outcome] for leg in legs))
-        for item in kept
+        (item.path.stem, *(_word(by_place.get((item.path, leg))) for leg in legs)) for item in kept
     ]
     rows.append(("bits that may vanish", *(_profile(results, leg) for leg in legs)))
     print_table(columns, rows)
@@ -81,7 +96,12 @@ def _print(kept: list[KeptCase], legs: list[str], results: list[Result]) -> None
             word = _WORDS[result.outcome]
             click.echo(f"{word}: {result.kept.path.name} on {result.leg}: {result.explanation}")
     counts = Counter(result.outcome for result in results)
-    click.echo(", ".join(f"{n} {_WORDS[o]}" for o, n in counts.items()))
+    click.echo(", ".join(f"{n} {_WORDS[o]}" for o, n in counts.items()) or "No case was run.")
+
+
+def _word(result: Result | None) -> str:
+    """How a case did; a command that was stopped did not come to every one."""
+    return "-" if result is None else _WORDS[result.outcome]
 
 
 def _profile(results: list[Result], leg: str) -> str:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
+from rich.text import Text
 
 from corpus.text import format_case
 from db.records import BucketView, FindingView, Status, TraceView
+from db.session import shown
 from db.store import Store
+from fuzz import output
 from fuzz.cli import views
+from fuzz.cli.console import console
 from fuzz.cli.errors import Exit, UserError
-from fuzz.cli.plain_options import db_option, json_option
+from fuzz.cli.plain_options import OUTPUT_FILE, STDOUT, db_option, json_option
 from fuzz.cli.table import print_table
 
 _Callback = Callable[[click.Context, click.Parameter, str], tuple[str, int]]
@@ -66,7 +71,7 @@ def list_(url: str, status: str | None, as_json: bool) -> None:
     broke = ""
     exists = Store.exists(url)
     if exists:
-        with Store.open(url) as store:
+        with Store.read(url) as store:
             found = store.buckets(Status(status) if status else None)
             broke = views.incident_counts(store.incidents())
     if as_json:
@@ -74,7 +79,10 @@ def list_(url: str, status: str | None, as_json: bool) -> None:
     elif found:
         print_table(views.BUCKET_COLUMNS, [views.bucket_row(bucket) for bucket in found])
     elif not exists:
-        click.echo("Nothing has been found yet: there is no database; `vcpufuzz run` makes it.")
+        click.echo(
+            "Nothing has been found yet: there is no database;"
+            f" `vcpufuzz run` makes it ({shown(url)})."
+        )
     else:
         click.echo(f"No bucket has the status {status}." if status else "Nothing found yet.")
     if broke and not as_json:
@@ -96,7 +104,7 @@ def incidents(url: str, campaign: int | None, as_json: bool) -> None:
     Example:
       vcpufuzz triage incidents --json
     """
-    with _existing(url) as store:
+    with Store.read(url) as store:
         if campaign is not None:
             store.campaign(campaign)
         found = store.incidents(campaign)
@@ -121,7 +129,7 @@ def show(url: str, key: tuple[str, int], as_json: bool) -> None:
       vcpufuzz triage show F12 --json
     """
     kind, number = key
-    with _existing(url) as store:
+    with Store.read(url) as store:
         if kind == "B":
             bucket = store.bucket(number)
             findings = store.findings(number)
@@ -147,7 +155,7 @@ def show(url: str, key: tuple[str, int], as_json: bool) -> None:
 
 
 def _print_bucket(bucket: BucketView) -> None:
-    click.secho(f"B{bucket.id}  {bucket.title}", bold=True)
+    console(soft_wrap=True).print(Text(f"B{bucket.id}  {bucket.title}", style="bold"))
     click.echo(
         f"{bucket.status}, {views.strictness(bucket.strict)}, seen {bucket.count} times, "
         f"{bucket.first_seen:%Y-%m-%d %H:%M} to {bucket.last_seen:%Y-%m-%d %H:%M} UTC; "
@@ -230,7 +238,7 @@ def note(url: str, bucket: tuple[str, int], text: str) -> None:
 
 @triage.command()
 @click.argument("finding", callback=_key("F"))
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.argument("file", type=OUTPUT_FILE)
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 @db_option
 def export(url: str, finding: tuple[str, int], file: Path, force: bool) -> None:
@@ -240,19 +248,18 @@ def export(url: str, finding: tuple[str, int], file: Path, force: bool) -> None:
     Example:
       vcpufuzz triage export F12 stale-ffr.case
     """
-    with _existing(url) as store:
+    with Store.read(url) as store:
         found = store.finding(finding[1])
     text = format_case(found.minimal, views.export_comment(found))
-    if str(file) == "-":
-        sys.stdout.write(text)
-        return
-    with file.open("w" if force else "x", encoding="utf-8") as out:
-        out.write(text)
-    click.echo(f"F{found.id}: written to {file}")
+    if output.replaces(file) and not force:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(file))
+    output.write(file, text)
+    if file != STDOUT:
+        click.echo(f"F{found.id}: written to {file}")
 
 
 def _existing(url: str) -> Store:
     """The store, which must be there: nothing can be looked up in one that is made now."""
     if not Store.exists(url):
-        raise UserError(f"there is no database {url}", Exit.USAGE)
+        raise UserError(f"there is no database {shown(url)}", Exit.USAGE)
     return Store.open(url)

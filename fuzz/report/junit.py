@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
-from pathlib import Path
 
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from fuzz.printable import printable
 from fuzz.suites.replay import Outcome, Result
 
 
-def write_junit(results: Sequence[Result], path: Path) -> None:
-    """Write `results`; a case that could not run is an error in CI's eyes, never a pass."""
+def junit(results: Sequence[Result]) -> str:
+    """`results` as a document; a case that could not run is skipped there, never a pass."""
     xml = JUnitXml()
     for leg in dict.fromkeys(result.leg for result in results):
-        suite = TestSuite(leg)
+        suite = TestSuite(printable(leg))
         for result in results:
             if result.leg == leg:
                 suite.add_testcase(_testcase(result))
         xml.add_testsuite(suite)
-    xml.write(str(path), pretty=True)
+    document = io.BytesIO()
+    xml.write(document, pretty=True)
+    return document.getvalue().decode()
 
 
 def _testcase(result: Result) -> TestCase:
-    case = TestCase(result.kept.path.stem, f"vcpufuzz.{result.kept.path.parent.name}")
+    path, why = result.kept.path, printable(result.explanation)
+    case = TestCase(printable(path.stem), f"vcpufuzz.{printable(path.parent.name)}")
     case.time = round(result.seconds, 4)
     if result.outcome in (Outcome.REGRESSION, Outcome.GONE):
-        case.result = [Failure(result.explanation, result.outcome.value)]
+        case.result = [Failure(why, result.outcome.value)]
     elif result.outcome is Outcome.NOT_RUN:
-        case.result = [Skipped(result.explanation)]
+        case.result = [Skipped(why)]
     elif result.outcome is Outcome.KNOWN:
-        case.system_out = f"known divergence: {result.explanation}"
+        case.system_out = f"known divergence: {why}"
     return case

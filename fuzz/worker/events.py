@@ -97,6 +97,10 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
+STOPPED = "stopped"
+"""Why a worker is done that was told to end."""
+
+
 class Done(msgspec.Struct, frozen=True, tag=True):
     """The worker has spent its budget."""
 
@@ -123,7 +127,8 @@ decode = msgspec.json.Decoder(Event, dec_hook=lambda _, counts: Counter(counts))
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
-    """What a worker is to do. `seconds` and `cases`: 0 for no limit."""
+    """What a worker is to do. `seconds` and `cases`: 0 for no limit. `known`: recorded defects
+    leave unjudged what they can spoil; `report_known`: they are reported, too."""
 
     legs: list[str]
     seed: int
@@ -133,5 +138,6 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     flags: list[str] = []
     minimize_seconds: float = 12.0
     known: bool = True
+    report_known: bool = True
     kernel_coverage: bool = True
     reuse_vms: bool = False

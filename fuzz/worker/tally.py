@@ -23,7 +23,6 @@ class Tally(msgspec.Struct):
     restarts: int = 0
     collapsed_sets: int = 0
     compared_legs: int = 0
-    corpus: int = 0
     features: int = 0
     executions: Counter[str] = msgspec.field(default_factory=Counter)
     kept: Counter[str] = msgspec.field(default_factory=Counter)
@@ -32,8 +31,8 @@ class Tally(msgspec.Struct):
     rules: Counter[str] = msgspec.field(default_factory=Counter)
 
     def add(self, other: Tally) -> None:
-        """Add another worker's totals. Workers share a corpus and find the same features, so of
-        those the most is what there is."""
+        """Add another worker's totals. Workers find the same features, so of those the most is
+        what there is."""
         for name in self.__struct_fields__:
             mine, theirs = getattr(self, name), getattr(other, name)
             if isinstance(mine, Counter):
@@ -42,4 +41,4 @@ class Tally(msgspec.Struct):
                 setattr(self, name, max(mine, theirs) if name in _SHARED else mine + theirs)
 
 
-_SHARED = frozenset({"corpus", "features"})
+_SHARED = frozenset({"features"})
