@@ -94,11 +94,15 @@ def memory_access(rng: random.Random, form: Form) -> list[Insn]:
     setup = []
     for index, operand in enumerate(form.operands):
         if operand.name == "xm" and index != base[0]:
-            args[index] = 5
-            setup.append(insn("movz", 5, rng.choice((0, 1, 2, 8, 16, 32))))
+            args[index] = rng.choice((5, 5, 5, args[index]))
+            if args[index] != 31:
+                setup.append(insn("movz", args[index], rng.choice((0, 1, 2, 8, 16, 32))))
         elif operand.name == "imm" and form.name in _FAR and rng.random() < 0.8:
             args[index] = rng.randrange(-2, 3)
-    register = rng.choice((1, 2, 3, 4))
+    taken = {args[index] for index, operand in enumerate(form.operands) if operand.name == "xm"}
+    register = rng.choice((1, 2, 3, 4) if rng.random() < 0.7 else range(31))
+    if register in taken:
+        register = 6
     args[base[0]] = register
     middle = MIDDLE + rng.randrange(0, SPREAD, 16)
     edge = RAM_SIZE - 16 * rng.randrange(1, 40)
@@ -107,6 +111,9 @@ def memory_access(rng: random.Random, form: Form) -> list[Insn]:
         setup.append(insn("movz16", register, MMIO_BASE >> 16))
     else:
         setup.append(insn("lda", register, middle if roll < 0.9 else edge))
+    if rng.random() < 0.15:
+        setup.append(insn("add_imm", 31, register, 0))  # mov sp, xN
+        args[base[0]] = 31
     return [*setup, Insn(form, tuple(args))]
 
 

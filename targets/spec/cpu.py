@@ -260,12 +260,16 @@ class Cpu(Bus):
     # -- general registers and flags ---------------------------------------------
 
     def x(self, n: int) -> tuple[int, int]:
-        """X register n (0..30)."""
+        """X register n, or xzr for n = 31."""
+        if n == 31:
+            return 0, 0
         candidates = self.vcpu.x[n]
         return candidates[0] if len(candidates) == 1 else join(candidates)
 
     def set_x(self, n: int, value: int, mask: int = 0) -> None:
-        """Write X register n (0..30)."""
+        """Write X register n, or nothing for n = 31 (xzr)."""
+        if n == 31:
+            return
         self.vcpu.origins[_X_NAMES[n]] = self.rule
         self.vcpu.x[n] = ((value & U64 & ~mask, mask),)
 
@@ -279,7 +283,9 @@ class Cpu(Bus):
     def set_xsp(self, n: int, value: int, mask: int = 0) -> None:
         """Write X register n, or the current stack pointer for n = 31."""
         if n == 31:
-            self.vcpu.core[self._sp_name()] = unknown(value & U64, mask)
+            name = self._sp_name()
+            self.vcpu.origins[name] = self.rule
+            self.vcpu.core[name] = unknown(value & U64, mask)
         else:
             self.set_x(n, value, mask)
 

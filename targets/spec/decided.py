@@ -62,7 +62,7 @@ def _known(world: World, vcpu: Vcpu) -> bool:
         (vcpu.z, width),
         (vcpu.p, width // 8),
         (vcpu.ffr, width // 8),
-        ([*vcpu.x, vcpu.core["sp"]], 64),
+        ([*vcpu.x, vcpu.core["sp"], vcpu.core["sp_el1"]], 64),
     )
     controls = (
         (vcpu.core["fpcr"], FPCR_STATEFUL),
