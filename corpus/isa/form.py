@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from corpus.domain import Domain, TextError
+from corpus.domain import FiniteDomain, TextError
 from corpus.stream import Sink, Source
 
 Args = tuple[int, ...]
@@ -22,7 +22,7 @@ class Operand:
     """
 
     name: str
-    domain: Domain[int]
+    domain: FiniteDomain
     place: Callable[[int], int]
     views: Mapping[str, Mapping[int, str]] | None = None
 

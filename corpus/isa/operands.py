@@ -165,9 +165,10 @@ SVE_PATTERN: dict[str, int] = {
     "mul3": 30,
     "#14": 14,
     "#28": 28,
+    **{f"#{n}": n for n in range(15, 28)},
 }
-"""Predicate constraints (Arm ARM, SVE predicate pattern operand); #14 and #28 stand for the
-numbers without a name, which select no element."""
+"""Predicate constraints (Arm ARM, SVE predicate pattern operand); the numbers without a name
+select no element."""
 
 
 def pattern(position: int = 5) -> Operand:
