@@ -10,6 +10,7 @@ from isa_disassembler import disassembled
 from isa_draws import draws
 
 from corpus.isa.form import Form
+from corpus.isa.system import ANY
 from corpus.isa.table import FORMS
 
 _LEFT_OUT = {
@@ -47,7 +48,9 @@ def _pattern(form: Form) -> tuple[int, int]:
 
 
 def test_the_table_is_complete() -> None:
-    patterns = {_pattern(form) for form in FORMS.values() if len(form.words) == 1}
+    patterns = {
+        _pattern(form) for form in FORMS.values() if len(form.words) == 1 and form.name != ANY
+    }
     by_mask: dict[int, set[int]] = {}
     for mask, value in patterns:
         by_mask.setdefault(mask, set()).add(value)

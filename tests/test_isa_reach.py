@@ -12,10 +12,11 @@ from isa_draws import draws
 
 from corpus.isa.decode import decode, fixed_bits
 from corpus.isa.form import Form, Insn, Operand
+from corpus.isa.system import ANY
 from corpus.isa.table import FORMS
 from fuzz.generate import is_memory, memory_access, random_insn
 
-ONE_WORD = [form for form in FORMS.values() if len(form.words) == 1]
+ONE_WORD = [form for form in FORMS.values() if len(form.words) == 1 and form.name != ANY]
 
 _OUT_OF_REACH = {
     r"m(rs|sr)\s": "with a register that cases do not follow",

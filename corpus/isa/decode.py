@@ -11,9 +11,17 @@ from functools import cache
 from itertools import product
 
 from corpus.isa.form import Args, Form, Insn
+from corpus.isa.system import ANY
 from corpus.isa.table import FORMS
 
 _WORD = 0xFFFF_FFFF
+
+
+def meant(insn: Insn) -> Insn:
+    """The instruction that a `.inst` is, if the table has it; any other as it is."""
+    if insn.form.name != ANY:
+        return insn
+    return decode(insn.args[0]) or insn
 
 
 def decode(word: int) -> Insn | None:
@@ -41,7 +49,7 @@ def fixed_bits(name: str) -> tuple[int, int]:
 def _by_fixed_bits() -> Mapping[int, Mapping[int, list[Form]]]:
     found: dict[int, dict[int, list[Form]]] = {}
     for name, form in FORMS.items():
-        if len(form.words) == 1:
+        if len(form.words) == 1 and name != ANY:
             mask, value = fixed_bits(name)
             found.setdefault(mask, {}).setdefault(value, []).append(form)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from corpus.domain import Choice
+from corpus.domain import Choice, IntRange
 from corpus.isa.form import Form, Insn, Operand
 from corpus.isa.operands import at, bits, choice, imm, x, xsp
 from corpus.registers import SYSREG_ENCODINGS
@@ -82,6 +82,20 @@ CALLS: tuple[Form, ...] = (
     ),
 )
 """Calls to the hypervisor, and exception returns, by the registers of EL1 and those of EL2."""
+
+ANY = "inst"
+"""The form of a word that need not be an instruction."""
+
+
+class _MachineWord(IntRange):
+    """Any 32 bits, in hexadecimal."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 0xFFFF_FFFF)
+
+    def format(self, value: int) -> str:
+        return f"{value:#010x}"
+
 
 NEEDS_ISB = frozenset({"cpacr_el1", "cpacr_el12", "cptr_el2", "hcr_el2"})
 """Controls whose writes take effect at the next context synchronisation event at the latest."""
@@ -221,5 +235,6 @@ FORMS: tuple[Form, ...] = (
     Form("svc", "svc #{imm}", (0xD400_0001,), (imm("imm", 0, 65535, at(5)),), "sys", "base"),
     Form("brk", "brk #{imm}", (0xD420_0000,), (imm("imm", 0, 65535, at(5)),), "sys", "base"),
     Form("udf", "udf #{imm}", (0,), (imm("imm", 0, 65535, at(0)),), "sys", "base"),
+    Form(ANY, ".inst {word}", (0,), (Operand("word", _MachineWord(), at(0)),), "sys", "base"),
     *CALLS,
 )

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 from corpus.domain import Domain, TextError
 from corpus.fields import MAX_PROGRAM
+from corpus.isa.decode import decode
 from corpus.isa.form import Form, Insn
-from corpus.isa.system import OF_EL2
+from corpus.isa.system import ANY, OF_EL2
 from corpus.isa.table import FORMS, insn
+from corpus.isa.unallocated import UNALLOCATED, is_unallocated
 from corpus.stream import Source
 from corpus.wire import MMIO_BASE, RAM_SIZE
 
@@ -190,7 +192,9 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
             )
             if form.group == "sys" and form.name in _ENDS_RUN and rng.random() < 0.6:
                 continue
-            if form.name in ("mrs", "msr"):
+            if form.name == ANY:
+                program.append(insn(ANY, strange_word(rng)))
+            elif form.name in ("mrs", "msr"):
                 program.append(_system_access(rng, form))
             elif is_memory(form):
                 program += memory_access(rng, form)
@@ -199,7 +203,24 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
     return tuple(program[:MAX_PROGRAM])
 
 
-_ENDS_RUN = ("svc", "brk", "udf")
+_ENDS_RUN = ("svc", "brk", "udf", ANY)
+_SVE_FORMS = [form for form in _FORMS if form.words[0] & 0x1E00_0000 == 0x0400_0000]
+
+
+def strange_word(rng: random.Random) -> int:
+    """A word that is unallocated, or next to an instruction of SVE and rarely unknown."""
+    if rng.random() < 0.5:
+        mask, value = rng.choice(UNALLOCATED)
+        return rng.getrandbits(32) & ~mask | value
+    while True:
+        word = random_insn(rng, rng.choice(_SVE_FORMS)).words()[0]
+        for _ in range(rng.choice((1, 1, 2))):
+            word ^= 1 << rng.choice(_OPCODE_BITS)
+        if rng.random() < 0.1 or is_unallocated(word) or decode(word):
+            return word
+
+
+_OPCODE_BITS = (*range(10, 25), 29, 30, 31)
 
 
 def _system_access(rng: random.Random, form: Form) -> Insn:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Generic, TypeVar
 
 from corpus.isa.form import Insn
+from corpus.isa.system import ANY
 from targets.spec.controls import Forks
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.sets import either
@@ -17,7 +18,7 @@ from targets.spec.world import World
 MOST_PATHS = 24
 """More paths than this through one run are not followed."""
 
-_FORKS = frozenset({"msr", "mrs"})
+_FORKS = frozenset({"msr", "mrs", ANY})
 """Forms without which a run has one path."""
 
 E = TypeVar("E")

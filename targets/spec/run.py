@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from corpus import wire
+from corpus.isa.decode import meant
 from corpus.isa.form import Insn
+from corpus.isa.system import ANY
 from corpus.ops import machine_code
 from targets.profile import Profile
 from targets.spec.controls import Forks
@@ -117,6 +119,8 @@ def _load_banked(vcpu: Vcpu, esr: str, spsr: str) -> None:
 def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> Ended:
     try:
         for index, insn in enumerate(program):  # noqa: B007 (a handler wants it)
+            if insn.form.name == ANY:
+                insn = meant(insn)  # noqa: PLW2901
             cpu.rule = "isa." + insn.form.name
             cpu.now = cpu.views
             access_check(cpu, insn)

@@ -85,6 +85,12 @@ TABLE: tuple[Rule, ...] = (
                 "Arm ARM",
                 "an instruction the CPU lacks is UNDEFINED",
             ),
+            "run.unallocated": (
+                "ARCH",
+                "Arm ARM, SVE encodings",
+                "a word around SVE's groups that no extension allocates is UNDEFINED, whatever"
+                " CPACR_EL1 says",
+            ),
             "exception.return-address": (
                 "ARCH",
                 "Arm ARM",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from corpus.isa.system import CALLS, OF_EL2
+from corpus.isa.system import ANY, CALLS, OF_EL2
 from corpus.isa.system import FORMS as SYSTEM_FORMS
+from corpus.isa.unallocated import NEWER, is_unallocated
 from corpus.wire import RAM_BASE
 from targets.spec.cpu import FP_CONTROL, U64, ZCR_LEN, Cpu
-from targets.spec.errors import UNDEFINED, GuestException, syndrome
+from targets.spec.errors import UNDEFINED, GuestException, Unpredictable, syndrome
 from targets.spec.nested import NestedCpu
 from targets.spec.semantics.registry import semantic
 from targets.spec.sets import exact, join, unknown
@@ -147,6 +148,16 @@ _ERET_SIZE = 4 * len(next(form for form in CALLS if form.name == "eret_to").word
 @semantic("brk")
 def brk(cpu: Cpu, imm: int) -> None:
     raise GuestException(syndrome(0x3C, imm))
+
+
+@semantic(ANY)
+def inst(cpu: Cpu, word: int) -> None:
+    """A word that is no instruction of the table."""
+    if is_unallocated(word) and NEWER in cpu.lacks:
+        cpu.rules.add("run.unallocated")
+        cpu.rule = "run.unallocated"
+        raise GuestException(UNDEFINED)
+    raise Unpredictable(f"the instruction {word:#010x} is not modelled")
 
 
 @semantic("udf")
