@@ -155,7 +155,6 @@ def inst(cpu: Cpu, word: int) -> None:
     """A word that is no instruction of the table."""
     if is_unallocated(word) and NEWER in cpu.lacks:
         cpu.rules.add("run.unallocated")
-        cpu.rule = "run.unallocated"
         raise GuestException(UNDEFINED)
     raise Unpredictable(f"the instruction {word:#010x} is not modelled")
 
