@@ -14,8 +14,10 @@ from pathlib import Path
 
 import msgspec
 
+from corpus.case import decode
 from corpus.isa.table import FORMS
 from corpus.store import kept_cases
+from corpus.text import format_case
 from db.records import LegRecord, SignatureRecord
 from db.store import Store
 from fuzz.campaign.coverage import CoverageKeeper
@@ -78,6 +80,7 @@ class Campaign:
         self._campaign: int | None = None
         self._first_case: float | None = None
         self.reason = ""
+        self._examples: dict[str, str] = {}
         self._interrupted = False
 
     @property
@@ -192,6 +195,8 @@ class Campaign:
                 self._ledger.broke(self._id, event)
             case events.Restarted():
                 self._ledger.restarted(event)
+            case events.Stopped():
+                self._examples.setdefault(event.why, format_case(decode(event.case)))
             case events.Note():
                 self._log(event.text)
             case events.Failed():
@@ -300,7 +305,7 @@ class Campaign:
         )
 
     def _statistics(self) -> dict[str, object]:
-        totals = statistics(self.status(), self._sum(), self.reason)
+        totals = statistics(self.status(), self._sum(), self.reason, self._examples)
         coverage = {"kernel_coverage": self._coverage.totals()}
         exercised = {leg: sorted(rules) for leg, rules in sorted(self._exercised.items())}
         return {**totals, "exercised": exercised, **self._ledger.totals(), **coverage}

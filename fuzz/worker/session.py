@@ -91,6 +91,9 @@ class Session:
         self.runner = Runner(self._run, share_vms, self.everywhere.machines)
         self._followed: Counter[tuple[str, ...]] = Counter()
         self._signatures: dict[tuple[str, ...], SignatureRecord] = {}
+        self._reasons: set[str] = set()
+        self.stopped: dict[str, Case] = {}
+        """Why verdicts stopped that was not told yet, each with the first case."""
 
     def end_at(self, moment: float) -> None:
         """Investigations are not to outlast this moment of the monotonic clock by much."""
@@ -123,7 +126,7 @@ class Session:
         self.tally.cases += 1
         final = {**verdicts, **compared.suspects}
         for name, verdict in final.items():
-            self._count(name, verdict)
+            self._count(name, verdict, case)
         if self._feedback:
             self._feedback.report(features_of(case, seen.traces, final))
             self._report_blocks(case, results, self._feedback)
@@ -183,7 +186,7 @@ class Session:
         make = Model if judged else self._traced
         return self.everywhere.judge_one(case, leg.name, result.trace, make)
 
-    def _count(self, name: str, verdict: Verdict) -> None:
+    def _count(self, name: str, verdict: Verdict, case: Case) -> None:
         tally = self.tally
         tally.executions[name] += 1
         tally.rules.update(verdict.rules)
@@ -192,7 +195,11 @@ class Session:
             tally.kept[name] += verdict.choices.kept
             tally.cleared[name] += verdict.choices.cleared
             if verdict.reason:
-                tally.unjudged[verdict.reason] += 1
+                tally.not_judged[name] += 1
+                tally.unjudged[f"{name}: {verdict.why}"] += 1
+                if verdict.why not in self._reasons:
+                    self._reasons.add(verdict.why)
+                    self.stopped[verdict.why] = case
 
     # -- divergences -----------------------------------------------------------------
 

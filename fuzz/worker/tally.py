@@ -12,8 +12,9 @@ class Tally(msgspec.Struct):
     counter needs: it travels, is summed over workers, and stands in the statistics.
 
     `compared_legs`: cases in which legs were held against each other where the model said
-    nothing. `unjudged`: executions by the reason why the model stopped. `kept`, `cleared`: by
-    leg, how often bits that may vanish did not, or did.
+    nothing. `not_judged`: by leg, executions whose verdict stopped before the last op;
+    `unjudged`: the same by leg and reason, as `LEG: REASON`. `kept`, `cleared`: by leg, how often
+    bits that may vanish did not, or did.
     """
 
     cases: int = 0
@@ -28,6 +29,7 @@ class Tally(msgspec.Struct):
     executions: Counter[str] = msgspec.field(default_factory=Counter)
     kept: Counter[str] = msgspec.field(default_factory=Counter)
     cleared: Counter[str] = msgspec.field(default_factory=Counter)
+    not_judged: Counter[str] = msgspec.field(default_factory=Counter)
     unjudged: Counter[str] = msgspec.field(default_factory=Counter)
     rules: Counter[str] = msgspec.field(default_factory=Counter)
 
