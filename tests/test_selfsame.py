@@ -11,12 +11,14 @@ from strategies import seeds
 from corpus import registers as regs
 from corpus.ops import GetReg, Op, Run, SetReg
 from corpus.text import format_case, parse_case
+from db.records import FindingRecord
 from fuzz.followup.otherwise import Otherwise
 from fuzz.followup.suspicion import Confirmed, Dropped
 from fuzz.generate.lives import random_case
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.selfsame import SET_ORDER, SPLIT_RUN, compare, retellings
 from fuzz.oracle.verdict import Diverge
+from fuzz.worker import session
 from targets.model.target import ModelTarget, clear, keep
 from targets.profile import Profile
 from targets.spec.model import Model
@@ -178,3 +180,41 @@ def test_a_leg_that_is_merely_free_is_not_blamed() -> None:
                 assert not dropped.harness
                 return
     pytest.fail("the leg never differed")
+
+
+class Wavering(ModelTarget):
+    """Always does what is permitted, but which of it depends on the register set last."""
+
+    def __init__(self) -> None:
+        self.last = 0
+        leg = self
+
+        class Watched(Model):
+            def step(self, op: Op) -> Permitted:
+                if isinstance(op, SetReg) and op.reg != regs.REGISTERS["cpacr_el1"].id:
+                    leg.last = op.reg
+                return super().step(op)
+
+        def choose(candidates: Set) -> int:
+            return 0 if leg.last == regs.REGISTERS["fpcr"].id else len(candidates) - 1
+
+        super().__init__(Profile(), "emulator:keep", Watched, choose)
+        self.kind = "emulator"
+
+
+def test_a_campaign_finds_what_no_model_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "RETOLD_SHARE", 1)
+    case = parse_case(
+        START + "set v0 x3 1\nset v0 z5 noise:1\nset v0 fpcr 0\nset v0 cpacr_el1 0x330000\n"
+        "run v0 {\nadd z1.b, z2.b, z3.b\n}\nread-all v0"
+    )
+    found: list[FindingRecord] = []
+    worker = session.Session([Wavering()], None, found.append, print, print)
+    worker.execute(case.encoded)
+    assert [record.signature.rule for record in found] == ["self.set-order"]
+    assert found[0].strict
+    assert worker.tally.retold == 1
+    assert "self.set-order" in worker.exercised["emulator:keep"]
+    kept = [type(op).__name__ for op in found[0].minimal.ops]
+    assert kept.count("SetReg") == 3
+    assert found[0].reproduced == (3, 3)

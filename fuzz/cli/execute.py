@@ -21,8 +21,8 @@ from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, json_option, kernel_option, legs_option, resolve_legs
 from fuzz.cli.views import log_excerpt
 from fuzz.followup.disagreement import Disagreement, steady_difference
-from fuzz.followup.otherwise import Otherwise, differences
 from fuzz.followup.inquest import run_after
+from fuzz.followup.otherwise import Otherwise, differences
 from fuzz.oracle.everywhere import Everywhere, Seen
 from fuzz.oracle.knowledge import Knowledge
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
