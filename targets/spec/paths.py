@@ -11,6 +11,7 @@ from corpus.isa.form import Insn
 from corpus.isa.system import ANY
 from targets.spec.controls import Forks
 from targets.spec.errors import Decides, Unpredictable
+from targets.spec.memory import Memory
 from targets.spec.sets import either
 from targets.spec.vcpu import Vcpu
 from targets.spec.world import World
@@ -29,9 +30,7 @@ class State:
     """The VM at one moment: what a run can change of each vcpu, by slot, and its RAM."""
 
     vcpus: dict[int, dict[str, Any]]
-    data: bytes
-    unknown: dict[int, int]
-    touched: bool
+    mem: Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +83,7 @@ def capture(world: World) -> State:
             slot: {name: _copied(getattr(vcpu, name)) for name in _FIELDS}
             for slot, vcpu in world.vm.vcpus.items()
         },
-        bytes(world.mem.data),
-        dict(world.mem.unknown),
-        world.mem.touched,
+        world.mem.copy(),
     )
 
 
@@ -95,9 +92,7 @@ def restore(world: World, state: State) -> None:
     for slot, values in state.vcpus.items():
         for name, value in values.items():
             setattr(world.vm.vcpus[slot], name, _copied(value))
-    mem = world.mem
-    mem.data[:] = state.data
-    mem.unknown, mem.touched = dict(state.unknown), state.touched
+    world.mem.become(state.mem)
 
 
 def united(a: State, b: State) -> State:
@@ -106,17 +101,9 @@ def united(a: State, b: State) -> State:
         slot: {name: _either(name, value, b.vcpus[slot][name]) for name, value in values.items()}
         for slot, values in a.vcpus.items()
     }
-    unknown = dict(a.unknown)
-    for at, bits in b.unknown.items():
-        unknown[at] = unknown.get(at, 0) | bits
-    data = bytearray(a.data)
-    if a.data != b.data:
-        for at, (one, other) in enumerate(zip(a.data, b.data, strict=True)):
-            if one != other:
-                unknown[at] = unknown.get(at, 0) | one ^ other
-    for at, bits in unknown.items():
-        data[at] &= ~bits
-    return State(vcpus, bytes(data), unknown, a.touched or b.touched)
+    mem = a.mem.copy()
+    mem.unite(b.mem)
+    return State(vcpus, mem)
 
 
 def _either(name: str, a: Any, b: Any) -> Any:
