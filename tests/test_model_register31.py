@@ -87,6 +87,18 @@ def test_an_sp_that_is_not_aligned_is_no_address() -> None:
         run(cpu, "ld1b (z1.b), p0/z, [sp, x2]")
 
 
+@pytest.mark.parametrize(
+    ("vq", "odd", "short"),
+    [(1, Effect.RESULT, Effect.STOP), (2, None, None), (3, Effect.RESULT, None)],
+)
+def test_a_defect_of_some_lengths_spoils_nothing_at_others(
+    vq: int, odd: Effect | None, short: Effect | None
+) -> None:
+    cpu, insn = guest(vq), parse_insn("zip1 z0.q, z1.q, z2.q")
+    assert worst(cpu, frozenset({Effect.ODD}), insn) is odd
+    assert worst(cpu, frozenset({Effect.SHORT}), insn) is short
+
+
 def test_a_defect_of_sp_spoils_nothing_else() -> None:
     cpu, effects = guest(1), frozenset({Effect.SP})
     assert worst(cpu, effects, parse_insn("ld1b (z1.b), p0/z, [sp, x2]")) is Effect.STOP

@@ -18,6 +18,8 @@ def worst(cpu: Cpu, effects: frozenset[Effect], insn: Insn) -> Effect | None:
     for conditional, holds, then in (
         (Effect.MODES, not cpu.fpcr_plain(), Effect.RESULT),
         (Effect.INPLACE, _reads_its_destination(insn), Effect.RESULT),
+        (Effect.ODD, cpu.vl // 16 % 2 == 1, Effect.RESULT),
+        (Effect.SHORT, cpu.vl == 16, Effect.STOP),
         (Effect.SP, any(map(names_sp, insn.form.operands, insn.args)), Effect.STOP),
     ):
         if conditional in here:
