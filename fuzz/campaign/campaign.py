@@ -14,8 +14,10 @@ from pathlib import Path
 
 import msgspec
 
+from corpus.case import decode
 from corpus.isa.table import FORMS
 from corpus.store import kept_cases
+from corpus.text import format_case
 from db.records import LegRecord, SignatureRecord
 from db.store import Store
 from fuzz import stopping
@@ -105,6 +107,7 @@ class Campaign:
         self.reason = ""
         self.stopped_by = 0
         """The signal that ended the campaign, or 0."""
+        self._examples: dict[str, str] = {}
 
     @property
     def new_buckets(self) -> int:
@@ -260,6 +263,8 @@ class Campaign:
                 self._ledger.broke(self._id, event)
             case events.Restarted():
                 self._ledger.restarted(event)
+            case events.Stopped():
+                self._examples.setdefault(event.why, format_case(decode(event.case)))
             case events.Note():
                 self._log(event.text)
             case events.Failed():
@@ -378,7 +383,7 @@ class Campaign:
         )
 
     def _statistics(self) -> dict[str, object]:
-        totals = statistics(self.status(), self._sum(), self.reason)
+        totals = statistics(self.status(), self._sum(), self.reason, self._examples)
         coverage = {"kernel_coverage": self._coverage.totals()}
         exercised = {leg: sorted(rules) for leg, rules in sorted(self._exercised.items())}
         return {**totals, "exercised": exercised, **self._ledger.totals(), **coverage}

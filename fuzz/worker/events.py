@@ -85,6 +85,13 @@ class Coverage(msgspec.Struct, frozen=True, tag=True):
     reached: list[Reached]
 
 
+class Stopped(msgspec.Struct, frozen=True, tag=True):
+    """The first case of this worker whose verdict stopped before the last op, and why."""
+
+    why: str
+    case: bytes
+
+
 class Note(msgspec.Struct, frozen=True, tag=True):
     """A line for the event log."""
 
@@ -117,6 +124,7 @@ Event = (
     | Broke
     | Restarted
     | Coverage
+    | Stopped
     | Note
     | Failed
     | Done

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fuzz.worker.session import Session
 
 STATS_EVERY = 1.0
-REASONS = 20
+REASONS = 60
 """Why the model stopped: the commonest reasons, which are all that travels."""
 ALL_DISCARDED = 10_000
 """When so many cases and no other were discarded, none will ever run."""
@@ -125,6 +125,9 @@ class Worker:
         if new:
             self._told = {leg: set(rules) for leg, rules in exercised.items()}
             self._send(events.Exercised(new))
+        stopped, self._session.stopped = self._session.stopped, {}
+        for why, case in stopped.items():
+            self._send(events.Stopped(why, case.encoded))
         tally = self._session.tally
         tally.restarts = sum(leg.restarts for leg in self._session.legs)
         tally.features = self._session.features

@@ -12,8 +12,10 @@ class Tally(msgspec.Struct):
     counter needs: it travels, is summed over workers, and stands in the statistics.
 
     `compared_legs`: cases in which legs were held against each other where the model said
-    nothing. `unjudged`: executions by the reason why the model stopped. `kept`, `cleared`: by
-    leg, how often bits that may vanish did not, or did.
+    nothing; `retold`: tellings of cases otherwise that were held against the first.
+    `not_judged`: by leg, executions whose verdict stopped before the last op;
+    `unjudged`: the same by leg and reason, as `LEG: REASON`. `kept`, `cleared`: by leg, how often
+    bits that may vanish did not, or did.
     """
 
     cases: int = 0
@@ -23,10 +25,12 @@ class Tally(msgspec.Struct):
     restarts: int = 0
     collapsed_sets: int = 0
     compared_legs: int = 0
+    retold: int = 0
     features: int = 0
     executions: Counter[str] = msgspec.field(default_factory=Counter)
     kept: Counter[str] = msgspec.field(default_factory=Counter)
     cleared: Counter[str] = msgspec.field(default_factory=Counter)
+    not_judged: Counter[str] = msgspec.field(default_factory=Counter)
     unjudged: Counter[str] = msgspec.field(default_factory=Counter)
     rules: Counter[str] = msgspec.field(default_factory=Counter)
 
