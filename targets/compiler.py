@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from targets.transport import TransportError
 
 _LACKS = (
-    (r"Python\.h: No such file", "python3-dev"),
+    (r"(Python|pyconfig)\.h: No such file", "python3-dev"),
     (r"aarch64/\S+\.h: No such file", "libvixl-dev"),
     (r"(std|sys/|linux/|asm/|bits/|errno|string|unistd)\S*\.h: No such file", "{libc}"),
     (r"cannot find (\S*crt1\.o|-lc|-lm)\b", "{libc}"),
@@ -21,6 +22,7 @@ _LACKS = (
 )
 """What a compiler says -> the Debian package whose lack that shows; the earliest row counts."""
 
+_PREFIX = "aarch64-linux-gnu-"
 _NATIVE = {"libc": "libc6-dev", "gcc": "gcc", "binutils": "binutils"}
 _CROSS = {
     "libc": "libc6-dev-arm64-cross",
@@ -40,7 +42,8 @@ def compile_(argv: Sequence[str], what: str, scratch: Path) -> None:
     except OSError as error:
         raise TransportError(f"{argv[0]} cannot be executed: {error.strerror}.") from error
     if done.returncode != 0:
-        packages = _CROSS if Path(argv[0]).name.startswith("aarch64-linux-gnu-") else _NATIVE
+        crosses = Path(argv[0]).name.startswith(_PREFIX) and platform.machine() != "aarch64"
+        packages = _CROSS if crosses else _NATIVE
         why = _why(done.stderr, packages) or f"{argv[0]} ended with status {done.returncode}"
         raise TransportError(f"{what} does not compile: {why}.")
 
