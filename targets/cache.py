@@ -59,24 +59,28 @@ def cache_dir() -> Path:
 
     Raises CacheError.
     """
-    named = os.environ.get(VARIABLE)
-    path = Path(named or "~/.cache/vcpufuzz")
+    path = _root()
     try:
-        path = Path(os.path.abspath(path if named else path.expanduser()))
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise _unusable(path, "not a directory") from error
-    except (OSError, RuntimeError) as error:
-        raise _unusable(path, getattr(error, "strerror", None) or str(error)) from error
-    if named and named != str(path):
+    except OSError as error:
+        raise _unusable(path, error.strerror or str(error)) from error
+    if os.environ.get(VARIABLE, str(path)) != str(path):
         os.environ[VARIABLE] = str(path)  # for processes that start elsewhere
     return path
 
 
+def _root() -> Path:
+    named = os.environ.get(VARIABLE)
+    return Path(os.path.abspath(named or os.path.expanduser("~/.cache/vcpufuzz")))
+
+
 def _unusable(path: Path, why: str) -> CacheError:
+    root = _root()
+    named = root if path.is_relative_to(root) else path
     return CacheError(
-        f"the cache directory {path} cannot be used: {why.lower().rstrip('.')}"
-        f" ({VARIABLE} names another one)."
+        f"the cache directory {named} cannot be used: {why.lower()} ({VARIABLE} names another one)."
     )
 
 
@@ -95,7 +99,7 @@ def using(directory: Path) -> Iterator[None]:
     except CacheError:
         raise
     except TransportError as error:
-        if _is_full(directory, str(error)):
+        if _FULL.search(str(error)) or _is_full(directory):
             raise _unusable(directory, os.strerror(errno.ENOSPC)) from error
         raise
 
@@ -106,15 +110,11 @@ def _within(name: str, directory: Path) -> bool:
     return one.is_relative_to(other) or other.is_relative_to(one)
 
 
-def _is_full(directory: Path, words: str) -> bool:
-    """Whether a program that said this, as it failed, found the disk of `directory` full."""
-    if _FULL.search(words):
-        return True
-    with suppress(OSError):
-        disk = os.statvfs(directory)
-        no_inode = disk.f_files > 0 and disk.f_favail == 0
-        return disk.f_bavail * disk.f_frsize < _LEAST_FREE or no_inode
-    return False
+def _is_full(directory: Path) -> bool:
+    """Whether nothing fits on its disk any more. Raises OSError."""
+    disk = os.statvfs(directory)
+    no_inode = disk.f_files > 0 and disk.f_favail == 0
+    return disk.f_bavail * disk.f_frsize < _LEAST_FREE or no_inode
 
 
 @contextmanager
@@ -147,10 +147,12 @@ def _lock(file: int, what: str) -> None:
 @contextmanager
 def scratch(directory: Path) -> Iterator[Path]:
     """A directory in `directory`, which the caller has locked; gone afterwards, as are those
-    that killed processes left. Raises CacheError."""
+    that killed processes left. Raises CacheError, also at once if there is no room."""
     with using(directory):
         for left in directory.glob(f"{_SCRATCH}*"):
             remove(left)
+        if _is_full(directory):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=directory) as name:
             yield Path(name)
 

@@ -175,19 +175,20 @@ def _files(path: Path) -> Iterator[tuple[str, os.stat_result]]:
     """Files and links of a tree, by their path in it, in a fixed order; of a file, itself.
     Raises OSError, ValueError."""
     status = path.stat()
-    if not stat.S_ISDIR(status.st_mode):
+    if stat.S_ISDIR(status.st_mode):
+        yield from _below(str(path), "")
+    else:
         yield "", _sound(status)
-        return
-    for folder, folders, files in os.walk(path, onerror=_raise):
-        folders.sort()
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        for name in sorted((*files, *links)):
-            full = os.path.join(folder, name)
-            yield os.path.relpath(full, path), _sound(os.lstat(full))
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _below(folder: str, name: str) -> Iterator[tuple[str, os.stat_result]]:
+    with os.scandir(folder) as found:
+        inside = sorted(found, key=lambda one: one.name)
+    for one in inside:
+        if one.is_dir(follow_symlinks=False):
+            yield from _below(one.path, f"{name}{one.name}/")
+        else:
+            yield f"{name}{one.name}", _sound(one.stat(follow_symlinks=False))
 
 
 def _sound(status: os.stat_result) -> os.stat_result:
