@@ -19,7 +19,8 @@ from targets.entry import SUFFIX, Entry
 from targets.transport import TransportError
 
 ROOT = Path(__file__).parents[1]
-LONG_AGO = 1_000_000_000
+TICK_S = 0.02
+"""File systems tell no times apart that are closer than some milliseconds."""
 
 
 @pytest.fixture(autouse=True)
@@ -73,9 +74,7 @@ FILE_DAMAGE: dict[str, Callable[[Path], object]] = {
     "empty": lambda p: os.truncate(p, 0),
     "longer": lambda p: p.write_bytes(p.read_bytes() + b"x"),
     "one byte": lambda p: p.write_bytes(b"C" + p.read_bytes()[1:]),
-    "one byte, same times": lambda p: keep_times(
-        p, lambda q: q.write_bytes(b"content" * 99 + b"Content")
-    ),
+    "one byte, same times": lambda p: keep_times(p, lambda q: q.write_bytes(b"c" * 700)),
     "a directory": lambda p: another_kind(p, lambda q: q.mkdir()),
     "a pipe": lambda p: another_kind(p, os.mkfifo),
     "digest empty": lambda p: p.with_name(p.name + SUFFIX).write_bytes(b""),
@@ -131,12 +130,14 @@ def test_damage_is_told_and_mended(
     before = what_is_there(kept.get(make))
     assert kept.kept()
     assert told == []
+    time.sleep(TICK_S)
     damage(kept.path)
     assert what_is_there(kept.get(make)) == before
     assert told == [f"{kept.path} was damaged: {kept.what} {kept.how}."]
     assert kept.kept()
 
     # Who only asks whether it is there is told the same, and need not ask twice.
+    time.sleep(TICK_S)
     damage(kept.path)
     assert not kept.kept()
     assert not kept.kept()
@@ -368,9 +369,7 @@ def test_a_compiler_that_lacks_something_names_the_package(
 ) -> None:
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     fake = tmp_path / name
-    fake.write_text(
-        f"#!/bin/sh\necho 'In file included from a.c:1:' >&2\necho \"{says}\" >&2\nexit 3\n"
-    )
+    fake.write_text(f"#!/bin/sh\nprintf '%s\\n' 'included from a.c:' \"{says}\" >&2\nexit 3\n")
     fake.chmod(0o755)
     with pytest.raises(TransportError) as caught:
         compiler.compile_([str(fake), "a.c"], "the thing", tmp_path)
@@ -382,5 +381,5 @@ def test_a_compiler_that_lacks_something_names_the_package(
         }
         package = cross.get(package, package)
     install = f" (apt install {package})" if package else ""
-    words = says or "In file included from a.c:1:"
+    words = says or "included from a.c:"
     assert str(caught.value) == f"the thing does not compile: {words}{install}."
