@@ -50,7 +50,7 @@ def compile_(argv: Sequence[str], what: str, scratch: Path) -> None:
 
 def _why(stderr: str, packages: Mapping[str, str]) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    errors = [line for line in lines if re.search(r"\berror\b|cannot find", line)]
+    errors = [line for line in lines if re.search(r"\berror\b|cannot find|No space left", line)]
     first = next(iter(errors or lines), "").rstrip(".")
     for pattern, package in _LACKS:
         if re.search(pattern, stderr):

@@ -20,6 +20,7 @@ import msgspec
 
 from fuzz.worker import events
 from fuzz.worker.instrument import traced_model
+from targets import cache
 
 if TYPE_CHECKING:
     from db.records import SignatureRecord
@@ -136,6 +137,7 @@ def main(argv: Sequence[str]) -> None:
     """Run until the budget is spent. Never returns normally."""
     out = Events(int(argv[1]))
     config = msgspec.json.decode(argv[2].encode(), type=events.WorkerConfig)
+    cache.listen(lambda line: out.send(events.Note(line)))
     import atheris  # noqa: PLC0415
 
     from fuzz.oracle.knowledge import NOTHING, Knowledge  # noqa: PLC0415

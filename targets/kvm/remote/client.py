@@ -162,9 +162,7 @@ class RemoteTransport(Transport):
         elif silent:
             self._lose(Ending.HANG, why)
         else:
-            self._lose(Ending.LOST, why)
-            told = f"connection to the agent at {self.address}: {why}"
-            self._losses.append(Loss(Fault(FaultKind.LOST, line=told), f"{told}\n"))
+            self._lost(why)
         self._line = line
 
     def _stopped(self, why: str) -> None:
@@ -176,9 +174,14 @@ class RemoteTransport(Transport):
         except TransportError as error:
             self._lose(Ending.LOST, why)
             raise TransportError(f"the agent at {self.address}: {why} Then: {error}") from error
-        self._lose(Ending.LOST, why)
-        self._losses.append(f"connection to the agent at {self.address}: {why}\n")
+        self._lost(why)
         self._line = line
+
+    def _lost(self, why: str) -> None:
+        """The agent was lost, and no request is at fault."""
+        self._lose(Ending.LOST, why)
+        told = f"connection to the agent at {self.address}: {why}"
+        self._losses.append(Loss(Fault(FaultKind.LOST, line=told), f"{told}\n"))
 
     def _lose(self, ending: Ending, why: str) -> None:
         """Drop the line; give the oldest request this ending, the others are lost."""
