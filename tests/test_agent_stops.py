@@ -118,7 +118,8 @@ def test_who_has_requests_under_way_waits_and_blames_none(
         back.start()
         replies = [client.collect(ticket) for ticket in tickets]
         assert [reply.ending for reply in replies] == [Ending.LOST] * 3
-        assert client.losses() == [f"connection to the agent at {first.address}: it was stopped.\n"]
+        (loss,) = client.losses()
+        assert loss.log == f"connection to the agent at {first.address}: it was stopped.\n"
         assert client.collect(client.submit(b"a")).response == b"aa"
         back.join()
         client.close()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from remote_fakes import KEY, Echo, Host, admit, agent, host
 
+from corpus.fault import FaultKind
 from corpus.trace import Ending
 from targets.kvm.remote import client as client_module
 from targets.kvm.remote import secret, session
@@ -180,7 +181,8 @@ def test_an_agent_that_is_stopped_blames_nobody_even_if_its_machine_starts_again
         replies = [transport.collect(ticket) for ticket in tickets]
         assert [r.ending for r in replies] == [Ending.OK, *[Ending.LOST] * 3]
         (loss,) = transport.losses()
-        assert loss == f"connection to the agent at {served.address}: it was stopped.\n"
+        assert loss.log == f"connection to the agent at {served.address}: it was stopped.\n"
+        assert (loss.fault.kind, loss.fault.of_guest) == (FaultKind.LOST, False)
         assert transport.collect(transport.submit(b"b")).response == b"bb"
         assert transport.boots == 2
 
