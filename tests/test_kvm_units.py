@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -195,11 +197,13 @@ def test_a_half_kept_kernel_is_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_pat
     store.mkdir()
     (store / "6.1.json").write_text('{"release": "6.1", "package_version"')
     assert kernels.cached("6.1") is None
-    (store / "6.1.json").write_text('{"release": "6.1", "package_version": "1", "sha256": "ab"}')
+    digest = hashlib.sha256(b"x").hexdigest()
+    record = {"release": "6.1", "package_version": "1", "sha256": digest}
+    (store / "6.1.json").write_text(json.dumps(record))
     assert kernels.cached("6.1") is None
-    (store / "ab").mkdir()
-    (store / "ab" / "Image").write_bytes(b"x")
-    assert kernels.cached("6.1") == kernels.Kernel(store / "ab" / "Image", "6.1", "1", "ab")
+    (store / digest).mkdir()
+    (store / digest / "Image").write_bytes(b"x")
+    assert kernels.cached("6.1") == kernels.Kernel(store / digest / "Image", "6.1", "1", digest)
 
 
 def test_channel_areas_do_not_overlap() -> None:

@@ -22,6 +22,7 @@ import msgspec
 from fuzz.worker import events
 from fuzz.worker.instrument import traced_model
 from fuzz.worker.lifeline import end_with_parent
+from targets import cache
 
 if TYPE_CHECKING:
     from db.records import SignatureRecord
@@ -141,6 +142,7 @@ def main(argv: Sequence[str]) -> None:
     end_with_parent(int(argv[3]))
     out = Events(int(argv[1]))
     config = msgspec.json.decode(argv[2].encode(), type=events.WorkerConfig)
+    cache.listen(lambda line: out.send(events.Note(line)))
     import atheris  # noqa: PLC0415
 
     from fuzz.oracle.knowledge import NOTHING, Knowledge  # noqa: PLC0415
