@@ -155,7 +155,7 @@ def test_comment_lines_say_what_is_known(tmp_path: Path) -> None:
     found = load(
         tmp_path,
         "# It is wrong\n#diverges: kvm sve.z\n# diverges:  emulator isa.xtn* tail\n# and why.\n"
-        "# machine: lab.qemu=7.*\n# machine: mode=vhe\n# avoid: kvm run.late\n# requires: vq >= 2\n",
+        "# machine: lab.qemu=7.*\n# machine: mode=vhe\n# avoid: kvm run.late\n# requires: vq>=2\n",
     )
     assert found.known == (Known("kvm", "sve.z"), Known("emulator", "isa.xtn*", Effect.TAIL))
     assert found.machine == (("lab.qemu", "7.*"), ("mode", "vhe"))
