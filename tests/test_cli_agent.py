@@ -362,6 +362,7 @@ def test_more_clients_than_it_takes_are_turned_away() -> None:
         process.communicate(timeout=30)
 
 
+@pytest.mark.lab
 def test_the_lab_is_served_with_its_coverage() -> None:
     leg = "kvm:6.12:vhe"
     with serving(leg) as running:

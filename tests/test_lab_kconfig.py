@@ -74,6 +74,7 @@ FAKE_QEMU = """\
 PANIC = "[    1.0] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100\r\n"
 
 
+@pytest.mark.lab
 @pytest.mark.parametrize(
     ("said", "code", "sentence"),
     [

@@ -84,6 +84,7 @@ def test_a_half_fetched_qemu_is_not_kept(tmp_path: Path, monkeypatch: pytest.Mon
     assert {p.name for p in (tmp_path / "qemu").iterdir()} == {".lock", newer_qemu.SUITE}
 
 
+@pytest.mark.lab
 def test_nested_mode_gives_guests_an_el2() -> None:
     leg = legname.open_transport(legname.parse("kvm:newest:nested"))
     try:
