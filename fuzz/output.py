@@ -28,12 +28,20 @@ _NOT_BESIDE = frozenset(
 """Why a file may not be replaced by another though it can be written."""
 
 
+_DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO))
+
+
 class OutputError(RuntimeError):
     """A file could not be written; the message is one sentence that names it."""
 
 
 class OutputRefused(OutputError):
-    """A file cannot be written, found out before there was anything to write."""
+    """A file cannot be written, found out before there was anything to write. `disk`: it is the
+    disk that takes nothing, not the name that is wrong."""
+
+    def __init__(self, message: str, error: Exception | None = None) -> None:
+        super().__init__(message)
+        self.disk = isinstance(error, OSError) and error.errno in _DISK
 
 
 def check(path: Path) -> None:
@@ -59,7 +67,7 @@ def check(path: Path) -> None:
         elif not os.access(path, os.W_OK):
             raise OutputRefused(f"{path}: permission denied, so it cannot be written")
     except (OSError, ValueError) as error:
-        raise OutputRefused(f"{path}: {_why(error)}, so it cannot be written") from None
+        raise OutputRefused(f"{path}: {_why(error)}, so it cannot be written", error) from None
 
 
 def check_directory(path: Path) -> None:
@@ -74,7 +82,9 @@ def check_directory(path: Path) -> None:
             probe.write(bytes(4096))
             probe.flush()
     except (OSError, ValueError) as error:
-        raise OutputRefused(f"{path}: {_why(error)}, so nothing can be written there") from None
+        raise OutputRefused(
+            f"{path}: {_why(error)}, so nothing can be written there", error
+        ) from None
 
 
 def replaces(path: Path) -> bool:

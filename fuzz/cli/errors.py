@@ -62,7 +62,6 @@ def _missing_sentence(error: BaseException) -> str:
 
 # By full name, so that naming an error imports nothing. The most derived class decides.
 _TABLE: dict[str, tuple[Exit, Callable[[BaseException], str]]] = {
-    "fuzz.output.OutputRefused": (Exit.USAGE, str),
     "fuzz.output.OutputError": (Exit.UNAVAILABLE, str),
     "db.records.NotFound": (Exit.USAGE, str),
     "db.records.StoreError": (Exit.UNAVAILABLE, str),

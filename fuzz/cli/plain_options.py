@@ -43,6 +43,8 @@ class OutputPath(click.ParamType[Path]):
         try:
             self._check(path)
         except OutputRefused as refusal:
+            if refusal.disk:
+                raise
             self.fail(f"{refusal}.", param, ctx)
         return path
 

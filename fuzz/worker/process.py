@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 STATS_EVERY = 1.0
 REASONS = 60
 """Why the model stopped: the commonest reasons, which are all that travels."""
+TRIED = 100
+"""Discarded cases after which a campaign whose time is over does not wait for its first one."""
 ALL_DISCARDED = 10_000
 """When so many cases and no other were discarded, none will ever run."""
 
@@ -92,7 +94,7 @@ class Worker:
         tally = self._session.tally
         if self._config.cases and tally.cases >= self._config.cases:
             self._stop = self._stop or "cases"
-        if now >= self._deadline:
+        if now >= self._deadline and (tally.cases or tally.discarded >= TRIED):
             self._stop = self._stop or "time"
         if not tally.cases and tally.discarded >= ALL_DISCARDED:
             self._stop = self._stop or "every case was discarded"
