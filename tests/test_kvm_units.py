@@ -179,18 +179,6 @@ def test_unknown_release_names_the_known_ones() -> None:
         kernels.fetch("4.19")
 
 
-def test_own_image_must_be_one(tmp_path: Path) -> None:
-    with pytest.raises(TransportError, match="cannot be read"):
-        kernels.own(tmp_path / "none")
-    wrong = tmp_path / "bzImage"
-    wrong.write_bytes(bytes(4096))
-    with pytest.raises(TransportError, match="no arm64 Image"):
-        kernels.own(wrong)
-    right = tmp_path / "Image"
-    right.write_bytes(bytes(56) + b"ARM\x64" + bytes(64))
-    assert kernels.own(right).path == right
-
-
 def test_a_half_kept_kernel_is_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VCPUFUZZ_CACHE", str(tmp_path))
     store = tmp_path / "kernels"

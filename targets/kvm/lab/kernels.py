@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import shutil
+import stat
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ from pathlib import Path
 from targets import cache
 from targets.cache import cache_dir, locked, scratch
 from targets.entry import Entry
-from targets.kvm.lab import kconfig
+from targets.kvm.lab import imagefile, kconfig
 from targets.kvm.lab.apt import AptRoot
 from targets.transport import TransportError
 
@@ -69,15 +70,7 @@ class Kernel:
 
 def own(path: Path) -> Kernel:
     """The user's own Image. Raises TransportError."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise TransportError(
-            f"kernel image {path} cannot be read: {error.strerror or error}."
-        ) from error
-    if content[56:60] != b"ARM\x64":
-        # The magic of the arm64 boot protocol, Documentation/arch/arm64/booting.rst.
-        raise TransportError(f"{path} is no arm64 Image (arch/arm64/boot/Image of a kernel build).")
+    content = _image(path)
     config = kconfig.embedded(content)
     missing = kconfig.lacking(config) if config is not None else []
     if missing:
@@ -86,13 +79,45 @@ def own(path: Path) -> Kernel:
     return Kernel(path, path.name, "", hashlib.sha256(content).hexdigest())
 
 
-def image_version(path: Path) -> tuple[int, int]:
-    """(major, minor) of the kernel in an Image; (0, 0) of one that does not tell."""
+def _image(path: Path) -> bytes:
+    """All of an Image. Raises TransportError for what is none, or not all of one."""
     try:
-        found = re.search(rb"Linux version (\d+)\.(\d+)", path.read_bytes())
-    except OSError:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            what = _NO_FILES.get(stat.S_IFMT(status.st_mode), "no file")
+            raise TransportError(f"{path} is {what}, and no arm64 Image.")
+        with path.open("rb") as file:
+            head = file.read(imagefile.HEAD)
+            why = imagefile.trouble(str(path), head, status.st_size)
+            if why:
+                raise TransportError(why)
+            content = head + file.read(imagefile.MOST)
+    except OSError as error:
+        raise TransportError(
+            f"kernel image {path} cannot be read: {(error.strerror or str(error)).lower()}."
+        ) from error
+    if not imagefile.version(content):
+        raise TransportError(
+            f"{path} is cut off or damaged: it does not say which version of Linux it is."
+        )
+    return content
+
+
+_NO_FILES = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def image_version(path: Path) -> tuple[int, int]:
+    """(major, minor) of the kernel in an Image; (0, 0) of what is none."""
+    try:
+        return imagefile.version(_image(path)) or (0, 0)
+    except TransportError:
         return 0, 0
-    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def cached(release: str) -> Kernel | None:
