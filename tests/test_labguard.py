@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-
 HERE = Path(__file__).parent
 BOOT = "'qemu-system-aarch64', '-nodefaults', '-machine', 'help'"
 SELF = f"subprocess.run([{BOOT}], capture_output=True, timeout=60)"

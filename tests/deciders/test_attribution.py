@@ -95,7 +95,10 @@ def test_only_legs_that_do_this_very_thing_deviate() -> None:
 
 KVM = ("kvm:6.1:vhe", "kvm:6.12:vhe", "kvm:7.2:vhe")
 EMULATORS = ("emulator:keep", "emulator:zero")
-KIND_OF = {name: KINDS[name.partition(":")[0]] for name in (*KVM, *EMULATORS, "model", "mutant:x", "mutant:y")}
+KIND_OF = {
+    name: KINDS[name.partition(":")[0]]
+    for name in (*KVM, *EMULATORS, "model", "mutant:x", "mutant:y")
+}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +124,7 @@ def test_the_pattern_of_legs_names_the_suspect(
     wrong: tuple[str, ...], right: tuple[str, ...], word: str
 ) -> None:
     verdicts: dict[str, Verdict] = {name: agree() for name in right}
-    verdicts |= {name: BASE for name in wrong}
+    verdicts |= dict.fromkeys(wrong, BASE)
     assert pattern(wrong, verdicts, KIND_OF) == word
 
 

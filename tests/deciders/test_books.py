@@ -58,7 +58,9 @@ RECORD = FindingRecord(
 )
 
 
-def broke_as(fault: Fault, *deviating: str, signature: SignatureRecord = SIGNATURE) -> FindingRecord:
+def broke_as(
+    fault: Fault, *deviating: str, signature: SignatureRecord = SIGNATURE
+) -> FindingRecord:
     """A finding whose deviating legs broke with `fault`."""
     traces = {leg: Trace((), Ending.CRASH, fault=fault) for leg in deviating or ("kvm:a",)}
     return replace(RECORD, signature=signature, deviating=deviating or ("kvm:a",), traces=traces)
@@ -72,7 +74,10 @@ TRACES = (
     Trace((Observation(1),), Ending.HOST_LOG, "WARNING: é\n", 3, WARN),
     Trace((), Ending.CRASH, "", 0, Fault(FaultKind.CRASH)),
     *(Trace((), ending) for ending in Ending),
-    *(Trace((), Ending.CRASH, fault=Fault(kind, "p", bool(n % 2), "l")) for n, kind in enumerate(FaultKind)),
+    *(
+        Trace((), Ending.CRASH, fault=Fault(kind, "p", bool(n % 2), "l"))
+        for n, kind in enumerate(FaultKind)
+    ),
 )
 
 
@@ -161,7 +166,11 @@ def full(n: int) -> Tally:
     tally = Tally()
     for index, name in enumerate(tally.__struct_fields__):
         value = getattr(tally, name)
-        setattr(tally, name, Counter({"x": n + index, name: n}) if isinstance(value, Counter) else n + index)
+        setattr(
+            tally,
+            name,
+            Counter({"x": n + index, name: n}) if isinstance(value, Counter) else n + index,
+        )
     return tally
 
 
@@ -199,7 +208,14 @@ def test_the_totals_hold_every_counter() -> None:
         buckets=(BucketStatus("t", True, 2, "kvm:a", True, 1),),
     )
     found = statistics(status, tally, "time")
-    for name in ("cases", "discarded", "divergences", "infra_errors", "collapsed_sets", "compared_legs"):
+    for name in (
+        "cases",
+        "discarded",
+        "divergences",
+        "infra_errors",
+        "collapsed_sets",
+        "compared_legs",
+    ):
         assert found[name] == getattr(tally, name)
     assert found["rules"] == {"rules": 5, "x": 5 + list(Tally.__struct_fields__).index("rules")}
     assert list(found["rules"]) == ["rules", "x"]  # type: ignore[call-overload]
@@ -271,7 +287,10 @@ def test_buckets_come_in_the_order_of_their_numbers(books: Books) -> None:
     books.found()
     books.found(replace(RECORD, signature=replace(SIGNATURE, rule="sve.p"), strict=False))
     books.ledger.again(SIGNATURE)
-    assert [(b.id, b.count, b.strict) for b in books.ledger.buckets] == [(1, 2, True), (2, 1, False)]
+    assert [(b.id, b.count, b.strict) for b in books.ledger.buckets] == [
+        (1, 2, True),
+        (2, 1, False),
+    ]
     assert books.ledger.new_buckets == 2
 
 
@@ -374,13 +393,20 @@ def test_a_bucket_that_is_not_there_is_not_shown(books: Books) -> None:
     assert books.ledger.buckets == ()
 
 
-def broke(books: Books, leg: str, kind: FaultKind, investigating: bool, case: Case | None = None) -> None:
+def broke(
+    books: Books, leg: str, kind: FaultKind, investigating: bool, case: Case | None = None
+) -> None:
     incident = Incident(Fault(kind, "p", line="line"), "log", case)
     books.ledger.broke(books.campaign, travel.broke(leg, incident, investigating))
 
 
 def test_incidents_are_stored_and_counted_by_leg_and_kind(books: Books) -> None:
-    for leg, investigating in (("kvm:a", False), ("kvm:a", False), ("kvm:b", False), ("kvm:b", True)):
+    for leg, investigating in (
+        ("kvm:a", False),
+        ("kvm:a", False),
+        ("kvm:b", False),
+        ("kvm:b", True),
+    ):
         broke(books, leg, FaultKind.LOST, investigating)
     broke(books, "kvm:a", FaultKind.HANG, False, CASE)
     assert books.ledger.incidents == {"lost": 3, "hang": 1}

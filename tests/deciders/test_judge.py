@@ -94,7 +94,9 @@ def test_where_anything_goes_only_success_counts() -> None:
 
 
 def test_an_outcome_without_data_permits_none() -> None:
-    assert held(permit(Outcome()), Observation(0, 0, b"x"))[0] == Mismatch("data", "0 bytes", "1 bytes")
+    assert held(permit(Outcome()), Observation(0, 0, b"x"))[0] == Mismatch(
+        "data", "0 bytes", "1 bytes"
+    )
     assert held(permit(Outcome(open_ended=True)), Observation(0, 0, b"x"))[0] is None
 
 
@@ -297,7 +299,9 @@ def test_what_is_made_up_is_permitted_and_binds() -> None:
 
 def test_what_is_made_up_is_the_first_outcome_with_unknown_bits_zero() -> None:
     done: list[int] = []
-    first = Outcome(7, (part(unknown(0x1200, 0xFF)), part(exact(3), 1)), aux=None, effect=lambda: done.append(1))
+    first = Outcome(
+        7, (part(unknown(0x1200, 0xFF)), part(exact(3), 1)), aux=None, effect=lambda: done.append(1)
+    )
     assert invent(permit(first, Outcome(9)), lambda _: 9) == Observation(7, 0, b"\0\x12\3")
     assert done == [1]
     tail = Outcome(0, (part(exact(3), 1),), aux=6, tail=Tail(lambda _: None, lambda: b"made"))
@@ -325,5 +329,9 @@ def test_a_get_into_a_buffer_that_ends_early_may_leave_anything() -> None:
     permitted = fault_on_get("reg.fault", 2)
     assert permitted.rule == "reg.fault"
     assert held(permitted, Observation(14, 0, b"\xff\x12"))[0] is None
-    assert held(permitted, Observation(14, 0, b"\xff"))[0] == Mismatch("buffer", "2 bytes", "1 bytes")
-    assert held(permitted, Observation(0, 0, b"\xff\x12"))[0] == Mismatch("errno", "EFAULT", "success")
+    assert held(permitted, Observation(14, 0, b"\xff"))[0] == Mismatch(
+        "buffer", "2 bytes", "1 bytes"
+    )
+    assert held(permitted, Observation(0, 0, b"\xff\x12"))[0] == Mismatch(
+        "errno", "EFAULT", "success"
+    )

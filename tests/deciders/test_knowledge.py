@@ -47,7 +47,10 @@ def test_what_a_defect_spoils_is_looked_up_by_pattern_and_adds_up() -> None:
     knowledge = Knowledge(
         [
             kept(Known("emulator", "isa.xtn*", Effect.TAIL)),
-            kept(Known("emulator", "isa.xtn2_v", Effect.MODES), Known("emulator", FPSR_RULE, Effect.FPSR)),
+            kept(
+                Known("emulator", "isa.xtn2_v", Effect.MODES),
+                Known("emulator", FPSR_RULE, Effect.FPSR),
+            ),
             kept(Known("emulator", "sve.z")),
             kept(Known("kvm", "isa.ptrue*")),
         ]
@@ -67,7 +70,9 @@ def test_a_leg_is_known_by_what_it_is_and_not_by_its_name() -> None:
     knowledge = Knowledge([kept(Known("kvm", "sve.z"), machine=machine)])
     assert knowledge.explanation([KVM_612], "sve.z")
     assert not knowledge.explanation([KVM_72], "sve.z")
-    assert not knowledge.explanation([LegRecord("kvm:6.12:vhe", "kvm", {"release": "6.12.9"})], "sve.z")
+    assert not knowledge.explanation(
+        [LegRecord("kvm:6.12:vhe", "kvm", {"release": "6.12.9"})], "sve.z"
+    )
     assert not knowledge.explanation([LegRecord("x", "emulator", KVM_612.fingerprint)], "sve.z")
 
 
@@ -192,7 +197,9 @@ def test_an_effect_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_a_kept_case_expects_on_a_leg_of_its_kind_and_machine() -> None:
     item = kept(
-        Known("kvm", "sve.z"), Known("emulator", "p"), machine=[("release", "6.12.*"), ("mode", "vhe")]
+        Known("kvm", "sve.z"),
+        Known("emulator", "p"),
+        machine=[("release", "6.12.*"), ("mode", "vhe")],
     )
     assert item.recorded(KVM_612) == (Known("kvm", "sve.z"),)
     assert item.recorded(KVM_72) == ()

@@ -40,7 +40,12 @@ class Heard:
         self.incidents: list[tuple[str, Incident, bool]] = []
         self.restarted: list[tuple[str, float]] = []
 
-    def session(self, legs: Sequence[Scripted | ModelTarget], knowledge: Knowledge = NOTHING, **options: object) -> Session:
+    def session(
+        self,
+        legs: Sequence[Scripted | ModelTarget],
+        knowledge: Knowledge = NOTHING,
+        **options: object,
+    ) -> Session:
         return Session(
             legs,
             options.pop("feedback", None),  # type: ignore[arg-type]
@@ -121,7 +126,10 @@ def test_the_same_trace_on_the_same_machine_is_judged_once() -> None:
 def test_a_verdict_is_shared_only_between_the_same_machines_and_traces() -> None:
     heard = Heard()
     small = Profile(vqs=1)
-    legs = [Scripted("kvm:a", lambda c, t: sound(c)), Scripted("kvm:b", lambda c, t: sound(c), profile=small)]
+    legs = [
+        Scripted("kvm:a", lambda c, t: sound(c)),
+        Scripted("kvm:b", lambda c, t: sound(c), profile=small),
+    ]
     lengths = parse_case("create v0\ninit v0\nget-vls v0\n")
     heard.session(legs).execute(lengths.encoded)  # what is right at 16 quadwords is wrong at one
     assert [record.deviating for record in heard.found] == [("kvm:b",)]
@@ -326,7 +334,11 @@ def rule_of_bad() -> str:
 
 def test_recorded_cases_that_still_diverge_are_reported_as_recorded() -> None:
     heard = Heard()
-    a, b, emulator = Scripted("kvm:a"), Scripted("kvm:b", bad), Scripted("emulator:e", kind="emulator")
+    a, b, emulator = (
+        Scripted("kvm:a"),
+        Scripted("kvm:b", bad),
+        Scripted("emulator:e", kind="emulator"),
+    )
     session = heard.session([a, b, emulator], record_of(CASE, rule_of_bad()))
     session.show_known()
     (record,) = heard.found

@@ -13,21 +13,30 @@ from fuzz.followup.signature import signature
 from fuzz.oracle.culprit import responsible
 from targets.spec.permitted import Context
 
-CASE = parse_case("create v0\ninit v0\nfinalize v0\nget v0 z3\nset v0 p1 0x1\nget v0 0x6030000000123456\n")
+CASE = parse_case(
+    "create v0\ninit v0\nfinalize v0\nget v0 z3\nset v0 p1 0x1\nget v0 0x6030000000123456\n"
+)
 GET, SET, RAW = 3, 4, 5
 
 
 def test_every_part_comes_from_the_verdict() -> None:
     context = Context(16, 32, 64)
     found = signature(CASE, diverge(op_index=GET, context=context), "every kvm")
-    assert found == SignatureRecord("conformance", "get", "sve.z", "z", "guest<vcpu<host", "every kvm")
+    assert found == SignatureRecord(
+        "conformance", "get", "sve.z", "z", "guest<vcpu<host", "every kvm"
+    )
 
 
 @pytest.mark.parametrize(
     ("label", "register"),
     [
         *(("z3", "z"), ("z31", "z"), ("p0", "p"), ("v7", "v"), ("x30", "x")),
-        *(("ffr", "ffr"), ("fpsr", "fpsr"), ("mmio address", "mmio address"), ("zcr_el1", "zcr_el1")),
+        *(
+            ("ffr", "ffr"),
+            ("fpsr", "fpsr"),
+            ("mmio address", "mmio address"),
+            ("zcr_el1", "zcr_el1"),
+        ),
         *(("0x6030000000123456", "raw-id"), ("0xzz", "0xzz"), ("xz3", "xz3"), ("z3x", "z3x")),
     ],
 )
@@ -81,12 +90,18 @@ def test_a_named_fault_goes_by_kind_and_place_alone() -> None:
     expected = SignatureRecord("ending", "kvm_reset_sve", "ending.warn", "", "-", "m")
     assert signature(CASE, verdict, "m") == expected
     nowhere = diverge(oracle="ending", label="ending", fault=Fault(FaultKind.BUG, "", True))
-    assert signature(CASE, nowhere, "m") == SignatureRecord("ending", "-", "ending.bug", "", "-", "m")
+    assert signature(CASE, nowhere, "m") == SignatureRecord(
+        "ending", "-", "ending.bug", "", "-", "m"
+    )
 
 
 def test_a_fault_without_a_name_goes_by_the_case() -> None:
     crash = diverge(
-        oracle="ending", op_index=GET, rule="ending.ok", label="ending", fault=Fault(FaultKind.CRASH)
+        oracle="ending",
+        op_index=GET,
+        rule="ending.ok",
+        label="ending",
+        fault=Fault(FaultKind.CRASH),
     )
     expected = SignatureRecord("ending", "get", "ending.ok", "ending", "-", "m")
     assert signature(CASE, crash, "m") == expected
@@ -128,7 +143,10 @@ def test_a_rule_that_says_something_is_named_itself() -> None:
     case = parse_case(PROGRAM)
     assert responsible(case, diverge(rule="isa.xtn", op_index=0)) == "isa.xtn"
     panic = Fault(FaultKind.PANIC, "do_exit", True)
-    assert responsible(case, diverge(rule="ending.ok", op_index=0, fault=panic)) == "ending.panic@do_exit"
+    assert (
+        responsible(case, diverge(rule="ending.ok", op_index=0, fault=panic))
+        == "ending.panic@do_exit"
+    )
 
 
 def test_raw_ids_are_what_the_registers_module_says() -> None:

@@ -13,7 +13,18 @@ from corpus import registers as regs
 from corpus.case import MAX_OPS, Case, decode
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.table import FORMS
-from corpus.ops import CreateVcpu, Finalize, GetMp, HostRun, Init, Op, ReadAll, Run, SetReg, fields_of
+from corpus.ops import (
+    CreateVcpu,
+    Finalize,
+    GetMp,
+    HostRun,
+    Init,
+    Op,
+    ReadAll,
+    Run,
+    SetReg,
+    fields_of,
+)
 from corpus.text import parse_case
 from corpus.trace import Observation, Trace
 from fuzz.generate import el2, mutate, random_insn
@@ -24,7 +35,9 @@ from fuzz.worker.features import features_of
 from fuzz.worker.feedback import BLOCKS, COUNTERS, BlockCounters, Feedback
 from targets.spec.judge import Choices
 
-CASE = parse_case("create v0\ninit v0\nfinalize v0\nget v0 z3\nrun v0 {\n nop\n ptrue p0.b, all\n}\n")
+CASE = parse_case(
+    "create v0\ninit v0\nfinalize v0\nget v0 z3\nrun v0 {\n nop\n ptrue p0.b, all\n}\n"
+)
 
 
 # -- features --------------------------------------------------------------------------------
@@ -149,7 +162,9 @@ def test_blocks_share_counters_when_all_are_taken(monkeypatch: pytest.MonkeyPatc
 # -- mutation --------------------------------------------------------------------------------
 
 
-def on(change: Callable[[random.Random, list[Op]], None], ops: list[Op], times: int = 200) -> list[list[Op]]:
+def on(
+    change: Callable[[random.Random, list[Op]], None], ops: list[Op], times: int = 200
+) -> list[list[Op]]:
     """What `change` makes of `ops` with many seeds."""
     results = []
     for seed in range(times):
@@ -170,7 +185,9 @@ def is_within(part: list[Op], whole: list[Op]) -> bool:
 def test_an_op_can_be_inserted_anywhere() -> None:
     results = on(mutate._insert, OPS)
     assert all(len(ops) == len(OPS) + 1 and is_within(OPS, ops) for ops in results)
-    places = {next(i for i, op in enumerate(ops) if i == len(OPS) or op != OPS[i]) for ops in results}
+    places = {
+        next(i for i, op in enumerate(ops) if i == len(OPS) or op != OPS[i]) for ops in results
+    }
     assert {0, len(OPS)} <= places
 
 
@@ -262,7 +279,9 @@ def test_a_field_gets_bytes_enough_for_a_program() -> None:
 PROGRAM = list(CASE.ops[4].program)  # type: ignore[attr-defined]
 
 
-def on_program(change: Callable[..., None], program: list[object], times: int = 200) -> list[list[object]]:
+def on_program(
+    change: Callable[..., None], program: list[object], times: int = 200
+) -> list[list[object]]:
     results = []
     for seed in range(times):
         changed = list(program)
@@ -323,19 +342,25 @@ def test_a_change_within_a_program_leaves_the_rest_and_stays_short() -> None:
     assert {len(ops[4].program) for ops in results if isinstance(ops[4], Run)} >= {1, 2, 3}
     rng = random.Random(1)
     long = Run(0, 0, tuple(random_insn(rng, FORMS["nop"]) for _ in range(MAX_PROGRAM)))
-    lengths = {len(ops[0].program) for ops in on(mutate._program, [long]) if isinstance(ops[0], Run)}
+    lengths = {
+        len(ops[0].program) for ops in on(mutate._program, [long]) if isinstance(ops[0], Run)
+    }
     assert max(lengths) == MAX_PROGRAM
     without = on(mutate._program, OPS[:3], 20)
     assert all(any(isinstance(op, Run) for op in ops) for ops in without)
 
 
 def test_programs_of_vcpus_with_el2_also_get_its_instructions() -> None:
-    plain, nested = ([Init(0, features), Run(0, 0, ())] for features in (1 << 4, 1 << 4 | el2.HAS_EL2))
+    plain, nested = (
+        [Init(0, features), Run(0, 0, ())] for features in (1 << 4, 1 << 4 | el2.HAS_EL2)
+    )
 
     def crossing(ops: list[Op]) -> int:
         results = on(mutate._program, ops, 600)
         programs = [op.program for one in results for op in one if isinstance(op, Run)]
-        return sum(any(insn.form.name in ("hvc", "eret_to") for insn in program) for program in programs)
+        return sum(
+            any(insn.form.name in ("hvc", "eret_to") for insn in program) for program in programs
+        )
 
     assert crossing(nested) > 3 * crossing(plain) + 20
 

@@ -118,7 +118,9 @@ def test_a_verdict_says_what_was_judged_and_by_which_rules() -> None:
     assert isinstance(verdict, Agree)
     assert (verdict.judged, verdict.reason) == (4, "")
     assert {"vcpu.create", "ending.ok", "sve.z"} <= verdict.rules
-    stopped = judge(UNKNOWN, Trace((*sound(UNKNOWN).observations, *[Observation(0)] * 2)), Profile())
+    stopped = judge(
+        UNKNOWN, Trace((*sound(UNKNOWN).observations, *[Observation(0)] * 2)), Profile()
+    )
     assert isinstance(stopped, Agree)
     assert (stopped.judged, stopped.decides) == (2, Decides.KERNEL)
     assert "AArch32" in stopped.reason
@@ -267,7 +269,11 @@ def test_nothing_decides_for_a_vcpu_that_is_not_there_or_not_followed() -> None:
 @pytest.mark.parametrize(
     ("program", "left", "decides"),
     [
-        *(("nop", None, Decides.CPU), ("hvc", None, Decides.KERNEL), ("mrs x1, zcr_el1", None, Decides.KERNEL)),
+        *(
+            ("nop", None, Decides.CPU),
+            ("hvc", None, Decides.KERNEL),
+            ("mrs x1, zcr_el1", None, Decides.KERNEL),
+        ),
         *(("msr zcr_el1, x0", None, Decides.NOTHING), ("msr cpacr_el1, x0", None, Decides.NOTHING)),
         *(("msr fpcr, x0", None, Decides.CPU), ("msr fpsr, x0", None, Decides.CPU)),
         *(("msr nzcv, x0", None, Decides.CPU), ("msr tpidr_el0, x0", None, Decides.CPU)),
@@ -292,8 +298,8 @@ def test_what_is_left_of_the_program_matters(program: str, left: object, decides
 def _some_insns() -> list[object]:
     import random
 
-    from fuzz.generate import random_insn
     from corpus.isa.table import FORMS
+    from fuzz.generate import random_insn
 
     return [random_insn(random.Random(1), FORMS[name]) for name in ("hvc", "eret_to")]
 
@@ -406,7 +412,9 @@ def test_a_wrong_result_makes_what_is_written_unknown() -> None:
     width = cpu.vcpu.vector_bits
     assert cpu.vcpu.z[3] == unknown(0, (1 << width) - 1)
     assert cpu.vcpu.z[1] == exact(int.from_bytes(b"\5\0\0\0\0\0\0\0" * 4, "little"))
-    assert all(mask == 0 for group in (cpu.vcpu.p, cpu.vcpu.x, cpu.vcpu.ffr) for ((_, mask),) in group)
+    assert all(
+        mask == 0 for group in (cpu.vcpu.p, cpu.vcpu.x, cpu.vcpu.ffr) for ((_, mask),) in group
+    )
 
 
 def test_a_wrong_tail_leaves_the_low_quadword() -> None:
@@ -556,7 +564,12 @@ def test_the_context_gives_the_length_that_the_guest_has() -> None:
     world = World(Profile(vqs=0b10001011))
     assert world.context(Vcpu()).vcpu == 0
     context = world.context(vcpu_with(zcr_el1=exact(2)))
-    assert (context.guest, context.vcpu, context.host, context.zcr) == (32, 128, 128, (("zcr_el1", 2),))
+    assert (context.guest, context.vcpu, context.host, context.zcr) == (
+        32,
+        128,
+        128,
+        (("zcr_el1", 2),),
+    )
     unsure = world.context(vcpu_with(zcr_el1=unknown(0, 1)))
     assert (unsure.guest, unsure.zcr) == (None, ())
     both = vcpu_with(zcr_el1=exact(7), zcr_el2=exact(1))

@@ -50,7 +50,9 @@ def on_turns(turns: Sequence[int], bad: Script = bad_finalize) -> Script:
     return lambda case, turn: bad(case, turn) if turn in turns else sound(case)
 
 
-def breaking(fault: Fault, turns: Sequence[int] | None = None, ending: Ending = Ending.CRASH) -> Script:
+def breaking(
+    fault: Fault, turns: Sequence[int] | None = None, ending: Ending = Ending.CRASH
+) -> Script:
     """Broken by each case with FINALIZE in it."""
 
     def script(case: Case, turn: int) -> Trace:
@@ -365,7 +367,9 @@ def test_another_op_or_other_suspects_are_another_disagreement() -> None:
 # -- what comes of them --------------------------------------------------------------------
 
 
-def followed(leg: Scripted, others: Sequence[Scripted] = ()) -> tuple[FindingRecord | Dropped, list[str]]:
+def followed(
+    leg: Scripted, others: Sequence[Scripted] = ()
+) -> tuple[FindingRecord | Dropped, list[str]]:
     notes: list[str] = []
     legs = Everywhere([leg, *others])
     investigator = Investigator(legs, notes.append, 30)
@@ -389,7 +393,9 @@ def test_a_confirmed_departure_is_minimised_and_described() -> None:
 
 
 def test_what_nothing_makes_smaller_is_shown_as_it_was() -> None:
-    leg = Scripted("kvm:a", lambda case, turn: bad_finalize(case, turn) if case == SMALL else sound(case))
+    leg = Scripted(
+        "kvm:a", lambda case, turn: bad_finalize(case, turn) if case == SMALL else sound(case)
+    )
     notes: list[str] = []
     found = Investigator(Everywhere([leg]), notes.append, 30).follow(departure(leg, SMALL))
     assert isinstance(found, FindingRecord)

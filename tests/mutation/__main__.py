@@ -61,7 +61,9 @@ def main(argv: Sequence[str]) -> int:
         return 0
     hunt = Hunt(found, args.jobs)
     os.chdir(ROOT)
-    pytest.main(["-q", "-s", "-m", "not lab", "-p", "no:cacheprovider", *args.tests], plugins=[hunt])
+    pytest.main(
+        ["-q", "-s", "-m", "not lab", "-p", "no:cacheprovider", *args.tests], plugins=[hunt]
+    )
     return hunt.tell(complete=not (args.module or args.again or args.tests != ["tests"]))
 
 

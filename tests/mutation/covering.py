@@ -39,7 +39,9 @@ class Covering:
 def observe(items: Sequence[pytest.Item], paths: Sequence[Path], root: Path) -> Covering:
     """Run tests and see what they come to. Only in a process that ends after that."""
     found = Covering()
-    watch = coverage.Coverage(data_file=None, include=[str(path) for path in paths], config_file=False)
+    watch = coverage.Coverage(
+        data_file=None, include=[str(path) for path in paths], config_file=False
+    )
     watch.start()
     watch.switch_context("-")
     reporter = _Reporter(found)

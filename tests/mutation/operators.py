@@ -93,7 +93,9 @@ def _places(tree: ast.Module) -> Iterator[_Place]:
     yield from _walk(tree.body, (), "", 1)
 
 
-def _walk(nodes: Sequence[ast.AST], names: tuple[str, ...], scope: str, first: int) -> Iterator[_Place]:
+def _walk(
+    nodes: Sequence[ast.AST], names: tuple[str, ...], scope: str, first: int
+) -> Iterator[_Place]:
     for node in nodes:
         if isinstance(node, _SKIPPED) or _is_docstring(node) or _is_of_types(node):
             continue
@@ -190,7 +192,9 @@ def _shown(node: ast.AST) -> str:
 
 
 def _is_plain(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name | ast.Constant | ast.Call | ast.Attribute | ast.Tuple | ast.Set)
+    return isinstance(
+        node, ast.Name | ast.Constant | ast.Call | ast.Attribute | ast.Tuple | ast.Set
+    )
 
 
 def _compare(node: ast.Compare) -> Iterator[Change]:
@@ -280,7 +284,9 @@ def _negated(node: ast.If | ast.While | ast.IfExp) -> Iterator[Change]:
         yield node.test, f"not ({ast.unparse(node.test)})"
 
 
-def _comprehension(node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> Iterator[Change]:
+def _comprehension(
+    node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp,
+) -> Iterator[Change]:
     for part in node.generators:
         for condition in part.ifs:
             yield condition, "True"
@@ -302,7 +308,9 @@ def _call(node: ast.Call) -> Iterator[Change]:
 
 
 def _elements(node: ast.Tuple | ast.Set | ast.List) -> Iterator[Change]:
-    if len(node.elts) < 2 or (isinstance(node, ast.Tuple | ast.List) and isinstance(node.ctx, ast.Store)):
+    if len(node.elts) < 2 or (
+        isinstance(node, ast.Tuple | ast.List) and isinstance(node.ctx, ast.Store)
+    ):
         return
     for index in range(len(node.elts)):
         changed = copy.copy(node)
