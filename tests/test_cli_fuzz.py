@@ -94,7 +94,7 @@ def test_ctrl_c_ends_with_a_summary(tmp_path: Path) -> None:
     wait_for_campaign(tmp_path)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
+    assert process.returncode == 130
     assert re.search(r"\d+ cases in", out)
     with Store.open(f"sqlite:///{tmp_path}/vcpufuzz.db") as store:
         assert store.campaigns()[0].reason == "interrupted"
