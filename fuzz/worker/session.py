@@ -233,8 +233,8 @@ class Session:
         if int(case.id[:4], 16) % RETOLD_SHARE:
             return
         for leg in self._run:
-            if KINDS[leg.kind].reference:
-                continue  # it decides what is open when it is asked
+            if not KINDS[leg.kind].own:
+                continue  # the specification decides what is open when it is asked
             trace = first.traces[leg.name]
             for retold in retellings(case, trace):
                 self.runner.settle()
