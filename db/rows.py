@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import zlib
+from dataclasses import replace
 
-import msgspec
-
+from corpus import tracecode
 from corpus.case import decode
-from corpus.trace import Ending, Observation, Trace
+from corpus.trace import Trace
 from db import records as r
 from db import schema as s
 
 LOG_LIMIT = 1 << 18
 """Characters of a log that are kept: both ends, since a crash's cause comes first."""
 
-_Packed = list[tuple[int, int, bytes]]
-
-
-def pack_observations(trace: Trace) -> bytes:
-    """The observations as compressed msgpack: register files are mostly zeros."""
-    plain = [(o.err, o.aux, o.data) for o in trace.observations]
-    return zlib.compress(msgspec.msgpack.encode(plain), 6)
-
-
-def unpack_observations(packed: bytes) -> tuple[Observation, ...]:
-    """The inverse of `pack_observations`. Raises StoreError."""
-    try:
-        plain = msgspec.msgpack.decode(zlib.decompress(packed), type=_Packed)
-    except (zlib.error, msgspec.MsgspecError) as error:
-        raise r.StoreError(f"a stored trace cannot be read: {error}") from error
-    return tuple(Observation(*one) for one in plain)
-
 
 def cut(log: str) -> str:
-    """`log` with its middle left out where it is too long."""
+    """`log` with its middle left out where it is too long, and without the half characters
+    that a crashing kernel leaves."""
+    log = log.encode("utf-8", "replace").decode()
     if len(log) <= LOG_LIMIT:
         return log
     half = LOG_LIMIT // 2
@@ -45,10 +29,7 @@ def trace_row(trace: Trace, case_id: str, leg: s.Leg) -> s.TraceRow:
     return s.TraceRow(
         case_id=case_id,
         leg=leg,
-        observations=pack_observations(trace),
-        ending=trace.ending.value,
-        log=cut(trace.log),
-        at=trace.at,
+        packed=tracecode.pack(replace(trace, log=cut(trace.log))),
     )
 
 
@@ -58,8 +39,11 @@ def leg_record(row: s.Leg) -> r.LegRecord:
 
 
 def trace_view(row: s.TraceRow) -> r.TraceView:
-    """A trace as read."""
-    trace = Trace(unpack_observations(row.observations), Ending(row.ending), row.log, row.at)
+    """A trace as read. Raises StoreError."""
+    try:
+        trace = tracecode.unpack(row.packed)
+    except tracecode.TraceError as error:
+        raise r.StoreError(f"a stored trace cannot be read: {error}") from error
     return r.TraceView(leg_record(row.leg), row.case_id, trace)
 
 

@@ -142,7 +142,7 @@ class PrecedingRow(Base):
 
 
 class TraceRow(Base):
-    """What one leg did with a finding's minimal case; `at`: the op at which it broke."""
+    """What one leg did with a finding's minimal case, as `corpus.tracecode` packs it."""
 
     __tablename__ = "traces"
     __table_args__ = (UniqueConstraint("finding_id", "leg_id"),)
@@ -151,9 +151,6 @@ class TraceRow(Base):
     finding_id: Mapped[int] = mapped_column(ForeignKey(Finding.id))
     case_id: Mapped[str] = mapped_column(ForeignKey(CaseRow.id))
     leg_id: Mapped[int] = mapped_column(ForeignKey(Leg.id))
-    observations: Mapped[bytes] = mapped_column(t.Blob)
-    ending: Mapped[str] = mapped_column(t.Word)
-    log: Mapped[str] = mapped_column(t.Prose)
-    at: Mapped[int | None] = mapped_column(t.Number)
+    packed: Mapped[bytes] = mapped_column(t.Blob)
 
     leg: Mapped[Leg] = relationship()

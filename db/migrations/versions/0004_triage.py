@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from alembic import op
 
+from corpus import tracecode
+from corpus.trace import Ending, Observation, Trace
 from db import types as t
 from db.suspects import Suspicion, suspect
 
@@ -17,6 +21,9 @@ down_revision = "0003"
 
 _STATUS = {"regressed": "new", "ignored": "wontfix"}
 """Statuses that are no more -> what they are now."""
+
+_Observations = list[tuple[int, int, bytes]]
+"""What a trace's observations were, packed: errno, aux and data."""
 
 
 def upgrade() -> None:
@@ -87,7 +94,7 @@ def _buckets() -> None:
 def _findings() -> None:
     _add("findings", _col("signature", t.Digest, ""), _col("gone", t.Flag, sa.false()))
     op.create_index("ix_findings_campaign_id_bucket_id", "findings", ["campaign_id", "bucket_id"])
-    _add("traces", _col("at", t.Number))
+    _add("traces", _col("packed", t.Blob, ""))
     _add("campaigns", _col("beat", t.Instant))
     op.create_table(
         "samples",
@@ -174,10 +181,23 @@ def _fill() -> None:
                 column.type = t.Document
             elif isinstance(column.type, sa.DateTime):
                 column.type = t.Instant
+    _traces(db, tables["traces"])
     _votes(db, tables)
     _statuses(db, tables)
     _audit(db, tables)
     op.drop_column("buckets", "votes")
+
+
+def _traces(db: sa.Connection, traces: sa.Table) -> None:
+    """Traces get the form that holds all of them."""
+    for key in db.scalars(sa.select(traces.c.id)).all():
+        row = db.execute(sa.select(traces).where(traces.c.id == key)).one()
+        seen = msgspec.msgpack.decode(zlib.decompress(row.observations), type=_Observations)
+        trace = Trace(tuple(Observation(*one) for one in seen), Ending(row.ending), row.log)
+        packed = tracecode.pack(trace)
+        db.execute(traces.update().where(traces.c.id == key).values(packed=packed))
+    for column in ("observations", "ending", "log"):
+        op.drop_column("traces", column)
 
 
 def _votes(db: sa.Connection, tables: Any) -> None:
