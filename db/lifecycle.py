@@ -82,7 +82,7 @@ def merge(db: Session, target: s.Bucket, others: Sequence[s.Bucket], actor: str)
                 raise r.StoreError(
                     f"bucket {bucket.id} is part of bucket {bucket.duplicate_of} already"
                 )
-        _move(db, change, other, target, None)
+        move(db, change, other, target, None)
         change.set(other, status=r.Status.DUPLICATE.value, duplicate_of=target.id)
         change.concerns(other.id)
     change.concerns(target.id)
@@ -109,7 +109,7 @@ def split(
     made = _offshoot(db, bucket, moved[0], title)
     change = Change(db, "split", actor)
     change.concerns(bucket.id, made.id)
-    _move(db, change, bucket, made, moved)
+    move(db, change, bucket, made, moved)
     change.set(made, status=r.Status.NEW.value, duplicate_of=None)
     change.write()
     mutes.refresh(db, [bucket, made])
@@ -159,7 +159,7 @@ def _parts(bucket: s.Bucket) -> list[str]:
     ]
 
 
-def _move(
+def move(
     db: Session,
     change: Change,
     source: s.Bucket,

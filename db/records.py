@@ -383,3 +383,40 @@ class KinView:
     source: str
     state: str
     created: datetime
+
+
+class Rejudged(StrEnum):
+    """What became of a finding when its traces were judged anew."""
+
+    STANDS = "stands"
+    GONE = "gone"  # what it shows is permitted
+    BACK = "back"  # it was gone, and shows again
+    MOVED = "moved"  # it is another divergence now
+    NEW = "new"  # it stands, and its traces show another one, too, that was never seen
+    UNKNOWN = "unknown"  # it cannot be judged
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRecord:
+    """A divergence as it is judged now."""
+
+    signature: SignatureRecord
+    strict: bool
+    op_index: int
+    expected: str
+    observed: str
+    explanation: str
+    deviating: tuple[str, ...]
+    suspect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RejudgedRecord:
+    """What became of a finding; `verdict`: the divergence that it moved to, or the new one;
+    `why`: what kept it from being judged."""
+
+    finding_id: int
+    bucket_id: int
+    outcome: Rejudged
+    verdict: JudgedRecord | None = None
+    why: str = ""

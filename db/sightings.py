@@ -75,7 +75,10 @@ def store_finding(db: Session, campaign: s.Campaign, record: r.FindingRecord) ->
     bucket = bucket_of(db, record.signature)
     is_new = bucket is None
     if bucket is None:
-        bucket = new_bucket(db, record)
+        bucket = new_bucket(db, record.signature, record.strict, record.suspect)
+    elif bucket.duplicate_of is not None:
+        # It was emptied, by a change that was undone: what it stood for is here now.
+        bucket.status, bucket.duplicate_of, is_new = r.Status.NEW.value, None, True
     regressed = count(db, bucket, 1)
     bucket.strict = bucket.strict or record.strict
     bucket.reproduced += record.reproduced[0]
@@ -150,9 +153,8 @@ def count(db: Session, bucket: s.Bucket, times: int) -> bool:
     return True
 
 
-def new_bucket(db: Session, record: r.FindingRecord) -> s.Bucket:
+def new_bucket(db: Session, signature: r.SignatureRecord, strict: bool, suspect: str) -> s.Bucket:
     """A bucket for a signature that leads nowhere yet, with nothing counted."""
-    signature = record.signature
     bucket = s.Bucket(
         digest=_free_digest(db, signature),
         signature=signature.text,
@@ -162,7 +164,7 @@ def new_bucket(db: Session, record: r.FindingRecord) -> s.Bucket:
         register_class=signature.register_class,
         vl_relation=signature.vl_relation,
         legs=signature.legs,
-        strict=record.strict,
+        strict=strict,
         status=r.Status.NEW.value,
         title=signature.title,
         first_seen=now(),
@@ -170,7 +172,7 @@ def new_bucket(db: Session, record: r.FindingRecord) -> s.Bucket:
         count=0,
         reproduced=0,
         attempts=0,
-        suspect=record.suspect,
+        suspect=suspect,
         owner="",
         link="",
         fixed_in="",

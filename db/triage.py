@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import edits, kin, lifecycle, mutes, queries, rows, sightings
+from db import edits, kin, lifecycle, mutes, queries, rejudged, rows, sightings
 from db import records as r
 from db import retests as again
 from db import schema as s
@@ -69,6 +69,10 @@ class TriageStore(Database):
             return tuple(r.SignatureRecord(*one.parts) for one in signatures)
 
         return self._read(work)
+
+    def known_digests(self) -> set[str]:
+        """Digests of all signatures that lead to a bucket."""
+        return self._read(lambda db: set(db.scalars(select(s.Signature.digest))))
 
     def findings(
         self, bucket_id: int, limit: int | None = None, offset: int = 0
@@ -213,6 +217,10 @@ class TriageStore(Database):
         self._write(
             lambda db: kin.settle(db, _bucket(db, bucket_id), _bucket(db, other), same, actor)
         )
+
+    def apply_rejudged(self, judged: Sequence[r.RejudgedRecord], actor: str = "") -> int:
+        """Enter what a new judgement made of findings; return how many it changed."""
+        return self._write(lambda db: rejudged.apply(db, judged, actor))
 
     # -- running again -----------------------------------------------------------------
 
