@@ -147,15 +147,15 @@ AUTOMATIC = "vcpufuzz"
 
 
 def undo(db: Session, number: int, actor: str) -> s.Audit:
-    """Take an entry of the audit log back. Raises NotFound, StoreError if that cannot be."""
+    """Take an entry of the audit log back. Raises NotFound, Refused if that cannot be."""
     entry = db.get(s.Audit, number)
     if entry is None:
         raise r.NotFound(f"there is no change {number}")
     if entry.undone_by is not None:
-        raise r.StoreError(f"change {number} is undone already, by change {entry.undone_by}")
+        raise r.Refused(f"change {number} is undone already, by change {entry.undone_by}")
     wanted = [(key, _parsed(key)) for key in entry.after]
     if not wanted or any(ids is None for _, ids in wanted):
-        raise r.StoreError(f"change {number} was made before changes could be undone")
+        raise r.Refused(f"change {number} was made before changes could be undone")
     change = Change(db, "undo", actor)
     for key, parsed in wanted:
         assert parsed is not None
@@ -165,7 +165,7 @@ def undo(db: Session, number: int, actor: str) -> s.Audit:
     change.concerns(*db.scalars(linked))
     undone = change.write(entry.subject, undoes=number)
     if undone is None:
-        raise r.StoreError(f"change {number} has no effect any more")
+        raise r.Refused(f"change {number} has no effect any more")
     entry.undone_by = undone.id
     if entry.undoes is not None:
         original = db.get(s.Audit, entry.undoes)
@@ -190,7 +190,7 @@ def _revert(
         return
     row = db.get(_KINDS[kind], ids[0])
     if row is None:
-        raise r.StoreError(f"change {number} cannot be undone: {kind} {ids[0]} is not there")
+        raise r.Refused(f"change {number} cannot be undone: {kind} {ids[0]} is not there")
     for name, value in after.items():
         current, old = getattr(row, name), _typed(row, name, before[name])
         if name in _SUMS:
@@ -198,7 +198,7 @@ def _revert(
         elif current == _typed(row, name, value):
             change.set(row, **{name: old})
         elif name not in _SOFT:
-            raise r.StoreError(_since(number, f"{kind} {ids[0]}", name, current))
+            raise r.Refused(_since(number, f"{kind} {ids[0]}", name, current))
 
 
 def _check_many(
@@ -209,7 +209,7 @@ def _check_many(
         same = getattr(table, name) == value
         query = select(func.count()).select_from(table).where(_pk(table).in_(some), same)
         if db.scalars(query).one() != len(some):
-            raise r.StoreError(_since(number, f"one of {kind} {_spelt(some)}", name, "another"))
+            raise r.Refused(_since(number, f"one of {kind} {_spelt(some)}", name, "another"))
 
 
 def _since(number: int, what: str, name: str, current: object) -> str:
@@ -250,6 +250,11 @@ def _typed(row: s.Base, name: str, value: Any) -> Any:
     if type(row).__table__.columns[name].type is t.Instant:
         return datetime.fromisoformat(value)
     return value
+
+
+def kind_of_table(name: str) -> type[s.Base]:
+    """The rows of a table whose changes can be undone."""
+    return next(kind for kind in _KINDS.values() if kind.__tablename__ == name)
 
 
 def _spelt(ids: Iterable[int]) -> str:

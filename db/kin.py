@@ -17,7 +17,7 @@ def propose(db: Session, bucket: s.Bucket, other: s.Bucket, reason: str, source:
     """Note that `bucket` is probably the same as `other`, and why; return the id. What was
     settled stays so."""
     if bucket.id == other.id:
-        raise r.StoreError(f"bucket {bucket.id} is the same as itself, of course")
+        raise r.Refused(f"bucket {bucket.id} is the same as itself, of course")
     row = _between(db, bucket.id, other.id)
     if row is None:
         row = s.Kinship(
@@ -37,10 +37,10 @@ def propose(db: Session, bucket: s.Bucket, other: s.Bucket, reason: str, source:
 
 def settle(db: Session, bucket: s.Bucket, other: s.Bucket, same: bool, actor: str) -> None:
     """Say that two buckets are the same, which merges `bucket` into `other`, or are not.
-    Raises StoreError if nothing proposes that."""
+    Raises Refused if nothing proposes that."""
     row = _between(db, bucket.id, other.id)
     if row is None:
-        raise r.StoreError(f"nothing says that bucket {bucket.id} is the same as {other.id}")
+        raise r.Refused(f"nothing says that bucket {bucket.id} is the same as {other.id}")
     change = Change(db, "same" if same else "different", actor)
     change.concerns(bucket.id, other.id)
     change.set(row, state=CONFIRMED if same else REJECTED)

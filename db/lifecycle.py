@@ -17,11 +17,11 @@ from db.edits import AUTOMATIC, Change, now
 def set_status(
     db: Session, bucket: s.Bucket, status: r.Status, actor: str, *, fixed_in: str = ""
 ) -> None:
-    """Move a bucket to another status. Raises StoreError for one that was merged away."""
+    """Move a bucket to another status. Raises Refused for one that was merged away."""
     if status is r.Status.DUPLICATE:
-        raise r.StoreError("a duplicate needs the bucket that it is the same as: merge the two")
+        raise r.Refused("a duplicate needs the bucket that it is the same as: merge the two")
     if bucket.status == r.Status.DUPLICATE.value:
-        raise r.StoreError(
+        raise r.Refused(
             f"bucket {bucket.id} is part of bucket {bucket.duplicate_of} now: undo that, or split"
             f" bucket {bucket.duplicate_of}"
         )
@@ -72,14 +72,14 @@ def add_note(db: Session, bucket: s.Bucket, text: str, actor: str) -> None:
 
 def merge(db: Session, target: s.Bucket, others: Sequence[s.Bucket], actor: str) -> None:
     """Make `others` duplicates of `target`: it gets their findings, and what has their
-    signatures from now on. Raises StoreError."""
+    signatures from now on. Raises Refused."""
     change = Change(db, "merge", actor)
     for other in others:
         if other.id == target.id:
-            raise r.StoreError(f"bucket {target.id} cannot be merged with itself")
+            raise r.Refused(f"bucket {target.id} cannot be merged with itself")
         for bucket in (target, other):
             if bucket.duplicate_of is not None:
-                raise r.StoreError(
+                raise r.Refused(
                     f"bucket {bucket.id} is part of bucket {bucket.duplicate_of} already"
                 )
         move(db, change, other, target, None)
@@ -94,18 +94,18 @@ def split(
     db: Session, bucket: s.Bucket, finding_ids: Sequence[int], title: str, actor: str
 ) -> s.Bucket:
     """Move findings of a bucket to a new one. What has their signatures follows them, unless
-    findings that stay have them, too. Raises StoreError."""
+    findings that stay have them, too. Raises Refused."""
     wanted = sorted(set(finding_ids))
     query = select(s.Finding).where(s.Finding.id.in_(wanted), s.Finding.bucket_id == bucket.id)
     moved = list(db.scalars(query.order_by(s.Finding.id)))
     missing = sorted(set(wanted) - {finding.id for finding in moved})
     if missing:
-        raise r.StoreError(f"bucket {bucket.id} has no finding {missing[0]}")
+        raise r.Refused(f"bucket {bucket.id} has no finding {missing[0]}")
     if not moved:
-        raise r.StoreError("no finding is named that should move")
+        raise r.Refused("no finding is named that should move")
     everything = select(func.count()).where(s.Finding.bucket_id == bucket.id)
     if db.scalars(everything).one() == len(moved):
-        raise r.StoreError(f"nothing would be left of bucket {bucket.id}")
+        raise r.Refused(f"nothing would be left of bucket {bucket.id}")
     made = _offshoot(db, bucket, moved[0], title)
     change = Change(db, "split", actor)
     change.concerns(bucket.id, made.id)

@@ -16,15 +16,15 @@ from db.edits import Change, now
 
 
 def add(db: Session, record: r.MuteRecord, actor: str) -> int:
-    """Enter a mute; return its id. Raises StoreError for one that would mute everything or
+    """Enter a mute; return its id. Raises Refused for one that would mute everything or
     whose versions are none."""
     if {record.rule, record.legs} <= {"", "*"} and not (record.low or record.high):
-        raise r.StoreError("a mute for everything would hide all that is ever found")
+        raise r.Refused("a mute for everything would hide all that is ever found")
     for version in (record.low, record.high):
         if version and not _version(version):
-            raise r.StoreError(f"{version!r} is no version such as 6.12")
+            raise r.Refused(f"{version!r} is no version such as 6.12")
     if record.expires is not None and record.expires <= now():
-        raise r.StoreError(f"a mute until {record.expires:%Y-%m-%d} would be over already")
+        raise r.Refused(f"a mute until {record.expires:%Y-%m-%d} would be over already")
     change = Change(db, "mute", actor)
     row = s.Mute(
         rule=record.rule or "*",
@@ -48,7 +48,7 @@ def add(db: Session, record: r.MuteRecord, actor: str) -> int:
 def end(db: Session, mute: s.Mute, actor: str) -> None:
     """End a mute at once."""
     if mute.withdrawn:
-        raise r.StoreError(f"mute {mute.id} has ended already")
+        raise r.Refused(f"mute {mute.id} has ended already")
     change = Change(db, "unmute", actor)
     change.set(mute, withdrawn=True)
     change.write(f"mute {mute.id}")

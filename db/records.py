@@ -18,6 +18,10 @@ class StoreError(RuntimeError):
     """The store cannot do what was asked; the message is one sentence for the user."""
 
 
+class Refused(StoreError):
+    """What was asked makes no sense for what is stored, or a file is not as it should be."""
+
+
 class NotFound(StoreError):
     """There is no such bucket, finding or campaign."""
 
@@ -420,3 +424,13 @@ class RejudgedRecord:
     outcome: Rejudged
     verdict: JudgedRecord | None = None
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import brought: `what` the file held, new rows by table, and the buckets here
+    that it was about."""
+
+    what: str
+    rows: Mapping[str, int]
+    buckets: tuple[int, ...]

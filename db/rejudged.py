@@ -59,7 +59,7 @@ def _bucket_for(db: Session, change: Change, verdict: r.JudgedRecord, source: s.
         bucket.status, bucket.duplicate_of = r.Status.DUPLICATE.value, source.id
         bucket.suspect = bucket.suspect or source.suspect
         db.flush()
-    if bucket.duplicate_of is not None:
+    if bucket.status == r.Status.DUPLICATE.value:
         change.set(bucket, status=r.Status.NEW.value, duplicate_of=None)
     change.concerns(bucket.id)
     return bucket

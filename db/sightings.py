@@ -76,7 +76,7 @@ def store_finding(db: Session, campaign: s.Campaign, record: r.FindingRecord) ->
     is_new = bucket is None
     if bucket is None:
         bucket = new_bucket(db, record.signature, record.strict, record.suspect)
-    elif bucket.duplicate_of is not None:
+    elif bucket.status == r.Status.DUPLICATE.value:
         # It was emptied, by a change that was undone: what it stood for is here now.
         bucket.status, bucket.duplicate_of, is_new = r.Status.NEW.value, None, True
     regressed = count(db, bucket, 1)

@@ -15,6 +15,7 @@ from db import retests as again
 from db import schema as s
 from db.database import Database
 from db.filters import BucketFilter, Order
+from db.transfer import enter, form, take
 
 ALL = BucketFilter()
 
@@ -221,6 +222,25 @@ class TriageStore(Database):
     def apply_rejudged(self, judged: Sequence[r.RejudgedRecord], actor: str = "") -> int:
         """Enter what a new judgement made of findings; return how many it changed."""
         return self._write(lambda db: rejudged.apply(db, judged, actor))
+
+    # -- files -------------------------------------------------------------------------
+
+    def export(self, bucket_id: int | None = None) -> bytes:
+        """A bucket, or the whole database, as the content of a file."""
+
+        def work(db: Session) -> bytes:
+            if bucket_id is None:
+                return form.pack("database", take.database(db))
+            _bucket(db, bucket_id)
+            return form.pack(f"B{bucket_id}", take.bucket(db, bucket_id))
+
+        return self._read(work)
+
+    def import_(self, data: bytes, name: str, actor: str = "") -> r.Imported:
+        """Enter what a file holds and is not here yet; `name` is how messages call it. A file
+        that is not as it should be changes nothing."""
+        content = form.unpack(data, name)
+        return self._write(lambda db: enter.enter(db, content, actor))
 
     # -- running again -----------------------------------------------------------------
 

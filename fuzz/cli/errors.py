@@ -45,6 +45,7 @@ def _missing_sentence(error: BaseException) -> str:
 # By full name, so that naming an error imports nothing. The most derived class decides.
 _TABLE: dict[str, tuple[Exit, Callable[[BaseException], str]]] = {
     "db.records.NotFound": (Exit.USAGE, str),
+    "db.records.Refused": (Exit.USAGE, str),
     "db.records.StoreError": (Exit.UNAVAILABLE, str),
     "targets.transport.TransportError": (Exit.UNAVAILABLE, str),
     "corpus.wire.WireError": (Exit.UNAVAILABLE, str),
