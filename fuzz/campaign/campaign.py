@@ -16,6 +16,7 @@ import msgspec
 
 from corpus.isa.table import FORMS
 from corpus.store import kept_cases
+from db.queries import SampleView
 from db.records import LegRecord, SignatureRecord
 from db.store import Store
 from fuzz.campaign.coverage import CoverageKeeper
@@ -30,6 +31,8 @@ from targets.spec.rules import RULES
 RULES_TOTAL = len(RULES) + len(FORMS)
 MAX_RESTARTS = 20
 """Workers that fail within an hour before the campaign gives up."""
+BEAT_SECONDS = 15.0
+"""How often a campaign says in the store that it is there."""
 GRACE_S = 150.0
 """What a worker may need after its time: the case it runs may hang, and be looked into."""
 START_LIMIT = 3
@@ -79,11 +82,22 @@ class Campaign:
         self._first_case: float | None = None
         self.reason = ""
         self._interrupted = False
+        self._next_beat = 0.0
 
     @property
     def new_buckets(self) -> int:
         """Buckets that no campaign before had seen, and those that came back."""
         return self._ledger.new_buckets
+
+    @property
+    def new_strict(self) -> int:
+        """Those of them that break a strict rule."""
+        return sum(bucket.new and bucket.strict for bucket in self._ledger.buckets)
+
+    @property
+    def buckets(self) -> int:
+        """All buckets that were seen, those that are recorded or muted, too."""
+        return len(self._ledger.buckets)
 
     @property
     def hangs(self) -> int:
@@ -154,12 +168,36 @@ class Campaign:
             for worker, event in self._pool.hear():
                 self._handle(worker, event)
             self._show(self.status())
+            self._beat()
             if self._interrupted:
                 self.reason = "interrupted"
                 return
             if self._first_case and time.monotonic() - self._first_case > grace:
                 self._log("a worker did not end in time and was killed")
                 return
+
+    def _beat(self) -> None:
+        """Say in the store, now and then, that the campaign is there, and how far it is: one
+        that is killed leaves this behind."""
+        now = time.monotonic()
+        if self._campaign is None or now < self._next_beat:
+            return
+        self._next_beat = now + BEAT_SECONDS
+        status = self.status()
+        sample = SampleView(
+            after_ms=int(status.elapsed * 1000),
+            totals={
+                "cases": status.cases,
+                "features": status.features,
+                "rules": status.rules_hit,
+                "corpus": status.corpus,
+                "divergences": status.divergences,
+                "buckets": len(status.buckets),
+                "new_buckets": status.new_buckets,
+                "blocks": self._coverage.blocks,
+            },
+        )
+        self._store.update_campaign(self._campaign, self._statistics(), sample)
 
     def _keep_totals(self, worker: Worker) -> None:
         if worker.stats:

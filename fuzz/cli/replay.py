@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import click
 
 from corpus.kept import KeptCase, load_kept
 from fuzz.cli.errors import Exit, UserError
-from fuzz.cli.options import kernel_option, legs_option, resolve_legs
+from fuzz.cli.options import json_option, kernel_option, legs_option, resolve_legs
+from fuzz.cli.screen import write_json
 from fuzz.cli.table import Column, print_table
 from fuzz.report.junit import write_junit
+from fuzz.report.sarif import sarif as as_sarif
 from fuzz.suites.replay import Outcome, Result
 from fuzz.suites.replay import replay as run_replay
 from targets.legs import open_legs
@@ -30,28 +33,61 @@ _WORDS = {
 @legs_option
 @kernel_option
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="JUnit XML.")
-def replay(paths: tuple[Path, ...], legs: str, kernel: Path | None, junit: Path | None) -> int:
+@click.option("--sarif", type=click.Path(dir_okay=False, path_type=Path), help="SARIF 2.1.0.")
+@json_option
+def replay(
+    paths: tuple[Path, ...],
+    legs: str,
+    kernel: Path | None,
+    junit: Path | None,
+    sarif: Path | None,
+    as_json: bool,
+) -> int:
     """Run the cases of folders or files on every leg and print a matrix.
 
     A kept case may record a known divergence of a leg; anything else must agree.
-    Ends with 0 if all is as recorded, 1 on a regression, 3 if a leg could not run all.
+    Ends with 0 if all is as recorded, 1 on a regression, 3 if a leg could not be had or could
+    not run all; reports say which, and why.
 
     \b
     Example:
-      vcpufuzz replay corpus/regressions --junit report.xml
+      vcpufuzz replay corpus/regressions --junit report.xml --sarif report.sarif
     """
     kept = [load_kept(path) for path in _files(paths)]
     names = resolve_legs(legs, kernel)
-    opened = open_legs(names)
+    missing: dict[str, str] = {}
+    opened = open_legs(names, missing=missing)
     try:
-        results = list(run_replay(kept, opened))
+        results = list(run_replay(kept, opened, missing))
     finally:
         for leg in opened:
             leg.close()
     if junit:
         write_junit(results, junit)
-    _print(kept, [leg.name for leg in opened], results)
+    if sarif:
+        write_json(sarif, as_sarif(results, Path.cwd()))
+    for name, why in missing.items():
+        click.echo(f"vcpufuzz: {name} cannot be had: {why}", err=True)
+    if as_json:
+        click.echo(json.dumps([_as_json(result) for result in results], indent=2))
+    else:
+        _print(kept, [*(leg.name for leg in opened), *missing], results)
     return _exit_code(results)
+
+
+def _as_json(result: Result) -> dict[str, object]:
+    return {
+        "file": str(result.kept.path),
+        "case": result.kept.case.id,
+        "leg": result.leg,
+        "outcome": result.outcome.value,
+        "rule": result.rule,
+        "strict": result.strict,
+        "op_index": result.op_index,
+        "explanation": result.explanation,
+        "seconds": round(result.seconds, 4),
+        "fingerprint": result.fingerprint,
+    }
 
 
 def _files(paths: tuple[Path, ...]) -> list[Path]:

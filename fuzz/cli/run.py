@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from enum import StrEnum
 from pathlib import Path
 
 import click
@@ -14,6 +15,16 @@ from fuzz.campaign.campaign import Campaign, CampaignFailed, CampaignOptions
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, kernel_option, legs_option, resolve_legs
 from fuzz.cli.screen import open_screen, print_summary, write_json
+
+
+class FailOn(StrEnum):
+    """What a campaign has to find to end with another exit code than 0."""
+
+    NEW_STRICT = "new-strict"
+    NEW = "new"
+    ANY = "any"
+    NEVER = "never"
+
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -64,6 +75,14 @@ class Duration(click.ParamType[float]):
     help="Run cases in VMs that served others, which is faster; divergences still have to show"
     " in a fresh one.",
 )
+@click.option(
+    "--fail-on",
+    type=click.Choice([what.value for what in FailOn]),
+    default=FailOn.NEW.value,
+    show_default=True,
+    help="Which divergences end in exit code 77: those of strict rules that no campaign before"
+    " saw, all that none saw, any, or none. Anything but `never` ends a hang in 70.",
+)
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
 def run(
     seconds: float | None,
@@ -77,6 +96,7 @@ def run(
     json_file: Path | None,
     kernel_coverage: bool,
     reuse_vms: bool,
+    fail_on: str,
     flags: tuple[str, ...],
 ) -> int:
     """Fuzz: generate cases, run each on every leg, keep what diverges.
@@ -87,6 +107,7 @@ def run(
     Example:
       vcpufuzz run --time 10m
       vcpufuzz run --reuse-vms --workers 2
+      vcpufuzz run --time 5m --fail-on new-strict
       vcpufuzz run --legs model,mutant:finalize-twice --cases 5000 --seed 7
       vcpufuzz run --time 1h --kernel arch/arm64/boot/Image -- -use_value_profile=1
     """
@@ -114,7 +135,7 @@ def run(
                 if json_file:
                     write_json(json_file, campaign.summary())
         print_summary(status)
-    return exit_code(campaign)
+    return exit_code(campaign, FailOn(fail_on))
 
 
 def default_workers() -> int:
@@ -122,11 +143,18 @@ def default_workers() -> int:
     return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
-def exit_code(campaign: Campaign) -> int:
-    """77 for new buckets, 70 when a target hung, 0 otherwise."""
+def exit_code(campaign: Campaign, fail_on: FailOn) -> int:
+    """77 for divergences of the kind asked for, 70 when a target hung, 0 otherwise."""
+    if fail_on is FailOn.NEVER:
+        return Exit.OK
     if campaign.hangs:
         return Exit.HANG
-    return Exit.DIVERGENCE if campaign.new_buckets else Exit.OK
+    counted = {
+        FailOn.NEW_STRICT: campaign.new_strict,
+        FailOn.NEW: campaign.new_buckets,
+        FailOn.ANY: campaign.buckets,
+    }
+    return Exit.DIVERGENCE if counted[fail_on] else Exit.OK
 
 
 def _check_writable(path: Path | None) -> None:

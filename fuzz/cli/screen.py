@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self, TypeVar
@@ -28,6 +29,7 @@ from fuzz.campaign.status import (
     plain_line,
 )
 from fuzz.cli.table import Column, print_table
+from fuzz.report.recorded import recorded_line
 
 _Item = TypeVar("_Item")
 
@@ -143,10 +145,15 @@ def print_summary(status: CampaignStatus) -> None:
         return
     columns = (
         *(Column("Bucket"), Column("New"), Column("Class"), Column("Seen", "right")),
-        *(Column("First leg", wrap=True), Column("Title", wrap=True)),
+        *(Column("Suspect"), Column("Title", wrap=True)),
     )
-    print_table(columns, [_summary_row(bucket) for bucket in _by_weight(status.buckets)])
-    first = next((b for b in _by_weight(status.buckets) if b.id), None)
+    recorded = Counter(b.suspect for b in status.buckets if _is_recorded(b))
+    rest = [b for b in _by_weight(status.buckets) if not _is_recorded(b)]
+    if rest:
+        print_table(columns, [_summary_row(bucket) for bucket in rest])
+    if recorded:
+        click.echo(f"{recorded_line(recorded)}; `vcpufuzz triage list --status known` lists them.")
+    first = next((b for b in rest if b.id), None)
     if first is not None:
         click.echo(f"`vcpufuzz triage show B{first.id}` tells more.")
 
@@ -186,9 +193,13 @@ def _summary_row(bucket: BucketStatus) -> tuple[str, ...]:
         "new" if bucket.new else "",
         "strict" if bucket.strict else "lenient",
         str(bucket.count),
-        bucket.first_leg,
+        bucket.suspect or bucket.first_leg,
         bucket.title,
     )
+
+
+def _is_recorded(bucket: BucketStatus) -> bool:
+    return bucket.status == "known" and not bucket.new
 
 
 def _rule(title: str) -> Rule:

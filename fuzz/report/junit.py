@@ -11,7 +11,8 @@ from fuzz.suites.replay import Outcome, Result
 
 
 def write_junit(results: Sequence[Result], path: Path) -> None:
-    """Write `results`; a case that could not run is an error in CI's eyes, never a pass."""
+    """Write `results`, a test per file and leg; one that could not run is skipped, and says
+    why."""
     xml = JUnitXml()
     for leg in dict.fromkeys(result.leg for result in results):
         suite = TestSuite(leg)
@@ -23,7 +24,9 @@ def write_junit(results: Sequence[Result], path: Path) -> None:
 
 
 def _testcase(result: Result) -> TestCase:
-    case = TestCase(result.kept.path.stem, f"vcpufuzz.{result.kept.path.parent.name}")
+    # Dots would be taken for a hierarchy, and what has the same names for the same test.
+    leg = result.leg.replace(".", "_")
+    case = TestCase(result.kept.path.stem, f"vcpufuzz.{result.kept.path.parent.name}.{leg}")
     case.time = round(result.seconds, 4)
     if result.outcome in (Outcome.REGRESSION, Outcome.GONE):
         case.result = [Failure(result.explanation, result.outcome.value)]
