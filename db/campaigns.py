@@ -161,6 +161,10 @@ class CampaignStore(Database):
 
         return self._read(work)
 
+    def campaign_lines(self, limit: int = 50, offset: int = 0) -> tuple[queries.CampaignLine, ...]:
+        """A page of campaigns in short, the newest first."""
+        return self._read(lambda db: queries.campaign_lines(db, limit, offset))
+
     def running(self) -> tuple[r.CampaignView, ...]:
         """Campaigns that run now, the newest first."""
         return self._read(lambda db: tuple(map(rows.campaign_view, queries.running(db))))

@@ -32,7 +32,7 @@ class BucketFilter:
 
     `leg`, `rule`: shell patterns, of a leg that deviates and of the rule. `since`,
     `first_since`: bounds on when it was last and first seen. `campaign`: it has a finding of
-    that one. `text`: somewhere in its title, signature, owner, link, notes or explanations.
+    that one. `text`: somewhere in its title, signature, owner, link, notes or first explanation.
     `muted`: True for those that a mute covers now, False for the others. `moved`: also those
     that were merged into others.
     """
@@ -134,14 +134,14 @@ def _like(column: Any, pattern: str) -> ColumnElement[bool]:
 
 def _says(text: str) -> ColumnElement[bool]:
     bucket = s.Bucket
-    columns = (bucket.title, bucket.signature, bucket.owner, bucket.link, bucket.fixed_in)
+    columns = (
+        *(bucket.title, bucket.signature, bucket.explanation),
+        *(bucket.owner, bucket.link, bucket.fixed_in),
+    )
     noted = select(s.Note.id).where(
         s.Note.bucket_id == bucket.id, s.Note.withdrawn.is_(False), _holds(s.Note.text, text)
     )
-    explained = select(s.Finding.bucket_id).where(_holds(s.Finding.explanation, text))
-    return or_(
-        *(_holds(column, text) for column in columns), noted.exists(), bucket.id.in_(explained)
-    )
+    return or_(*(_holds(column, text) for column in columns), noted.exists())
 
 
 def _holds(column: Any, text: str) -> ColumnElement[bool]:

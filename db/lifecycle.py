@@ -137,6 +137,7 @@ def _offshoot(db: Session, bucket: s.Bucket, first: s.Finding, title: str) -> s.
         status=r.Status.DUPLICATE.value,
         duplicate_of=bucket.id,
         title=title or record.title,
+        explanation=first.explanation,
         first_seen=first.created,
         last_seen=first.created,
         count=0,

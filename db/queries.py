@@ -142,17 +142,6 @@ def best_finding(db: Session, bucket_id: int) -> int | None:
     return ranked[0].id if ranked else None
 
 
-def explanations(db: Session, bucket_ids: Sequence[int]) -> dict[int, str]:
-    """What the first finding that stands in each bucket says, by bucket."""
-    first = (
-        select(func.min(s.Finding.id))
-        .where(s.Finding.bucket_id.in_(bucket_ids), s.Finding.gone.is_(False))
-        .group_by(s.Finding.bucket_id)
-    )
-    query = select(s.Finding.bucket_id, s.Finding.explanation).where(s.Finding.id.in_(first))
-    return {row.bucket_id: row.explanation for row in db.execute(query)}
-
-
 def incident_counts(db: Session, campaign_id: int | None) -> dict[str, int]:
     """How often machines broke by themselves, by kind, the most frequent first."""
     query = select(s.Incident.kind, func.count()).where(s.Incident.investigating.is_(False))
@@ -160,6 +149,41 @@ def incident_counts(db: Session, campaign_id: int | None) -> dict[str, int]:
         query = query.where(s.Incident.campaign_id == campaign_id)
     found = [(kind, number) for kind, number in db.execute(query.group_by(s.Incident.kind))]
     return dict(sorted(found, key=lambda pair: (-pair[1], pair[0])))
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignLine:
+    """A campaign in one line. `findings`, `buckets`: what it stored, and in how many
+    buckets."""
+
+    id: int
+    started: datetime
+    ended: datetime | None
+    beat: datetime | None
+    seed: str
+    reason: str
+    findings: int
+    buckets: int
+
+
+def campaign_lines(db: Session, limit: int, offset: int) -> tuple[CampaignLine, ...]:
+    """A page of campaigns, the newest first."""
+    c = s.Campaign
+    query = select(c.id, c.started, c.ended, c.beat, c.seed, c.reason).order_by(c.id.desc())
+    found = db.execute(query.limit(limit).offset(offset)).all()
+    counted = {
+        row.campaign_id: (row.findings, row.buckets)
+        for row in db.execute(
+            select(
+                s.Finding.campaign_id,
+                func.count().label("findings"),
+                func.count(s.Finding.bucket_id.distinct()).label("buckets"),
+            )
+            .where(s.Finding.campaign_id.in_([row.id for row in found]))
+            .group_by(s.Finding.campaign_id)
+        )
+    }
+    return tuple(CampaignLine(*row, *counted.get(row.id, (0, 0))) for row in found)
 
 
 def cut_off(db: Session, limit: int) -> list[s.Campaign]:

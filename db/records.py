@@ -188,6 +188,7 @@ class BucketView:
     reproduced: tuple[int, int]
     votes: Mapping[str, Mapping[str, int]]
     notes: tuple[NoteView, ...]
+    explanation: str = ""
     suspect: str = ""
     owner: str = ""
     link: str = ""

@@ -55,7 +55,7 @@ def _bucket_for(db: Session, change: Change, verdict: r.JudgedRecord, source: s.
     undone, a mere duplicate of where it came from."""
     bucket = sightings.bucket_of(db, verdict.signature)
     if bucket is None:
-        bucket = sightings.new_bucket(db, verdict.signature, verdict.strict, verdict.suspect)
+        bucket = sightings.new_bucket(db, verdict)
         bucket.status, bucket.duplicate_of = r.Status.DUPLICATE.value, source.id
         bucket.suspect = bucket.suspect or source.suspect
         db.flush()

@@ -73,6 +73,7 @@ def bucket_view(row: s.Bucket, *, muted: bool) -> r.BucketView:
         notes=tuple(
             r.NoteView(n.id, n.author, n.created, n.text) for n in row.notes if not n.withdrawn
         ),
+        explanation=row.explanation,
         suspect=row.suspect,
         owner=row.owner,
         link=row.link,

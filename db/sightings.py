@@ -75,7 +75,7 @@ def store_finding(db: Session, campaign: s.Campaign, record: r.FindingRecord) ->
     bucket = bucket_of(db, record.signature)
     is_new = bucket is None
     if bucket is None:
-        bucket = new_bucket(db, record.signature, record.strict, record.suspect)
+        bucket = new_bucket(db, record)
     elif bucket.status == r.Status.DUPLICATE.value:
         # It was emptied, by a change that was undone: what it stood for is here now.
         bucket.status, bucket.duplicate_of, is_new = r.Status.NEW.value, None, True
@@ -153,8 +153,9 @@ def count(db: Session, bucket: s.Bucket, times: int) -> bool:
     return True
 
 
-def new_bucket(db: Session, signature: r.SignatureRecord, strict: bool, suspect: str) -> s.Bucket:
+def new_bucket(db: Session, record: r.FindingRecord | r.JudgedRecord) -> s.Bucket:
     """A bucket for a signature that leads nowhere yet, with nothing counted."""
+    signature = record.signature
     bucket = s.Bucket(
         digest=_free_digest(db, signature),
         signature=signature.text,
@@ -164,15 +165,16 @@ def new_bucket(db: Session, signature: r.SignatureRecord, strict: bool, suspect:
         register_class=signature.register_class,
         vl_relation=signature.vl_relation,
         legs=signature.legs,
-        strict=strict,
+        strict=record.strict,
         status=r.Status.NEW.value,
         title=signature.title,
+        explanation=record.explanation,
         first_seen=now(),
         last_seen=now(),
         count=0,
         reproduced=0,
         attempts=0,
-        suspect=suspect,
+        suspect=record.suspect,
         owner="",
         link="",
         fixed_in="",

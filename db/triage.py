@@ -108,10 +108,6 @@ class TriageStore(Database):
 
         return self._read(work)
 
-    def explanations(self, bucket_ids: Sequence[int]) -> dict[int, str]:
-        """What the first finding that stands in each bucket says, by bucket."""
-        return self._read(lambda db: queries.explanations(db, bucket_ids))
-
     def finding(self, finding_id: int) -> r.FindingView:
         """One finding."""
         return self._read(lambda db: rows.finding_view(_finding(db, finding_id)))

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 class Bucket(Base):
     """What is taken for one cause. The signature is that of the first finding, and `digest`
-    names the bucket everywhere; `Signature` says which others lead to it. `returned`: when it
-    was seen although it was fixed. `muted_by`: the mute that covers it, expired or not."""
+    names the bucket everywhere, `explanation` is what that one says; `Signature` says which
+    others lead to it. `returned`: when it was seen although it was fixed. `muted_by`: the mute
+    that covers it, expired or not."""
 
     __tablename__ = "buckets"
     __table_args__ = (
@@ -39,6 +40,7 @@ class Bucket(Base):
     strict: Mapped[bool] = mapped_column(t.Flag)
     status: Mapped[str] = mapped_column(t.Word)
     title: Mapped[str] = mapped_column(t.Prose)
+    explanation: Mapped[str] = mapped_column(t.Prose)
     first_seen: Mapped[datetime] = mapped_column(t.Instant)
     last_seen: Mapped[datetime] = mapped_column(t.Instant)
     count: Mapped[int] = mapped_column(t.Count)
@@ -99,8 +101,9 @@ class Finding(Base):
 
     __tablename__ = "findings"
     __table_args__ = (
-        Index("ix_findings_bucket_id", "bucket_id"),
+        Index("ix_findings_bucket_id_id", "bucket_id", "id"),
         Index("ix_findings_campaign_id_bucket_id", "campaign_id", "bucket_id"),
+        Index("ix_findings_created", "created"),
     )
 
     id: Mapped[int] = mapped_column(t.Number, primary_key=True)

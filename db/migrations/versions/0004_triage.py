@@ -60,6 +60,7 @@ def _buckets() -> None:
     _add(
         "buckets",
         _col("suspect", t.Word, ""),
+        _col("explanation", t.Prose, ""),
         _col("owner", t.Word, ""),
         _col("link", t.Prose, ""),
         _col("fixed_in", t.Word, ""),
@@ -93,7 +94,10 @@ def _buckets() -> None:
 
 def _findings() -> None:
     _add("findings", _col("signature", t.Digest, ""), _col("gone", t.Flag, sa.false()))
+    op.drop_index("ix_findings_bucket_id", "findings")
+    op.create_index("ix_findings_bucket_id_id", "findings", ["bucket_id", "id"])
     op.create_index("ix_findings_campaign_id_bucket_id", "findings", ["campaign_id", "bucket_id"])
+    op.create_index("ix_findings_created", "findings", ["created"])
     _add("traces", _col("packed", t.Blob, ""))
     _add("campaigns", _col("beat", t.Instant))
     op.create_table(
@@ -216,6 +220,11 @@ def _votes(db: sa.Connection, tables: Any) -> None:
             .group_by(findings.c.bucket_id, legs.c.name)
         )
     }
+    first = sa.select(sa.func.min(findings.c.id)).group_by(findings.c.bucket_id)
+    told = {
+        row.bucket_id: row.explanation
+        for row in db.execute(sa.select(findings).where(findings.c.id.in_(first)))
+    }
     for row in db.execute(sa.select(buckets)).all():
         parts = [row.oracle, row.op_kind, row.rule, row.register_class, row.vl_relation, row.legs]
         # The digest of a row that somebody repaired by hand would lead nowhere.
@@ -246,7 +255,9 @@ def _votes(db: sa.Connection, tables: Any) -> None:
             prints=modes,
         )
         db.execute(
-            buckets.update().where(buckets.c.id == row.id).values(suspect=suspect(suspicion))
+            buckets.update()
+            .where(buckets.c.id == row.id)
+            .values(suspect=suspect(suspicion), explanation=told.get(row.id, ""))
         )
 
 

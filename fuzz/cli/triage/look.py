@@ -167,11 +167,10 @@ def _print_new(store: Store, groups: Sequence[Group]) -> None:
         return
     new = BucketFilter(statuses=frozenset({Status.NEW}), muted=False)
     found = store.buckets(new, Order.WEIGHT, LARGE)
-    told = store.explanations([bucket.id for bucket in found])
     click.secho(f"{number} new:\n", bold=True)
     for bucket in found:
         click.secho("\n".join(views.headline(bucket)), bold=True)
-        click.echo(views.indented(told.get(bucket.id, "")) + "\n")
+        click.echo(views.indented(bucket.explanation) + "\n")
     if number > len(found):
         rest = number - len(found)
         click.echo(f"and {rest} more; `vcpufuzz triage list --status new` lists them\n")

@@ -169,6 +169,7 @@ def bucket_json(bucket: BucketView) -> dict[str, Any]:
         "status": bucket.status.value,
         "class": strictness(bucket.strict),
         "title": bucket.title,
+        "explanation": bucket.explanation,
         "suspect": bucket.suspect,
         "owner": bucket.owner,
         "link": bucket.link,
