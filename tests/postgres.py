@@ -10,11 +10,32 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 BINARIES = Path("/usr/lib/postgresql")
 USER = "postgres"
 START_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running one: its SQLAlchemy URL, and the process that all others descend from."""
+
+    url: str
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """What its processes that serve clients have computed so far."""
+        ticks = 0
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = path.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # it has just ended
+            if int(fields[1]) == self.pid:
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _binary(name: str) -> str:
@@ -34,8 +55,8 @@ def _as_nobody_special(command: list[str]) -> list[str]:
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """A server with an empty database; yields its SQLAlchemy URL."""
+def postgres() -> Iterator[Server]:
+    """A server with an empty database."""
     folder = Path(tempfile.mkdtemp(prefix="vcpufuzz-pg-", dir="/tmp"))
     try:
         if os.geteuid() == 0:
@@ -68,7 +89,7 @@ def postgres() -> Iterator[str]:
             )
         try:
             _wait(folder, server)
-            yield f"postgresql+psycopg://vcpufuzz@/postgres?host={folder}"
+            yield Server(f"postgresql+psycopg://vcpufuzz@/postgres?host={folder}", server.pid)
         finally:
             server.terminate()
             try:

@@ -16,22 +16,39 @@ from db.filters import BucketFilter, Order
 from db.records import Status
 from db.store import Store
 
+Clock = Callable[[], float]
+"""Seconds of processor time."""
+
 SECONDS = 0.15
-TRIES = 9
-"""The quickest counts: others use the machine, too."""
+"""What an answer may take on a machine that does nothing else: time of both processors, the
+asking one's and the server's, so that what else runs here counts little."""
+TRIES = 5
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def store(
+def big(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Store]:
+) -> Iterator[tuple[Store, Clock]]:
     with ExitStack() as stack:
         if request.param == "sqlite":
             url = f"sqlite:///{tmp_path_factory.mktemp('big')}/big.db"
+            fill(url)
+            yield stack.enter_context(Store.open(url)), time.process_time
         else:
-            url = stack.enter_context(postgres())
-        fill(url)
-        yield stack.enter_context(Store.open(url))
+            server = stack.enter_context(postgres())
+            fill(server.url)
+            store = stack.enter_context(Store.open(server.url))
+            yield store, lambda: time.process_time() + server.cpu_seconds()
+
+
+@pytest.fixture
+def store(big: tuple[Store, Clock]) -> Store:
+    return big[0]
+
+
+@pytest.fixture
+def clock(big: tuple[Store, Clock]) -> Clock:
+    return big[1]
 
 
 NEW = BucketFilter(statuses=frozenset({Status.NEW}), muted=False)
@@ -100,22 +117,22 @@ def test_the_database_is_as_big_as_it_says(store: Store) -> None:
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_a_question_is_answered_quickly(store: Store, name: str) -> None:
+def test_a_question_is_answered_quickly(store: Store, clock: Clock, name: str) -> None:
     spent = []
     for _ in range(TRIES):
-        begun = time.perf_counter()
+        begun = clock()
         QUESTIONS[name](store)
-        spent.append(time.perf_counter() - begun)
+        spent.append(clock() - begun)
         if spent[-1] < SECONDS:
             break
     assert min(spent) < SECONDS, [round(one, 3) for one in spent]
 
 
-def test_a_change_in_a_big_database_is_quick_and_can_be_undone(store: Store) -> None:
+def test_a_change_in_a_big_database_is_quick_and_can_be_undone(store: Store, clock: Clock) -> None:
     before = store.bucket(1).count
-    begun = time.perf_counter()
+    begun = clock()
     store.merge(1, [2, 3])
     store.undo()
-    assert time.perf_counter() - begun < 20 * SECONDS
+    assert clock() - begun < 4 * SECONDS
     assert store.bucket(1).count == before
     assert store.bucket(2).status is not Status.DUPLICATE
