@@ -155,7 +155,7 @@ def undo(db: Session, number: int, actor: str) -> s.Audit:
         raise r.Refused(f"change {number} is undone already, by change {entry.undone_by}")
     wanted = [(key, _parsed(key)) for key in entry.after]
     if not wanted or any(ids is None for _, ids in wanted):
-        raise r.Refused(f"change {number} was made before changes could be undone")
+        raise r.Refused(f"change {number} was made elsewhere, or before changes could be undone")
     change = Change(db, "undo", actor)
     for key, parsed in wanted:
         assert parsed is not None

@@ -46,6 +46,8 @@ _SAME: dict[str, tuple[str, ...]] = {
 }
 """Table -> the columns by which a row is the same as one that is there."""
 
+_LAST = ("audit", "audit_buckets")
+
 _HIDDEN = {"findings": "gone", "notes": "withdrawn", "mutes": "withdrawn"}
 """Tables whose rows an undone import hides, and the flag that does."""
 
@@ -70,7 +72,8 @@ class _Entry:
         self._had = self._buckets_by_signature()
 
     def run(self) -> r.Imported:
-        for table in Base.metadata.sorted_tables:
+        # The audit log tells of rows of all other tables.
+        for table in sorted(Base.metadata.sorted_tables, key=lambda t: t.name in _LAST):
             for row in self._content.tables.get(table.name, ()):
                 self._enter(table, row)
         self._refer()
@@ -137,7 +140,9 @@ class _Entry:
         for key, columns in changes.items():
             new = edits.renamed(key, self._new)
             if new is None or not isinstance(columns, dict):
-                return dict(changes)
+                # It tells of rows that are not here: under that key nobody undoes it.
+                found[f"imported {key}"] = columns
+                continue
             found[new] = {
                 name: self._new["buckets"].get(value, value)
                 if name in ("bucket_id", "duplicate_of", "other_id")
