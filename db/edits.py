@@ -109,7 +109,7 @@ class Change:
         """Enter it in the audit log; None if nothing was changed."""
         if not self._after:
             return None
-        named = ", ".join(f"bucket {bucket}" for bucket in self._buckets)
+        named = ", ".join(f"bucket {bucket}" for bucket in sorted(self._buckets))
         entry = s.Audit(
             created=now(),
             actor=self.actor,

@@ -115,7 +115,8 @@ class FindingRecord:
     `reproduced` is (times seen, times tried) of the confirmation. `preceding`: cases that
     the deviating leg has to run first, in a fresh machine, oldest first; when it was never
     reproduced, those that it had run. `culprit`: the rule that recorded defects go by, with
-    a fault's place.
+    a fault's place. `suspect`: whose fault it is (`db.suspects`), where the finder knows better
+    than the pattern of legs.
     """
 
     signature: SignatureRecord
@@ -208,7 +209,7 @@ class BucketView:
 @dataclass(frozen=True, slots=True)
 class FindingView:
     """A finding as read. `minimal` and `original` are as they were stored. `gone`: a later
-    judgement permits what it shows."""
+    judgement permits what it shows. `culprit`: the rule that its verdict alone names."""
 
     id: int
     campaign_id: int
@@ -228,6 +229,7 @@ class FindingView:
     created: datetime
     preceding: tuple[Earlier, ...] = ()
     gone: bool = False
+    culprit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,6 +414,7 @@ class JudgedRecord:
     observed: str
     explanation: str
     deviating: tuple[str, ...]
+    culprit: str = ""
     suspect: str = ""
 
 

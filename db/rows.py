@@ -106,6 +106,7 @@ def finding_view(row: s.Finding) -> r.FindingView:
         created=row.created,
         preceding=tuple(r.Earlier(decode(p.case.encoded), p.shared) for p in row.preceding),
         gone=row.gone,
+        culprit=row.culprit,
     )
 
 

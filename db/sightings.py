@@ -104,6 +104,7 @@ def store_finding(db: Session, campaign: s.Campaign, record: r.FindingRecord) ->
         deviating=list(record.deviating),
         created=now(),
         signature=record.signature.digest,
+        culprit=record.culprit or record.signature.rule,
         gone=False,
     )
     finding.preceding = [

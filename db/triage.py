@@ -71,9 +71,15 @@ class TriageStore(Database):
 
         return self._read(work)
 
-    def known_digests(self) -> set[str]:
-        """Digests of all signatures that lead to a bucket."""
-        return self._read(lambda db: set(db.scalars(select(s.Signature.digest))))
+    def known_divergences(self) -> set[str]:
+        """Digests of all signatures that lead to a bucket, and rules that findings' verdicts
+        name."""
+
+        def work(db: Session) -> set[str]:
+            culprits = select(s.Finding.culprit).distinct()
+            return {*db.scalars(select(s.Signature.digest)), *db.scalars(culprits)}
+
+        return self._read(work)
 
     def findings(
         self, bucket_id: int, limit: int | None = None, offset: int = 0

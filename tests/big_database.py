@@ -212,6 +212,7 @@ def _findings(
             "deviating": ["kvm:6.12:vhe"],
             "created": now - timedelta(minutes=draw.randrange(60 * 24 * 200)),
             "signature": signature.digest,
+            "culprit": signature.rule,
             "gone": False,
         }
 

@@ -14,8 +14,10 @@ from corpus.text import parse_case
 from corpus.trace import Ending, Trace
 from db.records import FindingRecord, LegRecord, Rejudged, RejudgedRecord, SignatureRecord, Status
 from db.store import Store
+from fuzz.followup.cause import at_face_value
 from fuzz.followup.signature import signature
 from fuzz.oracle.conformance import judge
+from fuzz.oracle.culprit import responsible
 from fuzz.oracle.knowledge import NOTHING
 from fuzz.oracle.verdict import Diverge
 from fuzz.suites import rejudge as module
@@ -37,7 +39,7 @@ def found(case: Case, names: tuple[str, ...], wrong: str) -> tuple[FindingRecord
     verdict = judge(case, traces[wrong], leg.profile)
     assert isinstance(verdict, Diverge)
     record = FindingRecord(
-        signature=signature(case, verdict, wrong),
+        signature=signature(verdict.oracle, at_face_value(case, verdict), wrong),
         minimal=case,
         original=case,
         strict=verdict.strict,
@@ -48,6 +50,7 @@ def found(case: Case, names: tuple[str, ...], wrong: str) -> tuple[FindingRecord
         reproduced=(3, 3),
         deviating=(wrong,),
         traces=traces,
+        culprit=responsible(case, verdict),
     )
     return record, legs
 
@@ -70,9 +73,8 @@ def stored(store: Store, record: FindingRecord = RECORD) -> int:
 def again(store: Store, finding: int) -> list[RejudgedRecord]:
     """What becomes of it by the specification as it is."""
     view = store.finding(finding)
-    signatures = store.signatures(view.bucket_id)
-    seen = store.known_digests()
-    return list(rejudge(view, store.traces(finding), signatures, NOTHING, seen))
+    seen = store.known_divergences()
+    return list(rejudge(view, store.traces(finding), NOTHING, seen))
 
 
 def test_what_is_still_wrong_stands(store: Store) -> None:
@@ -105,7 +107,7 @@ def test_what_the_specification_permits_by_now_is_gone_and_comes_back(
 
 def test_what_is_another_divergence_now_moves(store: Store) -> None:
     once = SignatureRecord("conformance", "init", "init.once", "", "-", TWICE)
-    finding = stored(store, replace(RECORD, signature=once, op_index=1))
+    finding = stored(store, replace(RECORD, signature=once, culprit="init.once", op_index=1))
     old = store.finding(finding).bucket_id
     (one,) = again(store, finding)
     assert one.outcome is Rejudged.MOVED
@@ -178,8 +180,7 @@ def test_a_machine_is_known_by_its_fingerprint(store: Store) -> None:
 
 
 def _again(store: Store, finding: int) -> Again:
-    view = store.finding(finding)
-    return Again(view, store.signatures(view.bucket_id))
+    return Again(store.finding(finding))
 
 
 def test_a_finding_is_run_again_on_each_leg(store: Store) -> None:
@@ -196,7 +197,7 @@ def test_a_finding_is_run_again_on_each_leg(store: Store) -> None:
 
 def test_another_divergence_is_neither_the_finding_nor_a_pass(store: Store) -> None:
     once = SignatureRecord("conformance", "init", "init.once", "", "-", TWICE)
-    finding = stored(store, replace(RECORD, signature=once, op_index=1))
+    finding = stored(store, replace(RECORD, signature=once, culprit="init.once", op_index=1))
     (record,) = retest(_again(store, finding), LEGS[1:], 3, {})
     assert (record.seen, record.tried, record.judged) == (0, 3, False)
     assert "finalize" in record.said
@@ -212,7 +213,7 @@ def test_a_matrix_has_a_cell_for_each_leg(store: Store) -> None:
         "kvm:9": ABSENT,
     }
     once = SignatureRecord("conformance", "init", "init.once", "", "-", TWICE)
-    elsewhere = stored(store, replace(RECORD, signature=once, op_index=1))
+    elsewhere = stored(store, replace(RECORD, signature=once, culprit="init.once", op_index=1))
     (cell,) = matrix(_again(store, elsewhere), LEGS[1:], {})
     assert cell.outcome == OTHER
     big = replace(RECORD, minimal=replace(CASE, min_vq=16), signature=replace(once, rule="x"))

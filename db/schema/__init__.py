@@ -3,8 +3,8 @@
 from db.schema.base import NAMING, REVISION, VERSION_TABLE, Base
 from db.schema.campaigns import Campaign, CaseRow, Incident, Leg, Sample, campaign_legs
 from db.schema.coverage import CodeMap, LegCode, Reached
-from db.schema.findings import Bucket, Finding, PrecedingRow, Signature, TraceRow, Vote
-from db.schema.triage import Audit, Cell, Kinship, Mute, Note, Retest, audit_buckets
+from db.schema.findings import Bucket, Finding, Note, PrecedingRow, Signature, TraceRow, Vote
+from db.schema.triage import Audit, Cell, Kinship, Mute, Retest, audit_buckets
 
 __all__ = [
     "NAMING",

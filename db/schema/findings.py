@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -11,9 +10,6 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from db import types as t
 from db.schema.base import Base
 from db.schema.campaigns import Campaign, CaseRow, Leg
-
-if TYPE_CHECKING:
-    from db.schema.triage import Note
 
 
 class Bucket(Base):
@@ -95,8 +91,23 @@ class Vote(Base):
     passes: Mapped[int] = mapped_column(t.Count)
 
 
+class Note(Base):
+    """What a person wrote about a bucket."""
+
+    __tablename__ = "notes"
+    __table_args__ = (Index("ix_notes_bucket_id", "bucket_id"),)
+
+    id: Mapped[int] = mapped_column(t.Number, primary_key=True)
+    bucket_id: Mapped[int] = mapped_column(ForeignKey(Bucket.id))
+    author: Mapped[str] = mapped_column(t.Word)
+    created: Mapped[datetime] = mapped_column(t.Instant)
+    text: Mapped[str] = mapped_column(t.Prose)
+    withdrawn: Mapped[bool] = mapped_column(t.Flag)
+
+
 class Finding(Base):
-    """One confirmed divergence. `signature`: the digest of its own. `gone`: what it shows is
+    """One confirmed divergence. `signature`: the digest of its own; `culprit`: the
+    rule that its verdict alone names. `gone`: what it shows is
     permitted after all, by a later judgement."""
 
     __tablename__ = "findings"
@@ -123,6 +134,7 @@ class Finding(Base):
     deviating: Mapped[list[str]] = mapped_column(t.Document)
     created: Mapped[datetime] = mapped_column(t.Instant)
     signature: Mapped[str] = mapped_column(t.Digest)
+    culprit: Mapped[str] = mapped_column(t.Word)
     gone: Mapped[bool] = mapped_column(t.Flag)
 
     minimal: Mapped[CaseRow] = relationship(foreign_keys=[minimal_id])

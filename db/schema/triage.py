@@ -23,20 +23,6 @@ audit_buckets = Table(
 """Whose history an entry of the audit log belongs to."""
 
 
-class Note(Base):
-    """What a person wrote about a bucket."""
-
-    __tablename__ = "notes"
-    __table_args__ = (Index("ix_notes_bucket_id", "bucket_id"),)
-
-    id: Mapped[int] = mapped_column(t.Number, primary_key=True)
-    bucket_id: Mapped[int] = mapped_column(ForeignKey(Bucket.id))
-    author: Mapped[str] = mapped_column(t.Word)
-    created: Mapped[datetime] = mapped_column(t.Instant)
-    text: Mapped[str] = mapped_column(t.Prose)
-    withdrawn: Mapped[bool] = mapped_column(t.Flag)
-
-
 class Mute(Base):
     """What nobody wants to hear of: buckets whose rule and deviating legs match shell patterns,
     on kernels from `low` to `high`, until it `expires`."""

@@ -6,7 +6,6 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
-from corpus.fault import FaultKind
 from corpus.kept import KINDS, Effect
 from corpus.text import format_case
 from db.records import BucketView, FindingView, LegRecord
@@ -44,21 +43,13 @@ def known_text(
         raise PromoteError("the legs that deviate have nothing in common that tells them")
     lines = [_about(finding, about)]
     lines += [f"machine: {key}={value}" for key, value in facts.items()]
-    lines.append(f"diverges: {kind} {_rule(bucket)} {effect}")
+    lines.append(f"diverges: {kind} {finding.culprit or finding.rule} {effect}")
     return format_case(finding.minimal, "\n".join(lines))
 
 
 def _about(finding: FindingView, about: str) -> str:
     text = about.strip() or finding.explanation
     return "\n".join(textwrap.wrap(" ".join(text.split()), _WIDTH))
-
-
-def _rule(bucket: BucketView) -> str:
-    """The rule as records name it: a fault goes with its place."""
-    signature = bucket.signature
-    kind = signature.rule.removeprefix("ending.")
-    named = signature.oracle == "ending" and kind in list(FaultKind)
-    return f"{signature.rule}@{signature.op_kind}" if named else signature.rule
 
 
 _FACTS: dict[str, tuple[str, ...]] = {
@@ -72,7 +63,8 @@ _FACTS: dict[str, tuple[str, ...]] = {
 
 def _machine(bucket: BucketView, prints: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, str]]:
     """What the legs have in common: a version by its first two parts."""
-    for key in _FACTS.get(bucket.suspect, ("release", "mode", "vixl", "lab.qemu")):
+    told = [key for key in _FACTS.get(bucket.suspect, ()) if any(key in one for one in prints)]
+    for key in told or ("release", "mode", "vixl", "lab.qemu"):
         values = {_series(facts.get(key, "")) for facts in prints}
         if len(values) == 1 and (value := values.pop()):
             yield key, value

@@ -14,15 +14,17 @@ from db.records import (
     JudgedRecord,
     Rejudged,
     RejudgedRecord,
-    SignatureRecord,
     TraceView,
 )
+from fuzz.followup.cause import at_face_value
 from fuzz.followup.signature import signature
 from fuzz.oracle import agreement, attribution
 from fuzz.oracle.conformance import judge
+from fuzz.oracle.culprit import responsible
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.oracle.twins import twins
 from fuzz.oracle.verdict import Diverge, Verdict
+from fuzz.suites.same import is_it
 from targets.kind import KINDS
 from targets.kvm.lab import kernellog
 from targets.profile import Profile
@@ -41,14 +43,14 @@ class StoredLeg:
 def rejudge(
     finding: FindingView,
     views: Sequence[TraceView],
-    signatures: Sequence[SignatureRecord],
     knowledge: Knowledge,
     seen: Collection[str] = (),
 ) -> Iterator[RejudgedRecord]:
     """What becomes of a finding, and what else its traces show that was never seen.
 
-    `signatures`: those that lead to its bucket; `seen`: digests of all that lead anywhere.
-    What recorded defects spoil is judged both ways: a finding stands if it stands either way.
+    `seen`: digests of all signatures, and rules that verdicts name, which are known: only what
+    has neither is new, for a signature tells a cause, which traces alone may not. What recorded
+    defects spoil is judged both ways: a finding stands if it stands either way.
     """
 
     def told(
@@ -68,8 +70,7 @@ def rejudge(
     case = finding.minimal
     behind = _divergences(case, traces, legs, knowledge)
     everything = _divergences(case, traces, legs, NOTHING)
-    shapes = {one.parts[:-1] for one in signatures}
-    stands = [one for one in (*everything, *behind) if _is(one, finding, shapes)]
+    stands = [one for one in (*everything, *behind) if _is(one, finding)]
     if stands:
         yield told(Rejudged.BACK if finding.gone else Rejudged.STANDS)
     else:
@@ -79,22 +80,18 @@ def rejudge(
         else:
             yield told(Rejudged.STANDS if finding.gone else Rejudged.GONE)
         behind = [one for one in behind if one not in mine[:1]]
-    told_of = {one.signature.digest for one in stands}
+    told_of = {*seen}
     for one in behind:
-        if one.signature.digest not in seen and not _is(one, finding, shapes):
-            if one.signature.digest not in told_of:
-                yield told(Rejudged.NEW, one)
-            told_of.add(one.signature.digest)
+        keys = {one.signature.digest, one.culprit}
+        if not keys & told_of and not _is(one, finding):
+            yield told(Rejudged.NEW, one)
+        told_of |= keys
 
 
-def _is(one: JudgedRecord, finding: FindingView, shapes: Collection[tuple[str, ...]]) -> bool:
-    """Whether it is the finding's own divergence: of the same kind, or of another kind that
-    leads to the same bucket, on one of its legs."""
-    if not set(one.deviating) & set(finding.deviating):
-        return False
-    return one.signature.parts[:-1] in shapes or (
-        (one.signature.oracle, one.signature.rule, one.op_index)
-        == (finding.oracle, finding.rule, finding.op_index)
+def _is(one: JudgedRecord, finding: FindingView) -> bool:
+    """Whether it is the finding's own divergence, on one of its legs."""
+    return bool(set(one.deviating) & set(finding.deviating)) and is_it(
+        finding, one.signature.oracle, one.culprit, one.op_index
     )
 
 
@@ -138,7 +135,7 @@ def _divergences(
             pattern = ",".join(deviating)
         else:
             pattern = attribution.pattern(deviating, verdicts, kinds)
-        own = signature(case, verdict, pattern)
+        own = signature(verdict.oracle, at_face_value(case, verdict), pattern)
         found.setdefault(
             own.parts,
             JudgedRecord(
@@ -149,6 +146,7 @@ def _divergences(
                 observed=verdict.observed,
                 explanation=verdict.told or f"{name}: {verdict.explanation}",
                 deviating=deviating,
+                culprit=responsible(case, verdict),
             ),
         )
     return sorted(found.values(), key=lambda one: one.op_index)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from corpus.trace import Trace
-from db.records import CellRecord, FindingView, LegRecord, RetestRecord, SignatureRecord
+from db.records import CellRecord, FindingView, LegRecord, RetestRecord
 from fuzz.followup.inquest import run_after
-from fuzz.followup.signature import signature
 from fuzz.oracle import agreement
+from fuzz.oracle.culprit import responsible
 from fuzz.oracle.everywhere import Everywhere, Seen
 from fuzz.oracle.verdict import Agree, Verdict
+from fuzz.suites.same import is_it
 from targets.base import Ran, Target
 from targets.transport import TransportError
 
@@ -30,12 +31,10 @@ class Tried:
 
 
 class Again:
-    """A finding to be run again. `signatures`: all that lead to its bucket; how many legs do
-    it is no part of what it is."""
+    """A finding to be run again."""
 
-    def __init__(self, finding: FindingView, signatures: Sequence[SignatureRecord]) -> None:
+    def __init__(self, finding: FindingView) -> None:
         self._finding = finding
-        self._shapes: Collection[tuple[str, ...]] = {one.parts[:-1] for one in signatures}
         self._preceding = [Ran(earlier.case, earlier.shared) for earlier in finding.preceding]
 
     def run(self, legs: Sequence[Target]) -> dict[str, Tried]:
@@ -81,8 +80,9 @@ class Again:
             if silent and verdict.judged <= self._finding.op_index:
                 return Tried(UNJUDGED, verdict.reason)
             return Tried(PASSES)
-        shape = signature(self._finding.minimal, verdict, "").parts[:-1]
-        return Tried(SHOWS if shape in self._shapes else OTHER, verdict.explanation)
+        culprit = responsible(self._finding.minimal, verdict)
+        same = is_it(self._finding, verdict.oracle, culprit, verdict.op_index)
+        return Tried(SHOWS if same else OTHER, verdict.explanation)
 
 
 def retest(

@@ -93,7 +93,12 @@ def _buckets() -> None:
 
 
 def _findings() -> None:
-    _add("findings", _col("signature", t.Digest, ""), _col("gone", t.Flag, sa.false()))
+    _add(
+        "findings",
+        _col("signature", t.Digest, ""),
+        _col("culprit", t.Word, ""),
+        _col("gone", t.Flag, sa.false()),
+    )
     op.drop_index("ix_findings_bucket_id", "findings")
     op.create_index("ix_findings_bucket_id_id", "findings", ["bucket_id", "id"])
     op.create_index("ix_findings_campaign_id_bucket_id", "findings", ["campaign_id", "bucket_id"])
@@ -232,7 +237,11 @@ def _votes(db: sa.Connection, tables: Any) -> None:
         db.execute(
             tables["signatures"].insert().values(digest=digest, parts=parts, bucket_id=row.id)
         )
-        db.execute(findings.update().where(findings.c.bucket_id == row.id).values(signature=digest))
+        db.execute(
+            findings.update()
+            .where(findings.c.bucket_id == row.id)
+            .values(signature=digest, culprit=findings.c.rule)
+        )
         for name, vote in row.votes.items():
             db.execute(
                 tables["votes"]

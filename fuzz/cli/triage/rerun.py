@@ -181,11 +181,11 @@ def _judged(store: Store, buckets: Sequence[int]) -> list[RejudgedRecord]:
     from fuzz.suites.rejudge import rejudge as judge_again  # noqa: PLC0415
 
     knowledge = Knowledge.shipped()
-    seen = store.known_digests()
+    seen = store.known_divergences()
     found: list[RejudgedRecord] = []
     numbers = buckets or [one.id for one in store.buckets(BucketFilter())]
     for bucket in numbers:
-        signatures = store.signatures(bucket)
+        store.bucket(bucket)
         for line in store.finding_lines(bucket):
             if not line.traced:
                 found.append(
@@ -195,8 +195,10 @@ def _judged(store: Store, buckets: Sequence[int]) -> list[RejudgedRecord]:
                 )
                 continue
             finding, traces = store.finding(line.id), store.traces(line.id)
-            new = list(judge_again(finding, traces, signatures, knowledge, seen))
-            seen |= {one.verdict.signature.digest for one in new if one.verdict}
+            new = list(judge_again(finding, traces, knowledge, seen))
+            for one in new:
+                if one.verdict:
+                    seen |= {one.verdict.signature.digest, one.verdict.culprit}
             found += new
     return found
 
@@ -221,8 +223,7 @@ def _judged_json(one: RejudgedRecord) -> dict[str, object]:
 def _again(store: Store, finding: int) -> Again:
     from fuzz.suites.retest import Again  # noqa: PLC0415
 
-    stored = store.finding(finding)
-    return Again(stored, store.signatures(stored.bucket_id))
+    return Again(store.finding(finding))
 
 
 def _affected(store: Store, bucket: int) -> list[str]:
