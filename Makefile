@@ -4,11 +4,13 @@ BIN := .venv/bin
 TIME ?= 2m
 ARGS ?=
 
-.PHONY: help setup fuzz test lint clean
+.PHONY: help setup fuzz test test-fast mutation lint clean
 
 help:
 	@echo 'make fuzz   fuzz for TIME=$(TIME), with ARGS as further arguments of vcpufuzz run'
 	@echo 'make test   run the tests, with ARGS as arguments of pytest'
+	@echo 'make test-fast  run those that need no lab: a minute or two'
+	@echo 'make mutation   put small defects into what decides; each must be seen by a test'
 	@echo 'make lint   check style and types'
 	@echo 'make setup  only install what the above need'
 	@echo 'make clean  remove the Python environment and caches'
@@ -23,6 +25,13 @@ fuzz: setup
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)
+
+# Tests that boot QEMU are marked: see tests/labguard.py.
+test-fast: setup
+	$(BIN)/python -m pytest -m 'not lab and not slow' $(ARGS)
+
+mutation: setup
+	PYTHONPATH=tests $(BIN)/python -m mutation $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

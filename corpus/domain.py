@@ -55,6 +55,15 @@ class Domain(ABC, Generic[T]):
         """Simpler values to try instead, simplest first; nothing for the simplest."""
 
 
+class FiniteDomain(Domain[int]):
+    """Integers that can be counted out: operands of instructions have no others."""
+
+    @property
+    @abstractmethod
+    def values(self) -> Sequence[int]:
+        """Every value, in the table's order."""
+
+
 def parse_int(text: str) -> int:
     """Decimal or 0x-hexadecimal, with an optional sign. Raises TextError."""
     try:
@@ -63,7 +72,7 @@ def parse_int(text: str) -> int:
         raise TextError(f"{text!r} is not a number") from None
 
 
-class IntRange(Domain[int]):
+class IntRange(FiniteDomain):
     """Integers lo, lo + step, ... up to hi."""
 
     def __init__(self, lo: int, hi: int, step: int = 1, prefix: str = "") -> None:
@@ -71,6 +80,10 @@ class IntRange(Domain[int]):
         self._count = (hi - lo) // step + 1
         self._size = ((self._count - 1).bit_length() + 7) // 8 or 1
         self.pattern = re.escape(prefix) + r"-?(?:0x[0-9a-f]+|\d+)"
+
+    @property
+    def values(self) -> Sequence[int]:
+        return range(self.lo, self.hi + 1, self.step)
 
     def draw(self, source: Source) -> int:
         return self.lo + source.uint(self._size) % self._count * self.step
@@ -102,7 +115,7 @@ class IntRange(Domain[int]):
             yield half
 
 
-class Choice(Domain[int]):
+class Choice(FiniteDomain):
     """One of a fixed list of named integers, e.g. element sizes or shift kinds."""
 
     def __init__(self, names: Mapping[str, int]) -> None:
@@ -114,7 +127,6 @@ class Choice(Domain[int]):
 
     @property
     def values(self) -> Sequence[int]:
-        """Every value, in the table's order."""
         return self._order
 
     def draw(self, source: Source) -> int:

@@ -13,6 +13,7 @@ from sqlalchemy import URL, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
+from db.reading import connect_to_read
 from db.session import connect, in_words, parse_url, sqlite_file, writing
 
 T = TypeVar("T")
@@ -34,6 +35,12 @@ class Database:
     def open(cls, url: str) -> Self:
         """Open, create or migrate the database at `url` (or the SQLite file of that name)."""
         return cls(*connect(url))
+
+    @classmethod
+    def read(cls, url: str) -> Self:
+        """Open the database at `url`, which must be there, to look things up: it may lie where
+        nothing can be written. Raises NotFound."""
+        return cls(*connect_to_read(url))
 
     @staticmethod
     def exists(url: str) -> bool:

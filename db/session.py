@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -31,6 +33,23 @@ from db.records import StoreError
 from db.schema import REVISION, VERSION_TABLE
 
 BUSY_SECONDS = 30.0
+CONNECT_SECONDS = 10
+"""After which a server that does not answer is given up."""
+
+_CONNECT_OPTION = {
+    "psycopg": "connect_timeout",
+    "psycopg2": "connect_timeout",
+    "pg8000": "timeout",
+    "asyncpg": "timeout",
+    "pymysql": "connect_timeout",
+    "mysqldb": "connect_timeout",
+    "mariadbconnector": "connect_timeout",
+}
+"""Driver -> what it calls the seconds to wait for a server."""
+
+_SECRET = re.compile(
+    r"((?:://|^\w+:/)[^\s:/@]*:)[^\s]*(?=@)|((?:password|passwd|pwd)=)[^\s&;]*", re.I
+)
 
 # SQLite names its failures only in English; most telling first.
 _SENTENCES = (
@@ -52,7 +71,8 @@ def parse_url(text: str) -> URL:
     try:
         return make_url(text) if "://" in text else URL.create("sqlite", database=text)
     except (ArgumentError, ValueError):
-        raise StoreError(f"{text!r} is not a database URL such as sqlite:///vcpufuzz.db") from None
+        told = masked(text)
+        raise StoreError(f"{told!r} is not a database URL such as sqlite:///vcpufuzz.db") from None
 
 
 def sqlite_file(url: URL) -> Path | None:
@@ -63,10 +83,16 @@ def sqlite_file(url: URL) -> Path | None:
     return Path(name)
 
 
-def shown(url: URL) -> str:
+def shown(url: URL | str) -> str:
     """How a message names the database: the file, or the URL without its password."""
+    url = parse_url(url) if isinstance(url, str) else url
     path = sqlite_file(url)
-    return str(path) if path else url.render_as_string(hide_password=True)
+    return masked(str(path) if path else url.render_as_string(hide_password=True))
+
+
+def masked(text: str) -> str:
+    """What a user said or a driver says, without the password that a URL in it may hold."""
+    return _SECRET.sub(lambda match: f"{match[1] or match[2]}***", text)
 
 
 @contextmanager
@@ -74,17 +100,23 @@ def in_words(url: URL) -> Iterator[None]:
     """Turn database errors into a StoreError of one sentence."""
     try:
         yield
-    except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
+    except (DBAPIError, PoolTimeout, sqlite3.Error, OSError) as error:
         why = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        why = _without_password(url, why)
         for sign, sentence in _SENTENCES:
             if sign in why:
                 told = sentence.format(db=shown(url), why=why, busy=BUSY_SECONDS)
                 raise StoreError(told) from error
-        raise StoreError(f"{shown(url)}: {why}") from error
+        raise StoreError(f"{shown(url)}: {why or type(error).__name__}") from error
+
+
+def _without_password(url: URL, why: str) -> str:
+    password = str(url.password or "")
+    return masked(why.replace(password, "***") if len(password) > 2 else why)
 
 
 def connect(text: str) -> tuple[Engine, URL]:
-    """An engine for a migrated database. Raises StoreError."""
+    """An engine for a migrated database, made if there is none. Raises StoreError."""
     url = parse_url(text)
     path = sqlite_file(url)
     if path is not None:
@@ -93,23 +125,67 @@ def connect(text: str) -> tuple[Engine, URL]:
         if not path.absolute().parent.is_dir():
             raise StoreError(f"the directory of the database {path} does not exist")
     try:
-        engine = create_engine(url, json_serializer=partial(json.dumps, default=str))
+        engine = create_engine(
+            url,
+            json_serializer=partial(json.dumps, default=str),
+            connect_args=_connect_args(url),
+        )
     except (ArgumentError, NoSuchModuleError, TypeError):
         raise StoreError(f"{shown(url)}: this kind of database is not supported") from None
     except ImportError as error:
         raise StoreError(f"{shown(url)} needs the Python package {error.name}") from None
+    ready(engine, url)
+    if path is not None:
+        event.listen(engine, "begin", _same_file_check(path))
+    return engine, url
+
+
+def _connect_args(url: URL) -> dict[str, object]:
+    option = _CONNECT_OPTION.get(url.drivername.partition("+")[2] or _default_driver(url))
+    if option is None or option in url.query:
+        return {}
+    return {option: CONNECT_SECONDS}
+
+
+def _default_driver(url: URL) -> str:
+    try:
+        return url.get_driver_name()
+    except (ArgumentError, NoSuchModuleError):
+        return ""
+
+
+def ready(engine: Engine, url: URL) -> Engine:
+    """Set an engine up, and bring its database up to date. Raises StoreError."""
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     try:
         with in_words(url):
+            current = _is_current(engine, url)  # somebody else's is not even touched
             if engine.dialect.name == "sqlite":
                 _use_wal(engine)
-            _migrate(engine, url)
+            if not current:
+                _migrate(engine, url)
     except BaseException:
         engine.dispose()
         raise
-    return engine, url
+    return engine
+
+
+def _same_file_check(path: Path) -> Callable[[Connection], None]:
+    """What notices that the file of an open database was deleted or replaced: what is written
+    then would be lost without a word."""
+    opened = path.stat()
+
+    def check(_connection: Connection) -> None:
+        try:
+            same = os.path.samestat(path.stat(), opened)
+        except OSError:
+            raise StoreError(f"{path} was deleted while it was in use") from None
+        if not same:
+            raise StoreError(f"{path} was replaced by another file while it was in use")
+
+    return check
 
 
 def writing(engine: Engine) -> Engine:
@@ -156,8 +232,6 @@ def _use_wal(engine: Engine) -> None:
 
 def _migrate(engine: Engine, url: URL) -> None:
     """Bring the schema up to date, whoever else is doing the same right now."""
-    if _is_current(engine, url):
-        return
     # Only a database that is not up to date pays for the import.
     from db.migrate import upgrade  # noqa: PLC0415
 

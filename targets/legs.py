@@ -83,7 +83,7 @@ def kind_of(name: str) -> str:
 def _opener(name: str) -> _Start:
     family, _, rest = name.partition(":")
     opener = _FAMILIES.get(family)
-    if opener is None:
+    if opener is None or name.endswith(":"):
         raise UnknownLeg(f"no leg is called {name!r}; families are {', '.join(_FAMILIES)}")
     try:
         return opener(name, rest)

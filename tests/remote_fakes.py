@@ -12,8 +12,9 @@ from corpus.fault import Fault, FaultKind
 from corpus.trace import Ending
 from targets.codemap import CodeMap, Function
 from targets.kvm.remote.address import Address
+from targets.kvm.remote.door import Challenge, Door, Proven
 from targets.kvm.remote.line import Line
-from targets.kvm.remote.session import Service, converse
+from targets.kvm.remote.session import Service, Stopped, converse
 from targets.transport import Loss, Reply, Transport, TransportError
 
 KEY = "correct horse battery"
@@ -45,6 +46,8 @@ class Echo(Transport):
 
     def collect(self, ticket: int) -> Reply:
         request = self.requests[ticket]
+        if request == b"stop":
+            raise Stopped
         if request.startswith(b"sleep"):
             time.sleep(float(request[5:]))
         if request == b"panic":
@@ -116,9 +119,45 @@ def host(serve: Callable[[socket.socket], object], port: int = 0) -> Iterator[Ho
         opened.close()
 
 
+def admit(line: Line) -> bool:
+    """What the door does, for one client: exchange proofs; whether it wants coverage."""
+    challenge = Challenge(KEY.encode())
+    line.send(challenge.hello)
+    proof = line.receive(10)
+    assert proof is not None
+    welcome, coverage = challenge.answer(proof)
+    line.send(welcome)
+    return coverage
+
+
+class Agent(Host):
+    """An agent's door and conversations, without its processes."""
+
+    def __init__(self, service: Service, port: int) -> None:
+        self._service = service
+        super().__init__(lambda _: None, port)
+
+    def _accept(self) -> None:
+        with suppress(OSError, ValueError):  # until the listener is closed
+            door = Door(self._listener, self._service.key, self.said.append)
+            while True:
+                for client in door.wait(0.1):
+                    self.connections.append(client.line._socket)
+                    threading.Thread(target=self._converse, args=(client,), daemon=True).start()
+
+    def _converse(self, client: Proven) -> None:
+        self.said.append(converse(client.line, self._service, client.coverage))
+
+    def sentence(self) -> str:
+        """What is said without the address of who it is about."""
+        return super().sentence().rpartition("refused: ")[2]
+
+
 @contextmanager
-def agent(make: Callable[[bool], Transport] = Echo, port: int = 0) -> Iterator[Host]:
-    """An agent's conversations, without its processes."""
-    service = Service("echo", make, KEY.encode())
-    with host(lambda connection: converse(Line(connection), service), port) as opened:
+def agent(make: Callable[[bool], Transport] = Echo, port: int = 0) -> Iterator[Agent]:
+    """An agent within this process."""
+    opened = Agent(Service("echo", make, KEY.encode()), port)
+    try:
         yield opened
+    finally:
+        opened.close()

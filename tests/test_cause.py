@@ -64,7 +64,7 @@ def test_an_errno_is_taken_at_face_value() -> None:
 
 
 def test_a_case_without_room_for_looks_keeps_what_is_seen() -> None:
-    text = ON + "set v0 z1 noise:1\n" + "get v0 z2\n" * 32 + "" + RUN + "get v0 z1\n"
+    text = ON + "set v0 z1 noise:1\n" + "get v0 z2\n" * 32 + RUN + "get v0 z1\n"
     case = parse_case(text)
     assert len(case.ops) == 40
     leg = leg_of("exit-cuts-registers")

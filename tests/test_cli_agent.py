@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -259,6 +259,51 @@ def test_a_bad_secret_file_is_a_sentence(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [
+        ("192.0.2.1:0", "cannot assign requested address"),
+        ("no-such-host.invalid:0", ""),
+        (f"{'x' * 70}.example:0", ""),
+    ],
+)
+def test_an_address_of_no_use_is_a_sentence(where: str, why: str) -> None:
+    result = _agent("--listen", where, "--leg", "emulator:zero")
+    assert result.exit_code == Exit.UNAVAILABLE
+    assert result.stderr.startswith(f"vcpufuzz: nothing can listen at {where}: ")
+    assert why in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_secret_that_cannot_be_read_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file, why in (
+        (tmp_path / "none", "no such file or directory"),
+        (Path("/proc/self/mem"), "input/output error"),
+    ):
+        result = _agent("--secret-file", str(file), "--leg", "emulator:zero")
+        assert result.exit_code == Exit.UNAVAILABLE
+        assert result.stderr.lower() == f"vcpufuzz: the secret in {file} cannot be read: {why}\n"
+    assert _agent("--secret-file", str(tmp_path)).exit_code == Exit.USAGE
+    monkeypatch.setenv(secret.VARIABLE, "short")
+    result = _agent("--leg", "emulator:zero")
+    assert result.exit_code == Exit.UNAVAILABLE
+    assert result.stderr == (
+        "vcpufuzz: the secret in VCPUFUZZ_SECRET must have 16 to 4096 characters\n"
+    )
+
+
+def test_idle_connections_lock_nobody_out(emulator: Running) -> None:
+    where = (emulator.address.host, emulator.address.port)
+    with ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(socket.create_connection(where))
+        with closing(RemoteTransport(emulator.address)) as client:
+            client.start()
+            assert client.collect(client.submit(SMALL)).ending is Ending.OK
+
+
 def test_only_loopback_is_private_and_ipv6_has_brackets() -> None:
     def listening(host: str) -> Agent:
         return Agent(Address(host, 0), Service("", RemoteTransport, b""), lambda _: None)  # type: ignore[arg-type]
@@ -317,6 +362,7 @@ def test_more_clients_than_it_takes_are_turned_away() -> None:
         process.communicate(timeout=30)
 
 
+@pytest.mark.lab
 def test_the_lab_is_served_with_its_coverage() -> None:
     leg = "kvm:6.12:vhe"
     with serving(leg) as running:

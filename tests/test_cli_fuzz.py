@@ -135,6 +135,7 @@ def test_diff_marks_what_is_wrong(tmp_path: Path) -> None:
     assert "finalize.twice" in done.stdout
 
 
+@pytest.mark.lab
 def test_replay_knows_regressions_known_ones_and_gone_ones(tmp_path: Path) -> None:
     twice = "create v0\ninit v0\nfinalize v0\nfinalize v0\n"
     folder = tmp_path / "cases"

@@ -13,6 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from fuzz import stopping
 from fuzz.cli import errors
 from fuzz.cli import main as cli
 from fuzz.cli.errors import Exit, UserError, explain
@@ -101,9 +102,12 @@ def test_a_traceback_is_shown_on_request(monkeypatch: pytest.MonkeyPatch) -> Non
     assert isinstance(result.exception, ZeroDivisionError)
 
 
-def test_ctrl_c_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     result = _run_failing(monkeypatch, KeyboardInterrupt())
-    assert (result.exit_code, result.output) == (Exit.INTERRUPTED, "")
+    assert (result.exit_code, result.output) == (
+        Exit.INTERRUPTED,
+        "vcpufuzz: stopped by Ctrl-C\n",
+    )
 
 
 def test_a_command_may_return_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +147,8 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     speaker.stderr.close()
 
 
-def test_an_interrupt_from_outside_is_quiet() -> None:
+@pytest.mark.parametrize("number", sorted(stopping.ENDING))
+def test_a_signal_from_outside_is_one_line(number: signal.Signals) -> None:
     lines = [line.replace("WAIT", "30") for line in _SPEAKER]
     speaker = subprocess.Popen(
         _python(*lines),
@@ -152,10 +157,11 @@ def test_an_interrupt_from_outside_is_quiet() -> None:
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         # A suite that runs in the background was told to ignore it, and its children with it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509
     )
     assert speaker.stdout is not None
     assert speaker.stdout.readline() == b"ready\n"
-    speaker.send_signal(signal.SIGINT)
+    speaker.send_signal(number)
     _, complaint = speaker.communicate(timeout=30)
-    assert (speaker.returncode, complaint) == (Exit.INTERRUPTED, b"")
+    assert speaker.returncode == 128 + number == errors.stopped(number)
+    assert complaint.decode() == f"vcpufuzz: {stopping.WORDS[number]}\n"

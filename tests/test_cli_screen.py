@@ -23,6 +23,7 @@ from fuzz.campaign.status import (
     plain_line,
 )
 from fuzz.cli.screen import PlainScreen, dashboard, print_summary, write_json
+from fuzz.output import OutputError
 
 LEGS = (
     LegStatus("model", "running", 1234, 41.0),
@@ -169,7 +170,7 @@ def test_json_is_whole_or_absent(tmp_path: Path) -> None:
         write_json(path, {"cases": object()})
     assert path.read_text() == before
     assert os.listdir(tmp_path) == ["out.json"]
-    with pytest.raises(FileNotFoundError, match=r"no/out\.json"):
+    with pytest.raises(OutputError, match=r"no/out\.json: no such file or directory"):
         write_json(tmp_path / "no" / "out.json", {})
 
 

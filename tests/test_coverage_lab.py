@@ -13,6 +13,8 @@ from targets.kvm import legname
 from targets.kvm.lab.coverage import build
 from targets.kvm.lab.coverage.names import NVHE
 
+pytestmark = pytest.mark.lab
+
 UP = "create v0\ninit v0 features=sve,psci_0_2\nfinalize v0\n"
 SET_Z = UP + "set v0 z3 0xab*\n"
 RUN = UP + "run v0 {\n    isb\n}\n"

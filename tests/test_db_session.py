@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -9,13 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
 
 from db.migrate import config
+from db.records import NotFound
 from db.schema import REVISION, VERSION_TABLE, Base
-from db.session import connect, parse_url, shown
+from db.session import _connect_args, connect, masked, parse_url, shown
 from db.store import Store, StoreError
 
 
@@ -152,3 +156,77 @@ def test_whether_a_database_exists(tmp_path: Path) -> None:
     assert not (tmp_path / "t.db").exists()
     Store.open(str(tmp_path / "t.db")).close()
     assert Store.exists(str(tmp_path / "t.db"))
+
+
+def test_nothing_is_made_to_be_read(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"there is no database .*typo\.db"):
+        Store.read(str(tmp_path / "typo.db"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("open_elsewhere", [False, True])
+def test_a_database_is_read_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_elsewhere: bool
+) -> None:
+    writer = Store.open(str(tmp_path / "t.db"))
+    writer.begin_campaign(7, [], {})
+    if not open_elsewhere:
+        writer.close()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert ("t.db-wal" in before) == open_elsewhere
+    monkeypatch.setattr("os.access", lambda _path, mode: mode != os.W_OK)
+    with Store.read(str(tmp_path / "t.db")) as store:
+        assert [campaign.seed for campaign in store.campaigns()] == ["7"]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    writer.close()
+
+
+def test_an_old_database_is_read_where_it_cannot_be_migrated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.db"
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        settings = config()
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "0001")
+    engine.dispose()
+    before = path.read_bytes()
+    monkeypatch.setattr("os.access", lambda _path, mode: mode != os.W_OK)
+    with Store.read(str(path)) as store:
+        assert store.incidents() == ()
+    assert path.read_bytes() == before
+
+
+def test_a_database_that_is_gone_or_another_takes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    with Store.open(str(path)) as store:
+        campaign = store.begin_campaign(1, [], {})
+        path.rename(tmp_path / "moved.db")
+        with pytest.raises(StoreError, match=r"t\.db was deleted while it was in use"):
+            store.update_campaign(campaign, {"cases": 1})
+        path.touch()
+        with pytest.raises(StoreError, match="was replaced by another file"):
+            store.update_campaign(campaign, {"cases": 1})
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for() -> None:
+    for driver, option in (("psycopg", "connect_timeout"), ("pg8000", "timeout")):
+        url = parse_url(f"postgresql+{driver}://u@h/x")
+        assert _connect_args(url) == {option: 10}
+    assert _connect_args(parse_url("postgresql+psycopg://u@h/x?connect_timeout=3")) == {}
+    assert _connect_args(parse_url("sqlite:///x.db")) == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("postgresql://u:geheim@h/x", "postgresql+psycopg://u:ge@heim@h:port/x?a=b"),
+        *("postgresql:/u:geheim@h/x", "could not connect to mysql://u:geheim@h: refused"),
+        *("postgresql://h/x?user=u&password=geheim&sslmode=on", "dsn: host=h PASSWORD=geheim"),
+    ],
+)
+def test_a_password_is_masked_wherever_it_stands(text: str) -> None:
+    assert "geheim" not in masked(text).replace("ge@heim", "geheim")
+    assert "***" in masked(text)
+    assert masked("a/b@c.db sqlite:///x.db") == "a/b@c.db sqlite:///x.db"

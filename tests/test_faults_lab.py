@@ -24,6 +24,8 @@ from targets.base import WireTarget
 from targets.kvm import legname
 from targets.kvm.lab import kernels, pace
 
+pytestmark = pytest.mark.lab
+
 RELEASE = "small-6.12" if kernels.cached("small-6.12") else "6.12"
 
 GET_MP = "kvm_arch_vcpu_ioctl_get_mpstate"

@@ -30,6 +30,7 @@ def test_there_are_kept_cases_of_every_kind() -> None:
     assert all(kept_files(folder) for folder in KEPT)
 
 
+@pytest.mark.lab
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_kept_case_behaves_as_recorded(path: object, legs: list[Target]) -> None:
     results = list(replay([load_kept(path)], legs))  # type: ignore[arg-type]

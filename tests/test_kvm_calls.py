@@ -47,6 +47,8 @@ from targets.kvm import legname
 from targets.kvm.lab import boot, kernels
 from targets.kvm.lab.transport import LabTransport
 
+pytestmark = pytest.mark.lab
+
 LEG = "kvm:6.12:vhe"
 PSCI = SVE | 4
 STOPPED = 5

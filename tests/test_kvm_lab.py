@@ -41,6 +41,8 @@ from targets.kvm.lab import kernels, pace, qemu
 from targets.kvm.lab.transport import LabSpec, LabTransport
 from targets.transport import TransportError
 
+pytestmark = pytest.mark.lab
+
 LEG = "kvm:6.12:vhe"
 SVE = struct.pack("<7I", 1 << 4, *[0] * 6)
 NO_SVE = bytes(28)

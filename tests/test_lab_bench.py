@@ -155,6 +155,7 @@ def leg() -> Iterator[WireTarget]:
         yield cast(WireTarget, target)
 
 
+@pytest.mark.lab
 def test_the_guest_repeats_by_itself(leg: WireTarget) -> None:
     lab = leg.transport
     assert isinstance(lab, LabTransport)
@@ -168,6 +169,7 @@ def test_the_guest_repeats_by_itself(leg: WireTarget) -> None:
     assert lab.repeat([large, large, large]) > 0
 
 
+@pytest.mark.lab
 def test_cases_share_a_vm_only_when_asked(leg: WireTarget) -> None:
     assert leg.shares
     case = Case((CreateVcpu(0),))
@@ -183,7 +185,7 @@ def test_cases_share_a_vm_only_when_asked(leg: WireTarget) -> None:
 def test_nothing_is_instrumented_but_what_is_named() -> None:
     script = (
         "from fuzz.worker.instrument import traced_model; from targets.spec.model import Model\n"
-        "from targets.model import run; from targets.spec.steps import STEPS, registry\n"
+        "from targets.spec import run; from targets.spec.steps import STEPS, registry\n"
         "traced = traced_model(); import targets.spec.run, targets.spec.model as after\n"
         "assert traced is not Model is after.Model and targets.spec.run is run\n"
         "assert registry.STEPS is STEPS and not set(STEPS.values()) & set(\n"

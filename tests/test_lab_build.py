@@ -19,8 +19,6 @@ from targets.kvm import legname
 from targets.kvm.lab import build, kconfig, kernels
 from targets.transport import TransportError
 
-IMAGE = bytes(56) + b"ARM\x64" + bytes(64)
-
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from images import BANNER, arm64_image
 
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
@@ -16,13 +17,12 @@ from targets.kvm import legname
 from targets.kvm.lab import boot, image, kconfig, kernels, qemu
 from targets.transport import TransportError
 
-HEAD = bytes(56) + b"ARM\x64" + bytes(64)
 GOOD = "".join(f"{option}=y\n" for option in kconfig.NEEDS)
 
 
 def _image(path: Path, config: str | None = None) -> Path:
     inside = b"" if config is None else b"IKCFG_ST" + gzip.compress(config.encode()) + b"IKCFG_ED"
-    path.write_bytes(HEAD + inside + bytes(64))
+    path.write_bytes(arm64_image(BANNER + inside))
     return path
 
 
@@ -49,7 +49,7 @@ def test_a_complete_or_unknown_configuration_is_taken(tmp_path: Path) -> None:
         path = _image(tmp_path / "Image", config)
         assert kernels.own(path).path == path
     broken = tmp_path / "Image"
-    broken.write_bytes(HEAD + b"IKCFG_STnot gzip")
+    broken.write_bytes(arm64_image(BANNER + b"IKCFG_STnot gzip"))
     assert kconfig.embedded(broken.read_bytes()) is None
 
 
@@ -74,6 +74,7 @@ FAKE_QEMU = """\
 PANIC = "[    1.0] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100\r\n"
 
 
+@pytest.mark.lab
 @pytest.mark.parametrize(
     ("said", "code", "sentence"),
     [

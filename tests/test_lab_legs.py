@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from images import arm64_image
 
 from corpus.case import Case
 from corpus.trace import Trace
@@ -122,10 +123,10 @@ def test_a_pattern_without_legs_is_wrong_usage(text: str) -> None:
 
 def test_patterns_reach_the_users_own_image(machine: Path) -> None:
     own = machine / "Image"
-    own.write_bytes(b"...Linux version 6.12.3-own #1...")
+    own.write_bytes(arm64_image(b"...Linux version 6.12.3-own #1..."))
     names = tuple(f"kvm:{own}:{mode}" for mode in ("vhe", "nvhe", "protected"))
     assert resolve_legs("kvm:6.12:*", own) == names
-    own.write_bytes(b"...Linux version 6.17.0 #1...")
+    own.write_bytes(arm64_image(b"...Linux version 6.17.0 #1..."))
     assert kernels.image_version(own) == (6, 17)
 
 

@@ -70,9 +70,9 @@ def test_the_machines_own_is_used_where_it_can(
 
 def test_a_half_fetched_qemu_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VCPUFUZZ_CACHE", str(tmp_path))
-    left = tmp_path / "qemu/.fetch-1/tree"
-    left.mkdir(parents=True)
-    (left / qemu.PROGRAM).touch()
+    for left in ("qemu/.make-1/new", f"qemu/{newer_qemu.SUITE}"):
+        (tmp_path / left).mkdir(parents=True)
+        (tmp_path / left / qemu.PROGRAM).touch()
     assert newer_qemu.cached() is None
 
     def fail(self: apt.AptRoot) -> None:
@@ -81,9 +81,10 @@ def test_a_half_fetched_qemu_is_not_kept(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(apt.AptRoot, "update", fail)
     with pytest.raises(TransportError, match="no network"):
         newer_qemu.fetch()
-    assert [p.name for p in (tmp_path / "qemu").iterdir()] == [".lock"]
+    assert {p.name for p in (tmp_path / "qemu").iterdir()} == {".lock", newer_qemu.SUITE}
 
 
+@pytest.mark.lab
 def test_nested_mode_gives_guests_an_el2() -> None:
     leg = legname.open_transport(legname.parse("kvm:newest:nested"))
     try:

@@ -31,7 +31,9 @@ FLOORS = {
         ("legs", "catalogue"),
         ("model", "mutants"),
         ("spec", "base", "kvm", "emulator"),
-        ("profile", "transport", "kind", "cache"),
+        ("profile", "kind", "entry", "compiler"),
+        ("cache",),
+        ("transport",),
         ("codemap",),
     ),
 }

@@ -187,6 +187,7 @@ where QEMU goes on."""
 MSR_FPCR, ANY_SOURCE = 0xD51B_4400, 0xFFFF_FFE0
 
 
+@pytest.mark.lab
 def test_a_mode_that_loses_fpcr_is_found_where_the_model_is_silent(tmp_path: Path) -> None:
     kernel = FaultyKernel(RELEASE)
     kernel.erase("__kvm_nvhe___sve_restore_state", MSR_FPCR, ANY_SOURCE)
@@ -207,6 +208,7 @@ def test_a_mode_that_loses_fpcr_is_found_where_the_model_is_silent(tmp_path: Pat
         assert part in record.explanation
 
 
+@pytest.mark.lab
 def test_two_modes_of_a_kernel_go_on_alike_where_the_model_stops() -> None:
     legs = open_legs([f"kvm:{RELEASE}:vhe", f"kvm:{RELEASE}:nvhe"])
     try:

@@ -38,6 +38,7 @@ def _hunt(leg: ModelTarget) -> tuple[Case, Diverge]:
     pytest.fail(f"{leg.name} not found in {SECONDS} s")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(MUTANTS))
 def test_a_mutant_is_found_and_minimised(name: str) -> None:
     mutant = MUTANTS[name]

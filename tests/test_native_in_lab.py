@@ -21,6 +21,8 @@ from targets.base import Target, WireTarget
 from targets.kvm.lab.userland import leg
 from targets.legs import open_leg
 
+pytestmark = pytest.mark.lab
+
 FILES = [path for folder in ("regressions", "seeds") for path in kept_files(folder)]
 
 

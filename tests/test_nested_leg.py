@@ -16,6 +16,8 @@ from fuzz.oracle.knowledge import Knowledge
 from fuzz.oracle.verdict import Agree
 from targets.legs import open_legs
 
+pytestmark = pytest.mark.lab
+
 FILES = [path for path in kept_files("regressions") if path.stem.startswith("nested")]
 HAS_EL2 = 1 << 7
 LIVES = 8

@@ -11,8 +11,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from remote_fakes import KEY, Echo, Host, agent, host
+from remote_fakes import KEY, Echo, Host, admit, agent, host
 
+from corpus.fault import FaultKind
 from corpus.trace import Ending
 from targets.kvm.remote import client as client_module
 from targets.kvm.remote import secret, session
@@ -29,6 +30,7 @@ from targets.kvm.remote.messages import (
     frame,
     wire_version,
 )
+from targets.kvm.remote.session import Service, converse
 from targets.transport import Reply, TransportError
 
 
@@ -168,6 +170,71 @@ def test_a_machine_that_started_again_was_crashed_by_the_oldest(
         assert transport.collect(transport.submit(b"b")).response == b"bb"
 
 
+def test_an_agent_that_is_stopped_blames_nobody_even_if_its_machine_starts_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    uptimes = iter(["one", "two"])
+    monkeypatch.setattr(session, "_uptime_id", lambda: next(uptimes))
+    with agent() as served, closing(RemoteTransport(served.address)) as transport:
+        transport.start()
+        tickets = [transport.submit(request) for request in (b"a", b"stop", b"b", b"c")]
+        replies = [transport.collect(ticket) for ticket in tickets]
+        assert [r.ending for r in replies] == [Ending.OK, *[Ending.LOST] * 3]
+        (loss,) = transport.losses()
+        assert loss.log == f"connection to the agent at {served.address}: it was stopped.\n"
+        assert (loss.fault.kind, loss.fault.of_guest) == (FaultKind.LOST, False)
+        assert transport.collect(transport.submit(b"b")).response == b"bb"
+        assert transport.boots == 2
+
+
+def test_an_agent_that_is_stopped_for_good_blames_nobody() -> None:
+    with agent() as served:
+        transport = RemoteTransport(served.address, patience=0.6)
+        transport.start()
+        tickets = [transport.submit(request) for request in (b"sleep0.3", b"stop", b"a")]
+        served._listener.shutdown(socket.SHUT_RDWR)
+        served._listener.close()
+        assert transport.collect(tickets[0]).ending is Ending.OK
+        with pytest.raises(TransportError, match=r"it was stopped\. Then: no agent answers"):
+            transport.collect(tickets[1])
+        assert [transport.collect(t).ending for t in tickets[1:]] == [Ending.LOST] * 2
+        transport.close()
+
+
+def test_an_agent_that_is_stopped_while_its_client_is_idle_is_waited_for() -> None:
+    with agent() as served:
+        transport = RemoteTransport(served.address)
+        transport.start()
+        Line(served.connections[0]).queue(Refused("it was stopped.", later=True))
+        assert transport.collect(transport.submit(b"a")).response == b"aa"
+        assert transport.boots == 2
+        transport.close()
+
+
+def test_an_agent_that_is_full_as_its_client_comes_back_is_waited_for() -> None:
+    full = Refused("32 clients are served already.", later=True)
+    seen: list[int] = []
+
+    def serve(connection: socket.socket) -> None:
+        line = Line(connection)
+        seen.append(len(seen))
+        coverage = admit(line)
+        if seen[-1] in (1, 2):
+            line.close(full)
+        else:
+            converse(line, Service("echo", Echo, b""), coverage)
+
+    with host(serve) as other, closing(RemoteTransport(other.address)) as transport:
+        transport.start()
+        other.hang_up()
+        time.sleep(0.05)
+        assert transport.collect(transport.submit(b"a")).response == b"aa"
+        assert seen == [0, 1, 2, 3]
+        seen[:] = [0]
+        with pytest.raises(TransportError, match="32 clients are served already"):
+            RemoteTransport(other.address).start()
+
+
 def test_a_connection_that_broke_while_idle_blames_no_request() -> None:
     with agent() as served:
         transport = RemoteTransport(served.address)
@@ -250,7 +317,7 @@ def test_a_request_that_is_too_large_is_not_sent() -> None:
 def test_answers_nobody_asked_for_are_a_sentence() -> None:
     def confused(connection: socket.socket) -> None:
         line, transport = Line(connection), Echo()
-        session._prove(line, KEY.encode())
+        admit(line)
         line.send(session._ready("echo", transport.start(), transport, False))
         line.receive(10)
         line.send(Done(77, Ending.OK, b"", "", 0.0, []))

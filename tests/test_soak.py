@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from soak import soak
 
 
+@pytest.mark.lab
 def test_killed_and_panicking_machines_are_recorded_and_replaced(tmp_path: Path) -> None:
     result = soak(tmp_path, "model,kvm", seconds=30, kills=2, panics=1)
     assert result.wrong == [], (tmp_path / "log").read_text()

@@ -180,8 +180,10 @@ def test_directories_come_before_what_they_hold(tmp_path: Path) -> None:
     names = [entry.name for entry in entries]
     assert len(set(names)) == len(names)
     assert {"init", "lib", "dev/console", "vcpufuzz/targets/kvm/native.py"} <= set(names)
-    extensions = [name for name in names if name.startswith("cache/native/")]
-    assert extensions[-1].endswith("/_vcpufuzz_executor.cpython-313-aarch64-linux-gnu.so")
+    kept = [name for name in names if name.startswith("cache/native/")]
+    (extension,) = (name for name in kept if name.endswith(".so"))
+    assert extension.endswith("/_vcpufuzz_executor.cpython-313-aarch64-linux-gnu.so")
+    assert f"{extension}.digest" in kept
 
 
 def test_requests_posted_during_one_look_are_served_in_order(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from corpus.isa.form import Form, Operand
-from corpus.isa.operands import arrangement, at, bits, imm, split, v, x, xsp
+from corpus.isa.operands import arrangement, at, bits, imm, split, v, x, x_but_31, xsp
 from corpus.isa.rows import rows
 
 _SIZES = {"b": 0, "h": 1, "s": 2, "d": 3, "q": 4}
@@ -154,7 +154,7 @@ def _post_index(
     by_size = rows(
         group, "fp", f"{tail}, {amount}", operands, {name: word | 31 << 16}, f"{suffix}_post"
     )
-    by_register = (*operands, x("xm", 16))
+    by_register = (*operands, x_but_31("xm", 16))
     return by_size + rows(
         group, "fp", f"{tail}, {{xm}}", by_register, {name: word}, f"{suffix}_postr"
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from corpus.domain import Domain, TextError, parse_int
+from corpus.domain import FiniteDomain, TextError, parse_int
 from corpus.isa.form import Operand
 from corpus.stream import Sink, Source
 
@@ -30,29 +30,29 @@ def _fields() -> Iterator[int]:
                 yield marker | turn << 6 | ones
 
 
-class BitmaskDomain(Domain[int]):
+class BitmaskDomain(FiniteDomain):
     """Bitmask immediates by their 64-bit value, written in hexadecimal."""
 
     pattern = r"0x[0-9a-f]+|\d+"
 
     @cached_property
-    def _values(self) -> list[int]:
+    def values(self) -> Sequence[int]:
         return [decode_bitmask(field) for field in _fields()]
 
     @cached_property
     def _index(self) -> dict[int, int]:
-        return {value: index for index, value in enumerate(self._values)}
+        return {value: index for index, value in enumerate(self.values)}
 
     @cached_property
     def _field(self) -> dict[int, int]:
-        return dict(zip(self._values, _fields(), strict=True))
+        return dict(zip(self.values, _fields(), strict=True))
 
     def field(self, value: int) -> int:
         """The N:immr:imms field of a pattern."""
         return self._field[value]
 
     def draw(self, source: Source) -> int:
-        return self._values[source.uint(2) % len(self._values)]
+        return self.values[source.uint(2) % len(self.values)]
 
     def put(self, value: int, sink: Sink) -> None:
         sink.uint(self._index[value], 2)
@@ -67,8 +67,8 @@ class BitmaskDomain(Domain[int]):
         return hex(value)
 
     def simpler(self, value: int) -> Iterator[int]:
-        if value != self._values[0]:
-            yield self._values[0]
+        if value != self.values[0]:
+            yield self.values[0]
 
 
 _DOMAIN = BitmaskDomain()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from corpus.domain import Domain, TextError
+from corpus.domain import FiniteDomain, TextError
 from corpus.stream import Sink, Source
 
 Args = tuple[int, ...]
@@ -22,7 +22,7 @@ class Operand:
     """
 
     name: str
-    domain: Domain[int]
+    domain: FiniteDomain
     place: Callable[[int], int]
     views: Mapping[str, Mapping[int, str]] | None = None
 
@@ -78,7 +78,8 @@ class Form:
             name, _, view = placeholder.partition(".")
             if name:
                 out.append(_text(operands[name], view, values[name]))
-        return "".join(out) if assembler else "".join(out).translate(LIST_MARKS)
+        text = _spoken("".join(out))
+        return text if assembler else text.translate(LIST_MARKS)
 
     def regex(self) -> re.Pattern[str]:
         """Matches this form's text, one named group per placeholder (first occurrence)."""
@@ -137,6 +138,16 @@ class Form:
 
 LIST_MARKS = str.maketrans("{}", "()")
 """Register lists: from the assembler's text to that of a case."""
+
+
+def _spoken(text: str) -> str:
+    """The 64-bit stack pointer is written without its letter, alone of all registers."""
+    return text.replace("xsp", "sp")
+
+
+def with_letter(text: str) -> str:
+    """The inverse: `sp` as operands call it."""
+    return re.sub(r"\bsp\b", "xsp", text)
 
 
 @cache

@@ -37,41 +37,62 @@ def nowhere(_value: int) -> int:
     return 0
 
 
+class GeneralRegister(IntRange):
+    """A general register by number; `last` is what number 31 stands for: `zr` or `sp`.
+
+    The 64-bit stack pointer is called xsp here; people write it without the letter
+    (`form.spoken`). An empty prefix leaves the letter to another operand's view.
+    """
+
+    def __init__(self, prefix: str, last: str) -> None:
+        super().__init__(0, 31, prefix=prefix)
+        self._last = prefix + last
+        self.pattern = rf"{prefix}(?:\d+|{last})"
+
+    def parse(self, text: str) -> int:
+        if text == self._last:
+            return 31
+        if text == f"{self.prefix}31":
+            raise TextError(f"{text!r} does not exist: write {self._last.replace('xsp', 'sp')}")
+        return super().parse(text)
+
+    def format(self, value: int) -> str:
+        return self._last if value == 31 else f"{self.prefix}{value}"
+
+
 def x(name: str, position: int) -> Operand:
-    """A 64-bit general register, x0 to x30 (never 31)."""
+    """A 64-bit general register, x0 to x30, or xzr as number 31."""
+    return Operand(name, GeneralRegister("x", "zr"), at(position))
+
+
+def x_but_31(name: str, position: int) -> Operand:
+    """x0 to x30, where number 31 makes another instruction, or none."""
     return Operand(name, IntRange(0, 30, prefix="x"), at(position))
 
 
-class _RegisterOrSp(IntRange):
-    """x0..x30, or sp as number 31."""
-
-    def __init__(self) -> None:
-        super().__init__(0, 31, prefix="x")
-        self.pattern = r"x\d+|sp"
-
-    def parse(self, text: str) -> int:
-        value = 31 if text == "sp" else super().parse(text)
-        if text == "x31":
-            raise TextError("'x31' does not exist: write sp")
-        return value
-
-    def format(self, value: int) -> str:
-        return "sp" if value == 31 else f"x{value}"
-
-
 def xsp(name: str, position: int) -> Operand:
-    """A base register: x0 to x30 or sp."""
-    return Operand(name, _RegisterOrSp(), at(position))
+    """A 64-bit general register, x0 to x30, or sp as number 31."""
+    return Operand(name, GeneralRegister("x", "sp"), at(position))
 
 
 def w(name: str, position: int) -> Operand:
-    """A 32-bit general register, w0 to w30."""
-    return Operand(name, IntRange(0, 30, prefix="w"), at(position))
+    """A 32-bit general register, w0 to w30, or wzr as number 31."""
+    return Operand(name, GeneralRegister("w", "zr"), at(position))
 
 
 def r(name: str, position: int) -> Operand:
-    """A general register whose letter another operand's view supplies."""
-    return Operand(name, IntRange(0, 30), at(position))
+    """A general register or zr, whose letter another operand's view supplies."""
+    return Operand(name, GeneralRegister("", "zr"), at(position))
+
+
+def rsp(name: str, position: int) -> Operand:
+    """The same with sp as number 31."""
+    return Operand(name, GeneralRegister("", "sp"), at(position))
+
+
+def names_sp(operand: Operand, value: int) -> bool:
+    """Whether an operand's value is the stack pointer."""
+    return value == 31 and operand.domain.format(value).endswith("sp")
 
 
 def _following(count: int, prefix: str) -> dict[str, dict[int, str]]:
@@ -144,9 +165,10 @@ SVE_PATTERN: dict[str, int] = {
     "mul3": 30,
     "#14": 14,
     "#28": 28,
+    **{f"#{n}": n for n in range(15, 28)},
 }
-"""Predicate constraints (Arm ARM, SVE predicate pattern operand); #14 and #28 stand for the
-numbers without a name, which select no element."""
+"""Predicate constraints (Arm ARM, SVE predicate pattern operand); the numbers without a name
+select no element."""
 
 
 def pattern(position: int = 5) -> Operand:

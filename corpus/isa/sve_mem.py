@@ -4,7 +4,7 @@ broadcasts and structures."""
 from __future__ import annotations
 
 from corpus.isa.form import Form
-from corpus.isa.operands import ESIZE, bits, esize, imm, p, split, x, xsp, z
+from corpus.isa.operands import ESIZE, bits, esize, imm, p, split, x, x_but_31, xsp, z
 from corpus.isa.rows import rows
 
 _BASE_IMM9 = (xsp("xn", 5), imm("imm", -256, 255, split((10, 3), (16, 6))))
@@ -100,7 +100,7 @@ def _by_register(
         esize(names="".join(place), place=lambda t: by_log2[t] << 21),
         p("pg", 10, 8),
         xsp("xn", 5),
-        x("xm", 16),
+        x("xm", 16) if group == "ff-load" else x_but_31("xm", 16),
     )
     slash = "/z" if "load" in group else ""
     index = scaled_index("xm", msize)
@@ -192,7 +192,7 @@ def _broadcasts() -> tuple[Form, ...]:
                 "sve-load-broadcast",
                 cap,
                 head + f"[{{xn}}, {scaled_index('xm', msize)}]",
-                (z("zt", 0), p("pg", 10, 8), xsp("xn", 5), x("xm", 16)),
+                (z("zt", 0), p("pg", 10, 8), xsp("xn", 5), x_but_31("xm", 16)),
                 {f"ld1r{kind}{memory}": 0xA400_0000 | word},
                 "_r",
             )

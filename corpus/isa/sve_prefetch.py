@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from corpus.isa.form import Form, Operand
-from corpus.isa.operands import bits, choice, imm, p, x, xsp, z
+from corpus.isa.operands import bits, choice, imm, p, x_but_31, xsp, z
 from corpus.isa.rows import rows
 
 _KINDS = {"prfb": 0, "prfh": 1, "prfw": 2, "prfd": 3}
@@ -35,7 +35,7 @@ def _forms() -> tuple[Form, ...]:
             _row(name, 0x85C0_0000 | log2 << 13, "[{xn}, #{imm}, mul vl]", (_XN, lines), "_i")
         )
         shift = f", lsl #{log2}" if log2 else ""
-        by_register = (_XN, x("xm", 16))
+        by_register = (_XN, x_but_31("xm", 16))
         forms.append(
             _row(name, 0x8400_C000 | log2 << 23, f"[{{xn}}, {{xm}}{shift}]", by_register, "_r")
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from corpus.domain import Choice
-from corpus.isa.form import Form, Operand
+from collections.abc import Sequence
+
+from corpus.domain import Choice, IntRange
+from corpus.isa.form import Form, Insn, Operand
 from corpus.isa.operands import at, bits, choice, imm, x, xsp
 from corpus.registers import SYSREG_ENCODINGS
 from corpus.wire import RAM_BASE, RAM_SIZE
@@ -80,6 +82,43 @@ CALLS: tuple[Form, ...] = (
     ),
 )
 """Calls to the hypervisor, and exception returns, by the registers of EL1 and those of EL2."""
+
+ANY = "inst"
+"""The form of a word that need not be an instruction."""
+
+
+class _MachineWord(IntRange):
+    """Any 32 bits, in hexadecimal."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 0xFFFF_FFFF)
+
+    def format(self, value: int) -> str:
+        return f"{value:#010x}"
+
+
+NEEDS_ISB = frozenset({"cpacr_el1", "cpacr_el12", "cptr_el2", "hcr_el2"})
+"""Controls whose writes take effect at the next context synchronisation event at the latest."""
+_HARMLESS = frozenset({"nop", "movz", "movz16", "movk", "lda", "msr"})
+"""Forms that do the same whichever value of a control is in effect; a chain of writes counts
+where it ends."""
+
+
+def unsynchronised(program: Sequence[Insn]) -> int:
+    """How many instructions of a program may see the old value of a control or the new one."""
+    loose, count = False, 0
+    for insn in program:
+        if insn.form.name in _SYNCHRONISES:
+            loose = False
+        elif insn.form.name == "msr" and _SYSREG_NAMES.get(insn.args[0]) in NEEDS_ISB:
+            loose = True
+        elif loose and insn.form.name not in _HARMLESS:
+            count += 1
+    return count
+
+
+_SYNCHRONISES = frozenset({"isb", "hvc"})
+_SYSREG_NAMES = {value: name for name, value in _SYSREG.items()}
 
 FORMS: tuple[Form, ...] = (
     Form(
@@ -196,5 +235,6 @@ FORMS: tuple[Form, ...] = (
     Form("svc", "svc #{imm}", (0xD400_0001,), (imm("imm", 0, 65535, at(5)),), "sys", "base"),
     Form("brk", "brk #{imm}", (0xD420_0000,), (imm("imm", 0, 65535, at(5)),), "sys", "base"),
     Form("udf", "udf #{imm}", (0,), (imm("imm", 0, 65535, at(0)),), "sys", "base"),
+    Form(ANY, ".inst {word}", (0,), (Operand("word", _MachineWord(), at(0)),), "sys", "base"),
     *CALLS,
 )

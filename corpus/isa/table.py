@@ -31,7 +31,7 @@ from corpus.isa import (
     sve_prefetch,
     system,
 )
-from corpus.isa.form import LIST_MARKS, Form, Insn
+from corpus.isa.form import LIST_MARKS, Form, Insn, with_letter
 from corpus.stream import Sink, Source
 
 _TABLES = (
@@ -101,8 +101,9 @@ def parse_insn(text: str) -> Insn:
     """
     text = re.sub(r"\s+", " ", text.strip().lower()).translate(LIST_MARKS)
     complaint = None
+    lettered = with_letter(text)
     for form, regex in _matchers(text.partition(" ")[0]):
-        match = regex.fullmatch(text)
+        match = regex.fullmatch(lettered)
         if match:
             try:
                 return Insn(form, form.parse(match))

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from fuzz.bench.measure import Plan, Report, Script, Turn, measure
+from fuzz.worker.lifeline import end_with_parent
 
 _FLAGS = ("-max_len=4096", "-len_control=0", "-timeout=86400", "-rss_limit_mb=4096")
 
@@ -62,7 +63,9 @@ class Driver:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Arguments: a descriptor to write the report to as JSON, and a `Plan`."""
+    """Arguments: a descriptor to write the report to as JSON, a `Plan`, and the process to end
+    with."""
+    end_with_parent(int(argv[3]))
     out = os.fdopen(int(argv[1]), "wb", buffering=0)
     scratch = tempfile.TemporaryDirectory(prefix="vcpufuzz-")
     plan = msgspec.json.decode(argv[2].encode(), type=Plan)

@@ -7,36 +7,48 @@ import signal
 import tempfile
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from corpus.case import decode
 from corpus.isa.table import FORMS
 from corpus.store import kept_cases
+from corpus.text import format_case
 from db.queries import SampleView
 from db.records import LegRecord, SignatureRecord
 from db.store import Store
+from fuzz import stopping
 from fuzz.campaign.coverage import CoverageKeeper
+from fuzz.campaign.kept import KeptCases
 from fuzz.campaign.ledger import Ledger
 from fuzz.campaign.pool import Pool, Worker
 from fuzz.campaign.status import CampaignStatus, LegStatus
 from fuzz.campaign.totals import statistics
 from fuzz.worker import events
+from fuzz.worker.events import STOPPED
 from fuzz.worker.tally import Tally
 from targets.spec.rules import RULES
 
 RULES_TOTAL = len(RULES) + len(FORMS)
 MAX_RESTARTS = 20
 """Workers that fail within an hour before the campaign gives up."""
-BEAT_SECONDS = 15.0
-"""How often a campaign says in the store that it is there."""
+SAMPLE_S = 15.0
+"""How often a point of its curves is stored."""
 GRACE_S = 150.0
 """What a worker may need after its time: the case it runs may hang, and be looked into."""
 START_LIMIT = 3
 """Workers that fail before they ever ran a case before the campaign gives up."""
+LOOK_S = 1.0
+"""How often the corpus is counted."""
+STORE_S = 2.0
+"""How often the statistics are stored, so that a campaign that is killed leaves some behind, and
+that the corpus is tried for room."""
+REASONS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
+"""What a campaign that a signal ended says in the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,17 @@ class CampaignOptions:
 
 class CampaignFailed(RuntimeError):
     """The campaign could not run; the message is one sentence. What was found is stored."""
+
+
+def _scratch_directory() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="vcpufuzz-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise CampaignFailed(f"there is no room for temporary files: {_why(error)}") from None
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 class Campaign:
@@ -80,9 +103,14 @@ class Campaign:
         self._failures: list[float] = []
         self._campaign: int | None = None
         self._first_case: float | None = None
+        self._kept: KeptCases | None = None
+        self._known_reported = False
+        self._next_look = self._next_store = self._next_sample = 0.0
+        self._ending = False
         self.reason = ""
-        self._interrupted = False
-        self._next_beat = 0.0
+        self.stopped_by = 0
+        """The signal that ended the campaign, or 0."""
+        self._examples: dict[str, str] = {}
 
     @property
     def new_buckets(self) -> int:
@@ -108,36 +136,49 @@ class Campaign:
 
     def run(self) -> CampaignStatus:
         """Run to the end and return the last status. Raises CampaignFailed, StoreError."""
-        previous = signal.signal(signal.SIGINT, self._interrupt)
-        try:
-            with tempfile.TemporaryDirectory(prefix="vcpufuzz-") as scratch:
-                self._scratch = Path(scratch)
-                try:
-                    self._corpus_dir = self._prepared_corpus()
-                    for index in range(self._options.workers):
-                        self._spawn(index)
-                    self._loop()
-                    for worker, event in self._pool.stop():
-                        self._handle(worker, event)
-                finally:
-                    for worker in self._pool.kill():
-                        self._keep_totals(worker)
-        finally:
-            signal.signal(signal.SIGINT, previous)
-            if self._campaign is not None:
-                reason = self.reason or "failed"
-                self._store.end_campaign(self._campaign, self._statistics(), reason)
+        with stopping.patiently() as stop:
+            try:
+                with _scratch_directory() as scratch:
+                    self._scratch = Path(scratch)
+                    try:
+                        self._run(stop)
+                    finally:
+                        for worker in self._pool.kill():
+                            self._keep_totals(worker)
+                        if self._kept is not None:
+                            self._kept.look()
+            finally:
+                if self._campaign is not None:
+                    reason = self.reason or "failed"
+                    self._store.end_campaign(self._campaign, self._statistics(), reason)
         return self.status()
 
-    def _interrupt(self, *_: object) -> None:
-        self._interrupted = True
+    def _run(self, stop: stopping.Request) -> None:
+        self._kept = KeptCases(self._prepared_corpus())
+        for index in range(self._options.workers):
+            self._spawn(index)
+        self._loop(stop)
+        for worker, event in self._pool.stop():
+            self._handle(worker, event)
+
+    def end(self, reason: str) -> None:
+        """Have the campaign end in order, as soon as it can."""
+        self.reason, self._ending = reason, True
+
+    @property
+    def began(self) -> bool:
+        """Whether a worker came as far as running cases."""
+        return self._first_case is not None
 
     def _prepared_corpus(self) -> Path:
         directory = (self._options.corpus or self._scratch / "corpus").absolute()
-        directory.mkdir(parents=True, exist_ok=True)
-        if self._options.corpus is None:
-            for case in kept_cases("seeds"):
-                (directory / case.id).write_bytes(case.encoded)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            if self._options.corpus is None:
+                for case in kept_cases("seeds"):
+                    (directory / case.id).write_bytes(case.encoded)
+        except OSError as error:
+            raise CampaignFailed(f"{directory} cannot be written: {_why(error)}") from None
         return directory
 
     def _remaining(self) -> float:
@@ -147,6 +188,9 @@ class Campaign:
         return max(0.1, self._options.seconds - (time.monotonic() - since))
 
     def _spawn(self, index: int) -> None:
+        assert self._kept is not None
+        # The recorded defects are stored once, however many workers there are or come.
+        reports = not self._known_reported and not any(w.reports_known for w in self._pool)
         cases = self._options.cases
         left = max(1, -(-(cases - self._past.cases) // self._options.workers)) if cases else 0
         config = events.WorkerConfig(
@@ -154,37 +198,57 @@ class Campaign:
             seed=self._seed + index + 1000 * self._restarts,
             seconds=self._remaining(),
             cases=left,
-            corpus=str(self._corpus_dir),
+            corpus=str(self._kept.directory),
             flags=list(self._options.flags),
             kernel_coverage=self._options.kernel_coverage,
             reuse_vms=self._options.reuse_vms,
+            report_known=reports,
         )
-        self._pool.spawn(index, config, self._scratch)
+        try:
+            worker = self._pool.spawn(index, config, self._scratch)
+        except OSError as error:
+            raise CampaignFailed(f"a worker cannot be started: {_why(error)}") from None
+        worker.reports_known = reports
 
-    def _loop(self) -> None:
-        """Until every worker is done, the user interrupts, or nothing can go on."""
+    def _loop(self, stop: stopping.Request) -> None:
+        """Until every worker is done, somebody ends it, or nothing can go on."""
         grace = self._options.seconds + GRACE_S if self._options.seconds else float("inf")
         while self._pool:
             for worker, event in self._pool.hear():
                 self._handle(worker, event)
+            self._look_around()
             self._show(self.status())
-            self._beat()
-            if self._interrupted:
-                self.reason = "interrupted"
+            if stop and not self._ending:
+                self.stopped_by = stop.number
+                self.end(REASONS[signal.Signals(stop.number)])
+            if self._ending:
                 return
             if self._first_case and time.monotonic() - self._first_case > grace:
                 self._log("a worker did not end in time and was killed")
                 return
 
-    def _beat(self) -> None:
-        """Say in the store, now and then, that the campaign is there, and how far it is: one
-        that is killed leaves this behind."""
+    def _look_around(self) -> None:
+        """What is to be done now and then. Raises StoreError."""
+        assert self._kept is not None
         now = time.monotonic()
-        if self._campaign is None or now < self._next_beat:
-            return
-        self._next_beat = now + BEAT_SECONDS
+        if now >= self._next_look:
+            self._next_look = now + LOOK_S
+            self._kept.look()
+        if now >= self._next_store:
+            self._next_store = now + STORE_S
+            before = self._kept.trouble
+            self._kept.probe()
+            if self._kept.trouble and not before:
+                self._log(f"{self._kept.directory} takes no more cases: {self._kept.trouble}")
+            if self._campaign is not None:
+                sample = self._sample() if now >= self._next_sample else None
+                self._store.update_campaign(self._campaign, self._statistics(), sample)
+
+    def _sample(self) -> SampleView:
+        """How far the campaign is, for its curves."""
+        self._next_sample = time.monotonic() + SAMPLE_S
         status = self.status()
-        sample = SampleView(
+        return SampleView(
             after_ms=int(status.elapsed * 1000),
             totals={
                 "cases": status.cases,
@@ -197,7 +261,6 @@ class Campaign:
                 "blocks": self._coverage.blocks,
             },
         )
-        self._store.update_campaign(self._campaign, self._statistics(), sample)
 
     def _keep_totals(self, worker: Worker) -> None:
         if worker.stats:
@@ -214,6 +277,8 @@ class Campaign:
                 self._on_ready(event)
             case events.Stats():
                 worker.stats = event.tally
+                # The first totals come after the recorded defects.
+                self._known_reported |= worker.reports_known
             case events.Exercised():
                 for leg, rules in event.rules.items():
                     self._exercised[leg].update(rules)
@@ -230,6 +295,8 @@ class Campaign:
                 self._ledger.broke(self._id, event)
             case events.Restarted():
                 self._ledger.restarted(event)
+            case events.Stopped():
+                self._examples.setdefault(event.why, format_case(decode(event.case)))
             case events.Note():
                 self._log(event.text)
             case events.Failed():
@@ -261,14 +328,14 @@ class Campaign:
         cases = worker.cases
         self._keep_totals(worker)
         how = worker.ended_how()
-        if worker.done:
+        if worker.done and (worker.done != STOPPED or self._ending):
             self.reason = self.reason or worker.done
             return
-        if self._interrupted:
+        if self._ending:
             return
         if worker.failed and not cases:
             raise CampaignFailed(worker.failed)
-        why = worker.failed or how
+        why = worker.failed or ("was told to stop by SIGTERM" if worker.done else how)
         self._past.infra_errors += 1
         if not cases:
             self._start_failures += 1
@@ -310,7 +377,7 @@ class Campaign:
             case_budget=self._options.cases or None,
             cases_per_second=totals.cases / elapsed if elapsed else 0.0,
             legs=tuple(self._leg_status(name, totals) for name in self._leg_names()),
-            corpus=totals.corpus,
+            corpus=self._kept.count if self._kept is not None else 0,
             rules_hit=len(totals.rules),
             rules_total=RULES_TOTAL,
             features=totals.features,
@@ -323,7 +390,17 @@ class Campaign:
             workers=len(self._pool),
             seed=self._seed,
             events=tuple(self._events),
+            warnings=tuple(self._warnings()),
         )
+
+    def _warnings(self) -> Iterator[str]:
+        kept = self._kept
+        if kept is not None and (kept.broken or kept.trouble):
+            why = f": {kept.trouble}" if kept.trouble else ""
+            yield (
+                f"{kept.directory} did not take every case{why};"
+                f" {kept.count} are there, {kept.broken} only in part."
+            )
 
     def _leg_names(self) -> Sequence[str]:
         return list(self._ledger.legs) or list(self._options.legs)
@@ -338,7 +415,7 @@ class Campaign:
         )
 
     def _statistics(self) -> dict[str, object]:
-        totals = statistics(self.status(), self._sum(), self.reason)
+        totals = statistics(self.status(), self._sum(), self.reason, self._examples)
         coverage = {"kernel_coverage": self._coverage.totals()}
         exercised = {leg: sorted(rules) for leg, rules in sorted(self._exercised.items())}
         return {**totals, "exercised": exercised, **self._ledger.totals(), **coverage}

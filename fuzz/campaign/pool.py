@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,22 +19,29 @@ from fuzz.worker import events
 from fuzz.worker.tally import Tally
 
 TICK = 0.2
+END_S = 2.0
+"""What a worker may take to end once it has closed its pipe."""
 STOP_SECONDS = 15.0
 """What workers that are told to stop may take to finish a case and say their totals."""
 
 
 @dataclass(slots=True)
 class Worker:
-    """One process. `stats`: its latest totals; `done`, `failed`: why it ended, in its words."""
+    """One process. `stats`: its latest totals; `done`, `failed`: why it ended, in its words;
+    `reports_known`: it is the one that stores the recorded defects. `death` becomes readable
+    when the process ends: its pipe may be held open by processes of its own."""
 
     index: int
     process: subprocess.Popen[bytes]
     pipe: int
+    death: int
     log: Path
     buffer: bytes = b""
     stats: Tally | None = None
+    closed: bool = False
     done: str = ""
     failed: str = ""
+    reports_known: bool = False
 
     @property
     def cases(self) -> int:
@@ -65,40 +73,61 @@ class Pool:
     def __iter__(self) -> Iterator[Worker]:
         return iter(tuple(self._workers.values()))
 
-    def spawn(self, index: int, config: events.WorkerConfig, scratch: Path) -> None:
-        """Start one more worker; `scratch` is a directory of the campaign's own."""
-        read, write = os.pipe()
+    def spawn(self, index: int, config: events.WorkerConfig, scratch: Path) -> Worker:
+        """Start one more worker; `scratch` is a directory of the campaign's own. Raises
+        OSError."""
         log = scratch / f"worker-{index}.log"
         script = Path(__file__).parent.parent / "worker" / "process.py"
-        command = [sys.executable, str(script), str(write), msgspec.json.encode(config).decode()]
-        with log.open("ab") as stderr:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=stderr,
-                stderr=stderr,
-                pass_fds=(write,),
-                start_new_session=True,
-                cwd=scratch,
-            )
-        os.close(write)
+        told = msgspec.json.encode(config).decode()
+        read, write = os.pipe()
+        try:
+            with log.open("ab") as stderr:
+                process = subprocess.Popen(
+                    [sys.executable, str(script), str(write), told, str(os.getpid())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=stderr,
+                    stderr=stderr,
+                    pass_fds=(write,),
+                    start_new_session=True,
+                    cwd=scratch,
+                )
+        except OSError:
+            os.close(read)
+            raise
+        finally:
+            os.close(write)
         os.set_blocking(read, False)
-        worker = Worker(index, process, read, log)
+        worker = Worker(index, process, read, os.pidfd_open(process.pid), log)
         self._workers[read] = worker
-        self._selector.register(read, selectors.EVENT_READ, worker)
+        self._selector.register(worker.pipe, selectors.EVENT_READ, worker)
+        self._selector.register(worker.death, selectors.EVENT_READ, worker)
+        return worker
 
     def hear(self) -> Iterator[tuple[Worker, events.Event | None]]:
         """What the workers say within a tick; None when one has ended and is no longer here."""
-        for key, _ in self._selector.select(TICK):
-            worker: Worker = key.data
-            chunk = os.read(worker.pipe, 1 << 20)
-            if not chunk:
+        ready = {key.data.pipe: key.data for key, _ in self._selector.select(TICK)}
+        for worker in ready.values():
+            ended = worker.process.poll() is not None
+            yield from self._read(worker, whole=ended)
+            if ended or worker.closed:
+                with suppress(subprocess.TimeoutExpired):  # its lines close before it has ended
+                    worker.process.wait(END_S)
                 self._forget(worker)
                 yield worker, None
-                continue
+
+    def _read(self, worker: Worker, whole: bool) -> Iterator[tuple[Worker, events.Event | None]]:
+        """What a worker's pipe holds: one piece of it, or all."""
+        while True:
+            try:
+                chunk = os.read(worker.pipe, 1 << 20)
+            except BlockingIOError:
+                return
+            worker.closed = not chunk
             *lines, worker.buffer = (worker.buffer + chunk).split(b"\n")
             for line in lines:
                 yield worker, events.decode(line)
+            if worker.closed or not whole:
+                return
 
     def stop(self) -> Iterator[tuple[Worker, events.Event | None]]:
         """Ask all to finish, and hear what they still say."""
@@ -111,12 +140,15 @@ class Pool:
     def kill(self) -> Iterator[Worker]:
         """End those that are left, and forget them."""
         for worker in self:
-            worker.process.kill()
-            worker.process.wait()
             self._forget(worker)
             yield worker
 
     def _forget(self, worker: Worker) -> None:
-        self._selector.unregister(worker.pipe)
-        os.close(worker.pipe)
+        """Let nothing of it be left: not the process, nor what it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(worker.process.pid, signal.SIGKILL)
+        worker.process.wait()
+        for descriptor in (worker.pipe, worker.death):
+            self._selector.unregister(descriptor)
+            os.close(descriptor)
         del self._workers[worker.pipe]

@@ -38,7 +38,7 @@ class CampaignStatus:
     `cases_per_second` is the recent rate. `executions` of a case on each leg count
     apart from `cases`. `divergences` counts every one seen, before confirmation.
     `incidents` counts by kind what broke the legs' machines. `buckets` come in the order
-    found, `events` oldest first, one line each.
+    found, `events` oldest first, one line each. `warnings` are sentences that the end repeats.
     """
 
     elapsed: float
@@ -61,6 +61,7 @@ class CampaignStatus:
     buckets: tuple[BucketStatus, ...] = ()
     incidents: tuple[tuple[str, int], ...] = ()
     events: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
 
     @property
     def executions(self) -> int:

@@ -35,7 +35,8 @@ def agent(listen: str, leg: str, secret_file: Path | None) -> int:
     Starts the leg once to see that it works. Each client then gets a leg of its own. A
     client has to know the secret, by VCPUFUZZ_SECRET or in its own cache's agent.secret;
     what follows is not encrypted, so let other machines in through a tunnel or a network
-    you trust. Ctrl-C or SIGTERM ends it.
+    you trust. Ctrl-C, SIGTERM or SIGHUP ends it, and its clients look for it again for five
+    minutes; a second signal ends it at once.
 
     \b
     Example:

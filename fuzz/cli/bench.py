@@ -69,7 +69,7 @@ def bench(
       vcpufuzz bench --json
       vcpufuzz bench --legs model,emulator:keep,kvm:6.12:vhe --cases 50
     """
-    names = resolve_legs(legs, None) if legs else default_legs()
+    names = default_legs() if legs is None else resolve_legs(legs, None)
     names = tuple(dict.fromkeys(default_kvm() if name == "kvm" else name for name in names))
     plan = measuring.Plan(
         kvm=[name for name in names if name.startswith("kvm:")],
@@ -91,8 +91,9 @@ def _measured(plan: measuring.Plan) -> measuring.Report:
     read, write = os.pipe()
     script = str(Path(benchdriver.__file__))
     with tempfile.TemporaryFile() as said:
+        wanted = msgspec.json.encode(plan).decode()
         process = subprocess.Popen(
-            [sys.executable, script, str(write), msgspec.json.encode(plan).decode()],
+            [sys.executable, script, str(write), wanted, str(os.getpid())],
             pass_fds=(write,),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from db.store import Store
+from fuzz import output
 from fuzz.cli.errors import Exit, UserError
-from fuzz.cli.plain_options import db_option, json_option
+from fuzz.cli.plain_options import OUTPUT_DIRECTORY, db_option, json_option
 from fuzz.cli.table import Column, print_table
 from fuzz.report.reached import MARKS_S, AreaSeen, LegSeen, summarise
 from fuzz.report.reached import as_json as leg_json
 from fuzz.report.reached_html import pages
+from fuzz.report.unjudged import unjudged
 
 _AREAS = (
     Column("Area"),
@@ -38,6 +41,13 @@ _CAMPAIGNS = (
     *(Column(f"{s} s" if s < 60 else f"{s // 60} min", "right") for s in MARKS_S),
 )
 _EXAMPLES = 3
+_UNJUDGED = (
+    Column("Leg"),
+    Column("Executions", "right"),
+    Column("Not judged", "right"),
+    Column("Share", "right"),
+    Column("Why", wrap=True),
+)
 
 
 @click.command()
@@ -47,8 +57,14 @@ _EXAMPLES = 3
 @click.option(
     "--html",
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OUTPUT_DIRECTORY,
     help="Write pages, with every block and the case that first reached it.",
+)
+@click.option(
+    "--unjudged",
+    "stops",
+    is_flag=True,
+    help="What stopped verdicts before the last op instead: counts and examples.",
 )
 @json_option
 @db_option
@@ -58,6 +74,7 @@ def coverage(
     area: str | None,
     campaign: int | None,
     html: Path | None,
+    stops: bool,
     as_json: bool,
 ) -> None:
     """Show what campaigns reached in the lab's kernels, and what they never did.
@@ -70,10 +87,12 @@ def coverage(
       vcpufuzz coverage
       vcpufuzz coverage --area guest.c
       vcpufuzz coverage --html report
+      vcpufuzz coverage --unjudged --campaign 3
     """
-    if not Store.exists(url):
-        raise UserError("there is no database; `vcpufuzz run` makes it.", Exit.USAGE)
-    with Store.open(url) as store:
+    if stops:
+        _show_unjudged(url, leg, campaign, as_json)
+        return
+    with Store.read(url) as store:
         legs = summarise(store.coverage(campaign))
         if leg is not None:
             legs = [one for one in legs if one.name == leg]
@@ -94,6 +113,27 @@ def coverage(
         _show_area(legs, area)
     else:
         _show_all(legs)
+
+
+def _show_unjudged(url: str, leg: str | None, campaign: int | None, as_json: bool) -> None:
+    """Of one campaign, the last one unless it is named."""
+    with Store.read(url) as store:
+        campaigns = [c for c in store.campaigns() if campaign in (None, c.id)]
+    legs = unjudged(campaigns[0].statistics) if campaigns else []
+    legs = [one for one in legs if leg in (None, one.leg)]
+    if not legs:
+        raise UserError("no campaign counted what was not judged on that leg.", Exit.USAGE)
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in legs], indent=2))
+        return
+    rows = []
+    for one in legs:
+        rows.append((one.leg, str(one.executions), str(one.not_judged), f"{one.share:.1%}", ""))
+        rows += [("", "", str(r.count), f"{r.share:.2%}", r.why) for r in one.reasons]
+    print_table(_UNJUDGED, rows)
+    shown = {r.why: r.example for one in legs for r in one.reasons[:_EXAMPLES] if r.example}
+    for why, example in list(shown.items())[:_EXAMPLES]:
+        click.echo(f"\nFor instance, {why}:\n{example.rstrip()}")
 
 
 def _headline(leg: LegSeen) -> str:
@@ -157,4 +197,4 @@ def _write_html(directory: Path, legs: Sequence[LegSeen], store: Store) -> None:
     ids = {b.case_id for leg in legs for f in leg.functions for b in f.blocks}
     (directory / "cases").mkdir(parents=True, exist_ok=True)
     for name, content in pages(legs, store.case_texts(ids)):
-        (directory / name).write_text(content, encoding="utf-8")
+        output.write(directory / name, content)

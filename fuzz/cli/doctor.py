@@ -74,7 +74,7 @@ def doctor(as_json: bool, legs: str | None, everything: bool) -> int:
       vcpufuzz doctor
       vcpufuzz doctor --legs 'kvm:6.12:*'
     """
-    chosen = resolve_legs(legs or ",".join(DEFAULT_LEGS), None)
+    chosen = resolve_legs(",".join(DEFAULT_LEGS) if legs is None else legs, None)
     names = list(dict.fromkeys(default_kvm() if name == "kvm" else name for name in chosen))
     reports = []
     for report in _examined(names, everything):

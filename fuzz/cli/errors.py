@@ -5,19 +5,37 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from enum import IntEnum
+from typing import Self
 
 
 class Exit(IntEnum):
-    """What a process of vcpufuzz ends with."""
+    """What a process of vcpufuzz ends with. `text`: what that means; `--help` and the README
+    print from here."""
 
-    OK = 0  # done, nothing new
-    REGRESSION = 1  # replay: a kept case does not behave as recorded
-    USAGE = 2  # the command line or an input file is wrong
-    UNAVAILABLE = 3  # a leg, a tool, a disk or the store is not usable
-    HANG = 70  # a target hung
-    DIVERGENCE = 77  # a divergence that was not known before
-    INTERRUPTED = 130  # stopped by Ctrl-C
-    BROKEN_PIPE = 141  # nobody reads the output any more
+    text: str
+
+    def __new__(cls, code: int, text: str) -> Self:
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.text = text
+        return member
+
+    OK = 0, "done, and nothing new"
+    REGRESSION = 1, "`replay`: a kept case does not behave as recorded"
+    USAGE = 2, "the command line or an input file is wrong"
+    UNAVAILABLE = 3, "a leg, a tool, a disk or the database is not usable, or nothing was checked"
+    HANG = 70, "a target hung"
+    DIVERGENCE = 77, "a divergence that was not known before"
+    HUNG_UP = 129, "stopped by SIGHUP, as when its terminal is closed"
+    INTERRUPTED = 130, "stopped by Ctrl-C"
+    QUIT = 131, "stopped by SIGQUIT, as of Ctrl-\\"
+    BROKEN_PIPE = 141, "nobody reads the output any more"
+    TERMINATED = 143, "stopped by SIGTERM"
+
+
+def stopped(number: int) -> Exit:
+    """The exit code of a command that this signal ended."""
+    return next(code for code in Exit if code == 128 + number)
 
 
 class UserError(Exception):
@@ -44,6 +62,7 @@ def _missing_sentence(error: BaseException) -> str:
 
 # By full name, so that naming an error imports nothing. The most derived class decides.
 _TABLE: dict[str, tuple[Exit, Callable[[BaseException], str]]] = {
+    "fuzz.output.OutputError": (Exit.UNAVAILABLE, str),
     "db.records.NotFound": (Exit.USAGE, str),
     "db.records.Refused": (Exit.USAGE, str),
     "db.records.StoreError": (Exit.UNAVAILABLE, str),

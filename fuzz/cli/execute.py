@@ -17,11 +17,13 @@ from corpus.ops import Run
 from corpus.store import load_case
 from corpus.trace import Ending, Trace
 from db.store import Store
+from fuzz.cli.console import console as open_console
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, json_option, kernel_option, legs_option, resolve_legs
 from fuzz.cli.views import log_excerpt
 from fuzz.followup.disagreement import Disagreement, steady_difference
 from fuzz.followup.inquest import run_after
+from fuzz.followup.otherwise import Otherwise, differences
 from fuzz.oracle.everywhere import Everywhere, Seen
 from fuzz.oracle.knowledge import Knowledge
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
@@ -109,7 +111,7 @@ def repro(finding: str, legs: str | None, kernel: Path | None, url: str) -> int:
     number = finding.upper().removeprefix("F")
     if not number.isdigit():
         raise UserError(f"{finding!r} is not a finding such as F12.", Exit.USAGE)
-    with Store.open(url) as store:
+    with Store.read(url) as store:
         stored = store.finding(int(number))
         # What legs are said to differ from is other legs.
         others = store.traces(stored.id) if stored.oracle == Disagreement.oracle else []
@@ -120,7 +122,7 @@ def repro(finding: str, legs: str | None, kernel: Path | None, url: str) -> int:
     preceding = [Ran(earlier.case, earlier.shared) for earlier in stored.preceding]
     if preceding:
         click.echo(f"Running {len(preceding)} other cases before it, in a fresh machine.")
-    ran = _run(case, names, preceding)
+    ran = _run(case, names, preceding, otherwise=stored.oracle == Otherwise.oracle)
     _print_comparison(case, ran, show_all=False)
     _print_logs(ran.traces)
     again = [name for name, verdict in ran.verdicts.items() if isinstance(verdict, Diverge)]
@@ -132,7 +134,8 @@ def repro(finding: str, legs: str | None, kernel: Path | None, url: str) -> int:
 @dataclass(frozen=True, slots=True)
 class _Ran:
     """Traces and verdicts by leg; `differ`: of legs that differ from their like where the
-    model predicts nothing, each time the case is run; `records`: by leg, the file that records
+    model predicts nothing, each time the case is run, or from themselves when it is told
+    otherwise; `records`: by leg, the file that records
     what is wrong."""
 
     traces: Mapping[str, Trace]
@@ -159,9 +162,11 @@ class _Ran:
         return f"{', '.join(self.differ)}: DIFFER ({word}): {verdict.explanation}"
 
 
-def _run(case: Case, names: Sequence[str], preceding: Sequence[Ran] = ()) -> _Ran:
-    """Run `case`, after others in a fresh machine if there are any; the legs are closed
-    again."""
+def _run(
+    case: Case, names: Sequence[str], preceding: Sequence[Ran] = (), *, otherwise: bool = False
+) -> _Ran:
+    """Run `case`, after others in a fresh machine if there are any, or told `otherwise`, too;
+    the legs are closed again."""
     legs = open_legs(names)
     try:
         for leg in legs:
@@ -176,6 +181,9 @@ def _run(case: Case, names: Sequence[str], preceding: Sequence[Ran] = ()) -> _Ra
             traces = everywhere.run(case)
         seen = Seen(traces, everywhere.judge(case, traces))
         differ = steady_difference(case, seen, everywhere)
+        if otherwise:
+            found = {leg.name: next(differences(case, leg), None) for leg in legs}
+            differ = {name: verdict for name, verdict in found.items() if verdict}
     finally:
         for leg in legs:
             leg.close()
@@ -217,7 +225,7 @@ def _exit_code(ran: _Ran) -> int:
 
 
 def _print_comparison(case: Case, ran: _Ran, show_all: bool) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = open_console(highlight=False, soft_wrap=True)
     steps = compare(case, ran.traces, {leg.name: leg.profile for leg in ran.legs})
     width = max((len(name) for name in ran.traces), default=0)
     for step in steps:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import difflib
 import os
+import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
 import click
 
-from fuzz.cli.errors import Exit, debugging, explain
+from fuzz import stopping
+from fuzz.cli.errors import Exit, debugging, explain, stopped
+from fuzz.cli.streams import safe_streams
+from fuzz.stopping import Stopped
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": (
@@ -39,17 +44,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 A row is all a new command needs; its module is imported only when it is called.
 """
 
-EXIT_CODES = """\b
-Exit codes:
-  0    done, nothing new
-  1    replay: a kept case does not behave as recorded
-  2    wrong usage or input
-  3    a leg, a tool, a disk or the store is not usable
-  70   a target hung
-  77   a new divergence
-  130  stopped by Ctrl-C
-  141  nobody reads the output any more
-"""
+EXIT_CODES = "\b\nExit codes:\n" + "".join(
+    f"  {code:<4} {code.text.replace('`', '')}\n" for code in Exit
+)
 
 
 class Commands(click.Group):
@@ -78,27 +75,43 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
+    def main(self, *args: Any, **settings: Any) -> Any:
+        with safe_streams(), stopping.watched():
+            return super().main(*args, **settings)
+
+    def make_context(self, *args: Any, **settings: Any) -> click.Context:
+        with _ending_in_words():
+            return super().make_context(*args, **settings)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _ending_in_words():
             result = super().invoke(ctx)
             # Output that nobody takes must fail here, not when the interpreter ends.
             sys.stdout.flush()
-        except (click.ClickException, click.exceptions.Exit):
-            raise
-        except (KeyboardInterrupt, click.Abort):
-            ctx.exit(Exit.INTERRUPTED)
-        except BrokenPipeError:
-            _forget_stdout()
-            ctx.exit(Exit.BROKEN_PIPE)
-        except Exception as error:
-            if debugging():
-                raise
-            code, sentence = explain(error)
-            with suppress(OSError):
-                click.echo(f"vcpufuzz: {sentence}", err=True)
-            ctx.exit(code)
         # A command may return its exit code.
         ctx.exit(result if isinstance(result, int) else Exit.OK)
+
+
+@contextmanager
+def _ending_in_words() -> Iterator[None]:
+    """Turn whatever ends a command into one sentence and an exit code."""
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit):
+        raise
+    except (KeyboardInterrupt, click.Abort) as error:
+        told = error if isinstance(error, Stopped) else Stopped(signal.SIGINT)
+        _complain(str(told))
+        raise click.exceptions.Exit(stopped(told.number)) from None
+    except BrokenPipeError:
+        _forget_stdout()
+        raise click.exceptions.Exit(Exit.BROKEN_PIPE) from None
+    except Exception as error:
+        if debugging():
+            raise
+        code, sentence = explain(error)
+        _complain(sentence)
+        raise click.exceptions.Exit(code) from None
 
 
 @click.command(
@@ -112,6 +125,15 @@ def main() -> None:
     Example:
       vcpufuzz triage list
     """
+
+
+def _complain(sentence: str) -> None:
+    """Say on standard error why a command ends, if there is anybody to hear it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _forget_stdout()
+    click.echo(f"vcpufuzz: {sentence}", err=True)
 
 
 def _forget_stdout() -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import click
 
 from corpus.kept import KeptCase, load_kept
+from fuzz import output
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import json_option, kernel_option, legs_option, resolve_legs
+from fuzz.cli.plain_options import OUTPUT_FILE, STDOUT
 from fuzz.cli.screen import write_json
 from fuzz.cli.table import Column, print_table
-from fuzz.report.junit import write_junit
-from fuzz.report.sarif import sarif as as_sarif
+from fuzz.report.junit import junit as junit_document
+from fuzz.report.sarif import sarif as sarif_document
 from fuzz.suites.replay import Outcome, Result
 from fuzz.suites.replay import replay as run_replay
+from targets.base import Target
 from targets.legs import open_legs
 
 _WORDS = {
@@ -32,8 +37,8 @@ _WORDS = {
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @legs_option
 @kernel_option
-@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="JUnit XML.")
-@click.option("--sarif", type=click.Path(dir_okay=False, path_type=Path), help="SARIF 2.1.0.")
+@click.option("--junit", type=OUTPUT_FILE, help="Write JUnit XML; - prints it.")
+@click.option("--sarif", type=OUTPUT_FILE, help="Write SARIF 2.1.0; - prints it.")
 @json_option
 def replay(
     paths: tuple[Path, ...],
@@ -56,23 +61,36 @@ def replay(
     kept = [load_kept(path) for path in _files(paths)]
     names = resolve_legs(legs, kernel)
     missing: dict[str, str] = {}
-    opened = open_legs(names, missing=missing)
+    opened: list[Target] = []
+    results: list[Result] = []
     try:
-        results = list(run_replay(kept, opened, missing))
+        opened = open_legs(names, missing=missing)
+        results += run_replay(kept, opened, missing)
     finally:
         for leg in opened:
             leg.close()
-    if junit:
-        write_junit(results, junit)
-    if sarif:
-        write_json(sarif, as_sarif(results, Path.cwd()))
+        # Whatever ended it, what was run so far is not lost.
+        if opened or missing:
+            columns = [*(leg.name for leg in opened), *missing]
+            _tell(kept, columns, results, as_json, quiet=STDOUT in (junit, sarif))
+            if junit:
+                output.write(junit, junit_document(results))
+            if sarif:
+                write_json(sarif, sarif_document(results, Path.cwd()))
     for name, why in missing.items():
         click.echo(f"vcpufuzz: {name} cannot be had: {why}", err=True)
-    if as_json:
-        click.echo(json.dumps([_as_json(result) for result in results], indent=2))
-    else:
-        _print(kept, [*(leg.name for leg in opened), *missing], results)
     return _exit_code(results)
+
+
+def _tell(
+    kept: list[KeptCase], legs: list[str], results: list[Result], as_json: bool, *, quiet: bool
+) -> None:
+    """Print the matrix; `quiet`: standard output is for a document."""
+    if as_json and not quiet:
+        click.echo(json.dumps([_as_json(result) for result in results], indent=2))
+        return
+    with redirect_stdout(sys.stderr if quiet else sys.stdout):
+        _print(kept, legs, results)
 
 
 def _as_json(result: Result) -> dict[str, object]:
@@ -98,7 +116,7 @@ def _files(paths: tuple[Path, ...]) -> list[Path]:
             continue
         inside = sorted(path.rglob("*.case"))
         if not inside:
-            raise UserError(f"{path} holds no .case file.", Exit.USAGE)
+            raise UserError(f"nothing was checked: {path} holds no .case file.")
         found += inside
     return found
 
@@ -107,8 +125,7 @@ def _print(kept: list[KeptCase], legs: list[str], results: list[Result]) -> None
     by_place = {(r.kept.path, r.leg): r for r in results}
     columns = (Column("Case", wrap=True), *(Column(leg, wrap=True) for leg in legs))
     rows = [
-        (item.path.stem, *(_WORDS[by_place[item.path, leg].outcome] for leg in legs))
-        for item in kept
+        (item.path.stem, *(_word(by_place.get((item.path, leg))) for leg in legs)) for item in kept
     ]
     rows.append(("bits that may vanish", *(_profile(results, leg) for leg in legs)))
     print_table(columns, rows)
@@ -117,7 +134,12 @@ def _print(kept: list[KeptCase], legs: list[str], results: list[Result]) -> None
             word = _WORDS[result.outcome]
             click.echo(f"{word}: {result.kept.path.name} on {result.leg}: {result.explanation}")
     counts = Counter(result.outcome for result in results)
-    click.echo(", ".join(f"{n} {_WORDS[o]}" for o, n in counts.items()))
+    click.echo(", ".join(f"{n} {_WORDS[o]}" for o, n in counts.items()) or "No case was run.")
+
+
+def _word(result: Result | None) -> str:
+    """How a case did; a command that was stopped did not come to every one."""
+    return "-" if result is None else _WORDS[result.outcome]
 
 
 def _profile(results: list[Result], leg: str) -> str:

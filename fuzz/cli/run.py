@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-import tempfile
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from enum import StrEnum
 from pathlib import Path
+from typing import TextIO
 
 import click
 
 from db.store import Store
 from fuzz.campaign.campaign import Campaign, CampaignFailed, CampaignOptions
-from fuzz.cli.errors import Exit, UserError
+from fuzz.campaign.status import CampaignStatus
+from fuzz.cli.errors import Exit, UserError, stopped
 from fuzz.cli.options import db_option, kernel_option, legs_option, resolve_legs
-from fuzz.cli.screen import open_screen, print_summary, write_json
+from fuzz.cli.plain_options import OUTPUT_DIRECTORY, OUTPUT_FILE, STDOUT
+from fuzz.cli.screen import Screen, open_screen, print_summary, write_json
+from fuzz.output import OutputError
+from fuzz.stopping import Stopped
+from fuzz.worker.flags import FlagError
+from fuzz.worker.flags import check as check_flags
 
 
 class FailOn(StrEnum):
@@ -27,6 +38,7 @@ class FailOn(StrEnum):
 
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST_S = 10 * 366 * 86400.0
 
 
 class Duration(click.ParamType[float]):
@@ -37,10 +49,13 @@ class Duration(click.ParamType[float]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", str(value))
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)", str(value))
         if not match:
             self.fail(f"{value!r} is no duration such as 90s, 10m or 2h.", param, ctx)
-        return float(match[1]) * _UNITS[match[2]]
+        seconds = float(match[1]) * _UNITS[match[2]]
+        if not 0 < seconds < _LONGEST_S:
+            self.fail(f"{value!r} is not between a moment and ten years.", param, ctx)
+        return seconds
 
 
 @click.command()
@@ -58,12 +73,10 @@ class Duration(click.ParamType[float]):
 @db_option
 @click.option(
     "--corpus",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OUTPUT_DIRECTORY,
     help="Keep interesting cases here; else a private directory is used and removed.",
 )
-@click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write totals."
-)
+@click.option("--json", "json_file", type=OUTPUT_FILE, help="Write totals; - prints them.")
 @click.option(
     "--kernel-coverage/--no-kernel-coverage",
     default=True,
@@ -111,8 +124,11 @@ def run(
       vcpufuzz run --legs model,mutant:finalize-twice --cases 5000 --seed 7
       vcpufuzz run --time 1h --kernel arch/arm64/boot/Image -- -use_value_profile=1
     """
+    try:
+        check_flags(flags)
+    except FlagError as error:
+        raise UserError(str(error), Exit.USAGE) from None
     names = resolve_legs(legs, kernel)
-    _check_writable(json_file)
     options = CampaignOptions(
         legs=names,
         seconds=seconds or 0.0,
@@ -124,18 +140,78 @@ def run(
         kernel_coverage=kernel_coverage,
         reuse_vms=reuse_vms,
     )
+    stdout = sys.stdout
+    # Totals on standard output are for a program: what is for people goes beside.
+    with redirect_stdout(sys.stderr if json_file == STDOUT else stdout):
+        campaign, failure = _watched(
+            options, url, lambda done: _write_totals(json_file, stdout, done)
+        )
+    if failure is not None:
+        raise failure
+    return exit_code(campaign, FailOn(fail_on))
+
+
+def _watched(
+    options: CampaignOptions, url: str, write_totals: Callable[[Campaign], None]
+) -> tuple[Campaign, BaseException | None]:
+    """A campaign from its start to its last word, and what ended it if it was not its budget.
+    However it ends, what it found is told and written first."""
+    failure: BaseException | None = None
     with Store.open(url) as store:
         with open_screen() as screen:
-            campaign = Campaign(options, store, screen.update)
+            view = _View(screen)
+            campaign = Campaign(options, store, view.update)
+            view.campaign = campaign
             try:
-                status = campaign.run()
-            except CampaignFailed as failure:
-                raise UserError(f"the campaign stopped: {failure}") from None
-            finally:
-                if json_file:
-                    write_json(json_file, campaign.summary())
-        print_summary(status)
-    return exit_code(campaign, FailOn(fail_on))
+                campaign.run()
+            except CampaignFailed as error:
+                failure = UserError(f"the campaign stopped: {error}")
+            except BaseException as error:
+                failure = error
+        failure = failure or view.failure
+        for last_word in (write_totals, _print_end):
+            try:
+                last_word(campaign)
+            except (OSError, OutputError) as error:
+                failure = failure or _meaning(error)
+    return campaign, failure
+
+
+class _View:
+    """The screen, which may be gone before the campaign is: that ends it, in order."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self.campaign: Campaign | None = None
+        self.failure: BaseException | None = None
+
+    def update(self, status: CampaignStatus) -> None:
+        """Show this, if there is still somebody to show it to."""
+        if self.failure is not None:
+            return
+        try:
+            self._screen.update(status)
+        except OSError as error:
+            self.failure = _meaning(error)
+            if self.campaign is not None:
+                self.campaign.end("nobody reads the output any more")
+
+
+def _meaning(error: Exception) -> BaseException:
+    """A terminal that fails is one that was closed."""
+    gone = isinstance(error, OSError) and error.errno == errno.EIO
+    return Stopped(signal.SIGHUP) if gone else error
+
+
+def _print_end(campaign: Campaign) -> None:
+    if campaign.began:
+        print_summary(campaign.status())
+
+
+def _write_totals(path: Path | None, stdout: TextIO, campaign: Campaign) -> None:
+    if path is not None:
+        with redirect_stdout(stdout):
+            write_json(path, campaign.summary())
 
 
 def default_workers() -> int:
@@ -144,26 +220,21 @@ def default_workers() -> int:
 
 
 def exit_code(campaign: Campaign, fail_on: FailOn) -> int:
-    """77 for divergences of the kind asked for, 70 when a target hung, 0 otherwise."""
-    if fail_on is FailOn.NEVER:
-        return Exit.OK
-    if campaign.hangs:
+    """70 when a target hung, 77 for divergences of the kind asked for: what was found counts
+    more than how the campaign ended. Then 128 and the signal that ended it; 3 if no case was
+    judged."""
+    if campaign.hangs and fail_on is not FailOn.NEVER:
         return Exit.HANG
     counted = {
         FailOn.NEW_STRICT: campaign.new_strict,
         FailOn.NEW: campaign.new_buckets,
         FailOn.ANY: campaign.buckets,
+        FailOn.NEVER: 0,
     }
-    return Exit.DIVERGENCE if counted[fail_on] else Exit.OK
-
-
-def _check_writable(path: Path | None) -> None:
-    """Find out now, not after hours, that the totals cannot be written."""
-    if path is None:
-        return
-    try:
-        with tempfile.TemporaryFile(dir=path.absolute().parent):
-            pass
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise UserError(f"{path} cannot be written: {why.lower()}", Exit.USAGE) from None
+    if counted[fail_on]:
+        return Exit.DIVERGENCE
+    if campaign.stopped_by:
+        return stopped(campaign.stopped_by)
+    if not campaign.status().cases:
+        raise UserError("nothing was checked: no case ran on all legs")
+    return Exit.OK

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import tempfile
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -20,6 +19,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from fuzz import output
 from fuzz.campaign.status import (
     BucketStatus,
     CampaignStatus,
@@ -28,8 +28,10 @@ from fuzz.campaign.status import (
     headline,
     plain_line,
 )
+from fuzz.cli.console import console as open_console
 from fuzz.cli.table import Column, print_table
 from fuzz.report.recorded import recorded_line
+from fuzz.stopping import on_terminal
 
 _Item = TypeVar("_Item")
 
@@ -37,6 +39,10 @@ _WIDE = 120
 _MOST_LEGS = 6
 _LEAST_EVENTS = 2
 _FIXED_LINES = 6  # title, bar, three lines of numbers, a blank line
+_GIVE_BACK = b"\x1b[?25h\x1b[?1049l\x1b[0m"
+_TAKE = b"\x1b[?1049h\x1b[?25l\x1b[2J"
+"""Leave the second screen, with a cursor, and come back to it: rich may be in the middle of a
+line when a signal wants that."""
 _STATE_STYLES = {"running": "green", "off": "red", "broken": "red"}
 
 
@@ -63,10 +69,21 @@ class LiveScreen(Screen):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, screen=True, auto_refresh=False)
+        self._held = ExitStack()
         self._live.start()
+        self._held.enter_context(on_terminal(self._say(_GIVE_BACK), self._say(_TAKE)))
+
+    def _say(self, sequence: bytes) -> Callable[[], None]:
+        def say() -> None:
+            with suppress(OSError):
+                os.write(self._console.file.fileno(), sequence)
+
+        return say
 
     def close(self) -> None:
-        self._live.stop()
+        self._held.close()
+        with suppress(OSError):  # the terminal may be gone
+            self._live.stop()
 
     def update(self, status: CampaignStatus) -> None:
         size = self._console.size
@@ -92,7 +109,7 @@ class PlainScreen(Screen):
 
 def open_screen(interval: float = 10.0) -> Screen:
     """The dashboard if a capable terminal is there to show it, lines otherwise."""
-    console = Console()
+    console = open_console()
     capable = console.is_terminal and not console.is_dumb_terminal
     if capable and console.encoding.startswith("utf"):
         return LiveScreen(console)
@@ -141,6 +158,8 @@ def print_summary(status: CampaignStatus) -> None:
     if status.incidents:
         broke = ", ".join(f"{number} {kind}" for kind, number in status.incidents)
         click.echo(f"Machines broke: {broke}; `vcpufuzz triage incidents` lists them.")
+    for warning in status.warnings:
+        click.echo(warning)
     if not status.buckets:
         return
     columns = (
@@ -159,19 +178,8 @@ def print_summary(status: CampaignStatus) -> None:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write `content` to `path` in one step, so that a reader never sees half of it."""
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            json.dump(content, out, indent=2)
-            out.write("\n")
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    """Write `content` to `path`. Raises OutputError."""
+    output.write(path, json.dumps(content, indent=2) + "\n")
 
 
 def _unseen(told: Sequence[str], events: Sequence[str]) -> Sequence[str]:

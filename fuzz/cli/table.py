@@ -9,9 +9,15 @@ from typing import Literal
 
 import click
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from fuzz.cli.console import console
+
+_GAP = 3
+"""Between two columns of a drawn table."""
+_READABLE = 16
+"""What a column that wraps needs to be read with ease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +64,19 @@ def plain_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    """Print the table in the form that suits standard output."""
-    if on_terminal():
-        Console().print(rich_table(columns, rows))
+    """Print the table in the form that suits standard output: drawn where it fits."""
+    screen = console()
+    if on_terminal() and _least_width(columns, rows) <= screen.width:
+        screen.print(rich_table(columns, rows))
     else:
         click.echo(plain_table(columns, rows))
+
+
+def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> int:
+    """The columns of a terminal that a drawn table takes without cutting anything off."""
+    width = 0
+    for index, column in enumerate(columns):
+        values = [column.heading, *(row[index] for row in rows)]
+        longest = max(max(map(len, value.splitlines() or [""])) for value in values)
+        width += _GAP + (min(longest, _READABLE) if column.wrap else longest)
+    return width

@@ -13,9 +13,11 @@ import click
 
 from corpus.isa.form import Form
 from corpus.isa.table import FORMS
+from db.session import shown
 from db.store import Store
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, json_option, legs_option, resolve_legs
+from fuzz.cli.plain_options import DEFAULT_DB
 from fuzz.cli.table import Column, print_table
 from fuzz.followup.cause import is_tail
 from fuzz.oracle.everywhere import Everywhere
@@ -92,9 +94,10 @@ def isa(
     forms = [f for f in FORMS.values() if only in f.name or only in f.group]
     if not forms:
         raise UserError(f"no form's name or group contains {only!r}.", Exit.USAGE)
+    names = resolve_legs(legs, None)
     if check:
         tests = suite(random.Random(seed), forms, vqs or LENGTHS, draws, together)
-        return _check(tests, len(forms), resolve_legs(legs, None), strict, as_json)
+        return _check(tests, forms, vqs or LENGTHS, names, strict, as_json)
     used = exercised(url)
     if as_json:
         rows = [_form_json(form, used, f"isa.{form.name}") for form in forms]
@@ -144,11 +147,12 @@ class Exercised:
 
 
 def exercised(url: str) -> Exercised:
-    """What the last campaigns of a store used; nothing without a store."""
+    """What the last campaigns of a store used; nothing without a store, which is said."""
     used = Exercised(Counter(), defaultdict(set), {})
-    if not Store.exists(url):
+    if not Store.exists(url) and url == DEFAULT_DB:
+        click.echo(f"No campaign is counted: there is no database {shown(url)}.", err=True)
         return used
-    with Store.open(url) as store:
+    with Store.read(url) as store:
         for campaign in store.campaigns()[:LAST_CAMPAIGNS]:
             counts = campaign.statistics.get("rules", {})
             if isinstance(counts, dict):
@@ -207,41 +211,78 @@ def _form_json(form: Form, used: Exercised, name: str) -> dict[str, Any]:
     }
 
 
+@dataclass(slots=True)
+class _Checked:
+    """What the suite showed so far; by leg, what it ran, and what of that was checked: a case of
+    which the leg's machine has no instruction says only that it traps."""
+
+    found: dict[tuple[str, str, str], list[SuiteResult]]
+    runs: Counter[str]
+    checked: Counter[str]
+    unjudged: Counter[str]
+
+    def add(self, result: SuiteResult, lacks: frozenset[str]) -> None:
+        self.runs[result.leg] += 1
+        self.checked[result.leg] += any(FORMS[f].cap not in lacks for f in result.tested.forms)
+        self.unjudged[result.leg] += bool(result.unjudged)
+        if result.diverged:
+            key = result.leg, result.diverged.rule, _kind(result)
+            self.found.setdefault(key, []).append(result)
+
+
 def _check(
-    tests: Iterator[Tested], forms: int, names: Sequence[str], strict: bool, as_json: bool
+    tests: Iterator[Tested],
+    forms: Sequence[Form],
+    vqs: Sequence[int],
+    names: Sequence[str],
+    strict: bool,
+    as_json: bool,
 ) -> int:
-    opened: list[Target] = open_legs(names)
-    knowledge = NOTHING if strict else Knowledge.shipped()
-    found: dict[tuple[str, str, str], list[SuiteResult]] = defaultdict(list)
-    runs: Counter[str] = Counter()
-    unjudged: Counter[str] = Counter()
+    checked = _Checked({}, Counter(), Counter(), Counter())
+    opened: list[Target] = []
     try:
+        opened = open_legs(names)
+        lacks = {leg.name: leg.profile.lacks for leg in opened}
+        knowledge = NOTHING if strict else Knowledge.shipped()
         for result in run_suite(tests, Everywhere(opened, knowledge)):
-            runs[result.leg] += 1
-            if result.diverged:
-                key = result.leg, result.diverged.rule, _kind(result)
-                found[key].append(result)
-            if result.unjudged:
-                unjudged[result.leg] += 1
+            checked.add(result, lacks[result.leg])
     finally:
         for leg in opened:
             leg.close()
+        if opened:  # whatever ended it, what was seen until then is told
+            _tell_checked(checked, len(forms), as_json)
+    idle = [leg for leg in opened if not checked.checked[leg.name]]
+    for leg in idle:
+        why = _why_idle(leg.profile, forms, vqs)
+        click.echo(f"{leg.name}: nothing was checked: {why}", err=True)
+    if checked.found:
+        return Exit.DIVERGENCE
+    return Exit.UNAVAILABLE if idle else Exit.OK
+
+
+def _why_idle(machine: Profile, forms: Sequence[Form], vqs: Sequence[int]) -> str:
+    if not any(machine.vqs >> vq - 1 & 1 for vq in vqs):
+        lengths = ", ".join(str(128 * vq) for vq in vqs)
+        return f"its machine has no vector length of {lengths} bits"
+    caps = sorted({form.cap for form in forms} & machine.lacks)
+    return f"its machine lacks {', '.join(caps)}" if caps else "none of these forms runs by itself"
+
+
+def _tell_checked(checked: _Checked, forms: int, as_json: bool) -> None:
+    found = checked.found
     if as_json:
+        click.echo(json.dumps([_found_json(key, seen) for key, seen in found.items()], indent=2))
+        return
+    for (name, rule, _), results in sorted(found.items()):
+        diverged = results[0].diverged
+        assert diverged
+        click.echo(f"{name}: {rule} ({len(results)} times): {diverged.explanation}")
+    for name, count in checked.runs.items():
         click.echo(
-            json.dumps([_found_json(key, results) for key, results in found.items()], indent=2)
+            f"{name}: {count} cases of {forms} forms, "
+            f"{len([k for k in found if k[0] == name])} kinds of divergence, "
+            f"{checked.unjudged[name]} cases not judged to their end"
         )
-    else:
-        for (name, rule, _), results in sorted(found.items()):
-            diverged = results[0].diverged
-            assert diverged
-            click.echo(f"{name}: {rule} ({len(results)} times): {diverged.explanation}")
-        for name, count in runs.items():
-            click.echo(
-                f"{name}: {count} cases of {forms} forms, "
-                f"{len([k for k in found if k[0] == name])} kinds of divergence, "
-                f"{unjudged[name]} cases not judged to their end"
-            )
-    return Exit.DIVERGENCE if found else Exit.OK
 
 
 def _kind(result: SuiteResult) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from corpus.case import Case
 from corpus.isa.form import Insn
+from corpus.isa.system import unsynchronised
 from corpus.ops import GetReg, Op, ReadAll, Run, fields_of, simpler_op
 from corpus.registers import REGISTERS
 
@@ -46,15 +47,19 @@ def drop_ops(case: Case) -> Iterator[Case]:
 
 
 def drop_instructions(case: Case) -> Iterator[Case]:
-    """Leave out runs of instructions of each program, long ones first."""
+    """Leave out runs of instructions of each program, long ones first. An ISB stays where
+    without it more instructions would have to do with either value of a control."""
     for index, op in enumerate(case.ops):
         if not isinstance(op, Run):
             continue
         size = len(op.program)
+        loose = unsynchronised(op.program)
         span = size
         while span:
             for start in range(0, size - span + 1):
                 program = op.program[:start] + op.program[start + span :]
+                if unsynchronised(program) > loose:
+                    continue
                 yield _with(case, index, replace(op, program=program))
             span //= 2
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from corpus import registers as regs
 from corpus.isa.form import Insn
+from corpus.isa.system import NEEDS_ISB
 from corpus.isa.table import FORMS, insn
 from corpus.ops import GetReg, Op, SetReg
 from corpus.values import Pattern
@@ -69,36 +70,40 @@ def look(rng: random.Random, vcpu: int) -> list[Op]:
     return [GetReg(vcpu, _ID[name]) for name in regs.EL2_NAMES if rng.random() < 0.4]
 
 
-def _move(register: str, value: int) -> list[Insn]:
-    """MSR of a constant that has 16 bits, or 16 bits above 16 zeros."""
+def _move(rng: random.Random, register: str, value: int) -> list[Insn]:
+    """MSR of a constant that has 16 bits, or 16 bits above 16 zeros; mostly synchronised."""
     first = insn("movz", 0, value) if value < 1 << 16 else insn("movz16", 0, value >> 16)
-    return [first, insn("msr", _SYS.parse(register), 0)]
+    synchronised = [insn("isb")] if register in NEEDS_ISB and rng.random() < 0.9 else []
+    return [first, insn("msr", _SYS.parse(register), 0), *synchronised]
 
 
 def prelude(rng: random.Random) -> list[Insn]:
     """Code for EL2 that prepares EL2, and often EL1, for vectors."""
     code: list[Insn] = []
     if rng.random() < 0.8:
-        code += _move(rng.choice(("cpacr_el1", "cptr_el2")), rng.choice(_CPTR_HIGH))
+        code += _move(rng, rng.choice(("cpacr_el1", "cptr_el2")), rng.choice(_CPTR_HIGH))
     if rng.random() < 0.6:
-        code += _move(rng.choice(("zcr_el1", "zcr_el2")), rng.randrange(16))
+        code += _move(rng, rng.choice(("zcr_el1", "zcr_el2")), rng.randrange(16))
     if rng.random() < 0.5:
-        code += _move("cpacr_el12", rng.choice((_ON, _ON, 0x13 << 16, 0)))
+        code += _move(rng, "cpacr_el12", rng.choice((_ON, _ON, 0x13 << 16, 0)))
     if rng.random() < 0.4:
-        code += _move("zcr_el12", rng.randrange(16))
+        code += _move(rng, "zcr_el12", rng.randrange(16))
     if rng.random() < 0.05:
-        code += _move("hcr_el2", rng.choice((0, _TGE)))
+        code += _move(rng, "hcr_el2", rng.choice((0, _TGE)))
     return code
 
 
 def host_prelude(rng: random.Random) -> list[Insn]:
     """Code for EL2 that makes EL0 its own and goes there, with vectors set up for it."""
-    code = [*_move("hcr_el2", _TGE), *_move("cptr_el2", rng.choice((_ON, _ON, 0x31 << 16)))]
+    code = [
+        *_move(rng, "hcr_el2", _TGE),
+        *_move(rng, "cptr_el2", rng.choice((_ON, _ON, 0x31 << 16))),
+    ]
     for name in ("zcr_el2", "zcr_el12"):
         if rng.random() < 0.7:
-            code += _move(name, rng.randrange(16))
+            code += _move(rng, name, rng.randrange(16))
     if rng.random() < 0.5:
-        code += _move("cpacr_el12", rng.choice((_ON, _ON, 0x13 << 16, 0)))
+        code += _move(rng, "cpacr_el12", rng.choice((_ON, _ON, 0x13 << 16, 0)))
     return [*code, insn("eret_to", _MODES.parse("el0t"))]
 
 

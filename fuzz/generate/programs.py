@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 from corpus.domain import Domain, TextError
 from corpus.fields import MAX_PROGRAM
+from corpus.isa.decode import decode
 from corpus.isa.form import Form, Insn
-from corpus.isa.system import OF_EL2
+from corpus.isa.system import ANY, OF_EL2
 from corpus.isa.table import FORMS, insn
+from corpus.isa.unallocated import UNALLOCATED, is_unallocated
 from corpus.stream import Source
 from corpus.wire import MMIO_BASE, RAM_SIZE
 
@@ -62,9 +64,11 @@ _GROUP_NAMES = list(_GROUPS)
 
 
 def _enable_vectors(rng: random.Random) -> list[Insn]:
-    """CPACR_EL1 := both units on, sometimes something else."""
+    """CPACR_EL1 := both units on, sometimes something else; rarely without the ISB that makes
+    it certain."""
     value = 0x33 if rng.random() < 0.9 else rng.randrange(0x40)
-    return [insn("movz16", 0, value), insn("msr", _SYS["cpacr_el1"], 0), insn("isb")]
+    code = [insn("movz16", 0, value), insn("msr", _SYS["cpacr_el1"], 0)]
+    return code if rng.random() < 0.04 else [*code, insn("isb")]
 
 
 def _set_length(rng: random.Random) -> list[Insn]:
@@ -94,11 +98,15 @@ def memory_access(rng: random.Random, form: Form) -> list[Insn]:
     setup = []
     for index, operand in enumerate(form.operands):
         if operand.name == "xm" and index != base[0]:
-            args[index] = 5
-            setup.append(insn("movz", 5, rng.choice((0, 1, 2, 8, 16, 32))))
+            args[index] = rng.choice((5, 5, 5, args[index]))
+            if args[index] != 31:
+                setup.append(insn("movz", args[index], rng.choice((0, 1, 2, 8, 16, 32))))
         elif operand.name == "imm" and form.name in _FAR and rng.random() < 0.8:
             args[index] = rng.randrange(-2, 3)
-    register = rng.choice((1, 2, 3, 4))
+    taken = {args[index] for index, operand in enumerate(form.operands) if operand.name == "xm"}
+    register = rng.choice((1, 2, 3, 4) if rng.random() < 0.7 else range(31))
+    if register in taken:
+        register = 6
     args[base[0]] = register
     middle = MIDDLE + rng.randrange(0, SPREAD, 16)
     edge = RAM_SIZE - 16 * rng.randrange(1, 40)
@@ -107,6 +115,9 @@ def memory_access(rng: random.Random, form: Form) -> list[Insn]:
         setup.append(insn("movz16", register, MMIO_BASE >> 16))
     else:
         setup.append(insn("lda", register, middle if roll < 0.9 else edge))
+    if rng.random() < 0.15:
+        setup.append(insn("add_imm", 31, register, 0))  # mov sp, xN
+        args[base[0]] = 31
     return [*setup, Insn(form, tuple(args))]
 
 
@@ -181,7 +192,9 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
             )
             if form.group == "sys" and form.name in _ENDS_RUN and rng.random() < 0.6:
                 continue
-            if form.name in ("mrs", "msr"):
+            if form.name == ANY:
+                program.append(insn(ANY, strange_word(rng)))
+            elif form.name in ("mrs", "msr"):
                 program.append(_system_access(rng, form))
             elif is_memory(form):
                 program += memory_access(rng, form)
@@ -190,7 +203,24 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
     return tuple(program[:MAX_PROGRAM])
 
 
-_ENDS_RUN = ("svc", "brk", "udf")
+_ENDS_RUN = ("svc", "brk", "udf", ANY)
+_SVE_FORMS = [form for form in _FORMS if form.words[0] & 0x1E00_0000 == 0x0400_0000]
+
+
+def strange_word(rng: random.Random) -> int:
+    """A word that is unallocated, or next to an instruction of SVE and rarely unknown."""
+    if rng.random() < 0.5:
+        mask, value = rng.choice(UNALLOCATED)
+        return rng.getrandbits(32) & ~mask | value
+    while True:
+        word = random_insn(rng, rng.choice(_SVE_FORMS)).words()[0]
+        for _ in range(rng.choice((1, 1, 2))):
+            word ^= 1 << rng.choice(_OPCODE_BITS)
+        if rng.random() < 0.1 or is_unallocated(word) or decode(word):
+            return word
+
+
+_OPCODE_BITS = (*range(10, 25), 29, 30, 31)
 
 
 def _system_access(rng: random.Random, form: Form) -> Insn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -22,6 +23,14 @@ class Agree:
     choices: Choices
     reason: str = ""
     decides: Decides = Decides.NOTHING
+
+    @property
+    def why(self) -> str:
+        """The reason without its numbers: what cases that stop alike have in common."""
+        return _NUMBER.sub("0x..", self.reason)
+
+
+_NUMBER = re.compile(r"0x[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True)

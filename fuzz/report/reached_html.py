@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
+from fuzz.printable import printable
 from fuzz.report.reached import FunctionSeen, Growth, LegSeen
 
 _STYLE = """
@@ -24,11 +25,11 @@ def pages(legs: Sequence[LegSeen], texts: Mapping[str, str]) -> Iterator[tuple[s
     for number, leg in enumerate(legs, 1):
         yield f"leg-{number}.html", _page(leg.name, _leg(leg, texts))
     for case_id, text in texts.items():
-        yield f"cases/{case_id}.case", text
+        yield f"cases/{case_id}.case", printable(text)
 
 
 def _page(title: str, body: str) -> str:
-    return (
+    return printable(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from corpus import registers as regs
 from corpus.case import Case
 from corpus.isa.form import Form, Insn
+from corpus.isa.system import ANY
 from corpus.ops import CreateVcpu, Finalize, Init, Op, ReadAll, ReadMem, Run, SetReg, WriteMem
 from corpus.values import Pattern
 from fuzz.generate import is_memory, memory_access, random_insn
@@ -22,7 +23,7 @@ from fuzz.oracle.verdict import Agree, Diverge, Verdict
 LENGTHS = (1, 2, 3, 4, 16)
 """Guest vector lengths in quadwords: 128, 256, 384, 512 and 2048 bits."""
 
-_SKIPPED = ("svc", "brk", "udf", "msr")
+_SKIPPED = ("svc", "brk", "udf", "msr", ANY)
 """Forms that end a run or reconfigure it; the interface tests cover them."""
 
 _CONTENTS = (

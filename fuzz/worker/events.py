@@ -85,6 +85,13 @@ class Coverage(msgspec.Struct, frozen=True, tag=True):
     reached: list[Reached]
 
 
+class Stopped(msgspec.Struct, frozen=True, tag=True):
+    """The first case of this worker whose verdict stopped before the last op, and why."""
+
+    why: str
+    case: bytes
+
+
 class Note(msgspec.Struct, frozen=True, tag=True):
     """A line for the event log."""
 
@@ -95,6 +102,10 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     """The worker cannot go on: one sentence."""
 
     reason: str
+
+
+STOPPED = "stopped"
+"""Why a worker is done that was told to end."""
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
@@ -113,6 +124,7 @@ Event = (
     | Broke
     | Restarted
     | Coverage
+    | Stopped
     | Note
     | Failed
     | Done
@@ -123,7 +135,8 @@ decode = msgspec.json.Decoder(Event, dec_hook=lambda _, counts: Counter(counts))
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
-    """What a worker is to do. `seconds` and `cases`: 0 for no limit."""
+    """What a worker is to do. `seconds` and `cases`: 0 for no limit. `known`: recorded defects
+    leave unjudged what they can spoil; `report_known`: they are reported, too."""
 
     legs: list[str]
     seed: int
@@ -133,5 +146,6 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     flags: list[str] = []
     minimize_seconds: float = 12.0
     known: bool = True
+    report_known: bool = True
     kernel_coverage: bool = True
     reuse_vms: bool = False

@@ -1,7 +1,8 @@
 """A fuzzing process: libFuzzer, through atheris, drives cases into a session.
 
-Started by the campaign with two arguments: the descriptor on which it says what happens,
-one JSON line per event, and a `WorkerConfig`. libFuzzer's own chatter goes to stderr.
+Started by the campaign with three arguments: the descriptor on which it says what happens,
+one JSON line per event, a `WorkerConfig`, and the number of the process to end with.
+libFuzzer's own chatter goes to stderr.
 """
 
 from __future__ import annotations
@@ -20,14 +21,20 @@ import msgspec
 
 from fuzz.worker import events
 from fuzz.worker.instrument import traced_model
+from fuzz.worker.lifeline import end_with_parent
+from targets import cache
 
 if TYPE_CHECKING:
     from db.records import SignatureRecord
     from fuzz.worker.session import Session
 
 STATS_EVERY = 1.0
-REASONS = 20
+REASONS = 60
 """Why the model stopped: the commonest reasons, which are all that travels."""
+TRIED = 100
+"""Discarded cases after which a campaign whose time is over does not wait for its first one."""
+ALL_DISCARDED = 10_000
+"""When so many cases and no other were discarded, none will ever run."""
 
 _QUIET_FLAGS = (
     *("-handle_int=0", "-handle_term=0", "-handle_usr1=0", "-handle_usr2=0"),
@@ -66,7 +73,8 @@ class Worker:
 
     def stop(self, _signal: int, _frame: FrameType | None) -> None:
         """Signal handler: end after the current case."""
-        self._stop = "stopped"
+        self._stop = events.STOPPED
+        self._session.end_at(time.monotonic())
 
     def one_input(self, data: bytes) -> None:
         """libFuzzer's entry."""
@@ -86,8 +94,10 @@ class Worker:
         tally = self._session.tally
         if self._config.cases and tally.cases >= self._config.cases:
             self._stop = self._stop or "cases"
-        if now >= self._deadline:
+        if now >= self._deadline and (tally.cases or tally.discarded >= TRIED):
             self._stop = self._stop or "time"
+        if not tally.cases and tally.discarded >= ALL_DISCARDED:
+            self._stop = self._stop or "every case was discarded"
         if self._stop:
             self.finish()
 
@@ -118,24 +128,23 @@ class Worker:
         if new:
             self._told = {leg: set(rules) for leg, rules in exercised.items()}
             self._send(events.Exercised(new))
+        stopped, self._session.stopped = self._session.stopped, {}
+        for why, case in stopped.items():
+            self._send(events.Stopped(why, case.encoded))
         tally = self._session.tally
         tally.restarts = sum(leg.restarts for leg in self._session.legs)
-        tally.corpus = _count_files(self._config.corpus)
         tally.features = self._session.features
         tally.collapsed_sets = sets.collapses
         reasons = Counter(dict(tally.unjudged.most_common(REASONS)))
         self._send(events.Stats(msgspec.structs.replace(tally, unjudged=reasons)))
 
 
-def _count_files(directory: str) -> int:
-    with os.scandir(directory) as entries:
-        return sum(1 for _ in entries)
-
-
 def main(argv: Sequence[str]) -> None:
     """Run until the budget is spent. Never returns normally."""
+    end_with_parent(int(argv[3]))
     out = Events(int(argv[1]))
     config = msgspec.json.decode(argv[2].encode(), type=events.WorkerConfig)
+    cache.listen(lambda line: out.send(events.Note(line)))
     import atheris  # noqa: PLC0415
 
     from fuzz.oracle.knowledge import NOTHING, Knowledge  # noqa: PLC0415
@@ -183,7 +192,8 @@ def main(argv: Sequence[str]) -> None:
         restarted=lambda leg, seconds: out.send(events.Restarted(leg, seconds)),
     )
     session.end_at(deadline)
-    session.show_known()
+    if config.report_known:
+        session.show_known()
     if config.reuse_vms:
         for leg in legs:
             if isinstance(leg, WireTarget) and KINDS[leg.kind].kernel and not leg.shares:

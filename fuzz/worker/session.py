@@ -12,9 +12,11 @@ from db.records import FindingRecord, SignatureRecord
 from fuzz.followup.breakage import Breakage
 from fuzz.followup.disagreement import Disagreement
 from fuzz.followup.investigate import Investigator
+from fuzz.followup.otherwise import Otherwise
 from fuzz.followup.suspicion import Departure, Dropped, Shown, Suspicion
 from fuzz.oracle.everywhere import Everywhere, Seen
 from fuzz.oracle.knowledge import NOTHING, Knowledge
+from fuzz.oracle.selfsame import compare, retellings
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from fuzz.worker.features import features_of
 from fuzz.worker.feedback import Feedback
@@ -26,6 +28,8 @@ from targets.profile import Profile
 from targets.spec.judge import Choices
 from targets.spec.model import Model
 
+RETOLD_SHARE = 24
+"""Of how many cases one is told otherwise, too: each telling costs a run on every leg."""
 FOLLOW_UPS = 2
 """Divergences of one rough kind that are confirmed and minimised; later ones are counted."""
 
@@ -91,6 +95,9 @@ class Session:
         self.runner = Runner(self._run, share_vms, self.everywhere.machines)
         self._followed: Counter[tuple[str, ...]] = Counter()
         self._signatures: dict[tuple[str, ...], SignatureRecord] = {}
+        self._reasons: set[str] = set()
+        self.stopped: dict[str, Case] = {}
+        """Why verdicts stopped that was not told yet, each with the first case."""
 
     def end_at(self, moment: float) -> None:
         """Investigations are not to outlast this moment of the monotonic clock by much."""
@@ -123,12 +130,15 @@ class Session:
         self.tally.cases += 1
         final = {**verdicts, **compared.suspects}
         for name, verdict in final.items():
-            self._count(name, verdict)
+            self._count(name, verdict, case)
         if self._feedback:
             self._feedback.report(features_of(case, seen.traces, final))
             self._report_blocks(case, results, self._feedback)
         followed = set()
-        for suspicion in self._suspicions(case, seen, compared.suspects):
+        for suspicion in (
+            *self._suspicions(case, seen, compared.suspects),
+            *self._retold(case, seen),
+        ):
             if suspicion.kind not in followed:
                 self._follow_up(suspicion, Seen(seen.traces, final))
             followed.add(suspicion.kind)
@@ -183,16 +193,23 @@ class Session:
         make = Model if judged else self._traced
         return self.everywhere.judge_one(case, leg.name, result.trace, make)
 
-    def _count(self, name: str, verdict: Verdict) -> None:
+    def _count(self, name: str, verdict: Verdict, case: Case) -> None:
         tally = self.tally
         tally.executions[name] += 1
-        tally.rules.update(verdict.rules)
-        self.exercised.setdefault(name, set()).update(verdict.rules)
+        self._exercise(name, verdict.rules)
         if isinstance(verdict, Agree):
             tally.kept[name] += verdict.choices.kept
             tally.cleared[name] += verdict.choices.cleared
             if verdict.reason:
-                tally.unjudged[verdict.reason] += 1
+                tally.not_judged[name] += 1
+                tally.unjudged[f"{name}: {verdict.why}"] += 1
+                if verdict.why not in self._reasons:
+                    self._reasons.add(verdict.why)
+                    self.stopped[verdict.why] = case
+
+    def _exercise(self, name: str, rules: frozenset[str]) -> None:
+        self.tally.rules.update(rules)
+        self.exercised.setdefault(name, set()).update(rules)
 
     # -- divergences -----------------------------------------------------------------
 
@@ -209,6 +226,27 @@ class Session:
                     yield Departure(case, name, verdict)
         if suspects:
             yield Disagreement(case, suspects)
+
+    def _retold(self, case: Case, first: Seen) -> Iterator[Suspicion]:
+        """What one case in some shows when it is told otherwise. What it then does wrong for
+        itself is a suspicion like any other."""
+        if int(case.id[:4], 16) % RETOLD_SHARE:
+            return
+        for leg in self._run:
+            if KINDS[leg.kind].reference:
+                continue  # it decides what is open when it is asked
+            trace = first.traces[leg.name]
+            for retold in retellings(case, trace):
+                self.runner.settle()
+                again = leg.run(retold.case)
+                self.tally.retold += 1
+                self._exercise(leg.name, frozenset({retold.rule}))
+                verdict = self.everywhere.judge_one(retold.case, leg.name, again)
+                seen = Seen({leg.name: again}, {leg.name: verdict})
+                yield from self._suspicions(retold.case, seen, {})
+                found = compare(case, trace, retold, again)
+                if found and not isinstance(first.verdicts[leg.name], Diverge):
+                    yield Otherwise(case, leg.name, found)
 
     def _follow_up(self, suspicion: Suspicion, seen: Seen) -> None:
         self.tally.divergences += 1

@@ -12,8 +12,10 @@ class Tally(msgspec.Struct):
     counter needs: it travels, is summed over workers, and stands in the statistics.
 
     `compared_legs`: cases in which legs were held against each other where the model said
-    nothing. `unjudged`: executions by the reason why the model stopped. `kept`, `cleared`: by
-    leg, how often bits that may vanish did not, or did.
+    nothing; `retold`: tellings of cases otherwise that were held against the first.
+    `not_judged`: by leg, executions whose verdict stopped before the last op;
+    `unjudged`: the same by leg and reason, as `LEG: REASON`. `kept`, `cleared`: by leg, how often
+    bits that may vanish did not, or did.
     """
 
     cases: int = 0
@@ -23,17 +25,18 @@ class Tally(msgspec.Struct):
     restarts: int = 0
     collapsed_sets: int = 0
     compared_legs: int = 0
-    corpus: int = 0
+    retold: int = 0
     features: int = 0
     executions: Counter[str] = msgspec.field(default_factory=Counter)
     kept: Counter[str] = msgspec.field(default_factory=Counter)
     cleared: Counter[str] = msgspec.field(default_factory=Counter)
+    not_judged: Counter[str] = msgspec.field(default_factory=Counter)
     unjudged: Counter[str] = msgspec.field(default_factory=Counter)
     rules: Counter[str] = msgspec.field(default_factory=Counter)
 
     def add(self, other: Tally) -> None:
-        """Add another worker's totals. Workers share a corpus and find the same features, so of
-        those the most is what there is."""
+        """Add another worker's totals. Workers find the same features, so of those the most is
+        what there is."""
         for name in self.__struct_fields__:
             mine, theirs = getattr(self, name), getattr(other, name)
             if isinstance(mine, Counter):
@@ -42,4 +45,4 @@ class Tally(msgspec.Struct):
                 setattr(self, name, max(mine, theirs) if name in _SHARED else mine + theirs)
 
 
-_SHARED = frozenset({"corpus", "features"})
+_SHARED = frozenset({"features"})

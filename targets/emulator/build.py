@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from targets.cache import cache_dir
+from targets.compiler import compile_
+from targets.entry import Entry
 from targets.transport import TransportError
 
 SOURCES = Path(__file__).resolve().parent / "worker"
@@ -57,22 +56,12 @@ def worker_binary() -> Path:
     """The worker for the current sources; compiles it if need be. Raises TransportError."""
     check_tools()
     flags = [*FLAGS, *_run("pkg-config", "--cflags", "vixl").split()]
-    kept = cache_dir() / "emulator" / _key(flags)
-    binary = kept / "worker"
-    if binary.is_file():
-        return binary
-    kept.mkdir(parents=True, exist_ok=True)
-    with (kept / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not binary.is_file():
-            _compile(flags, binary)
-    return binary
-
-
-def _compile(flags: list[str], binary: Path) -> None:
     sources = [str(path) for path in sorted(SOURCES.glob("*.cc"))]
-    libraries = _run("pkg-config", "--libs", "vixl").split()
-    with tempfile.TemporaryDirectory(prefix=".build-", dir=binary.parent) as work:
-        built = Path(work) / binary.name
-        _run("g++", *flags, *sources, "-o", str(built), *libraries)
-        os.replace(built, binary)
+
+    def make(staged: Path) -> None:
+        libraries = _run("pkg-config", "--libs", "vixl").split()
+        argv = ["g++", *flags, *sources, "-o", str(staged), *libraries]
+        compile_(argv, "the emulator's worker", staged.parent)
+
+    path = cache_dir() / "emulator" / _key(flags) / "worker"
+    return Entry(path, "the emulator's worker").get(make)

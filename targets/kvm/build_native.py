@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.machinery
 import importlib.util
-import os
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -16,6 +13,8 @@ from types import ModuleType
 from cffi import FFI, VerificationError
 
 from targets.cache import cache_dir
+from targets.compiler import compile_
+from targets.entry import Entry
 from targets.transport import TransportError
 
 MODULE = "_vcpufuzz_executor"
@@ -48,35 +47,25 @@ def cross_compile(compiler: str, headers: Sequence[Path], suffix: str, cache: Pa
     `headers`: include directories of that machine's Python; `suffix`: of its extensions.
     Raises TransportError.
     """
-    ffi = builder()
-    kept = _kept_in(cache)
-    kept.mkdir(parents=True)
-    with tempfile.TemporaryDirectory(prefix=".build-", dir=kept) as work:
-        source, built = Path(work) / f"{MODULE}.c", Path(work) / "built"
+
+    def make(staged: Path) -> None:
+        source = staged.with_name(f"{MODULE}.c")
         with redirect_stdout(None):  # cffi tells what it does
-            ffi.emit_c_code(str(source))
+            builder().emit_c_code(str(source))
         options = [*FLAGS, *(f"-D{name}" for name, _ in MACROS), "-fPIC", "-shared"]
         includes = [f"-I{path}" for path in (*headers, EXECUTOR)]
-        done = subprocess.run(
-            [compiler, *options, *includes, "-o", str(built), str(source), *_sources()],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            first = next((line for line in done.stderr.splitlines() if "error" in line), "")
-            raise TransportError(
-                f"the executor does not compile for arm64: {first or done.stderr.strip()}"
-            )
-        os.replace(built, kept / f"{MODULE}{suffix}")
+        argv = [compiler, *options, *includes, "-o", str(staged), str(source), *_sources()]
+        compile_(argv, "the executor for arm64", staged.parent)
+
+    _entry(cache, suffix).get(make)
 
 
 def _sources() -> list[str]:
     return [str(path) for path in sorted(EXECUTOR.glob("*.c"))]
 
 
-def _kept_in(cache: Path) -> Path:
-    return cache / "native" / key()
+def _entry(cache: Path, suffix: str) -> Entry:
+    return Entry(cache / "native" / key() / f"{MODULE}{suffix}", "the executor of this machine")
 
 
 def key() -> str:
@@ -89,19 +78,18 @@ def key() -> str:
 
 def load() -> ModuleType:
     """The extension of the current sources, compiled once. Raises TransportError."""
-    kept = _kept_in(cache_dir())
-    path = kept / f"{MODULE}{importlib.machinery.EXTENSION_SUFFIXES[0]}"
-    if not path.is_file():
-        kept.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".build-", dir=kept) as work:
-            try:
-                built = builder().compile(tmpdir=work)
-            except (VerificationError, OSError) as error:
-                raise TransportError(
-                    "the executor does not compile on this host"
-                    f" (a C compiler and Python's headers are needed): {error}"
-                ) from error
-            os.replace(built, path)
+
+    def make(staged: Path) -> None:
+        try:
+            built = builder().compile(tmpdir=str(staged.parent))
+        except (VerificationError, OSError) as error:
+            raise TransportError(
+                "the executor does not compile on this host"
+                f" (it needs gcc, libc6-dev and python3-dev): {error}"
+            ) from error
+        Path(built).rename(staged)
+
+    path = _entry(cache_dir(), importlib.machinery.EXTENSION_SUFFIXES[0]).get(make)
     loader = importlib.machinery.ExtensionFileLoader(MODULE, str(path))
     spec = importlib.util.spec_from_file_location(MODULE, path, loader=loader)
     assert spec is not None

@@ -25,10 +25,19 @@ from corpus import wire
 from corpus.isa.form import Insn
 from corpus.kept import FPSR_RULE
 from targets.profile import Profile
-from targets.spec.bus import Bus
+from targets.spec.controls import Controls, Forks, View
 from targets.spec.errors import FP_TRAP, SVE_TRAP, UNDEFINED, GuestException, Unpredictable
 from targets.spec.memory import Memory
-from targets.spec.sets import ZERO, Set, join, keep_or_clear_above, low, unknown, write_low
+from targets.spec.sets import (
+    ZERO,
+    Set,
+    either,
+    join,
+    keep_or_clear_above,
+    low,
+    unknown,
+    write_low,
+)
 from targets.spec.vcpu import Vcpu, Vm
 
 U64 = (1 << 64) - 1
@@ -57,12 +66,12 @@ FP_CAPS = frozenset(
 """Capabilities of instructions on V registers only; all others but `base` are SVE."""
 
 
-class Cpu(Bus):
+class Cpu(Controls):
     """A vcpu while it runs."""
 
     __slots__ = (
         *(
-            "_vectors_on",
+            "_on",
             "defects",
             "el",
             "fp_kept",
@@ -81,8 +90,10 @@ class Cpu(Bus):
         mem: Memory,
         rules: set[str],
         vm: Vm | None = None,
+        forks: Forks | None = None,
     ) -> None:
         super().__init__(vcpu, mem, rules, profile.unaligned)
+        self.all_synchronised(forks)
         self.vm = vm or Vm({vcpu.slot: vcpu})
         self.kernel = profile.kernel
         self.host_vqs = profile.vqs
@@ -96,7 +107,8 @@ class Cpu(Bus):
         self.el = 0 if self._mode() == 0 else 1
         self.vl = 16
         """Effective VL in bytes while SVE is enabled; 16 before FP state is loaded."""
-        self._vectors_on = False
+        self._on: tuple[bool, ...] = (False,)
+        """Whether SVE is enabled; yes and no while that is not certain."""
 
     # -- control state ---------------------------------------------------------
 
@@ -107,7 +119,11 @@ class Cpu(Bus):
 
     def enabled(self, shift: int) -> bool:
         """Whether a two-bit field of CPACR_EL1 enables its unit at the current EL."""
-        value, mask = join(self.vcpu.sys["cpacr_el1"])
+        return self.decide(lambda view: self.opens(view, shift))
+
+    def opens(self, view: View, shift: int) -> bool:
+        """The same where the controls are those of a view."""
+        value, mask = self.control(view, "cpacr_el1")
         if mask >> shift & 3:
             raise Unpredictable("CPACR_EL1 is not known")
         field = value >> shift & 3
@@ -128,6 +144,21 @@ class Cpu(Bus):
             raise GuestException(SVE_TRAP)
         if not self.enabled(FPEN_SHIFT):
             self.rules.add("run.trap-fpen")
+            raise GuestException(FP_TRAP)
+        if not self.vcpu.sve:
+            self.rules.add("run.sve-undefined")
+            raise GuestException(UNDEFINED)
+        if not self.loaded:
+            self.load_fp()
+
+    def need_zcr(self) -> None:
+        """An access to ZCR_EL1: ZEN alone governs it, says the manual's pseudocode (accessing
+        ZCR_EL1); QEMU looks at FPEN, too."""
+        if not self.enabled(ZEN_SHIFT) or self.enabled(FPEN_SHIFT):
+            self.need_sve()
+            return
+        self.rules.add("run.zcr-fpen")
+        if self.forks.choose(2):
             raise GuestException(FP_TRAP)
         if not self.vcpu.sve:
             self.rules.add("run.sve-undefined")
@@ -156,7 +187,8 @@ class Cpu(Bus):
                 self.rules.add("run.load-ffr-unknown")
             vcpu.ffr[0] = ffr
             self.rules.add("tail.after-load")
-            self.tails_may_vanish(self._recompute_vl())
+            self._recompute_vl()
+            self._vanish(self._tails)
 
     def go(self, el: int) -> None:
         """To another exception level."""
@@ -176,12 +208,23 @@ class Cpu(Bus):
         new VL may vanish (facts 2.2)."""
         if self.loaded and self.vcpu.sve:
             self.rules.add("tail.after-length-change")
-            old = self._tail_vl
-            self.tails_may_vanish(min(old, self._recompute_vl()))
+            old = self._tails
+            self._recompute_vl()
+            self._vanish(tuple(min(one, other) for one in old for other in self._tails))
 
     @property
     def _tail_vl(self) -> int:
-        return self.vl if self._vectors_on else 16
+        return self._tails[-1]
+
+    @property
+    def _tails(self) -> tuple[int, ...]:
+        """Bytes of a vector register that a V write clears, and that an event keeps: the VL
+        while SVE is enabled, else 16; both while that is not certain."""
+        return tuple(self.vl if on else 16 for on in self._on)
+
+    def _vanish(self, vls: tuple[int, ...]) -> None:
+        for vl in sorted(set(vls), reverse=True):
+            self.tails_may_vanish(vl)
 
     def _recompute_vl(self) -> int:
         zcr, mask = join(self.vcpu.sys[self.zcr])
@@ -194,14 +237,18 @@ class Cpu(Bus):
         else:
             capped = asked > self.vcpu.max_vq
             self.rules.add("vl.capped-by-vcpu" if capped else "vl.rounded-down")
-        self._vectors_on = self.enabled(ZEN_SHIFT) and self.enabled(FPEN_SHIFT)
+        self._set_tails()
         return self._tail_vl
+
+    def _set_tails(self) -> None:
+        on = {self.opens(view, ZEN_SHIFT) and self.opens(view, FPEN_SHIFT) for view in self.views}
+        self._on = tuple(sorted(on, reverse=True))
 
     def leave(self) -> None:
         """The exit to EL2."""
         if self.loaded and self.vcpu.sve:
             self.rules.add("tail.after-exit")
-            self.tails_may_vanish(self._tail_vl)
+            self._vanish(self._tails)
 
     def tails_may_vanish(self, vl: int) -> None:
         """An event after which each register's bits above `vl` bytes are kept or cleared."""
@@ -231,13 +278,16 @@ class Cpu(Bus):
         """An AdvSIMD or FP write of up to 128 bits: zero up to the current VL (up to 128
         bits where SVE is disabled), kept or cleared above (facts 2.2)."""
         self.vcpu.origins[_Z_NAMES[n]] = self.rule
-        if self._vectors_on:
+        old = self.vcpu.z[n]
+        if self._on[0]:
             self.rules.add("asimd.clears-tail")
-            bits = self.vl * 8
+            new = write_low(old, self.vl * 8, value, mask)
         else:
             self.rules.add("asimd.clears-without-sve")
-            bits = 128
-        self.vcpu.z[n] = write_low(self.vcpu.z[n], bits, value, mask)
+            new = write_low(old, 128, value, mask)
+        if len(self._on) > 1:
+            new = either((*new, *write_low(old, 128, value, mask)))
+        self.vcpu.z[n] = new
 
     def p(self, n: int) -> tuple[int, int]:
         """Predicate n, the low VL/8 bytes: one bit per byte of a Z register."""
@@ -260,12 +310,16 @@ class Cpu(Bus):
     # -- general registers and flags ---------------------------------------------
 
     def x(self, n: int) -> tuple[int, int]:
-        """X register n (0..30)."""
+        """X register n, or xzr for n = 31."""
+        if n == 31:
+            return 0, 0
         candidates = self.vcpu.x[n]
         return candidates[0] if len(candidates) == 1 else join(candidates)
 
     def set_x(self, n: int, value: int, mask: int = 0) -> None:
-        """Write X register n (0..30)."""
+        """Write X register n, or nothing for n = 31 (xzr)."""
+        if n == 31:
+            return
         self.vcpu.origins[_X_NAMES[n]] = self.rule
         self.vcpu.x[n] = ((value & U64 & ~mask, mask),)
 
@@ -279,7 +333,9 @@ class Cpu(Bus):
     def set_xsp(self, n: int, value: int, mask: int = 0) -> None:
         """Write X register n, or the current stack pointer for n = 31."""
         if n == 31:
-            self.vcpu.core[self._sp_name()] = unknown(value & U64, mask)
+            name = self._sp_name()
+            self.vcpu.origins[name] = self.rule
+            self.vcpu.core[name] = unknown(value & U64, mask)
         else:
             self.set_x(n, value, mask)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from corpus.isa.form import Insn
-from corpus.isa.system import FORMS
+from corpus.isa.system import ANY, FORMS
+from corpus.isa.unallocated import is_in_vector_space
 from corpus.ops import HostRun, Op, Run
 from targets.spec.cpu import FPCR_STATEFUL, NZCV_SHIFT, ZCR_LEN, effective_vl
 from targets.spec.errors import Decides, Unpredictable
@@ -44,6 +45,8 @@ def _is_aarch64(vcpu: Vcpu) -> bool:
 
 def _may_change_length(insn: Insn) -> bool:
     """Whether bits above the vector length may come into the guest's sight."""
+    if insn.form.name == ANY:
+        return not is_in_vector_space(insn.args[0])
     if insn.form.name == "msr":
         return _SYS_OPERAND.format(insn.args[0]) not in _HARMLESS
     return insn.form.name == "eret_to"
@@ -62,7 +65,7 @@ def _known(world: World, vcpu: Vcpu) -> bool:
         (vcpu.z, width),
         (vcpu.p, width // 8),
         (vcpu.ffr, width // 8),
-        ([*vcpu.x, vcpu.core["sp"]], 64),
+        ([*vcpu.x, vcpu.core["sp"], vcpu.core["sp_el1"]], 64),
     )
     controls = (
         (vcpu.core["fpcr"], FPCR_STATEFUL),

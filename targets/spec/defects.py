@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from corpus.isa.form import Insn
+from corpus.isa.operands import names_sp
 from corpus.kept import Effect
 from targets.spec.cpu import Cpu
 from targets.spec.errors import Decides, GuestException, Unpredictable
@@ -14,13 +15,16 @@ from targets.spec.sets import Set, join
 def worst(cpu: Cpu, effects: frozenset[Effect], insn: Insn) -> Effect | None:
     """The worst effect that the defects of an instruction have here and now, if any."""
     here = set(effects)
-    for conditional, holds in (
-        (Effect.MODES, not cpu.fpcr_plain()),
-        (Effect.INPLACE, _reads_its_destination(insn)),
+    for conditional, holds, then in (
+        (Effect.MODES, not cpu.fpcr_plain(), Effect.RESULT),
+        (Effect.INPLACE, _reads_its_destination(insn), Effect.RESULT),
+        (Effect.ODD, cpu.vl // 16 % 2 == 1, Effect.RESULT),
+        (Effect.SHORT, cpu.vl == 16, Effect.STOP),
+        (Effect.SP, any(map(names_sp, insn.form.operands, insn.args)), Effect.STOP),
     ):
         if conditional in here:
             here.remove(conditional)
-            here |= {Effect.RESULT} if holds else set()
+            here |= {then} if holds else set()
     return max(here, key=lambda effect: effect.rank, default=None)
 
 

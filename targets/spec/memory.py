@@ -62,3 +62,28 @@ class Memory:
                     self.unknown[start + i] = bits
                 else:
                     self.unknown.pop(start + i, None)
+
+    def copy(self) -> Memory:
+        """The same contents."""
+        other = Memory.__new__(Memory)
+        other.data, other.unknown = bytearray(self.data), dict(self.unknown)
+        other.touched = self.touched
+        return other
+
+    def become(self, other: Memory) -> None:
+        """Hold what `other` holds."""
+        self.data[:] = other.data
+        self.unknown, self.touched = dict(other.unknown), other.touched
+
+    def unite(self, other: Memory) -> None:
+        """Hold what either holds."""
+        unknown = self.unknown
+        for at, bits in other.unknown.items():
+            unknown[at] = unknown.get(at, 0) | bits
+        if self.data != other.data:
+            for at, (one, two) in enumerate(zip(self.data, other.data, strict=True)):
+                if one != two:
+                    unknown[at] = unknown.get(at, 0) | one ^ two
+        for at, bits in unknown.items():
+            self.data[at] &= ~bits
+        self.touched = self.touched or other.touched

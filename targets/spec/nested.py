@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from corpus.isa.system import OF_EL2
 from targets.profile import Profile
+from targets.spec.controls import UNSYNCHRONISED, Forks, View
 from targets.spec.cpu import FPEN_SHIFT, ZCR_LEN, ZEN_SHIFT, Cpu, effective_vl
 from targets.spec.el2 import E2H, RW, TGE
 from targets.spec.errors import (
@@ -51,9 +52,15 @@ class NestedCpu(Cpu):
     __slots__ = ("e2h", "hyp", "tge")
 
     def __init__(
-        self, vcpu: Vcpu, profile: Profile, mem: Memory, rules: set[str], vm: Vm | None = None
+        self,
+        vcpu: Vcpu,
+        profile: Profile,
+        mem: Memory,
+        rules: set[str],
+        vm: Vm | None = None,
+        forks: Forks | None = None,
     ) -> None:
-        super().__init__(vcpu, profile, mem, rules, vm)
+        super().__init__(vcpu, profile, mem, rules, vm, forks)
         self.e2h = vcpu.e2h
         self.enter(self._mode() >> 2)
 
@@ -87,7 +94,10 @@ class NestedCpu(Cpu):
 
     def _el2_stops(self, shift: int) -> bool:
         """Whether CPTR_EL2 traps a unit at the current EL."""
-        value, mask = join(self.vcpu.sys["cptr_el2"])
+        return self.decide(lambda view: self._el2_stops_in(view, shift))
+
+    def _el2_stops_in(self, view: View, shift: int) -> bool:
+        value, mask = self.control(view, "cptr_el2")
         if not self.e2h:
             bit = _TRAP_BITS[shift]
             if mask & bit:
@@ -99,10 +109,14 @@ class NestedCpu(Cpu):
         return not field & 1 or (field == 1 and self.hyp and self.el == 0)
 
     def _el1_stops(self, shift: int) -> bool:
-        return not self.hyp and not super().enabled(shift)
+        return not self.hyp and self.decide(
+            lambda view: not super(NestedCpu, self).opens(view, shift)
+        )
 
-    def enabled(self, shift: int) -> bool:
-        return not self._el1_stops(shift) and not self._el2_stops(shift)
+    def opens(self, view: View, shift: int) -> bool:
+        if not self.hyp and not super().opens(view, shift):
+            return False
+        return not self._el2_stops_in(view, shift)
 
     def _trap(self, esr: int, rule: str) -> GuestException:
         self.rules.add(rule)
@@ -152,7 +166,7 @@ class NestedCpu(Cpu):
     def vl_changed(self) -> None:
         """Most changes here come with exits to KVM, at the old length, too."""
         if self.loaded and self.vcpu.sve:
-            self.tails_may_vanish(self._tail_vl)
+            self._vanish(self._tails)
         super().vl_changed()
 
     # -- vector length ------------------------------------------------------------------
@@ -254,11 +268,14 @@ class NestedCpu(Cpu):
         self.need_sve()
 
     def _need_cpacr(self, access: int) -> None:
-        value, mask = join(self.vcpu.sys["cptr_el2"])
+        if self.decide(self._stops_cpacr):
+            raise self._trap(syndrome(0x18, CPACR_ISS | access), "el2.trap-cpacr")
+
+    def _stops_cpacr(self, view: View) -> bool:
+        value, mask = self.control(view, "cptr_el2")
         if mask & TCPAC:
             raise Unpredictable("CPTR_EL2.TCPAC is not known")
-        if value & TCPAC:
-            raise self._trap(syndrome(0x18, CPACR_ISS | access), "el2.trap-cpacr")
+        return bool(value & TCPAC)
 
     def write_system(self, name: str, value: int, mask: int) -> None:
         """MSR to the register `name`, as `redirect` gave it."""
@@ -274,9 +291,11 @@ class NestedCpu(Cpu):
                 self.rules.add("el2.zcr-uncapped")
             sys[name] = unknown(value & ZCR_LEN, mask & ZCR_LEN)
         else:
-            keeps = _STATEFUL.get(name, _ALL)
+            keeps, old = _STATEFUL.get(name, _ALL), sys[name]
             sys[name] = unknown(value, mask | value & ~keeps | _FORCED.get(name, 0))
-        if live or name in ("cptr_el2", "cpacr_el1"):
+            if name in UNSYNCHRONISED:
+                self.written(name, old)
+        if live or name in UNSYNCHRONISED:
             self.vl_changed()
 
 

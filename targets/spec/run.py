@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from corpus import wire
+from corpus.isa.decode import meant
 from corpus.isa.form import Insn
+from corpus.isa.system import ANY
 from corpus.ops import machine_code
 from targets.profile import Profile
+from targets.spec.controls import Forks
 from targets.spec.cpu import Cpu, access_check
 from targets.spec.defects import spoiled, worst
 from targets.spec.el2 import SCTLR_FIXED
@@ -59,13 +62,20 @@ def check_runnable(vcpu: Vcpu) -> None:
 
 
 def run(
-    vcpu: Vcpu, profile: Profile, mem: Memory, program: tuple[Insn, ...], rules: set[str], vm: Vm
+    vcpu: Vcpu,
+    profile: Profile,
+    mem: Memory,
+    program: tuple[Insn, ...],
+    rules: set[str],
+    vm: Vm,
+    forks: Forks | None = None,
 ) -> Ended:
-    """Execute `program` at CODE_BASE on `vcpu`. Raises Unpredictable."""
+    """Execute `program` at CODE_BASE on `vcpu`, with what `forks` chooses where there is a
+    choice. Raises Unpredictable."""
     check_runnable(vcpu)
     rules.add(_ENTRY_RULES[join(vcpu.core["pstate"])[0] & 0xF])
     enter(vcpu)
-    cpu = (NestedCpu if vcpu.el2 else Cpu)(vcpu, profile, mem, rules, vm)
+    cpu = (NestedCpu if vcpu.el2 else Cpu)(vcpu, profile, mem, rules, vm, forks)
     ended = _execute(cpu, program)
     cpu.leave()
     if not cpu.loaded:
@@ -109,7 +119,10 @@ def _load_banked(vcpu: Vcpu, esr: str, spsr: str) -> None:
 def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> Ended:
     try:
         for index, insn in enumerate(program):  # noqa: B007 (a handler wants it)
+            if insn.form.name == ANY:
+                insn = meant(insn)  # noqa: PLW2901
             cpu.rule = "isa." + insn.form.name
+            cpu.now = cpu.views
             access_check(cpu, insn)
             semantic = SEMANTICS.get(insn.form.name)
             if semantic is None:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import sys
-import tempfile
 from pathlib import Path
 
 import click
 
 from corpus.text import format_case
 from db.store import Store
+from fuzz import output
 from fuzz.cli import views
 from fuzz.cli.errors import Exit, UserError
-from fuzz.cli.plain_options import db_option, json_option
+from fuzz.cli.plain_options import OUTPUT_FILE, STDOUT, db_option, json_option
 from fuzz.cli.triage.keys import (
     Key,
     actor_option,
     bucket_argument,
-    existing,
     parse_key,
 )
 
@@ -34,7 +33,7 @@ def _what(_ctx: click.Context, _param: click.Parameter, text: str) -> Key:
 
 @click.command()
 @click.argument("what", callback=_what, metavar="FINDING|BUCKET|all")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.argument("file", type=OUTPUT_FILE)
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 @json_option
 @db_option
@@ -49,17 +48,16 @@ def export(url: str, what: Key, file: Path, force: bool, as_json: bool) -> None:
       vcpufuzz triage export all everything.vcpufuzz
     """
     kind, number = what
-    with existing(url) as store:
+    data: str | bytes
+    with Store.read(url) as store:
         if kind == "F":
             found = store.finding(number)
-            data = format_case(found.minimal, views.export_comment(found)).encode()
+            data = format_case(found.minimal, views.export_comment(found))
         else:
             data = store.export(number if kind == "B" else None)
-    if str(file) == "-":
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+    _write(file, data, force)
+    if file == STDOUT:
         return
-    write_file(file, data, force)
     name = "all" if kind == "*" else f"{kind}{number}"
     if as_json:
         click.echo(json.dumps({"what": name, "file": str(file), "bytes": len(data)}))
@@ -145,7 +143,7 @@ def promote(
     from corpus.store import ROOT  # noqa: PLC0415
     from fuzz.report.promote import PromoteError, known_text, regression_text  # noqa: PLC0415
 
-    with existing(url) as store:
+    with Store.read(url) as store:
         view = store.bucket(bucket[1])
         finding = store.finding(store.best_finding(bucket[1]))
         traces = store.traces(finding.id)
@@ -161,29 +159,18 @@ def promote(
     if Path(stem).name != stem or not stem.strip("."):
         raise UserError(f"{stem!r} is no name of a file", Exit.USAGE)
     path = (folder or ROOT / word) / f"{stem}.case"
-    write_file(path, text.encode(), force)
+    _write(path, text, force)
     if as_json:
         click.echo(json.dumps({"bucket": f"B{view.id}", "file": str(path), "as": form}))
     else:
         click.echo(f"B{view.id}: written to {path}")
 
 
-def write_file(path: Path, data: bytes, force: bool) -> None:
-    """Write a file in one step, so that nobody sees half of it. Raises OSError."""
-    if path.exists() and not force:
-        raise FileExistsError(17, os.strerror(17), str(path))
-    try:
-        handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-    except FileNotFoundError:
-        raise FileNotFoundError(2, os.strerror(2), str(path)) from None
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+def _write(path: Path, content: str | bytes, force: bool) -> None:
+    """Write a file; one that is there only with `force`. Raises OSError, OutputError."""
+    if output.replaces(path) and not force:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    output.write(path, content)
 
 
 COMMANDS = (export, import_, promote)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from db.session import shown
 from db.store import Store
 from fuzz.cli.errors import Exit, UserError
 
@@ -81,7 +82,7 @@ class Moment(click.ParamType[datetime]):
 def existing(url: str) -> Store:
     """The store, which must be there: nothing can be looked up in one that is made now."""
     if not Store.exists(url):
-        raise UserError(f"there is no database {url}", Exit.USAGE)
+        raise UserError(f"there is no database {shown(url)}", Exit.USAGE)
     return Store.open(url)
 
 

@@ -8,18 +8,21 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import click
+from rich.text import Text
 
 from corpus.text import format_case
 from db.filters import BucketFilter, Order
 from db.queries import Group
 from db.records import TO_DO, BucketView, FindingView, Status, TraceView
+from db.session import shown
 from db.store import Store
 from db.suspects import Suspect
 from fuzz.cli import views as found_views
+from fuzz.cli.console import console
 from fuzz.cli.plain_options import db_option, json_option
 from fuzz.cli.table import print_table
 from fuzz.cli.triage import views
-from fuzz.cli.triage.keys import Moment, existing, key
+from fuzz.cli.triage.keys import Moment, key
 from fuzz.report.recorded import recorded_line
 
 LARGE = 12
@@ -113,10 +116,13 @@ def list_(
         if as_json:
             click.echo("[]")
         else:
-            click.echo("Nothing has been found yet: there is no database; `vcpufuzz run` makes it.")
+            click.echo(
+                "Nothing has been found yet: there is no database;"
+                f" `vcpufuzz run` makes it ({shown(url)})."
+            )
         return
     filtered = wanted != BucketFilter()
-    with Store.open(url) as store:
+    with Store.read(url) as store:
         if campaign is not None:
             store.campaign(campaign)
         if as_json:
@@ -167,13 +173,17 @@ def _print_new(store: Store, groups: Sequence[Group]) -> None:
         return
     new = BucketFilter(statuses=frozenset({Status.NEW}), muted=False)
     found = store.buckets(new, Order.WEIGHT, LARGE)
-    click.secho(f"{number} new:\n", bold=True)
+    _bold(f"{number} new:\n")
     for bucket in found:
-        click.secho("\n".join(views.headline(bucket)), bold=True)
+        _bold("\n".join(views.headline(bucket)))
         click.echo(views.indented(bucket.explanation) + "\n")
     if number > len(found):
         rest = number - len(found)
         click.echo(f"and {rest} more; `vcpufuzz triage list --status new` lists them\n")
+
+
+def _bold(text: str) -> None:
+    console(soft_wrap=True).print(Text(text, style="bold"))
 
 
 def _print_to_do(store: Store) -> None:
@@ -215,7 +225,7 @@ def incidents(url: str, campaign: int | None, as_json: bool) -> None:
     Example:
       vcpufuzz triage incidents --json
     """
-    with existing(url) as store:
+    with Store.read(url) as store:
         if campaign is not None:
             store.campaign(campaign)
         found = store.incidents(campaign)
@@ -240,7 +250,7 @@ def show(url: str, key: tuple[str, int], as_json: bool) -> None:
       vcpufuzz triage show F12 --json
     """
     kind, number = key
-    with existing(url) as store:
+    with Store.read(url) as store:
         if kind == "B":
             bucket = store.bucket(number)
             if bucket.duplicate_of is not None and not store.finding_lines(number, 1):
@@ -280,7 +290,7 @@ def show(url: str, key: tuple[str, int], as_json: bool) -> None:
 
 
 def _print_bucket(bucket: BucketView, more: views.BucketExtras) -> None:
-    click.secho(f"B{bucket.id}  {bucket.title}", bold=True)
+    _bold(f"B{bucket.id}  {bucket.title}")
     click.echo("\n".join(views.bucket_lines(bucket, more)))
     if more.matrix:
         print_table(views.CELL_COLUMNS, [views.cell_row(cell) for cell in more.matrix])
@@ -335,7 +345,7 @@ def history(url: str, bucket: tuple[str, int], limit: int, as_json: bool) -> Non
       vcpufuzz triage history
       vcpufuzz triage history B3 --json
     """
-    with existing(url) as store:
+    with Store.read(url) as store:
         if bucket[1]:
             store.bucket(bucket[1])
         found = store.history(bucket[1] or None, limit)

@@ -6,16 +6,14 @@ date checks) are carried over, its hooks, pins and lists are not. Needs no privi
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from targets.cache import cache_dir
+from targets.cache import cache_dir, locked, using
 from targets.kvm.lab import sources
 from targets.transport import TransportError
 
@@ -74,15 +72,6 @@ def fetch_settings(dump: str) -> list[str]:
     ]
 
 
-@contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Hold `directory` against other processes; a killed holder lets go by itself."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 @dataclass(frozen=True, slots=True)
 class AptRoot:
     """One suite of the machine's Debian mirror, as seen by one architecture."""
@@ -104,7 +93,7 @@ class AptRoot:
             )
         apt = _tool("apt-get")
         dump = _run([_tool("apt-config"), "dump"], {**os.environ, "LC_ALL": "C.UTF-8"})
-        with locked(self.path):
+        with locked(self.path, f"the packages of {self.suite}"), using(self.path):
             for part in ("lists/partial", "cache/archives/partial"):
                 (self.path / part).mkdir(parents=True, exist_ok=True)
             (self.path / "status").touch()
@@ -126,7 +115,7 @@ class AptRoot:
 
     def download(self, package: str, into: Path) -> Path:
         """Fetch one package file, verified by APT, into directory `into`. Raises TransportError."""
-        with locked(self.path):
+        with locked(self.path, f"the packages of {self.suite}"), using(into):
             _run([_tool("apt-get"), "download", package], _environment(self._config()), into)
         found = sorted(into.glob(f"{package}_*.deb"))
         if not found:
@@ -139,7 +128,7 @@ class AptRoot:
         Raises TransportError.
         """
         archives = self.path / "cache" / "archives"
-        with locked(self.path):
+        with locked(self.path, f"the packages of {self.suite}"), using(self.path):
             for left in archives.glob("*.deb"):
                 left.unlink()
             argv = [_tool("apt-get"), "install", "--yes", "--download-only"]

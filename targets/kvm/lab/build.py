@@ -13,14 +13,14 @@ import re
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from targets.cache import cache_dir
+from targets import cache
+from targets.cache import cache_dir, locked
 from targets.kvm.lab import kconfig, kernels
-from targets.kvm.lab.apt import AptRoot, locked
+from targets.kvm.lab.apt import AptRoot
 from targets.kvm.lab.kernels import Kernel
 from targets.transport import TransportError
 
@@ -85,16 +85,12 @@ def build(
         return kept
     check_tools()
     work = cache_dir() / "builds"
-    if not again:
-        say(f"kernel {name}: waiting for another build, if there is one")
-    with locked(work):
+    with locked(work, "building a kernel"):
         kept = None if again else kernels.cached(name)
         if kept:
             return kept
-        for left in work.glob(".build-*"):  # of a killed build: we hold the lock
-            shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(prefix=".build-", dir=work) as scratch:
-            return _build(name, source, checks, Path(scratch), jobs or cpus(), say)
+        with cache.scratch(work) as scratch:
+            return _build(name, source, checks, scratch, jobs or cpus(), say)
 
 
 def cpus() -> int:

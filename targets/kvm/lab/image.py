@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from targets.cache import cache_dir
+from targets.compiler import compile_
+from targets.entry import Entry
 from targets.kvm.lab import cpio
 from targets.transport import TransportError
 
@@ -59,32 +59,17 @@ def build() -> Image:
     """The initramfs of the current sources, compiled once. Raises TransportError."""
     compiler = find_compiler()
     key = _key(compiler)
-    kept = cache_dir() / "images"
-    kept.mkdir(exist_ok=True)
-    path = kept / f"{key}.cpio"
-    if path.is_file():
-        return Image(path, key)
-    with tempfile.TemporaryDirectory(prefix=".build-", dir=kept) as name:
-        binary = Path(name) / "init"
+
+    def make(staged: Path) -> None:
+        binary = staged.with_name("init")
         objects = [str(path) for path in _sources() if path.suffix == ".c"]
-        done = subprocess.run(
-            [compiler, *FLAGS, "-o", str(binary), *objects],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            first = next((line for line in done.stderr.splitlines() if "error" in line), "")
-            raise TransportError(f"the lab guest does not compile: {first or done.stderr.strip()}")
-        staged = Path(name) / "initramfs"
-        staged.write_bytes(
-            cpio.archive(
-                [
-                    cpio.directory("dev"),
-                    cpio.character_device("dev/console", 5, 1),
-                    cpio.executable("init", binary.read_bytes()),
-                ]
-            )
-        )
-        os.replace(staged, path)
-    return Image(path, key)
+        compile_([compiler, *FLAGS, "-o", str(binary), *objects], "the lab guest", staged.parent)
+        files = [
+            cpio.directory("dev"),
+            cpio.character_device("dev/console", 5, 1),
+            cpio.executable("init", binary.read_bytes()),
+        ]
+        staged.write_bytes(cpio.archive(files))
+
+    entry = Entry(cache_dir() / "images" / f"{key}.cpio", "the lab guest's initramfs")
+    return Image(entry.get(make), key)

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
+import stat
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from targets.cache import cache_dir
-from targets.kvm.lab import kconfig
-from targets.kvm.lab.apt import AptRoot, locked
+from targets import cache
+from targets.cache import cache_dir, locked, scratch
+from targets.entry import Entry
+from targets.kvm.lab import imagefile, kconfig
+from targets.kvm.lab.apt import AptRoot
 from targets.transport import TransportError
 
 SUITES = {"6.1": "bookworm", "6.12": "trixie", "newest": "sid"}
@@ -69,15 +70,7 @@ class Kernel:
 
 def own(path: Path) -> Kernel:
     """The user's own Image. Raises TransportError."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise TransportError(
-            f"kernel image {path} cannot be read: {error.strerror or error}."
-        ) from error
-    if content[56:60] != b"ARM\x64":
-        # The magic of the arm64 boot protocol, Documentation/arch/arm64/booting.rst.
-        raise TransportError(f"{path} is no arm64 Image (arch/arm64/boot/Image of a kernel build).")
+    content = _image(path)
     config = kconfig.embedded(content)
     missing = kconfig.lacking(config) if config is not None else []
     if missing:
@@ -86,24 +79,77 @@ def own(path: Path) -> Kernel:
     return Kernel(path, path.name, "", hashlib.sha256(content).hexdigest())
 
 
-def image_version(path: Path) -> tuple[int, int]:
-    """(major, minor) of the kernel in an Image; (0, 0) of one that does not tell."""
+def _image(path: Path) -> bytes:
+    """All of an Image. Raises TransportError for what is none, or not all of one."""
     try:
-        found = re.search(rb"Linux version (\d+)\.(\d+)", path.read_bytes())
-    except OSError:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            what = _NO_FILES.get(stat.S_IFMT(status.st_mode), "no file")
+            raise TransportError(f"{path} is {what}, and no arm64 Image.")
+        with path.open("rb") as file:
+            head = file.read(imagefile.HEAD)
+            why = imagefile.trouble(str(path), head, status.st_size)
+            if why:
+                raise TransportError(why)
+            content = head + file.read(imagefile.MOST)
+    except OSError as error:
+        raise TransportError(
+            f"kernel image {path} cannot be read: {(error.strerror or str(error)).lower()}."
+        ) from error
+    if not imagefile.version(content):
+        raise TransportError(
+            f"{path} is cut off or damaged: it does not say which version of Linux it is."
+        )
+    return content
+
+
+_NO_FILES = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def image_version(path: Path) -> tuple[int, int]:
+    """(major, minor) of the kernel in an Image; (0, 0) of what is none."""
+    try:
+        return imagefile.version(_image(path)) or (0, 0)
+    except TransportError:
         return 0, 0
-    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def cached(release: str) -> Kernel | None:
-    """The kept kernel of a catalogue release, or None."""
-    store = _store()
+    """The kept kernel of a catalogue release, or None. Raises CacheError."""
+    record = _store() / f"{release}.json"
     try:
-        entry = json.loads((store / f"{release}.json").read_text())
-        kernel = Kernel(store / entry["sha256"] / "Image", **entry)
-    except (OSError, ValueError, KeyError, TypeError):
+        told = json.loads(record.read_bytes())
+        kernel = Kernel(_entry(release, told["sha256"]).path, **told)
+    except FileNotFoundError:
         return None
-    return kernel if kernel.path.is_file() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        if record not in _told:
+            cache.tell(f"{record} was damaged: kernel {release} {_back(release)}.")
+        _told.add(record)
+        return None
+    return kernel if _entry(release, kernel.sha256).kept() else None
+
+
+_told: set[Path] = set()
+"""Damaged records that the user knows of."""
+
+
+def _back(release: str) -> str:
+    """How a kernel comes back that was damaged."""
+    if release in BUILDS:
+        return f"has to be built anew ({build_command(release)})"
+    return "is fetched anew when it is needed"
+
+
+def _entry(release: str, digest: str) -> Entry:
+    path = _store() / digest / "Image"
+    return Entry(path, f"kernel {release}", digest, _back(release))
 
 
 def fetch(release: str, *, refresh: bool = False) -> Kernel:
@@ -127,56 +173,38 @@ def fetch(release: str, *, refresh: bool = False) -> Kernel:
     found = None if refresh else cached(release)
     if found:
         return found
-    with locked(_store()):
+    with locked(_store(), f"kernel {release}"):
         found = None if refresh else cached(release)
         return found or _download(release, suite)
 
 
 def _store() -> Path:
-    path = cache_dir() / "kernels"
-    path.mkdir(exist_ok=True)
-    return path
+    return cache_dir() / "kernels"
 
 
 def _download(release: str, suite: str) -> Kernel:
-    store = _store()
-    for left in store.glob(".fetch-*"):  # of a killed download: we hold the lock
-        shutil.rmtree(left, ignore_errors=True)
     root = AptRoot(suite)
-    root.update()
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=store) as name:
-        work = Path(name)
+    with scratch(_store()) as work:
+        root.update()
         image, version = _find_image(root, work)
-        return _keep(release, version, image, work)
+        return _keep(release, version, image)
 
 
 def keep(release: str, version: str, image: Path) -> Kernel:
     """Copy a built image into the store. Safe in several processes at once."""
-    with (
-        locked(_store()),
-        tempfile.TemporaryDirectory(prefix=".fetch-", dir=_store()) as name,
-    ):
-        copy = Path(name) / "copy"
-        shutil.copyfile(image, copy)
-        return _keep(release, version, copy, Path(name))
+    with locked(_store(), f"kernel {release}"):
+        return _keep(release, version, image)
 
 
-def _keep(release: str, version: str, image: Path, work: Path) -> Kernel:
-    """Move `image` into the store, by way of `work` on the same file system."""
-    store = _store()
-    digest = hashlib.sha256(image.read_bytes()).hexdigest()
-    kept = store / digest
-    if not (kept / "Image").is_file():
-        staged = work / "kept"
-        staged.mkdir()
-        image.rename(staged / "Image")
-        shutil.rmtree(kept, ignore_errors=True)
-        staged.rename(kept)
-    entry = Kernel(kept / "Image", release, version, digest)
-    record = {k: v for k, v in asdict(entry).items() if k != "path"}
-    (work / "entry").write_text(json.dumps(record))
-    os.replace(work / "entry", store / f"{release}.json")
-    return entry
+def _keep(release: str, version: str, image: Path) -> Kernel:
+    """Copy `image` into the store, which is locked."""
+    with image.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    kept = _entry(release, digest).get(lambda staged: shutil.copyfile(image, staged))
+    kernel = Kernel(kept, release, version, digest)
+    record = {k: v for k, v in asdict(kernel).items() if k != "path"}
+    cache.write(_store() / f"{release}.json", json.dumps(record).encode())
+    return kernel
 
 
 def _find_image(root: AptRoot, work: Path) -> tuple[Path, str]:
@@ -208,7 +236,9 @@ def unpack(deb: Path, into: Path) -> None:
     """Unpack a package file. Raises TransportError."""
     tool = shutil.which("dpkg-deb")
     if tool is None:
-        raise TransportError("dpkg-deb is not installed: kernels are unpacked with it.")
+        raise TransportError(
+            "dpkg-deb is not installed: packages are unpacked with it (package dpkg)."
+        )
     done = subprocess.run(
         [tool, "-x", str(deb), str(into)], capture_output=True, text=True, check=False
     )

@@ -6,9 +6,10 @@ import asyncio
 import re
 import socket
 from collections import Counter as Tally
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, TypeVar, cast
 
 LIMIT_S = 5.0
 """A QEMU that can answer at all does so in milliseconds."""
@@ -16,6 +17,11 @@ LIMIT_S = 5.0
 LOOKS = 7
 PAUSE_S = 0.02
 """A hung CPU may be looked at just while it serves an interrupt: several looks tell."""
+
+VECTORS_END = 0x800
+"""Bytes of a table of exception vectors; nothing else is at address 0 of the machine."""
+
+_T = TypeVar("_T")
 
 _CPU = re.compile(r"^CPU#(\d+)$", re.MULTILINE)
 _PC = re.compile(r"\bPC=([0-9a-f]{16})\b")
@@ -38,44 +44,77 @@ class Counter:
     physical: int | None
 
 
-def program_counters(line: socket.socket, limit_s: float = LIMIT_S) -> Sequence[Counter]:
-    """Where each CPU is. `line`: this side of the monitor's socket, used once and closed.
-    Raises Silent."""
-    try:
-        return asyncio.run(asyncio.wait_for(_ask(line), limit_s))
-    except (TimeoutError, OSError, EOFError) as error:
-        raise Silent(str(error)) from error
+class Monitor:
+    """QEMU's monitor. `line`: this side of its socket, closed with it."""
 
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._client: Any = None
 
-async def _ask(line: socket.socket) -> Sequence[Counter]:
-    # Only a hang pays for the import.
-    from qemu.qmp import ConnectError, QMPClient, QMPError  # noqa: PLC0415
+    def program_counters(self, limit_s: float = LIMIT_S) -> Sequence[Counter]:
+        """Where each CPU is. Raises Silent."""
+        return self._run(self._counters(), limit_s)
 
-    client = QMPClient("lab")
+    def is_astray(self, limit_s: float = LIMIT_S) -> bool:
+        """Whether all CPUs only run through empty exception vectors. Raises Silent."""
+        return is_astray(self._run(self._look(), limit_s))
 
-    async def say(words: str) -> str:
+    def close(self) -> None:
+        """Idempotent."""
+        if self._loop:
+            with suppress(Silent):
+                if self._client:
+                    self._run(self._client.disconnect(), 1.0)
+            self._loop.close()
+            self._loop = self._client = None
+        self._line.close()
+
+    def _run(self, asking: Coroutine[Any, Any, _T], limit_s: float) -> _T:
+        self._loop = self._loop or asyncio.new_event_loop()
+        # Only a guest that makes no progress pays for the import.
+        from qemu.qmp import QMPError  # noqa: PLC0415
+
+        try:
+            return self._loop.run_until_complete(asyncio.wait_for(asking, limit_s))
+        except (TimeoutError, OSError, EOFError, QMPError) as error:
+            raise Silent(str(error)) from error
+
+    async def _say(self, words: str) -> str:
+        from qemu.qmp import QMPClient  # noqa: PLC0415
+
+        if self._client is None:
+            client = QMPClient("lab")
+            await client.connect(self._line)
+            self._client = client
         # QMP has no registers; the human monitor has.
-        answer = await client.execute("human-monitor-command", {"command-line": words})
+        answer = await self._client.execute("human-monitor-command", {"command-line": words})
         return cast(str, answer)
 
-    try:
-        await client.connect(line)
-        try:
-            looks = []
-            for _ in range(LOOKS):
-                looks.append(parse_registers(await say("info registers -a")))
-                await asyncio.sleep(PAUSE_S)
-            found = []
-            for number, address, level in usual(looks):
-                await say(f"cpu {number}")
-                physical = _PHYSICAL.search(await say(f"gva2gpa {address:#x}"))
-                where = int(physical[1], 16) if physical else None
-                found.append(Counter(number, address, level, where))
-            return found
-        finally:
-            await client.disconnect()
-    except (ConnectError, QMPError) as error:
-        raise Silent(str(error)) from error
+    async def _look(self) -> list[list[tuple[int, int, str]]]:
+        looks = []
+        for _ in range(LOOKS):
+            looks.append(parse_registers(await self._say("info registers -a")))
+            await asyncio.sleep(PAUSE_S)
+        return looks
+
+    async def _counters(self) -> Sequence[Counter]:
+        found = []
+        for number, address, level in usual(await self._look()):
+            await self._say(f"cpu {number}")
+            physical = _PHYSICAL.search(await self._say(f"gva2gpa {address:#x}"))
+            where = int(physical[1], 16) if physical else None
+            found.append(Counter(number, address, level, where))
+        return found
+
+
+def is_astray(looks: Sequence[Sequence[tuple[int, int, str]]]) -> bool:
+    """Whether every look found every CPU in exception vectors at address 0: a kernel that took
+    an exception before it set vectors of its own takes the next one there, for ever."""
+    seen = [place for look in looks for place in look]
+    return bool(seen) and all(
+        address < VECTORS_END and level in ("EL1", "EL2") for _, address, level in seen
+    )
 
 
 def usual(looks: Sequence[Sequence[tuple[int, int, str]]]) -> list[tuple[int, int, str]]:

@@ -8,15 +8,14 @@ matter.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from targets.cache import cache_dir
+from targets.entry import Entry
 from targets.kvm.lab import kernels, qemu
-from targets.kvm.lab.apt import AptRoot, locked
+from targets.kvm.lab.apt import AptRoot
 from targets.transport import TransportError
 
 SUITE = "trixie"
@@ -48,8 +47,9 @@ def own_suffices() -> bool:
 
 
 def cached() -> Path | None:
-    """The kept newer QEMU, or None."""
-    return next(iter(sorted(_store().glob(f"*/{qemu.PROGRAM}"), reverse=True)), None)
+    """The kept newer QEMU, or None. Raises CacheError."""
+    entry = _entry()
+    return entry.path / qemu.PROGRAM if entry.kept() else None
 
 
 def fetch() -> Path:
@@ -57,47 +57,31 @@ def fetch() -> Path:
 
     Raises TransportError.
     """
-    kept = cached()
-    if kept:
-        return kept
-    with locked(_store()):
-        return cached() or _download()
+    return _entry().get(_download) / qemu.PROGRAM
 
 
-def _store() -> Path:
-    path = cache_dir() / "qemu"
-    path.mkdir(exist_ok=True)
-    return path
+def _entry() -> Entry:
+    return Entry(cache_dir() / "qemu" / SUITE, "a newer QEMU", how="is fetched anew when needed")
 
 
-def _download() -> Path:
-    store = _store()
-    for left in store.glob(".fetch-*"):  # of a killed download: we hold the lock
-        shutil.rmtree(left, ignore_errors=True)
+def _download(tree: Path) -> None:
     root = AptRoot(SUITE, _architecture())
     root.update()
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=store) as scratch:
-        tree = Path(scratch) / "tree"
-        version = ""
-        for deb in root.download_with_dependencies(PACKAGE):
-            kernels.unpack(deb, tree)
-            if deb.name.startswith(f"{PACKAGE}_"):
-                version = kernels.version_of(deb)
-            deb.unlink()
-        program = tree / qemu.PROGRAM
-        program.write_text(start_script(tree))
-        program.chmod(0o755)
-        qemu.version(str(program))  # it runs
-        kept = store / f"{SUITE}-{re.sub(r'[^0-9A-Za-z.+-]', '_', version)}"
-        shutil.rmtree(kept, ignore_errors=True)
-        tree.rename(kept)
-    return kept / qemu.PROGRAM
+    for deb in root.download_with_dependencies(PACKAGE):
+        kernels.unpack(deb, tree)
+        deb.unlink()
+    program = tree / qemu.PROGRAM
+    program.write_text(start_script(tree))
+    program.chmod(0o755)
+    qemu.version(str(program))  # it runs
 
 
 def _architecture() -> str:
     tool = shutil.which("dpkg")
     if tool is None:
-        raise TransportError("dpkg is not installed: a newer QEMU is fetched with it.")
+        raise TransportError(
+            "dpkg is not installed: a newer QEMU is fetched with it (package dpkg)."
+        )
     return subprocess.run(
         [tool, "--print-architecture"], capture_output=True, text=True, check=True
     ).stdout.strip()

@@ -6,13 +6,11 @@ The lab boots without KASLR, so `/proc/kallsyms` of one boot holds for all.
 from __future__ import annotations
 
 import gzip
-import os
-import tempfile
 from bisect import bisect_right
 from collections.abc import Sequence
-from pathlib import Path
 
 from targets.cache import cache_dir
+from targets.entry import Entry
 from targets.kvm.lab.coverage import areas
 from targets.kvm.lab.coverage.areas import NoSymbols, Symbol
 
@@ -46,24 +44,23 @@ class Symbols:
 
 
 def load(digest: str) -> Symbols | None:
-    """The symbols of the image with hash `digest`, if they are kept."""
+    """The symbols of the image with hash `digest`, if they are kept. Raises CacheError."""
+    entry = _entry(digest)
+    if not entry.kept():
+        return None
     try:
-        return Symbols(gzip.decompress(_path(digest).read_bytes()).decode("ascii", "replace"))
-    except (OSError, EOFError, NoSymbols):
+        return Symbols(gzip.decompress(entry.path.read_bytes()).decode("ascii", "replace"))
+    except (OSError, EOFError, NoSymbols):  # gone this moment, or of another version of ours
         return None
 
 
 def save(digest: str, kallsyms: str) -> Symbols:
-    """Keep what the kernel's `/proc/kallsyms` says. Raises NoSymbols."""
+    """Keep what the kernel's `/proc/kallsyms` says. Raises NoSymbols, CacheError."""
     made = Symbols(kallsyms)
-    path = _path(digest)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(gzip.compress(kallsyms.encode("ascii", "replace"), 6))
-    os.replace(file.name, path)
+    packed = gzip.compress(kallsyms.encode("ascii", "replace"), 6)
+    _entry(digest).put(lambda staged: staged.write_bytes(packed))
     return made
 
 
-def _path(digest: str) -> Path:
-    kept = cache_dir() / "symbols"
-    kept.mkdir(exist_ok=True)
-    return kept / f"{digest[:32]}.gz"
+def _entry(digest: str) -> Entry:
+    return Entry(cache_dir() / "symbols" / f"{digest[:32]}.gz", "the list of the kernel's symbols")

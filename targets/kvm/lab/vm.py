@@ -24,6 +24,9 @@ from targets.transport import TransportError
 BOOT_LIMIT_S = 300.0
 """Stock kernels need 3 to 10 s; a machine shared with other work may need many times that."""
 
+BOOT_LOOK_S = 5.0
+"""How often to look at a kernel that boots and has not said a word yet."""
+
 LOOK_S = 1.0
 """How often to look for progress while the line is silent."""
 
@@ -106,7 +109,8 @@ class Vm:
         self._started = time.monotonic()
         memory_fd = os.memfd_create("vcpufuzz-page")
         self._line, theirs = socket.socketpair()
-        self._monitor, their_monitor = socket.socketpair()
+        our_monitor, their_monitor = socket.socketpair()
+        self._monitor = monitor.Monitor(our_monitor)
         self._log = BlockLog(code, layout.slots) if machine.plugin and code else None
         try:
             os.ftruncate(memory_fd, layout.size)
@@ -137,7 +141,7 @@ class Vm:
     def wait_ready(self, limit_s: float = BOOT_LIMIT_S) -> str:
         """Wait until the guest serves; its boot log. Raises TransportError, KilledAtBoot."""
         end = time.monotonic() + limit_s
-        heard = ""
+        look = time.monotonic() + BOOT_LOOK_S
         while not self._logs:
             left = end - time.monotonic()
             if left <= 0:
@@ -146,13 +150,25 @@ class Vm:
                     f"the kernel did not reach its init within {limit_s:.0f} s"
                     f"; its last words: {words or 'none'}"
                 )
-            if not self._hear(left):
+            if not self._hear(min(left, BOOT_LOOK_S)):
                 raise self._why_no_boot(self._console.drain())
+            if not self._logs and not self._console.pending and time.monotonic() >= look:
+                self._look_at_boot()
+                look = time.monotonic() + BOOT_LOOK_S
         heard = self._logs.popleft()
         if not self.channel.ready:
             raise TransportError("the lab guest rang before it was ready.")
         self._pace.note_boot(time.monotonic() - self._started)
         return heard
+
+    def _look_at_boot(self) -> None:
+        """Raises TransportError if the kernel will never say a word."""
+        with suppress(monitor.Silent):
+            if self._monitor.is_astray():
+                raise TransportError(
+                    "the kernel went astray before it said a word: its Image is damaged,"
+                    " or not made for this machine."
+                )
 
     def _why_no_boot(self, log: str) -> TransportError:
         end = self._process.wait_end()
@@ -227,7 +243,7 @@ class Vm:
         """Ask QEMU where its guest is: the last chance before it is killed."""
         log = self._console.drain()
         try:
-            counters = monitor.program_counters(self._monitor)
+            counters = self._monitor.program_counters()
         except monitor.Silent as why:
             state = self._process.state
             cause = "it is stopped" if state in ("T", "t") else f"{why}".rstrip(".")

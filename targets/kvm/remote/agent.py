@@ -19,8 +19,7 @@ from types import FrameType
 from typing import Any
 
 from targets.kvm.remote.address import Address
-from targets.kvm.remote.line import Line
-from targets.kvm.remote.messages import Refused, frame
+from targets.kvm.remote.door import Door, Proven
 from targets.kvm.remote.session import Service, Stopped, converse
 from targets.transport import TransportError
 
@@ -29,7 +28,10 @@ _END_S = 10.0
 _LOOK_S = 5.0
 """How often processes that ended are looked for when nobody comes."""
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_FORK_NEEDS = 8
+"""Descriptors that starting a process takes for a while; half a try would leak some."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
 _fork = multiprocessing.get_context("fork")
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -48,6 +50,7 @@ class Agent:
         """Raises TransportError if nothing can listen there."""
         self._service, self._say, self._most = service, say, most_clients
         self._listener = _listen(address)
+        self._door = Door(self._listener, service.key, say)
 
     @property
     def address(self) -> Address:
@@ -63,7 +66,9 @@ class Agent:
     def _check(self) -> Mapping[str, str]:
         """Start the leg once, as a client would; its facts. Raises TransportError."""
         ours, theirs = _fork.Pipe(duplex=False)
-        process = _fork.Process(target=_check, args=(self._service, theirs), daemon=True)
+        process = _fork.Process(
+            target=_check, args=(self._door, self._service, theirs), daemon=True
+        )
         with _blocked():
             process.start()
         theirs.close()
@@ -78,53 +83,48 @@ class Agent:
         return dict(facts)
 
     def run(self, ready: Callable[[Mapping[str, str]], None]) -> None:
-        """See that the leg starts, tell `ready` its facts, and serve until SIGINT or SIGTERM;
-        then end the clients' processes, too. Main thread only.
+        """See that the leg starts, tell `ready` its facts, and serve until a signal says to
+        stop; then end the clients' processes, too. A second signal ends all at once. Main
+        thread only.
 
         Raises TransportError if the leg does not start.
         """
-        self._listener.settimeout(_LOOK_S)
-        before = {number: signal.signal(number, _stop) for number in _SIGNALS}
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        for number, handler in before.items():
+            if number != signal.SIGHUP or handler != signal.SIG_IGN:  # as nohup wants it
+                signal.signal(number, _stop)
         try:
             ready(self._check())
             while True:
-                self._accept()
+                for client in self._door.wait(_LOOK_S):
+                    self._admit(client)
         except Stopped:
             self._say("stopped.")
         finally:
-            self._listener.close()
+            self._door.close()
             _end(_fork.active_children())
             for number, handler in before.items():
-                signal.signal(number, handler)
+                signal.signal(number, handler or signal.SIG_DFL)
 
-    def _accept(self) -> None:
+    def _admit(self, client: Proven) -> None:
         running = len(_fork.active_children())  # takes leave of those that ended
-        try:
-            connection, peer = self._listener.accept()
-        except TimeoutError:
-            return
-        except OSError as error:  # out of descriptors, or gone again: neither lasts
-            self._say(f"a client could not be accepted: {(error.strerror or '').lower()}.")
-            time.sleep(0.5)
-            return
-        name = str(Address(*peer[:2]))
-        with connection:
-            if running >= self._most:
-                self._turn_away(connection, name, f"{running} clients are served already.")
-                return
-            arguments = (self._listener, connection, name, self._service, self._say)
-            try:
-                with _blocked():
-                    _fork.Process(target=_client, args=arguments, daemon=True).start()
-            except OSError as error:
-                why = f"no process can be started for it: {(error.strerror or '').lower()}."
-                self._turn_away(connection, name, why)
+        why = f"{running} clients are served already." if running >= self._most else ""
+        why = why or self._fork(client)
+        if why:
+            self._door.refuse(client.line, client.name, why, later=True)
+        else:
+            client.line.close()
 
-    def _turn_away(self, connection: socket.socket, name: str, why: str) -> None:
-        with suppress(OSError):
-            connection.setblocking(False)
-            connection.send(frame(Refused(why)))
-        self._say(f"{name}: turned away: {why}")
+    def _fork(self, client: Proven) -> str:
+        """Start the client's process, or say why that cannot be."""
+        self._door.make_room(_FORK_NEEDS)
+        arguments = (self._door, client, self._service, self._say)
+        try:
+            with _blocked():
+                _fork.Process(target=_serve, args=arguments, daemon=True).start()
+        except OSError as error:
+            return f"no process can be started for it: {(error.strerror or '').lower()}."
+        return ""
 
 
 def _listen(address: Address) -> socket.socket:
@@ -147,8 +147,16 @@ def _listen(address: Address) -> socket.socket:
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
-    for number in _SIGNALS:  # once is enough: what follows is the end
-        signal.signal(number, signal.SIG_IGN)
+    """The agent's: the next signal ends it, and with it, by their wish, its children. Only a
+    terminal that is closed says so more than once."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    raise Stopped
+
+
+def _stop_child(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # once is enough: what follows is the end
     raise Stopped
 
 
@@ -162,48 +170,52 @@ def _blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
-def _become_child() -> None:
-    """Die with the agent; leave Ctrl-C to it, which tells its children."""
+@contextmanager
+def _child() -> Iterator[None]:
+    """In a forked process: die with the agent, and leave signals of the terminal to it, which
+    tells its children. `Stopped` is raised in here, and nowhere else."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _stop)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-
-
-def _client(
-    listener: socket.socket,
-    connection: socket.socket,
-    name: str,
-    service: Service,
-    say: Callable[[str], None],
-) -> None:
-    """The life of a client's process."""
-    listener.close()
-    say(f"{name}: connected.")
-    try:
-        _become_child()
-        said = converse(Line(connection), service)
-    except Stopped:
-        said = "stopped."
-    except Exception as error:  # a defect of ours: the sentence is for the agent's user
-        said = f"given up: {type(error).__name__}: {error}"
-        if os.environ.get("VCPUFUZZ_DEBUG", "0") not in ("", "0"):
-            raise
-    say(f"{name}: {said}")
-
-
-def _check(service: Service, pipe: Connection[Any, Any]) -> None:
-    _become_child()
-    try:
-        transport = service.open(False)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop_child)
+    with suppress(Stopped):
         try:
-            pipe.send((dict(transport.start()), ""))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            yield
         finally:
-            transport.close()
-    except TransportError as error:
-        pipe.send((None, str(error)))
-    except Stopped:
-        pass
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+def _serve(door: Door, client: Proven, service: Service, say: Callable[[str], None]) -> None:
+    """The life of a client's process."""
+    door.close()
+    said = "stopped."
+    with _child():
+        say(f"{client.name}: connected.")
+        try:
+            said = converse(client.line, service, client.coverage)
+        except Stopped:
+            pass
+        except Exception as error:  # a defect of ours: the sentence is for the agent's user
+            said = f"given up: {type(error).__name__}: {error}"
+            if os.environ.get("VCPUFUZZ_DEBUG", "0") not in ("", "0"):
+                raise
+    say(f"{client.name}: {said}")
+
+
+def _check(door: Door, service: Service, pipe: Connection[Any, Any]) -> None:
+    door.close()
+    with _child():
+        facts, why = None, ""
+        try:
+            transport = service.open(False)
+            try:
+                facts = dict(transport.start())
+            finally:
+                transport.close()
+        except TransportError as error:
+            why = str(error)
+        pipe.send((facts, why))
 
 
 def _end(processes: list[Any]) -> None:

@@ -46,16 +46,17 @@ _FAULTS = {Ending.HANG: FaultKind.HANG, Ending.CRASH: FaultKind.CRASH}
 
 
 class _NotThere(TransportError):
-    """Nobody listens, for now."""
+    """Nobody listens, or has time, for now."""
 
 
 class RemoteTransport(Transport):
     """A leg that an agent serves. Not for several threads at once.
 
-    When the connection breaks, the agent is looked for again, and its machine's uptime
-    tells what happened. If that started anew, or does not come back, the oldest request in
-    flight crashed it; if it only fell silent for a while, that request hung it; else the
-    agent was lost, and no request is at fault.
+    When the connection breaks, the agent is looked for again. If it said that it was stopped,
+    no request is at fault. Else its machine's uptime tells what happened: if that started
+    anew, or does not come back, the oldest request in flight crashed it; if it only fell
+    silent for a while, that request hung it; else the agent was lost, and no request is at
+    fault.
     """
 
     def __init__(
@@ -129,7 +130,11 @@ class RemoteTransport(Transport):
 
     def _settle(self, message: Message) -> None:
         if isinstance(message, Refused):
-            self._fail(printable(message.sentence))
+            why = printable(message.sentence)
+            if message.later:
+                self._stopped(why)
+                return
+            self._fail(why)
         done = expect(Done, message)
         if self._in_flight.pop(done.ticket, None) is None:
             raise FrameError("it answers a request that is not under way.")
@@ -157,10 +162,26 @@ class RemoteTransport(Transport):
         elif silent:
             self._lose(Ending.HANG, why)
         else:
-            self._lose(Ending.LOST, why)
-            told = f"connection to the agent at {self.address}: {why}"
-            self._losses.append(Loss(Fault(FaultKind.LOST, line=told), f"{told}\n"))
+            self._lost(why)
         self._line = line
+
+    def _stopped(self, why: str) -> None:
+        """The agent ended in order while requests were under way, perhaps as its machine is
+        about to start again: none is at fault, whatever comes next. Raises TransportError."""
+        self._drop()
+        try:
+            line = self._again()
+        except TransportError as error:
+            self._lose(Ending.LOST, why)
+            raise TransportError(f"the agent at {self.address}: {why} Then: {error}") from error
+        self._lost(why)
+        self._line = line
+
+    def _lost(self, why: str) -> None:
+        """The agent was lost, and no request is at fault."""
+        self._lose(Ending.LOST, why)
+        told = f"connection to the agent at {self.address}: {why}"
+        self._losses.append(Loss(Fault(FaultKind.LOST, line=told), f"{told}\n"))
 
     def _lose(self, ending: Ending, why: str) -> None:
         """Drop the line; give the oldest request this ending, the others are lost."""
@@ -270,6 +291,7 @@ class RemoteTransport(Transport):
         if message is None:
             raise Gone(f"it was silent for {seconds:g} s")
         if isinstance(message, Refused):
-            raise TransportError(f"the agent at {self.address}: {printable(message.sentence)}")
+            kind = _NotThere if message.later else TransportError
+            raise kind(f"the agent at {self.address}: {printable(message.sentence)}")
         self._heard = time.monotonic()
         return message

@@ -13,7 +13,8 @@ from targets.kvm.remote.messages import FrameError, Frames, Message, frame
 STALL_S = 30.0
 """For the rest of a frame that has begun."""
 _CHUNK = 1 << 16
-_FAREWELL_S = 1.0
+FAREWELL_S = 1.0
+"""For last words to be heard."""
 
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 6}
 """A machine that panics says no goodbye: after these seconds of silence it is asked, and
@@ -34,6 +35,7 @@ class Line:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._unsent = bytearray()
+        self._torn = False
         self.frames = Frames()
         connection.setblocking(False)
         if connection.family in (socket.AF_INET, socket.AF_INET6):
@@ -41,6 +43,10 @@ class Line:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for name, value in _KEEP_ALIVE.items():
                 connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+    def fileno(self) -> int:
+        """For `select`."""
+        return self._socket.fileno()
 
     def queue(self, message: Message) -> None:
         """Send it now or, as far as that would block, when the line is used next."""
@@ -92,14 +98,17 @@ class Line:
 
     def _write(self) -> None:
         while self._unsent:
+            self._torn = True  # a signal that ends us here leaves unknown what was sent
             try:
                 sent = self._socket.send(self._unsent[:_CHUNK])
             except BlockingIOError:
+                self._torn = False
                 return
             except OSError as error:
                 self._unsent.clear()
                 raise _gone(error) from error
             del self._unsent[:sent]
+            self._torn = False
 
     def _read(self) -> None:
         try:
@@ -112,15 +121,33 @@ class Line:
             raise Gone("it closed the connection")
         self.frames.feed(data)
 
+    def say_last(self, last: Message) -> None:
+        """Say it if that goes at once, and nothing more; the line is still to be closed, when
+        the other side has read it: see `is_heard`."""
+        with suppress(OSError):
+            self.queue(last)
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def is_heard(self) -> bool:
+        """Whether the other side closed the line, too. Closed earlier, while something is
+        unread, the line would take back what was just said. Never waits."""
+        with suppress(BlockingIOError):
+            try:
+                while self._socket.recv(_CHUNK):
+                    pass
+            except ConnectionError:
+                pass
+            return True
+        return False
+
     def close(self, last: Message | None = None) -> None:
         """Idempotent. `last`: to be said before, if the other side still listens."""
-        if last is not None and self._socket.fileno() >= 0:
+        if last is not None and self._socket.fileno() >= 0 and not self._torn:
             with suppress(Gone, OSError):
-                self.send(last, _FAREWELL_S)
+                self.send(last, FAREWELL_S)
                 self._socket.shutdown(socket.SHUT_WR)
-                # Closed while something is unread, it would reset what was just sent.
-                end = time.monotonic() + _FAREWELL_S
-                while self._poll(select.POLLIN, end) and self._socket.recv(_CHUNK):
+                end = time.monotonic() + FAREWELL_S
+                while self._poll(select.POLLIN, end) and not self.is_heard():
                     pass
         self._socket.close()
 

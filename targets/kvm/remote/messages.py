@@ -126,9 +126,11 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
-    """Why this side closes the connection, in one sentence."""
+    """Why this side closes the connection, in one sentence. `later`: that will pass, and no
+    request is at fault: the agent is being stopped in order, or is full."""
 
     sentence: str
+    later: bool = False
 
 
 FromAgent = Hello | Welcome | Ready | Done | Refused

@@ -1,34 +1,30 @@
-"""An agent's side of one connection: prove each other, start the leg, serve requests."""
+"""An agent's side of one connection, from the proof on: start the leg, serve requests."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from targets.kvm.remote import secret
+from corpus.trace import Ending
 from targets.kvm.remote.line import Gone, Line
 from targets.kvm.remote.messages import (
     LOG_CAP,
-    PROTOCOL,
-    TO_AGENT_LIMIT,
     Code,
     Done,
     FrameError,
-    Hello,
-    Prove,
     Ready,
     Refused,
     Run,
-    Welcome,
     expect,
-    wire_version,
 )
 from targets.transport import Transport, TransportError
 
-PROVE_S = 10.0
-"""For a client to prove that it knows the secret."""
+GRACE_S = 0.5
+"""What stops an agent often stops what executes as well, and that may end first: how long an
+executor's end is kept back, so that `Stopped` is told instead and no request is blamed."""
 
 
 class Stopped(Exception):
@@ -45,17 +41,13 @@ class Service:
     key: bytes
 
 
-def converse(line: Line, service: Service) -> str:
-    """Serve one client until it leaves, and close the line; how it went, in one sentence."""
+def converse(line: Line, service: Service, coverage: bool) -> str:
+    """Serve a client that has proven itself until it leaves, and close the line; how it went,
+    in one sentence."""
     served = _Count()
-    last: str | None = None
+    last, later = "", False
     try:
-        with_coverage = _prove(line, service.key)
-        transport = service.open(with_coverage)
-        try:
-            _serve(line, service, transport, with_coverage, served)
-        finally:
-            transport.close()
+        _serve(line, service, coverage, served)
     except Gone as gone:
         return f"left after {served}: {gone}."
     except FrameError as error:
@@ -63,9 +55,9 @@ def converse(line: Line, service: Service) -> str:
     except TransportError as error:
         last = str(error)
     except Stopped:
-        last = "it was stopped."
+        last, later = "it was stopped.", True
     finally:
-        line.close(Refused(last) if last else None)
+        line.close(Refused(last, later) if last else None)
     return f"ended after {served}: {last}"
 
 
@@ -79,32 +71,22 @@ class _Count:
         return f"{self.value} request{'' if self.value == 1 else 's'}"
 
 
-def _prove(line: Line, key: bytes) -> bool:
-    """Exchange proofs; whether the client wants coverage. Raises Gone, FrameError,
-    TransportError."""
-    mine = secret.nonce()
-    line.send(Hello(PROTOCOL, wire_version(), mine), PROVE_S)
-    message = line.receive(PROVE_S)
-    if message is None:
-        raise TransportError(f"no proof of the secret came within {PROVE_S:.0f} s.")
-    prove = expect(Prove, message)
-    wanted = secret.proof(key, secret.CLIENT, mine, prove.nonce)
-    if len(prove.nonce) != secret.NONCE_SIZE or not secret.same(prove.proof, wanted):
-        raise TransportError(
-            "the secret is another one here: give both sides the same, in"
-            f" {secret.VARIABLE} or the secret file."
-        )
-    line.frames.limit = TO_AGENT_LIMIT
-    line.send(Welcome(secret.proof(key, secret.AGENT, mine, prove.nonce)), PROVE_S)
-    return prove.coverage
-
-
-def _serve(
-    line: Line, service: Service, transport: Transport, coverage: bool, served: _Count
-) -> None:
+def _serve(line: Line, service: Service, coverage: bool, served: _Count) -> None:
     """Raises Gone, FrameError, TransportError."""
-    facts = transport.start()
-    line.send(_ready(service.leg, facts, transport, coverage))
+    try:
+        transport = service.open(coverage)
+        try:
+            line.send(_ready(service.leg, transport.start(), transport, coverage))
+            _answer(line, transport, served)
+        finally:
+            transport.close()
+    except TransportError:
+        time.sleep(GRACE_S)
+        raise
+
+
+def _answer(line: Line, transport: Transport, served: _Count) -> None:
+    """Serve requests. Raises Gone, FrameError, TransportError."""
     running: deque[tuple[int, int]] = deque()  # the client's ticket, the transport's
     while True:
         while len(running) < max(1, transport.depth):
@@ -115,6 +97,8 @@ def _serve(
             running.append((run.ticket, transport.submit(run.request)))
         theirs, ours = running.popleft()
         reply = transport.collect(ours)
+        if reply.ending is not Ending.OK:
+            time.sleep(GRACE_S)
         served.value += 1
         line.send(
             Done(

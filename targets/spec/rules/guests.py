@@ -63,11 +63,33 @@ TABLE: tuple[Rule, ...] = (
             ),
             "run.trap-zen": ("ARCH", "Arm ARM", "CPACR_EL1.ZEN traps SVE, before FPEN"),
             "run.trap-fpen": ("ARCH", "Arm ARM", "CPACR_EL1.FPEN traps FP and SVE"),
+            "run.zcr-fpen": (
+                "ARCH",
+                "Arm ARM, ZCR_EL1",
+                "while CPACR_EL1 opens SVE but not FP, ZCR_EL1 may be accessed; QEMU traps it",
+            ),
+            "sync.control-write": (
+                "ARCH",
+                "Arm ARM, synchronization requirements for System registers",
+                "a write of CPACR_EL1 or CPTR_EL2 takes effect at the next context"
+                " synchronisation event at the latest, and may before",
+            ),
+            "sync.event": (
+                "ARCH",
+                "Arm ARM, context synchronization event",
+                "behind an ISB or a call of the hypervisor every write is in effect",
+            ),
             "run.sve-undefined": ("ABI", "handle_exit.c", "SVE on a vcpu without SVE is UNDEFINED"),
             "run.undefined-feature": (
                 "ARCH",
                 "Arm ARM",
                 "an instruction the CPU lacks is UNDEFINED",
+            ),
+            "run.unallocated": (
+                "ARCH",
+                "Arm ARM, SVE encodings",
+                "a word around SVE's groups that no extension allocates is UNDEFINED, whatever"
+                " CPACR_EL1 says",
             ),
             "exception.return-address": (
                 "ARCH",

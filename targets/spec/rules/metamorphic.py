@@ -46,6 +46,28 @@ TABLE: tuple[Rule, ...] = table(
             "sve.rst 4",
             "after KVM_RUN a signal handler returns to all of Z, P and FFR",
         ),
+        "self.set-order": (
+            "ABI",
+            "design thread of the interface, api.rst 4.68",
+            "while a vcpu is not run, the order in which ZCR_EL1, FPCR, FPSR and vector registers"
+            " are set changes nothing",
+        ),
+        "self.reading": (
+            "ABI",
+            "design thread of the interface, api.rst 4.69",
+            "while a vcpu is not run, reading changes nothing",
+        ),
+        "self.writing-back": (
+            "ABI",
+            "design thread of the interface, api.rst 4.68, 4.69",
+            "while a vcpu is not run, setting a vector or control register to what was read"
+            " changes nothing",
+        ),
+        "self.split-run": (
+            "IMPL",
+            "api.rst 4.10",
+            "a run in two parts leaves what one run leaves, where nothing looks in between",
+        ),
         "legs.agree": (
             "IMPL",
             "-",

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from corpus.fields import FEATURE_BITS
 from corpus.isa.table import FORMS
+from corpus.isa.unallocated import NEWER
 from targets.profile import Profile
 from targets.spec.rules.el2 import ZCR_MASKED
 from targets.spec.rules.rule import FIRST
@@ -40,6 +41,7 @@ NEEDS: dict[str, Need] = {
     "init.unsupported-feature": lambda profile: profile.features & 0x7F != 0x7F,
     "run.pmu-not-created": _feature("pmu_v3"),
     "run.late-vcpu-in-protected-mode": lambda profile: profile.mode == "protected",
+    "run.unallocated": lambda profile: NEWER in profile.lacks,
     "run.undefined-feature": lambda profile: bool(profile.lacks & _CAPS),
     "vl.rounded-down": _a_gap_in_its_lengths,
     "host.no-thread": lambda profile: not profile.host_thread,

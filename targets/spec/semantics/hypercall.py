@@ -220,6 +220,7 @@ def hvc(cpu: Cpu, imm: int) -> None:
     if cpu.vcpu.el2:
         raise GuestException(syndrome(0x16, imm), ret=4, to_el2=True)
     cpu.leave()
+    cpu.synchronise()
     function = _argument(cpu, 0, wide=False)
     calls = _CALLS if _has_psci(cpu) else _OLD_CALLS
     call = _smccc_version if function == SMCCC_VERSION else calls.get(function)

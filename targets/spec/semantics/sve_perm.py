@@ -34,7 +34,7 @@ def repeat(cpu: Cpu, element: int, t: int) -> int:
 
 @semantic("dup_r")
 def dup_r(cpu: Cpu, zd: int, t: int, rn: int) -> None:
-    value, mask = cpu.x(rn)
+    value, mask = cpu.xsp(rn)
     put_z(cpu, zd, repeat(cpu, value, t), repeat(cpu, mask, t))
 
 
@@ -52,7 +52,7 @@ def dup_zx(cpu: Cpu, zd: int, t: int, zn: int, index: int) -> None:
 
 @semantic("cpy_r")
 def cpy_r(cpu: Cpu, zd: int, t: int, pg: int, rn: int) -> None:
-    value, mask = cpu.x(rn)
+    value, mask = cpu.xsp(rn)
     new = (repeat(cpu, value, t), repeat(cpu, mask, t))
     put_z(cpu, zd, *merge(new, cpu.z(zd), *governing(cpu, pg, t)))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from corpus.isa.system import CALLS, OF_EL2
+from corpus.isa.system import ANY, CALLS, OF_EL2
 from corpus.isa.system import FORMS as SYSTEM_FORMS
+from corpus.isa.unallocated import NEWER, is_unallocated
 from corpus.wire import RAM_BASE
-from targets.spec.cpu import FP_CONTROL, FPEN_SHIFT, U64, ZCR_LEN, ZEN_SHIFT, Cpu
+from targets.spec.cpu import FP_CONTROL, U64, ZCR_LEN, Cpu
 from targets.spec.errors import UNDEFINED, GuestException, Unpredictable, syndrome
 from targets.spec.nested import NestedCpu
 from targets.spec.semantics.registry import semantic
@@ -83,9 +84,14 @@ def ldr_x(cpu: Cpu, xt: int, xn: int, imm: int) -> None:
     cpu.set_x(xt, *cpu.load(address, 8, vector=False))
 
 
-@semantic("isb", "nop")
+@semantic("isb")
+def isb(cpu: Cpu) -> None:
+    cpu.synchronise()
+
+
+@semantic("nop")
 def nothing(cpu: Cpu) -> None:
-    """No effect on the registers followed here."""
+    """No effect."""
 
 
 @semantic("svc")
@@ -130,6 +136,8 @@ def _return(cpu: Cpu, spsr: int, elr_elx: str, spsr_elx: str) -> None:
     vcpu.core["pstate"] = exact(spsr)
     if cpu.el < 2:
         cpu.rules.add("eret.to-el1" if level else "eret.to-el0")
+    if cpu.el == 2:  # KVM handles it, and enters the guest anew
+        cpu.synchronise()
     if level != cpu.el or cpu.el == 2:
         cpu.go(level)
 
@@ -140,6 +148,15 @@ _ERET_SIZE = 4 * len(next(form for form in CALLS if form.name == "eret_to").word
 @semantic("brk")
 def brk(cpu: Cpu, imm: int) -> None:
     raise GuestException(syndrome(0x3C, imm))
+
+
+@semantic(ANY)
+def inst(cpu: Cpu, word: int) -> None:
+    """A word that is no instruction of the table."""
+    if is_unallocated(word) and NEWER in cpu.lacks:
+        cpu.rules.add("run.unallocated")
+        raise GuestException(UNDEFINED)
+    raise Unpredictable(f"the instruction {word:#010x} is not modelled")
 
 
 @semantic("udf")
@@ -159,9 +176,7 @@ def _sys_access(cpu: Cpu, sys: int, xt: int, reads: int) -> str:
     if isinstance(cpu, NestedCpu):
         return cpu.redirect(name, xt << 5 | reads)
     if name == "zcr_el1":
-        if cpu.enabled(ZEN_SHIFT) and not cpu.enabled(FPEN_SHIFT):
-            raise Unpredictable("whether FPEN traps ZCR_EL1: QEMU says yes, the manual ZEN only")
-        cpu.need_sve()
+        cpu.need_zcr()
     elif name in FP_CONTROL:
         cpu.need_fp()
     return name
@@ -192,9 +207,11 @@ def msr(cpu: Cpu, sys: int, xt: int) -> None:
         cpu.vcpu.sys[name] = unknown(value & ZCR_LEN, mask & ZCR_LEN)
         cpu.vl_changed()
     else:
+        old = cpu.vcpu.sys[name]
         cpu.vcpu.sys[name] = unknown(value, mask)
         if name == "cpacr_el1":
             cpu.vcpu.sys[name] = loaded_cpacr(value, mask)
+            cpu.written(name, old)
             cpu.vl_changed()
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
+from msgspec.structs import replace
+
 from corpus import wire
 from corpus.isa.form import Insn
 from corpus.ops import Run
 from targets.spec import el2, idregs
 from targets.spec.errno import EBADF, EINTR, EINVAL, ENOEXEC, EPERM
-from targets.spec.errors import Decides, MmioExit, SystemEvent, Unpredictable
+from targets.spec.errors import Decides, SystemEvent, Unpredictable
+from targets.spec.paths import Path, State, explore, restore, united
 from targets.spec.permitted import Outcome, Part, Permitted
 from targets.spec.rules import in_force
-from targets.spec.run import place_code, run
-from targets.spec.sets import exact, unknown
+from targets.spec.run import Ended, place_code, run
+from targets.spec.sets import exact, join, unknown
 from targets.spec.steps.registers import narrow_to_32bit
 from targets.spec.steps.registry import step
 from targets.spec.vcpu import Vcpu
@@ -52,19 +58,66 @@ def run_vcpu(world: World, slot: int, program: tuple[Insn, ...], immediate: bool
         raise Unpredictable(
             "a register outside the model was written before this run", Decides.KERNEL
         )
-    ended = run(vcpu, world.profile, world.mem, program, world.rules, world.vm)
+    paths = explore(
+        world,
+        program,
+        lambda forks: run(vcpu, world.profile, world.mem, program, world.rules, world.vm, forks),
+    )
+    ended = paths[0].ended
+    rule = "run.exit" if ended.exit else "psci.waits" if ended.err == EINTR else "run.fails"
+    cause = None
+    if ended.exit:
+        cause = dict.fromkeys(("mmio address", "mmio data", "exit reason"), ended.cause)
+    return Permitted(rule, _outcomes(world, paths), world.context(vcpu), origins=cause)
+
+
+def _outcomes(world: World, paths: Sequence[Path[Ended]]) -> tuple[Outcome, ...]:
+    """What may be seen of a run, and what is left behind each of it: paths that look alike
+    from outside are one outcome."""
+    if len(paths) == 1:
+        return (_outcome(paths[0].ended),)
+    alike: list[tuple[Outcome, State]] = []
+    for path in paths:
+        seen, after = _outcome(path.ended), path.after
+        assert after
+        for at, (other, so_far) in enumerate(alike):
+            if _look_alike(seen, other):
+                alike[at] = _united_parts(other, seen), united(so_far, after)
+                break
+        else:
+            alike.append((seen, after))
+    return tuple(replace(seen, effect=partial(restore, world, after)) for seen, after in alike)
+
+
+def _look_alike(a: Outcome, b: Outcome) -> bool:
+    """Whether some observation fits both."""
+    return (a.err, a.aux) == (b.err, b.aux) and all(
+        not (value ^ other) & ~(mask | other_mask)
+        for (value, mask), (other, other_mask) in (
+            (one.candidates[0], two.candidates[0])
+            for one, two in zip(a.known_parts, b.known_parts, strict=True)
+        )
+    )
+
+
+def _united_parts(a: Outcome, b: Outcome) -> Outcome:
+    parts = tuple(
+        replace(one, candidates=(join((*one.candidates, *two.candidates)),))
+        for one, two in zip(a.known_parts, b.known_parts, strict=True)
+    )
+    return replace(a, known_parts=parts)
+
+
+def _outcome(ended: Ended) -> Outcome:
     exit_ = ended.exit
     if exit_ is None:
-        rule = "psci.waits" if ended.err == EINTR else "run.fails"
-        return _failed(rule, ended.err, 0, TIMED_OUT if ended.err == EINTR else 0)
+        return _failure(ended.err, 0, TIMED_OUT if ended.err == EINTR else 0)
     if isinstance(exit_, SystemEvent):
-        parts = _exit(KVM_EXIT_SYSTEM_EVENT, exit_.kind, exit_.flags, (0, 0), 0)
-    else:
-        assert isinstance(exit_, MmioExit)
-        value = exit_.value, exit_.mask
-        parts = _exit(KVM_EXIT_MMIO, int(exit_.write), exit_.address, value, exit_.size)
-    cause = dict.fromkeys(("mmio address", "mmio data", "exit reason"), ended.cause)
-    return Permitted("run.exit", (Outcome(known_parts=parts),), world.context(vcpu), origins=cause)
+        return Outcome(known_parts=_exit(KVM_EXIT_SYSTEM_EVENT, exit_.kind, exit_.flags, (0, 0), 0))
+    value = exit_.value, exit_.mask
+    return Outcome(
+        known_parts=_exit(KVM_EXIT_MMIO, int(exit_.write), exit_.address, value, exit_.size)
+    )
 
 
 def _unfit(world: World, vcpu: Vcpu, immediate: bool) -> Permitted | None:
@@ -116,8 +169,13 @@ def _exit(
 
 
 def _failed(rule: str, err: int, aux_err: int, flags: int | None = 0) -> Permitted:
-    """KVM_RUN fails; `aux_err`: how the SETs of PC and VBAR_EL1 before it fail; `flags`
-    None: whether the harness asked for the immediate exit does not matter."""
+    """KVM_RUN fails."""
+    return Permitted(rule, (_failure(err, aux_err, flags),))
+
+
+def _failure(err: int, aux_err: int, flags: int | None) -> Outcome:
+    """`aux_err`: how the SETs of PC and VBAR_EL1 before KVM_RUN fail; `flags` None: whether
+    the harness asked for the immediate exit does not matter."""
     seen = unknown(0, IMMEDIATE) if flags is None else exact(flags)
     parts = (Part("exit", 28, exact(0)), Part("flags", 4, seen))
-    return Permitted(rule, (Outcome(err, parts, aux_err | aux_err << 32),))
+    return Outcome(err, parts, aux_err | aux_err << 32)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 from targets.cache import cache_dir
+from targets.compiler import compile_
+from targets.entry import Entry
 from targets.transport import TransportError
 
 SOURCE = Path(__file__).with_name("blocks.c")
@@ -35,24 +34,15 @@ def build(qemu_version: str) -> Path:
     """The plugin for a QEMU of this version, compiled once. Raises TransportError."""
     gcc = compiler()
     if gcc is None:
-        raise TransportError("gcc is not installed: the coverage plugin is compiled with it.")
+        raise TransportError(
+            "gcc is not installed: the coverage plugin is compiled with it (package gcc)."
+        )
     flags = (*FLAGS, f"-DPLUGIN_API={plugin_api(qemu_version)}")
     digest = hashlib.sha256(repr(flags).encode() + SOURCE.read_bytes() + CHANNEL.read_bytes())
-    kept = cache_dir() / "plugins"
-    kept.mkdir(exist_ok=True)
-    path = kept / f"{digest.hexdigest()[:16]}.so"
-    if path.is_file():
-        return path
-    with tempfile.TemporaryDirectory(prefix=".build-", dir=kept) as name:
-        staged = Path(name) / "plugin.so"
-        done = subprocess.run(
-            [gcc, *flags, "-o", str(staged), str(SOURCE)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            first = next((line for line in done.stderr.splitlines() if "error" in line), "")
-            raise TransportError(f"the coverage plugin does not compile: {first or done.stderr}")
-        os.replace(staged, path)
-    return path
+    path = cache_dir() / "plugins" / f"{digest.hexdigest()[:16]}.so"
+
+    def make(staged: Path) -> None:
+        argv = [gcc, *flags, "-o", str(staged), str(SOURCE)]
+        compile_(argv, "the coverage plugin", staged.parent)
+
+    return Entry(path, "the coverage plugin").get(make)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from targets.cache import cache_dir
+from targets.compiler import compile_
+from targets.entry import SUFFIX, Entry
 from targets.kvm import build_native
 from targets.kvm.lab import cpio, image
-from targets.kvm.lab.cpio import Entry
+from targets.kvm.lab.cpio import Entry as File
 from targets.kvm.lab.userland import packages
 from targets.kvm.lab.userland.packages import Packages
-from targets.transport import TransportError
 
 ROOT = Path(__file__).resolve().parents[4]
 INIT = Path(__file__).with_name("init.c")
@@ -37,7 +36,8 @@ LEFT_OUT = (
 
 MODULES = (
     *("corpus/__init__.py", "corpus/fault.py", "corpus/trace.py", "corpus/wire.py"),
-    *("targets/__init__.py", "targets/cache.py", "targets/codemap.py", "targets/transport.py"),
+    *("targets/__init__.py", "targets/cache.py", "targets/codemap.py", "targets/compiler.py"),
+    *("targets/entry.py", "targets/transport.py"),
     *("targets/kvm/__init__.py", "targets/kvm/build_native.py", "targets/kvm/native.py"),
     *("targets/kvm/kmsg.py", "targets/kvm/lab/__init__.py"),
     *("targets/kvm/lab/channel.py", "targets/kvm/lab/kernellog.py"),
@@ -52,16 +52,15 @@ def build() -> image.Image:
     unpacked = packages.fetch()
     key = _key(unpacked)
     kept = cache_dir() / "userland" / "images"
-    kept.mkdir(exist_ok=True)
-    path = kept / f"{key}.cpio"
-    if not path.is_file():
-        with tempfile.TemporaryDirectory(prefix=".build-", dir=kept) as work:
-            staged = Path(work) / "initramfs"
-            staged.write_bytes(cpio.archive(_entries(unpacked, compiler, Path(work))))
-            for old in kept.glob("*.cpio"):  # each is large; QEMU reads one only as it starts
-                old.unlink(missing_ok=True)
-            os.replace(staged, path)
-    return image.Image(path, key)
+
+    def make(staged: Path) -> None:
+        staged.write_bytes(cpio.archive(_entries(unpacked, compiler, staged.parent)))
+        for old in kept.glob("*.cpio"):  # each is large; QEMU reads one only as it starts
+            old.unlink(missing_ok=True)
+            old.with_name(old.name + SUFFIX).unlink(missing_ok=True)
+
+    entry = Entry(kept / f"{key}.cpio", "the initramfs with a userland")
+    return image.Image(entry.get(make), key)
 
 
 def _own() -> Iterator[Path]:
@@ -84,9 +83,9 @@ def is_kept(path: str) -> bool:
     )
 
 
-def _entries(unpacked: Packages, compiler: str, work: Path) -> list[Entry]:
+def _entries(unpacked: Packages, compiler: str, work: Path) -> list[File]:
     files = [
-        Entry("lib", stat.S_IFLNK | 0o777, b"usr/lib"),
+        File("lib", stat.S_IFLNK | 0o777, b"usr/lib"),
         cpio.character_device("dev/console", 5, 1),
         cpio.executable("init", _compile_init(compiler, unpacked.python, work)),
     ]
@@ -109,26 +108,20 @@ def _below(tree: Path) -> Iterator[PurePosixPath]:
             yield PurePosixPath(path.relative_to(tree))
 
 
-def _files(tree: Path, at: str, paths: Sequence[PurePosixPath]) -> list[Entry]:
+def _files(tree: Path, at: str, paths: Sequence[PurePosixPath]) -> list[File]:
     return [_entry(tree / path, str(PurePosixPath(at) / path)) for path in paths]
 
 
-def _entry(path: Path, name: str) -> Entry:
+def _entry(path: Path, name: str) -> File:
     if path.is_symlink():
-        return Entry(name, stat.S_IFLNK | 0o777, os.fsencode(path.readlink()))
-    return Entry(name, path.stat().st_mode, path.read_bytes())
+        return File(name, stat.S_IFLNK | 0o777, os.fsencode(path.readlink()))
+    return File(name, path.stat().st_mode, path.read_bytes())
 
 
 def _compile_init(compiler: str, python: str, work: Path) -> bytes:
     binary = work / "init"
     words = {"PYTHON": f"/usr/bin/{python}", "MODULE": MODULE, "HOME": HOME, "CACHE": CACHE}
     macros = [f'-D{name}="{value}"' for name, value in words.items()]
-    done = subprocess.run(
-        [compiler, *image.FLAGS, *macros, "-o", str(binary), str(INIT)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise TransportError(f"the guest's init does not compile: {done.stderr.strip()}")
+    argv = [compiler, *image.FLAGS, *macros, "-o", str(binary), str(INIT)]
+    compile_(argv, "the guest's init", work)
     return binary.read_bytes()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from targets.cache import cache_dir
+from targets.entry import Entry
 from targets.kvm.lab import kernels
-from targets.kvm.lab.apt import AptRoot, locked
+from targets.kvm.lab.apt import AptRoot
 from targets.transport import TransportError
 
 SUITE = "trixie"
@@ -19,6 +18,9 @@ PACKAGE = "python3-cffi"
 
 HEADERS = "libpython3-dev"
 """Depends on the package with the headers of the suite's Python."""
+
+_NAMES = "names"
+"""File with the hash of the packages' names and versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,46 +43,24 @@ def fetch() -> Packages:
 
     Raises TransportError.
     """
-    kept = _cached()
-    if kept:
-        return kept
-    with locked(_store()):
-        return _cached() or _download()
+    entry = Entry(
+        cache_dir() / "userland" / SUITE, "the userland of a guest", how="is fetched anew"
+    )
+    kept = entry.get(_download)
+    return Packages(kept / "tree", kept / "headers", (kept / _NAMES).read_text())
 
 
-def _store() -> Path:
-    path = cache_dir() / "userland"
-    path.mkdir(exist_ok=True)
-    return path
-
-
-def _of(folder: Path) -> Packages:
-    return Packages(folder / "tree", folder / "headers", folder.name)
-
-
-def _cached() -> Packages | None:
-    return next((_of(path) for path in sorted(_store().glob(f"{SUITE}-*"))), None)
-
-
-def _download() -> Packages:
-    store = _store()
-    for left in store.glob(".fetch-*"):  # of a killed download: we hold the lock
-        shutil.rmtree(left, ignore_errors=True)
+def _download(staged: Path) -> None:
     root = AptRoot(SUITE)
     root.update()
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=store) as scratch:
-        staged = Path(scratch) / "packages"
-        staged.mkdir()
-        names = hashlib.sha256()
-        for deb in root.download_with_dependencies(PACKAGE):
-            names.update(deb.name.encode() + b"\n")
-            kernels.unpack(deb, staged / "tree")
-            deb.unlink()
-        _add_headers(root, Path(scratch), staged / "headers")
-        kept = store / f"{SUITE}-{names.hexdigest()[:16]}"
-        shutil.rmtree(kept, ignore_errors=True)
-        staged.rename(kept)
-    return _of(kept)
+    staged.mkdir()
+    names = hashlib.sha256()
+    for deb in root.download_with_dependencies(PACKAGE):
+        names.update(deb.name.encode() + b"\n")
+        kernels.unpack(deb, staged / "tree")
+        deb.unlink()
+    _add_headers(root, staged.parent, staged / "headers")
+    (staged / _NAMES).write_text(names.hexdigest()[:16])
 
 
 def _add_headers(root: AptRoot, scratch: Path, into: Path) -> None:

@@ -1,0 +1,157 @@
+"""`make mutation`: every mutant of the deciding modules against the tests that come to it.
+
+    python -m mutation [--module GLOB]... [--again] [--list] [TESTS...]
+
+Ends with 1 when a mutant survives that `survivors.toml` does not list, when that file lists what
+no longer is, or when fewer than WANTED percent were killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+from mutation import covering, survivors
+from mutation.forks import Fate, Forks, Trial
+from mutation.operators import Mutant, mutants
+
+ROOT = Path(__file__).resolve().parents[2]
+WANTED = 95.0
+DECIDING = (
+    "fuzz/oracle/*.py",
+    "fuzz/followup/*.py",
+    *(f"fuzz/worker/{n}.py" for n in ("session", "features", "feedback", "runner")),
+    *(f"fuzz/worker/{n}.py" for n in ("tally", "travel")),
+    *(f"fuzz/campaign/{n}.py" for n in ("ledger", "totals")),
+    "fuzz/generate/mutate.py",
+    *(f"targets/spec/{n}.py" for n in ("judge", "stepper", "decided", "permitted")),
+    *(f"targets/spec/{n}.py" for n in ("defects", "sets", "world")),
+    *("targets/base.py", "targets/kind.py"),
+    *(f"corpus/{n}.py" for n in ("kept", "fault", "tracecode")),
+    *("db/sightings.py", "db/store.py", "fuzz/cli/run.py"),
+)
+TEST_SECONDS = 20.0
+"""What the tests of one mutant may take, by what they took without; the quickest come first."""
+START_SECONDS = 30.0
+LAST = ROOT / ".mutation" / "last.json"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Hunt, and say what came of it."""
+    parser = argparse.ArgumentParser(prog="python -m mutation", description=__doc__)
+    parser.add_argument("--module", action="append", default=[], help="only modules like this")
+    parser.add_argument("--again", action="store_true", help="only what survived last time")
+    parser.add_argument("--list", action="store_true", help="only list the mutants")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("tests", nargs="*", default=["tests"])
+    args = parser.parse_args(argv)
+    found = _mutants(args.module, again=args.again)
+    if args.list:
+        print(*found, sep="\n")
+        return 0
+    hunt = Hunt(found, args.jobs)
+    os.chdir(ROOT)
+    pytest.main(
+        ["-q", "-s", "-m", "not lab", "-p", "no:cacheprovider", *args.tests], plugins=[hunt]
+    )
+    return hunt.tell(complete=not (args.module or args.again or args.tests != ["tests"]))
+
+
+def _mutants(globs: Sequence[str], *, again: bool) -> list[Mutant]:
+    paths = sorted({path for glob in DECIDING for path in ROOT.glob(glob)})
+    names = [str(path.relative_to(ROOT)) for path in paths]
+    wanted = [n for n in names if not globs or any(fnmatchcase(n, glob) for glob in globs)]
+    found = [one for name in wanted for one in mutants(name, (ROOT / name).read_text())]
+    if again:
+        last = {tuple(key) for key in json.loads(LAST.read_text())}
+        found = [one for one in found if one.key in last]
+    return found
+
+
+class Hunt:
+    """A pytest plugin that runs mutants in place of tests."""
+
+    def __init__(self, found: Sequence[Mutant], jobs: int) -> None:
+        self._mutants, self._jobs = found, jobs
+        self.fates: dict[Mutant, Fate] = {}
+        self.uncovered: set[Mutant] = set()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """What pytest does after it has collected the tests."""
+        if session.testsfailed:
+            return False
+        began = time.monotonic()
+        known = _observed(session.items, sorted({one.path for one in self._mutants}))
+        print(f"{len(known.seconds)} tests in {time.monotonic() - began:.0f} s", flush=True)
+        for test in sorted(known.failed):
+            print(f"fails without a mutant: {test}")
+        trials = [trial for one in self._mutants if (trial := self._trial(one, known))]
+        print(f"{len(self._mutants)} mutants, {len(trials)} of which tests come to", flush=True)
+        forks = Forks({item.nodeid: item for item in session.items}, ROOT, self._jobs)
+        for trial, fate in forks.run(trials):
+            self.fates[trial.mutant] = fate
+            if fate is Fate.SURVIVED:
+                print(f"{len(self.fates)}: {trial.mutant}  [{len(trial.tests)} tests]", flush=True)
+            elif len(self.fates) % 200 == 0:
+                print(f"{len(self.fates)} after {time.monotonic() - began:.0f} s", flush=True)
+        return True
+
+    def _trial(self, mutant: Mutant, known: covering.Covering) -> Trial | None:
+        tests, here = known.tests_of(mutant)
+        tests -= known.failed
+        if not tests:
+            self.uncovered.add(mutant)
+            print(f"no test comes to {mutant}")
+            return None
+        chosen, seconds = covering.quickest(tests, known.seconds, TEST_SECONDS)
+        return Trial(mutant, chosen, here, START_SECONDS + 4 * seconds)
+
+    def tell(self, *, complete: bool) -> int:
+        """Print what came of it; the exit code."""
+        alive = {one for one, fate in self.fates.items() if fate is Fate.SURVIVED} | self.uncovered
+        LAST.parent.mkdir(exist_ok=True)
+        LAST.write_text(json.dumps(sorted(one.key for one in alive)))
+        total = len(self.fates) + len(self.uncovered)
+        if not total:
+            print("there were no mutants, or their tests could not be collected")
+            return 1
+        print(Counter(fate.name.lower() for fate in self.fates.values()))
+        share = 100 * (total - len(alive)) / total
+        print(f"{total - len(alive)} of {total} mutants killed: {share:.1f} %")
+        listed = survivors.load()
+        unlisted = sorted((one for one in alive if one.key not in listed), key=str)
+        for one in unlisted:
+            print(f"survives and is not listed: {one}")
+        gone = sorted(listed.keys() - {one.key for one in self._mutants}) if complete else []
+        for key in gone:
+            print(f"is listed and no longer there: {key}")
+        return int(bool(unlisted or gone) or (complete and share < WANTED))
+
+
+def _observed(items: Sequence[pytest.Item], names: Sequence[str]) -> covering.Covering:
+    """In a fork, so that here everything stays as it was collected."""
+    with tempfile.TemporaryDirectory(prefix="vcpufuzz-mutation-") as folder:
+        told = Path(folder) / "covering"
+        if not (pid := os.fork()):
+            try:
+                os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
+                covering.save(covering.observe(items, [ROOT / n for n in names], ROOT), told)
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+        return covering.load(told)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

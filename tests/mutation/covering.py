@@ -1,0 +1,98 @@
+"""Which tests come to which lines, and how long each takes: found out once, by running them."""
+
+from __future__ import annotations
+
+import pickle
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import coverage
+import pytest
+
+from mutation.operators import Mutant
+
+
+@dataclass
+class Covering:
+    """`lines`: by path, per line, ids of tests that come to it; `seconds` per test; `failed`: tests
+    that fail as things are, and say nothing of mutants."""
+
+    lines: dict[str, dict[int, set[str]]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+
+    def tests_of(self, mutant: Mutant) -> tuple[set[str], bool]:
+        """The tests that come to a mutant's line; if none does, or it is outside of functions,
+        those that come to its module. And whether it is the former."""
+        lines = self.lines.get(mutant.path, {})
+        statement, first, last = mutant.lines
+        if mutant.scope:
+            own = set().union(*(lines.get(n, set()) for n in range(first, last + 1)))
+            own = own or lines.get(statement, set())
+            if own:
+                return own, True
+        return set().union(*lines.values()), False
+
+
+def observe(items: Sequence[pytest.Item], paths: Sequence[Path], root: Path) -> Covering:
+    """Run tests and see what they come to. Only in a process that ends after that."""
+    found = Covering()
+    watch = coverage.Coverage(
+        data_file=None, include=[str(path) for path in paths], config_file=False
+    )
+    watch.start()
+    watch.switch_context("-")
+    reporter = _Reporter(found)
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        item.config.pluginmanager.register(reporter, "mutation-observe")
+        watch.switch_context(item.nodeid)
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        watch.switch_context("-")
+        item.config.pluginmanager.unregister(name="mutation-observe")
+    watch.stop()
+    data = watch.get_data()
+    for path in paths:
+        per_line: defaultdict[int, set[str]] = defaultdict(set)
+        for line, contexts in data.contexts_by_lineno(str(path)).items():
+            per_line[line] = set(contexts) & set(found.seconds)
+        found.lines[str(path.relative_to(root))] = dict(per_line)
+    return found
+
+
+class _Reporter:
+    def __init__(self, found: Covering) -> None:
+        self._found = found
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """One phase of a test is over."""
+        seconds = self._found.seconds
+        seconds[report.nodeid] = seconds.get(report.nodeid, 0.0) + report.duration
+        if report.failed:
+            self._found.failed.add(report.nodeid)
+
+
+def save(found: Covering, path: Path) -> None:
+    """For another process of this program."""
+    path.write_bytes(pickle.dumps(found))
+
+
+def load(path: Path) -> Covering:
+    """The inverse of `save`."""
+    found = pickle.loads(path.read_bytes())
+    assert isinstance(found, Covering)
+    return found
+
+
+def quickest(
+    tests: set[str], seconds: Mapping[str, float], limit: float
+) -> tuple[list[str], float]:
+    """Tests by how long they take, until `limit` seconds are full; and how long all those take."""
+    chosen, total = [], 0.0
+    for test in sorted(tests, key=lambda test: (seconds[test], test)):
+        total += seconds[test]
+        if chosen and total > limit:
+            break
+        chosen.append(test)
+    return chosen, total

@@ -1,0 +1,354 @@
+"""About a thousand tries to break the command line: each ends with a sentence and the right code.
+
+They are made from the tree of commands itself, so that a new option is tried, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from test_db_store import KVM, MODEL, RECORD
+
+from db.store import Store
+from fuzz.cli.main import COMMANDS, main
+from fuzz.cli.plain_options import OutputPath
+from fuzz.cli.run import Duration
+from fuzz.printable import printable
+
+LONG = "x" * 5000
+ODD = "\x1b[31m\u202e\x9bü漢"
+
+NO_NUMBER = ("", " ", "x", "1.5", "0x10", "1e3", "--", "1 2", "NaN", ODD, LONG)
+NO_DURATION = ("", " ", "soon", "-5s", "1y", "nan", "inf", "1e9", "5 s", "s", "0", "0s", "0.0h")
+NO_DURATION += ("9" * 400, "9" * 400 + "d", "٣s", "1,5s", "1s1s", ODD, LONG)
+NO_FILE = ("", "nofile", "/proc/nowhere/x", "junk.case/x", "loop", LONG, ODD, "\udcff")
+NO_OUTPUT = ("", ".", "/", "/nodir/x", "/proc/nowhere/x", "junk.case/x", "loop", LONG, "socket")
+NO_DIRECTORY = ("", "junk.case", "junk.case/x", "/proc/nowhere", "loop", LONG)
+NO_LEGS = ("", " ", ",", ",,,", "kvn", "Model", "model:", "model:odd", "model x", "mutant:")
+NO_LEGS += ("mutant:nope", "emulator:maybe", "emulator:keep:vq=0", "emulator:keep:vq=17")
+NO_LEGS += ("emulator:keep:vq=", "kvm:9.99:vhe", "kvm:6.12:odd", "kvm:6.12:vhe:vq=0", "kvm:tcp=")
+NO_LEGS += ("kvm:tcp=host", "kvm:tcp=host:99999", "kvm:tcp=:1:2:3", "kvm:6.12:vhe:vq=x", "x*y?z")
+NO_LEGS += ("kvm:junk.case:odd", "model,kvn", "[", ODD, LONG, "\udcff", "model,model:keep:x")
+NO_BUCKET = ("", "B", "x", "B-1", "-1", "B1.5", "BF1", "B" + "9" * 30, "B1e3", "٣", " B1", ODD)
+NO_DATABASE = ("", " ", "://", "x://", "nosuch://h/x", "sqlite:///.", "junk.db", "other.db")
+NO_DATABASE += ("cut.db", "newer.db", ".", "/proc/version", "postgresql://u:geheim@h:x/y", LONG)
+NO_DATABASE += ("postgresql+nosuch://u:geheim@h/y", "mysql://u:geheim@h/x")
+NOT_THERE = ("sqlite:////proc/nowhere/x.db", "nodir/x.db", "loop", "\udcff/x.db", "junk.case/x.db")
+NOT_THERE += ("sqlite+nosuch:///x",)
+"""Databases that are not there, and that cannot be made either."""
+
+BASE: dict[str, tuple[str, ...]] = {
+    "doctor": ("--legs", "model"),
+    "run": ("--legs", "model", "--cases", "1"),
+    "exec": ("good.case", "--legs", "model"),
+    "diff": ("good.case", "--legs", "model"),
+    "repro": ("F1", "--legs", "model"),
+    "replay": ("good.case", "--legs", "model"),
+    "coverage": (),
+    "lab kernels": (),
+    "lab legs": (),
+    "lab build": (),
+    "lab boot": ("model",),
+    "lab log": ("model",),
+    "agent": ("--leg", "model"),
+    "rules": (),
+    "isa": ("--only", "ret", "--legs", "model"),
+    "bench": ("--legs", "model"),
+    "triage list": (),
+    "triage incidents": (),
+    "triage show": ("B1",),
+    "triage status": ("B1", "known"),
+    "triage note": ("B1", "text"),
+    "triage export": ("F1", "-"),
+}
+"""What makes each command run and be done at once, were it not for what a try puts in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A command line that must be refused."""
+
+    command: str
+    args: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.command}: {ascii(self.args)[:80]}"
+
+
+def _commands() -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(main)
+    for name in COMMANDS:
+        command = main.get_command(context, name)  # type: ignore[attr-defined]
+        if isinstance(command, click.Group):
+            for child in command.commands.values():
+                yield f"{name} {child.name}", child
+        else:
+            yield name, command
+
+
+def _bad_values(name: str, param: click.Parameter) -> tuple[str, ...]:
+    """Values that the parameter must refuse; none if it takes any text."""
+    kind = param.type
+    if param.name == "legs":
+        return NO_LEGS
+    if param.name in ("bucket", "finding", "key"):
+        return NO_BUCKET
+    if param.name == "url":
+        # Where nothing was found yet there is nothing to list, which is no error.
+        return NO_DATABASE if name == "triage list" else NO_DATABASE + NOT_THERE
+    if isinstance(kind, Duration):
+        return NO_DURATION
+    if isinstance(kind, OutputPath):
+        return NO_DIRECTORY if kind.name == "directory" else NO_OUTPUT
+    if isinstance(kind, click.IntRange):
+        beyond = [str(n) for n in (kind.min, kind.max) if n is not None]
+        outside = [str(int(n) + (1 if i else -1)) for i, n in enumerate(beyond)]
+        return (*NO_NUMBER, *(outside if kind.max is not None else outside[:1]))
+    if isinstance(kind, click.Choice):
+        return ("", "nosuch", f"{next(iter(kind.choices))} ", ODD, LONG)
+    if isinstance(kind, click.Path) and kind.exists:
+        return NO_FILE
+    return NO_NUMBER if kind is click.INT else ()
+
+
+def _tries() -> Iterator[Try]:
+    for name, command in _commands():
+        base = BASE.get(name, ())
+        yield Try(name, (*base, "--nosuch"))
+        yield Try(name, (*base, "--nosuch=1"))
+        if name != "run":
+            yield Try(name, (*base, "one", "more", "than", "wanted"))
+        arguments = [p for p in command.params if isinstance(p, click.Argument)]
+        for param in command.params:
+            if isinstance(param, click.Option):
+                flag = param.opts[0]
+                if param.is_flag:
+                    yield Try(name, (*base, f"{flag}=1"))
+                    continue
+                yield Try(name, (*base, flag))
+                for value in _bad_values(name, param):
+                    yield Try(name, (*base, f"{flag}={value}"))
+            elif param.nargs == 1:
+                for value in _bad_values(name, param):
+                    at = arguments.index(param)
+                    yield Try(name, (*base[:at], "--", value, *base[at + 1 : len(arguments)]))
+    for name in ("exec", "diff", "replay"):
+        for file in ("junk.case", "nul.case", "odd.case", "cut.case", "."):
+            if (name, file) != ("replay", "."):
+                yield Try(name, (file, "--legs", "model"))
+    for flag in FLAGS:
+        yield Try("run", ("--legs", "model", "--", flag))
+    yield Try("", ("--nosuch",))
+    yield Try("", ("nosuch",))
+    yield Try("", (ODD,))
+    yield Try("", ("",))
+    yield Try("triage", ("nosuch",))
+    yield Try("lab", (ODD,))
+
+
+FLAGS = (
+    *("-seed=abc", "-seed=1", "-runs=5", "-fork=1", "-merge=1", "-help=1", "-jobs=2", "-workers=2"),
+    *("-artifact_prefix=/nodir/", "-nosuch=1", "-max_len=1", "-max_len=x", "-max_len=", "-max_len"),
+    *("-timeout=1", "-rss_limit_mb=1", "-max_total_time=1", "-minimize_crash=1", "-use_cmp=2"),
+    *("-verbosity=0", "-close_fd_mask=3", "-handle_term=1", "-dict=nofile", "corpus", "good.case"),
+    *(
+        "",
+        "-",
+        "--",
+        "=",
+        "-=1",
+        "--seed=1",
+        "-use_cmp=1=1",
+        "-use_cmp= 1",
+        f"-{ODD}=1",
+        f"-{LONG}=1",
+    ),
+)
+
+
+def _prepare(folder: Path) -> None:
+    (folder / "good.case").write_text("create v0\n")
+    (folder / "junk.case").write_bytes(bytes(range(128, 256)) * 4)
+    (folder / "nul.case").write_bytes(b"create v0\n\0\0\0")
+    (folder / "odd.case").write_text(f"create v0\n{ODD}\n")
+    (folder / "cut.case").write_text("create v0\nrun v0 {\n  mov x0, #1\n")
+    (folder / "loop").symlink_to("loop")
+    with Store.open(str(folder / "vcpufuzz.db")) as store:
+        campaign = store.begin_campaign(7, [MODEL, KVM], {})
+        store.add_finding(campaign, RECORD)
+        store.add_note(1, ODD, actor=ODD)
+    good = (folder / "vcpufuzz.db").read_bytes()
+    (folder / "junk.db").write_bytes(os.urandom(64) * 100)
+    (folder / "cut.db").write_bytes(good[: len(good) // 2 + 100])
+    with sqlite3.connect(folder / "other.db") as other:
+        other.execute("CREATE TABLE bookmarks (url TEXT)")
+    shutil.copy(folder / "vcpufuzz.db", folder / "newer.db")
+    with sqlite3.connect(folder / "newer.db") as newer:
+        newer.execute("UPDATE vcpufuzz_version SET version_num = 'zzzz'")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where tries are made: a directory with a database and files of all kinds."""
+    made = tmp_path_factory.mktemp("hostile")
+    before = Path.cwd()
+    _prepare(made)
+    with socket.socket(socket.AF_UNIX) as listening:
+        os.chdir(made)
+        listening.bind("socket")
+        try:
+            yield made
+        finally:
+            os.chdir(before)
+
+
+@pytest.fixture(autouse=True)
+def _no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a try would set going, were it not refused, fails the test at once."""
+
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("the try was taken for good")
+
+    for where in (
+        *("fuzz.campaign.campaign.Campaign.run", "fuzz.cli.bench._measured"),
+        *("targets.kvm.lab.build.build", "targets.kvm.lab.kernels.fetch"),
+        "targets.kvm.remote.agent.Agent.run",
+    ):
+        monkeypatch.setattr(where, work)
+    monkeypatch.delenv("VCPUFUZZ_DB", raising=False)
+
+
+def _state(folder: Path) -> dict[str, str]:
+    """Every file and what it holds."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.endswith(("-shm", "-wal"))
+    }
+
+
+def _complaint(result: Result) -> str:
+    """Why the result is not what a bad command line is to give; empty if it is."""
+    said = result.output
+    lines = result.stderr.strip().splitlines()
+    if result.exit_code not in (2, 3):
+        return f"ended with {result.exit_code}"
+    if "internal error" in said or "Traceback" in said:
+        return "an internal error"
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        return "an exception"
+    if not lines or not lines[-1].startswith(("Error: ", "vcpufuzz: ")):
+        return "no sentence"
+    if printable(said) != said:
+        return "a control character"
+    if "geheim" in said:
+        return "a password"
+    return ""
+
+
+def test_every_command_can_be_tried() -> None:
+    assert {name for name, _ in _commands()} <= set(BASE)
+
+
+def test_the_tries_are_many_and_the_commands_work_without(folder: Path) -> None:
+    assert len(list(_tries())) >= 900
+    for name in (
+        "exec",
+        "diff",
+        "replay",
+        "rules",
+        "isa",
+        "lab legs",
+        "triage list",
+        "triage show",
+    ):
+        result = CliRunner().invoke(main, [*name.split(), *BASE[name]])
+        assert result.exit_code == 0, (name, result.output)
+
+
+@pytest.mark.parametrize("command", [name for name, _ in _commands()] + ["", "triage", "lab"])
+def test_bad_command_lines_end_with_a_sentence(folder: Path, command: str) -> None:
+    before = _state(folder)
+    failed = []
+    for attempt in _tries():
+        if attempt.command == command:
+            result = CliRunner().invoke(main, [*command.split(), *attempt.args])
+            complaint = _complaint(result)
+            if complaint:
+                failed.append(f"{attempt}: {complaint}: {result.output[-300:]!a}")
+    assert "\n".join(failed) == ""
+    after = _state(folder)
+    assert after == before
+
+
+PRINTING = (
+    *(("triage", "list"), ("triage", "show", "B1"), ("triage", "export", "F1", "-")),
+    *(("rules",), ("isa", "--only", "ret"), ("lab", "legs"), ("--help",), ("run", "--help")),
+    *(("exec", "good.case", "--legs", "model"), ("diff", "good.case", "--legs", "model")),
+    ("replay", "good.case", "--legs", "model"),
+)
+SIZES = ("0", "1", "-1", "x", "", "60", "9" * 30)
+CHARSETS = ("ascii", "latin-1", "utf-8", "koi8-r")
+
+
+@pytest.mark.parametrize("charset", CHARSETS)
+def test_whatever_the_size_and_encoding_all_is_said(folder: Path, charset: str) -> None:
+    for words in PRINTING:
+        wide = CliRunner(charset=charset).invoke(main, words, env={"COLUMNS": "500"})
+        assert wide.exit_code == 0, (words, wide.output)
+        for size in SIZES:
+            env = {"COLUMNS": size, "LINES": size, "TERM": "dumb"}
+            result = CliRunner(charset=charset).invoke(main, words, env=env)
+            assert result.exit_code == 0, (words, size, result.output)
+            assert printable(result.output) == result.output
+            if "--help" not in words:
+                assert result.output == wide.output
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-", "2>/dev/full"])
+def test_closed_streams_are_no_error(folder: Path, closed: str) -> None:
+    vcpufuzz = Path(sys.executable).with_name("vcpufuzz")
+    lines = ("triage list", 0), ("triage show B9", 2), ("nosuch", 2)
+    for words, code in lines if closed.count("&") == 3 else lines[:1]:
+        command = f"exec {vcpufuzz} {words} {closed}"
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, (command, done)
+        assert "rror:" not in done.stderr or "Error: There is no" in done.stderr
+
+
+def test_a_terminal_of_sixty_columns_cuts_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fuzz.cli.table.on_terminal", lambda: True)
+    for words in (("triage", "list"), ("triage", "incidents"), ("rules",), ("lab", "legs")):
+        for columns in ("20", "60", "80", "120"):
+            env = {"COLUMNS": columns, "TERM": "xterm"}
+            narrow = CliRunner().invoke(main, words, env=env)
+            assert narrow.exit_code == 0
+            assert "…" not in narrow.output
+
+
+def test_a_try_that_works_is_noticed() -> None:
+    result = CliRunner().invoke(main, ["rules"])
+    assert _complaint(result) == "ended with 0"
+    assert _complaint(replace_exit(result, 3)) == "no sentence"
+
+
+def replace_exit(result: Result, code: int) -> Result:
+    """The same output with another exit code."""
+    result.exit_code = code
+    return result

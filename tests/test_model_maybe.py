@@ -1,0 +1,95 @@
+"""Memory accesses by a predicate that is not known in every bit: what is left covers each
+predicate that it may be, and nothing more than need be."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from model_guest import DATA, STOPS, aim, draw, guest, registers, shuffle
+
+from corpus.isa.table import FORMS, parse_insn
+from targets.spec.cpu import Cpu
+from targets.spec.errors import Unpredictable
+from targets.spec.semantics import SEMANTICS
+from targets.spec.semantics.maybe import _GROUPS
+from targets.spec.sets import exact, narrow
+
+FORMS_HERE = [form for form in FORMS.values() if form.group in _GROUPS and "pg" in form.syntax]
+
+
+def prepared(seed: int, vq: int) -> Cpu:
+    cpu = guest(vq)
+    shuffle(cpu, random.Random(seed))
+    cpu.vcpu.ffr = [exact((1 << 256) - 1)]
+    return cpu
+
+
+@pytest.mark.parametrize("group", sorted(_GROUPS))
+def test_every_predicate_is_covered(group: str) -> None:
+    rng = random.Random(group)
+    forms = [form for form in FORMS_HERE if form.group == group]
+    done = 0
+    for form in rng.sample(forms, min(len(forms), 14)):
+        seed, vq = rng.randrange(1000), rng.choice((1, 2, 3))
+        unsure = prepared(seed, vq)
+        insn = aim(unsure, draw(form, rng), rng)
+        pg = insn.args[[o.name for o in form.operands].index("pg")]
+        value, mask = rng.getrandbits(256), rng.getrandbits(256) & rng.getrandbits(256)
+        unsure.vcpu.p[pg] = ((value & ~mask, mask),)
+        sure = []
+        for _ in range(4):
+            one = prepared(seed, vq)
+            one.vcpu.x[:], one.vcpu.z[:] = list(unsure.vcpu.x), list(unsure.vcpu.z)
+            one.vcpu.p[pg] = exact(value & ~mask | rng.getrandbits(256) & mask)
+            sure.append(one)
+        try:
+            SEMANTICS[form.name](unsure, *insn.args)
+        except STOPS:
+            continue
+        done += 1
+        wide = dict(registers(unsure))
+        for one in sure:
+            SEMANTICS[form.name](one, *insn.args)
+            for name, candidates in registers(one):
+                if name != f"p{pg}":
+                    for known, unknown in candidates:
+                        assert any(
+                            not (known ^ v) & ~m and not unknown & ~m for v, m in wide[name]
+                        ), (insn.format(), name)
+            for at in range(0xB000, 0xD000):
+                loose = unsure.mem.unknown.get(at, 0)
+                assert not (one.mem.data[at] ^ unsure.mem.data[at]) & ~loose & 0xFF
+    assert done
+
+
+def test_only_the_lanes_in_question_are_unknown() -> None:
+    cpu = guest(1)
+    cpu.mem.store(DATA, 16, (1 << 128) - 1)
+    cpu.set_x(1, DATA)
+    cpu.vcpu.p[0] = ((0x00FF, 0x0100),)
+    SEMANTICS["ld1b_i"](cpu, *parse_insn("ld1b (z1.b), p0/z, [x1, #0, mul vl]").args)
+    assert cpu.z(1) == ((1 << 64) - 1, 0xFF << 64)
+    assert cpu.vcpu.p[0] == ((0x00FF, 0x0100),)
+    cpu.set_z(2, 0)
+    SEMANTICS["st1b_i"](cpu, *parse_insn("st1b (z2.b), p0, [x1, #0, mul vl]").args)
+    assert cpu.mem.load(DATA, 16) == (((1 << 56) - 1) << 72, 0xFF << 64)
+
+
+def test_beyond_ram_and_for_scatters_it_stays_open() -> None:
+    cpu = guest(1)
+    cpu.set_x(1, 0x1000)
+    cpu.vcpu.p[0] = ((0, 1),)
+    for text in ("ld1b (z1.b), p0/z, [x1, #0, mul vl]", "st1b (z1.d), p0, [z2.d, #0]"):
+        insn = parse_insn(text)
+        with pytest.raises(Unpredictable, match="predicate"):
+            SEMANTICS[insn.form.name](cpu, *insn.args)
+
+
+def test_what_is_known_is_as_before() -> None:
+    assert narrow(((3, 4),), 7) == 0
+    cpu = guest(1)
+    cpu.set_x(1, DATA)
+    cpu.set_p(0, 0xFFFF)
+    SEMANTICS["ld1b_i"](cpu, *parse_insn("ld1b (z1.b), p0/z, [x1, #0, mul vl]").args)
+    assert cpu.z(1) == (0, 0)
