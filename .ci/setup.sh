@@ -41,9 +41,10 @@ have_llvm() {
     return 1
 }
 
-# The packages of the lab guest's compiler, the emulator, and the tests' assemblers and archiver.
+# The packages of the lab guest's compiler, the emulator, and the tests' assemblers, archiver
+# and database server.
 wanted() {
-    echo qemu-system-arm g++ libvixl-dev pkgconf cpio
+    echo qemu-system-arm g++ libvixl-dev pkgconf cpio postgresql
     if [ "$(uname -m)" = aarch64 ]; then
         echo gcc libc6-dev binutils python3-dev
     else

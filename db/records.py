@@ -18,6 +18,10 @@ class StoreError(RuntimeError):
     """The store cannot do what was asked; the message is one sentence for the user."""
 
 
+class Refused(StoreError):
+    """What was asked makes no sense for what is stored, or a file is not as it should be."""
+
+
 class NotFound(StoreError):
     """There is no such bucket, finding or campaign."""
 
@@ -25,11 +29,22 @@ class NotFound(StoreError):
 class Status(StrEnum):
     """Where a bucket stands in triage."""
 
-    NEW = "new"  # nobody has looked at it
+    NEW = "new"  # nobody has looked at it, or it came back although it was fixed
+    CONFIRMED = "confirmed"  # looked at, and real
     KNOWN = "known"  # understood, reported or tracked
+    MODEL_BUG = "model-bug"  # the specification is wrong, not the leg
     FIXED = "fixed"  # should not be seen again
-    REGRESSED = "regressed"  # was fixed, and was seen again
-    IGNORED = "ignored"  # not worth a report
+    WONTFIX = "wontfix"  # real, and it will stay
+    FLAKY = "flaky"  # it does not always show, for reasons that nobody knows
+    DUPLICATE = "duplicate"  # the same as another bucket, which has its findings now
+
+
+OPEN = frozenset({Status.NEW, Status.CONFIRMED, Status.KNOWN, Status.FLAKY})
+"""Statuses of what is still there: retests may close it."""
+
+
+TO_DO = frozenset({Status.NEW, Status.CONFIRMED, Status.FLAKY})
+"""Statuses that want somebody to do something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +115,8 @@ class FindingRecord:
     `reproduced` is (times seen, times tried) of the confirmation. `preceding`: cases that
     the deviating leg has to run first, in a fresh machine, oldest first; when it was never
     reproduced, those that it had run. `culprit`: the rule that recorded defects go by, with
-    a fault's place.
+    a fault's place. `suspect`: whose fault it is (`db.suspects`), where the finder knows better
+    than the pattern of legs.
     """
 
     signature: SignatureRecord
@@ -116,6 +132,7 @@ class FindingRecord:
     traces: Mapping[str, Trace] = field(default_factory=dict)
     preceding: tuple[Earlier, ...] = ()
     culprit: str = ""
+    suspect: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +151,22 @@ class IncidentRecord:
 
 @dataclass(frozen=True, slots=True)
 class StoredFinding:
-    """What became of a finding. `regressed`: its bucket had been marked as fixed."""
+    """What became of a finding. `regressed`: its bucket had been marked as fixed; `muted`:
+    nobody wants to hear of it."""
 
     finding_id: int
     bucket_id: int
     new_bucket: bool
     regressed: bool
     status: Status
+    muted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class NoteView:
     """A note on a bucket."""
 
+    id: int
     author: str
     created: datetime
     text: str
@@ -154,7 +174,9 @@ class NoteView:
 
 @dataclass(frozen=True, slots=True)
 class BucketView:
-    """A bucket as read. `votes` counts per leg name how often it `deviated` and `agreed`."""
+    """A bucket as read. `votes` counts per leg name how often it `deviated` and `agreed`, and
+    how often in a row it `passes` retests since. `returned`: when it was seen although it was
+    fixed; `muted_by`: the mute that holds now; `retested`: when it was last run again."""
 
     id: int
     signature: SignatureRecord
@@ -167,6 +189,15 @@ class BucketView:
     reproduced: tuple[int, int]
     votes: Mapping[str, Mapping[str, int]]
     notes: tuple[NoteView, ...]
+    explanation: str = ""
+    suspect: str = ""
+    owner: str = ""
+    link: str = ""
+    fixed_in: str = ""
+    duplicate_of: int | None = None
+    muted_by: int | None = None
+    returned: datetime | None = None
+    retested: datetime | None = None
 
     @property
     def reproduction_rate(self) -> float | None:
@@ -177,7 +208,8 @@ class BucketView:
 
 @dataclass(frozen=True, slots=True)
 class FindingView:
-    """A finding as read. `minimal` and `original` are as they were stored."""
+    """A finding as read. `minimal` and `original` are as they were stored. `gone`: a later
+    judgement permits what it shows. `culprit`: the rule that its verdict alone names."""
 
     id: int
     campaign_id: int
@@ -196,6 +228,8 @@ class FindingView:
     deviating: tuple[str, ...]
     created: datetime
     preceding: tuple[Earlier, ...] = ()
+    gone: bool = False
+    culprit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +258,8 @@ class TraceView:
 
 @dataclass(frozen=True, slots=True)
 class CampaignView:
-    """A campaign as read. `ended` is None while it runs, or when it was killed."""
+    """A campaign as read. `ended` is None while it runs, or when it was killed; `beat`: when
+    it last said that it runs."""
 
     id: int
     started: datetime
@@ -234,15 +269,172 @@ class CampaignView:
     statistics: Mapping[str, Any]
     reason: str
     legs: tuple[LegRecord, ...]
+    beat: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AuditView:
-    """One entry of the audit log."""
+    """One entry of the audit log: `before` and `after` hold the changed columns of each row.
+    `undoes`, `undone_by`: the entries that it takes back, and that takes it back."""
 
+    id: int
     created: datetime
     actor: str
     action: str
     subject: str
     before: Mapping[str, Any]
     after: Mapping[str, Any]
+    undoes: int | None = None
+    undone_by: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MuteRecord:
+    """What nobody wants to hear of: shell patterns of rules and of legs' names, kernels from
+    `low` to `high` (empty: any), until it `expires`."""
+
+    rule: str
+    legs: str
+    reason: str
+    low: str = ""
+    high: str = ""
+    expires: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MuteView:
+    """A mute as read; `holds`: it is in force; `buckets`: how many it covers."""
+
+    id: int
+    rule: str
+    legs: str
+    low: str
+    high: str
+    expires: datetime | None
+    reason: str
+    author: str
+    created: datetime
+    holds: bool
+    buckets: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetestRecord:
+    """A finding run again on a leg: it showed `seen` of `tried` times (0: it could not run).
+    `judged`: where it did not show, the specification was asked to the end, so that it is a
+    pass. `said`: what it did instead, or why it did not run."""
+
+    name: str
+    seen: int
+    tried: int
+    said: str = ""
+    leg: LegRecord | None = None
+    judged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Retested:
+    """What a retest brought about."""
+
+    fixed: bool
+    returned: bool
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class RetestView:
+    """A retest as read."""
+
+    leg: str
+    fingerprint: Mapping[str, str]
+    finding_id: int
+    seen: int
+    tried: int
+    said: str
+    created: datetime
+    campaign_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CellRecord:
+    """How a leg did with a bucket's case: `outcome` is shows, passes, other (another
+    divergence), unjudged or absent; `said` tells more."""
+
+    name: str
+    outcome: str
+    said: str = ""
+    leg: LegRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CellView:
+    """The same as read."""
+
+    leg: str
+    fingerprint: Mapping[str, str]
+    finding_id: int
+    outcome: str
+    said: str
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KinView:
+    """A bucket is probably the same as another, earlier one. `state`: proposed, confirmed or
+    rejected; `source`: what says so."""
+
+    id: int
+    bucket_id: int
+    other_id: int
+    reason: str
+    source: str
+    state: str
+    created: datetime
+
+
+class Rejudged(StrEnum):
+    """What became of a finding when its traces were judged anew."""
+
+    STANDS = "stands"
+    GONE = "gone"  # what it shows is permitted
+    BACK = "back"  # it was gone, and shows again
+    MOVED = "moved"  # it is another divergence now
+    NEW = "new"  # it stands, and its traces show another one, too, that was never seen
+    UNKNOWN = "unknown"  # it cannot be judged
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRecord:
+    """A divergence as it is judged now."""
+
+    signature: SignatureRecord
+    strict: bool
+    op_index: int
+    expected: str
+    observed: str
+    explanation: str
+    deviating: tuple[str, ...]
+    culprit: str = ""
+    suspect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RejudgedRecord:
+    """What became of a finding; `verdict`: the divergence that it moved to, or the new one;
+    `why`: what kept it from being judged."""
+
+    finding_id: int
+    bucket_id: int
+    outcome: Rejudged
+    verdict: JudgedRecord | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import brought: `what` the file held, new rows by table, and the buckets here
+    that it was about."""
+
+    what: str
+    rows: Mapping[str, int]
+    buckets: tuple[int, ...]

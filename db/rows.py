@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import zlib
+from dataclasses import replace
 
-import msgspec
-
+from corpus import tracecode
 from corpus.case import decode
-from corpus.trace import Ending, Observation, Trace
+from corpus.trace import Trace
 from db import records as r
 from db import schema as s
 
 LOG_LIMIT = 1 << 18
 """Characters of a log that are kept: both ends, since a crash's cause comes first."""
 
-_Packed = list[tuple[int, int, bytes]]
-
-
-def pack_observations(trace: Trace) -> bytes:
-    """The observations as compressed msgpack: register files are mostly zeros."""
-    plain = [(o.err, o.aux, o.data) for o in trace.observations]
-    return zlib.compress(msgspec.msgpack.encode(plain), 6)
-
-
-def unpack_observations(packed: bytes) -> tuple[Observation, ...]:
-    """The inverse of `pack_observations`. Raises StoreError."""
-    try:
-        plain = msgspec.msgpack.decode(zlib.decompress(packed), type=_Packed)
-    except (zlib.error, msgspec.MsgspecError) as error:
-        raise r.StoreError(f"a stored trace cannot be read: {error}") from error
-    return tuple(Observation(*one) for one in plain)
-
 
 def cut(log: str) -> str:
-    """`log` with its middle left out where it is too long."""
+    """`log` with its middle left out where it is too long, and without the half characters
+    that a crashing kernel leaves."""
+    log = log.encode("utf-8", "replace").decode()
     if len(log) <= LOG_LIMIT:
         return log
     half = LOG_LIMIT // 2
@@ -45,9 +29,7 @@ def trace_row(trace: Trace, case_id: str, leg: s.Leg) -> s.TraceRow:
     return s.TraceRow(
         case_id=case_id,
         leg=leg,
-        observations=pack_observations(trace),
-        ending=trace.ending.value,
-        log=cut(trace.log),
+        packed=tracecode.pack(replace(trace, log=cut(trace.log))),
     )
 
 
@@ -57,8 +39,11 @@ def leg_record(row: s.Leg) -> r.LegRecord:
 
 
 def trace_view(row: s.TraceRow) -> r.TraceView:
-    """A trace as read."""
-    trace = Trace(unpack_observations(row.observations), Ending(row.ending), row.log)
+    """A trace as read. Raises StoreError."""
+    try:
+        trace = tracecode.unpack(row.packed)
+    except tracecode.TraceError as error:
+        raise r.StoreError(f"a stored trace cannot be read: {error}") from error
     return r.TraceView(leg_record(row.leg), row.case_id, trace)
 
 
@@ -69,8 +54,8 @@ def signature_record(row: s.Bucket) -> r.SignatureRecord:
     )
 
 
-def bucket_view(row: s.Bucket) -> r.BucketView:
-    """A bucket as read."""
+def bucket_view(row: s.Bucket, *, muted: bool) -> r.BucketView:
+    """A bucket as read; `muted`: the mute it names is in force."""
     return r.BucketView(
         id=row.id,
         signature=signature_record(row),
@@ -81,8 +66,22 @@ def bucket_view(row: s.Bucket) -> r.BucketView:
         last_seen=row.last_seen,
         count=row.count,
         reproduced=(row.reproduced, row.attempts),
-        votes=row.votes,
-        notes=tuple(r.NoteView(n.author, n.created, n.text) for n in row.notes),
+        votes={
+            vote.name: {"deviated": vote.deviated, "agreed": vote.agreed, "passes": vote.passes}
+            for vote in row.votes
+        },
+        notes=tuple(
+            r.NoteView(n.id, n.author, n.created, n.text) for n in row.notes if not n.withdrawn
+        ),
+        explanation=row.explanation,
+        suspect=row.suspect,
+        owner=row.owner,
+        link=row.link,
+        fixed_in=row.fixed_in,
+        duplicate_of=row.duplicate_of,
+        muted_by=row.muted_by if muted else None,
+        returned=row.returned,
+        retested=row.retested,
     )
 
 
@@ -106,6 +105,8 @@ def finding_view(row: s.Finding) -> r.FindingView:
         deviating=tuple(row.deviating),
         created=row.created,
         preceding=tuple(r.Earlier(decode(p.case.encoded), p.shared) for p in row.preceding),
+        gone=row.gone,
+        culprit=row.culprit,
     )
 
 
@@ -135,9 +136,70 @@ def campaign_view(row: s.Campaign) -> r.CampaignView:
         statistics=row.statistics,
         reason=row.reason,
         legs=tuple(leg_record(leg) for leg in row.legs),
+        beat=row.beat,
     )
 
 
 def audit_view(row: s.Audit) -> r.AuditView:
     """An audit entry as read."""
-    return r.AuditView(row.created, row.actor, row.action, row.subject, row.before, row.after)
+    return r.AuditView(
+        id=row.id,
+        created=row.created,
+        actor=row.actor,
+        action=row.action,
+        subject=row.subject,
+        before=row.before,
+        after=row.after,
+        undoes=row.undoes,
+        undone_by=row.undone_by,
+    )
+
+
+def mute_view(row: s.Mute, *, holds: bool, buckets: int) -> r.MuteView:
+    """A mute as read."""
+    return r.MuteView(
+        id=row.id,
+        rule=row.rule,
+        legs=row.legs,
+        low=row.low,
+        high=row.high,
+        expires=row.expires,
+        reason=row.reason,
+        author=row.author,
+        created=row.created,
+        holds=holds,
+        buckets=buckets,
+    )
+
+
+def retest_view(row: s.Retest) -> r.RetestView:
+    """A retest as read."""
+    return r.RetestView(
+        leg=row.leg_name,
+        fingerprint=row.leg.fingerprint if row.leg else {},
+        finding_id=row.finding_id,
+        seen=row.seen,
+        tried=row.tried,
+        said=row.said,
+        created=row.created,
+        campaign_id=row.campaign_id,
+    )
+
+
+def cell_view(row: s.Cell) -> r.CellView:
+    """A cell of a matrix as read."""
+    return r.CellView(
+        leg=row.leg_name,
+        fingerprint=row.leg.fingerprint if row.leg else {},
+        finding_id=row.finding_id,
+        outcome=row.outcome,
+        said=row.said,
+        created=row.created,
+    )
+
+
+def kin_view(row: s.Kinship) -> r.KinView:
+    """A kinship as read."""
+    return r.KinView(
+        *(row.id, row.bucket_id, row.other_id, row.reason, row.source, row.state, row.created)
+    )

@@ -1,34 +1,31 @@
-"""What becomes of the rows when something is seen: found or made, counted, logged.
+"""What becomes of the rows when something is seen: found or made, and counted.
 
 Functions here work inside the caller's transaction and commit nothing.
 """
 
 from __future__ import annotations
 
-import getpass
+import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from corpus.case import Case
 from corpus.text import format_case
+from db import lifecycle, mutes
 from db import records as r
 from db import schema as s
+from db.edits import now
 from db.rows import cut, trace_row
+from db.suspects import Suspicion, suspect
 from db.types import WORD
 
 Row = TypeVar("Row", bound=s.Base)
 
 KEEP_TRACES = 5
 """Findings per bucket whose traces are kept; later ones keep all but the traces."""
-
-
-def now() -> datetime:
-    """This moment, in UTC."""
-    return datetime.now(UTC)
 
 
 def fetch(db: Session, kind: type[Row], key: int, noun: str) -> Row:
@@ -40,8 +37,13 @@ def fetch(db: Session, kind: type[Row], key: int, noun: str) -> Row:
 
 
 def bucket_of(db: Session, signature: r.SignatureRecord) -> s.Bucket | None:
-    """The bucket of a signature, locked where the server can lock rows."""
-    query = select(s.Bucket).where(s.Bucket.digest == signature.digest).with_for_update()
+    """The bucket that a signature leads to, locked where the server can lock rows."""
+    query = (
+        select(s.Bucket)
+        .join(s.Signature, s.Signature.bucket_id == s.Bucket.id)
+        .where(s.Signature.digest == signature.digest)
+        .with_for_update(of=s.Bucket)
+    )
     return db.scalars(query).one_or_none()
 
 
@@ -73,13 +75,16 @@ def store_finding(db: Session, campaign: s.Campaign, record: r.FindingRecord) ->
     bucket = bucket_of(db, record.signature)
     is_new = bucket is None
     if bucket is None:
-        bucket = _new_bucket(record)
-        db.add(bucket)
+        bucket = new_bucket(db, record)
+    elif bucket.status == r.Status.DUPLICATE.value:
+        # It was emptied, by a change that was undone: what it stood for is here now.
+        bucket.status, bucket.duplicate_of, is_new = r.Status.NEW.value, None, True
     regressed = count(db, bucket, 1)
     bucket.strict = bucket.strict or record.strict
     bucket.reproduced += record.reproduced[0]
     bucket.attempts += record.reproduced[1]
-    bucket.votes = _voted(bucket.votes, record)
+    legs = _legs_by_name(db, campaign, record)
+    _vote(db, bucket, record, legs)
     for case in (record.original, record.minimal, *(e.case for e in record.preceding)):
         case_row(db, case)
     finding = s.Finding(
@@ -98,19 +103,29 @@ def store_finding(db: Session, campaign: s.Campaign, record: r.FindingRecord) ->
         attempts=record.reproduced[1],
         deviating=list(record.deviating),
         created=now(),
+        signature=record.signature.digest,
+        culprit=record.culprit or record.signature.rule,
+        gone=False,
     )
     finding.preceding = [
         s.PrecedingRow(position=position, case_id=earlier.case.id, shared=earlier.shared)
         for position, earlier in enumerate(record.preceding)
     ]
     if _findings_with_traces(db, bucket.id) < KEEP_TRACES:
-        legs = _legs_by_name(db, campaign, record)
         finding.traces = [
             trace_row(trace, record.minimal.id, legs[name]) for name, trace in record.traces.items()
         ]
     db.add(finding)
     db.flush()
-    return r.StoredFinding(finding.id, bucket.id, is_new, regressed, r.Status(bucket.status))
+    mutes.refresh(db, [bucket])
+    return r.StoredFinding(
+        finding_id=finding.id,
+        bucket_id=bucket.id,
+        new_bucket=is_new,
+        regressed=regressed,
+        status=r.Status(bucket.status),
+        muted=bucket.muted_by is not None,
+    )
 
 
 def store_incident(db: Session, campaign: s.Campaign, record: r.IncidentRecord) -> None:
@@ -135,59 +150,15 @@ def count(db: Session, bucket: s.Bucket, times: int) -> bool:
     bucket.last_seen = now()
     if bucket.status != r.Status.FIXED.value:
         return False
-    set_status(db, bucket, r.Status.REGRESSED, "vcpufuzz")
+    lifecycle.reopen(db, bucket)
     return True
 
 
-def set_status(db: Session, bucket: s.Bucket, status: r.Status, actor: str) -> None:
-    """Move a bucket to another status, and log what it was."""
-    before, bucket.status = bucket.status, status.value
-    _log(db, bucket, actor, "status", before={"status": before}, after={"status": status.value})
-
-
-def add_note(db: Session, bucket: s.Bucket, text: str, actor: str) -> None:
-    """Attach a note to a bucket."""
-    db.add(s.Note(bucket_id=bucket.id, author=actor or _user(), created=now(), text=text))
-    _log(db, bucket, actor, "note", before={}, after={"text": text})
-
-
-def subject(bucket_id: int) -> str:
-    """How the audit log names a bucket."""
-    return f"bucket {bucket_id}"
-
-
-def _log(
-    db: Session,
-    bucket: s.Bucket,
-    actor: str,
-    action: str,
-    *,
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-) -> None:
-    db.add(
-        s.Audit(
-            created=now(),
-            actor=actor or _user(),
-            action=action,
-            subject=subject(bucket.id),
-            before=dict(before),
-            after=dict(after),
-        )
-    )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
-
-
-def _new_bucket(record: r.FindingRecord) -> s.Bucket:
+def new_bucket(db: Session, record: r.FindingRecord | r.JudgedRecord) -> s.Bucket:
+    """A bucket for a signature that leads nowhere yet, with nothing counted."""
     signature = record.signature
-    return s.Bucket(
-        digest=signature.digest,
+    bucket = s.Bucket(
+        digest=_free_digest(db, signature),
         signature=signature.text,
         oracle=signature.oracle,
         op_kind=signature.op_kind,
@@ -198,12 +169,31 @@ def _new_bucket(record: r.FindingRecord) -> s.Bucket:
         strict=record.strict,
         status=r.Status.NEW.value,
         title=signature.title,
+        explanation=record.explanation,
         first_seen=now(),
+        last_seen=now(),
         count=0,
         reproduced=0,
         attempts=0,
-        votes={},
+        suspect=record.suspect,
+        owner="",
+        link="",
+        fixed_in="",
     )
+    db.add(bucket)
+    db.flush()
+    db.add(s.Signature(digest=signature.digest, parts=list(signature.parts), bucket_id=bucket.id))
+    return bucket
+
+
+def _free_digest(db: Session, signature: r.SignatureRecord) -> str:
+    """The bucket's name for good: the signature's digest, unless an earlier bucket, whose
+    findings went elsewhere, has that."""
+    digest, tries = signature.digest, 0
+    while db.scalars(select(s.Bucket.id).where(s.Bucket.digest == digest)).first() is not None:
+        tries += 1
+        digest = hashlib.sha256(f"{signature.digest} {tries}".encode()).hexdigest()
+    return digest
 
 
 def _legs_by_name(
@@ -227,11 +217,34 @@ def _findings_with_traces(db: Session, bucket_id: int) -> int:
     return db.scalars(query).one()
 
 
-def _voted(
-    votes: Mapping[str, Mapping[str, int]], record: r.FindingRecord
-) -> dict[str, dict[str, int]]:
-    counted = {leg: dict(vote) for leg, vote in votes.items()}
-    for leg in {*record.traces, *record.deviating}:
-        vote = counted.setdefault(leg, {"deviated": 0, "agreed": 0})
-        vote["deviated" if leg in record.deviating else "agreed"] += 1
-    return counted
+def _vote(
+    db: Session, bucket: s.Bucket, record: r.FindingRecord, legs: Mapping[str, s.Leg]
+) -> None:
+    """Count who deviated and who agreed, and name the suspect by all of that together."""
+    votes = lifecycle.votes_of(db, bucket.id)
+    for name in sorted({*record.traces, *record.deviating}):
+        leg = legs.get(name)
+        vote = votes.get(name)
+        if vote is None:
+            vote = lifecycle.add_vote(db, bucket.id, name, leg.id if leg else None)
+            votes[name] = vote
+        if leg is not None:
+            vote.leg_id = leg.id
+        if name in record.deviating:
+            vote.deviated += 1
+            vote.passes = 0
+        else:
+            vote.agreed += 1
+    if record.suspect:
+        bucket.suspect = record.suspect
+        return
+    bucket.suspect = suspect(
+        Suspicion(
+            oracle=bucket.oracle,
+            rule=bucket.rule,
+            deviating=[name for name, vote in votes.items() if vote.deviated],
+            agreeing=[name for name, vote in votes.items() if not vote.deviated],
+            kinds={leg.name: leg.kind for leg in legs.values()},
+            prints={leg.name: leg.fingerprint for leg in legs.values()},
+        )
+    )

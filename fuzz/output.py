@@ -97,15 +97,16 @@ def replaces(path: Path) -> bool:
     return not ours and found is not None and stat.S_ISREG(found.st_mode)
 
 
-def write(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8. Raises OutputError; then an old file is as it was."""
-    if path == STDOUT:
+def write(path: Path, content: str | bytes) -> None:
+    """Write text, as UTF-8, or bytes to `path`. Raises OutputError; then an old file is as it
+    was."""
+    if path == STDOUT and isinstance(content, str):
         if sys.stdout is not None:
-            sys.stdout.write(text)
+            sys.stdout.write(content)
         return
-    data = text.encode("utf-8", "backslashreplace")
+    data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
     try:
-        descriptor = _descriptor(path)
+        descriptor = 1 if path == STDOUT else _descriptor(path)
         if descriptor is None:
             descriptor = _open_beneath_us(path)
         if descriptor is not None:

@@ -44,9 +44,12 @@ def open_leg(name: str, profile: Profile | None = None, *, coverage: bool = Fals
     return _opener(name)(profile or Profile(), coverage)
 
 
-def open_legs(names: Sequence[str], *, coverage: bool = False) -> list[Target]:
+def open_legs(
+    names: Sequence[str], *, coverage: bool = False, missing: dict[str, str] | None = None
+) -> list[Target]:
     """Start legs, KVM first, so that model and mutants can imitate its machine, and mutants
-    before the model, since some need a machine of their own.
+    before the model, since some need a machine of their own. `missing`: takes, by name, why
+    a leg cannot be had, and the others are opened all the same.
     Raises UnknownLeg, TransportError; then nothing stays open."""
     check(names)
     opened: dict[str, Target] = {}
@@ -54,12 +57,17 @@ def open_legs(names: Sequence[str], *, coverage: bool = False) -> list[Target]:
         for name in sorted(names, key=_borrows):
             lender = next((t for t in opened.values() if KINDS[t.kind].lends), None)
             profile = lender.profile if lender else None
-            opened[name] = open_leg(name, profile, coverage=coverage)
+            try:
+                opened[name] = open_leg(name, profile, coverage=coverage)
+            except TransportError as error:
+                if missing is None:
+                    raise
+                missing[name] = str(error)
     except BaseException:
         for target in opened.values():
             target.close()
         raise
-    return [opened[name] for name in names]
+    return [opened[name] for name in names if name in opened]
 
 
 def _borrows(name: str) -> tuple[bool, int]:

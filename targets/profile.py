@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from corpus.fields import FEATURE_BITS, parse_vqs
 from corpus.kept import Effect
 
@@ -57,6 +59,23 @@ class Profile:
         """The largest host vector length in quadwords; 0 without SVE."""
         return self.vqs.bit_length()
 
+    @property
+    def described(self) -> str:
+        """All of it in one line, for a fingerprint; `from_fingerprint` reads it."""
+        return _describe(self).decode()
+
+    @classmethod
+    def from_fingerprint(cls, fingerprint: Mapping[str, str]) -> Profile:
+        """The machine behind a leg that is known by its fingerprint alone. Raises
+        ValueError if that does not say."""
+        told = fingerprint.get("profile")
+        if told is None:
+            return cls.from_probe(fingerprint)
+        try:
+            return msgspec.json.decode(told, type=cls)
+        except msgspec.MsgspecError:
+            raise ValueError("its machine is described in an older form") from None
+
     @classmethod
     def from_probe(cls, probe: Mapping[str, str]) -> Profile:
         """Read a leg's probe (`corpus.wire`, PROBE)."""
@@ -80,6 +99,8 @@ class Profile:
             lacks=lacking(probe),
         )
 
+
+_describe = msgspec.json.Encoder(order="deterministic").encode
 
 CAP_FIELDS: dict[str, tuple[str, int, int]] = {
     "fp16": ("id_aa64pfr0", 16, 1),

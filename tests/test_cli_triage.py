@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from test_db_store import KVM, MINIMAL, MODEL, ORIGINAL, RECORD, SIGNATURE
 
+from corpus.kept import load_kept
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation, Trace
-from db.records import Earlier, IncidentRecord
+from db.records import Earlier, IncidentRecord, LegRecord
 from db.store import Store
 from fuzz.cli.main import main
 from fuzz.cli.views import brief, leg_rows, log_excerpt
+from fuzz.followup.cause import at_face_value
+from fuzz.followup.signature import signature
+from fuzz.oracle.conformance import judge
+from fuzz.oracle.verdict import Diverge
+from targets.legs import open_leg
 
 Cli = Callable[..., Result]
 
@@ -48,21 +55,21 @@ def cli(tmp_path: Path) -> Cli:
 
 
 def test_list_is_a_plain_table_in_a_pipe(cli: Cli) -> None:
-    heading, *rows = cli("list").output.splitlines()
-    assert " ".join(heading.split()) == "BUCKET STATUS CLASS SEEN REPRO LAST SEEN TITLE"
+    heading, *rows = cli("list", "--all", "--order", "last-seen").output.splitlines()
+    assert " ".join(heading.split()) == "BUCKET STATUS CLASS SEEN SUSPECT LAST TITLE"
     assert [row.split()[:5] for row in rows] == [
-        ["B2", "new", "lenient", "1", "2/3"],
-        ["B1", "new", "strict", "2", "4/6"],
+        ["B2", "new", "lenient", "1", "kernel"],
+        ["B1", "new", "strict", "2", "kernel"],
     ]
     assert rows[1].endswith("zreg-after-run: get z guest<max (one kernel)")
 
 
 def test_list_for_machines(cli: Cli) -> None:
-    assert cli("status", "B2", "ignored").output == "B2: new -> ignored\n"
+    assert cli("status", "B2", "wontfix").output == "B2: new -> wontfix\n"
     (bucket,) = json.loads(cli("list", "--json", "--status", "new").output)
     assert (bucket["bucket"], bucket["class"], bucket["count"]) == ("B1", "strict", 2)
     assert bucket["signature"]["legs"] == "one kernel"
-    assert bucket["votes"]["kvm:6.12"] == {"deviated": 2, "agreed": 0}
+    assert bucket["votes"]["kvm:6.12"] == {"deviated": 2, "agreed": 0, "passes": 0}
 
 
 def test_show_tells_the_whole_story_of_a_bucket(cli: Cli) -> None:
@@ -156,6 +163,27 @@ def test_what_a_finding_needs_before_it_is_shown(cli: Cli, tmp_path: Path) -> No
         (("status", "F1", "known"), "'F1' is not a bucket such as B3"),
         (("status", "B1", "done"), "'done' is not one of"),
         (("note", "B9", "x"), "there is no bucket 9"),
+        (("undo",), "there is no change to undo"),
+        (("undo", "7"), "there is no change 7"),
+        (("merge", "B1", "B1"), "cannot be merged with itself"),
+        (("split", "B1", "F1", "F2"), "nothing would be left of bucket 1"),
+        (("split", "B1", "F3"), "bucket 1 has no finding 3"),
+        (("same", "B1", "B2"), "nothing says that bucket 1 is the same as 2"),
+        (("status", "B1", "duplicate"), "Say `duplicate --of BUCKET`"),
+        (("status", "B1", "new", "--of", "B2"), "Say `duplicate --of BUCKET`"),
+        (("status", "B1", "known", "--in", "6"), "--in goes with fixed"),
+        (("status", "B99999999999", "known"), "is not a bucket such as B3"),
+        (("mute", "--rule", "x"), "Say why, with --reason"),
+        (("mute", "--reason", "x"), "Say what to mute"),
+        (("mute", "--rule", "x", "--reason", "y", "--until", "2020-01-01"), "be over already"),
+        (("mute", "--end", "4"), "there is no mute 4"),
+        (("list", "--since", "soon"), "is neither a day such as 2026-01-31 nor a time such as"),
+        (("list", "--campaign", "9"), "there is no campaign 9"),
+        (("import", "/proc/version"), "/proc/version is no export of vcpufuzz"),
+        (("import", "/no/such"), "does not exist"),
+        (("history", "B9"), "there is no bucket 9"),
+        (("promote", "B9"), "there is no bucket 9"),
+        (("rejudge", "B9"), "there is no bucket 9"),
         (("note", "B1", " "), "The note is empty."),
         (("export", "F1", "/no/such/dir/f.case"), "/no/such/dir/f.case: no such file"),
     ],
@@ -177,7 +205,7 @@ def test_without_a_database_there_is_nothing_to_list(tmp_path: Path) -> None:
     assert not (tmp_path / "none.db").exists()
     Store.open(str(tmp_path / "none.db")).close()
     assert run("list").output == "Nothing found yet.\n"
-    assert run("list", "--status", "new").output == "No bucket has the status new.\n"
+    assert run("list", "--status", "new").output == "No bucket is like that.\n"
 
 
 def test_a_long_value_is_shown_from_where_it_differs(cli: Cli, tmp_path: Path) -> None:
@@ -205,3 +233,181 @@ def test_a_log_is_cut_to_what_tells() -> None:
     assert log_excerpt(Trace((), Ending.OK, quiet)) == []
     assert log_excerpt(Trace((), Ending.HANG, quiet))[-1] == "line 98"
     assert log_excerpt(Trace((), Ending.OK, quiet + "\nBUG: x\nthen"))[0] == "BUG: x"
+
+
+def test_what_is_new_comes_first_and_what_is_known_in_a_line(cli: Cli) -> None:
+    assert cli("status", "B2", "known").exit_code == 0
+    output = cli("list").output
+    first, *_ = output.splitlines()
+    assert first == "1 new:"
+    assert "B1  strict, suspect: kernel" in output
+    assert "must read as zero" in output
+    assert output.splitlines()[-1] == "1 recorded: 1 of KVM"
+    assert max(map(len, output.splitlines())) <= 80
+    cli("status", "B1", "confirmed")
+    output = cli("list").output
+    assert output.startswith("Nothing is new.\n")
+    assert "confirmed" in output
+    cli("mute", "--rule", "zreg*", "--reason", "noise")
+    assert cli("list").output.splitlines()[-1] == "1 muted"
+    assert "confirmed, muted" in cli("list", "--muted").output
+
+
+@pytest.mark.parametrize(
+    ("args", "rows"),
+    [
+        (("--leg", "kvm:*"), 2),
+        (("--leg", "model"), 0),
+        (("--rule", "errno-*"), 1),
+        (("--strict",), 1),
+        (("--campaign", "1"), 2),
+        (("--since", "1h"), 2),
+        (("--since", "2020-01-01 12:00"), 2),
+        (("--owner", ""), 2),
+        (("--owner", "ada"), 0),
+        (("--text", "READ AS ZERO"), 2),
+        (("--suspect", "emulator"), 0),
+        (("--status", "new", "--status", "known"), 2),
+    ],
+)
+def test_filters_make_a_table(cli: Cli, args: tuple[str, ...], rows: int) -> None:
+    assert len(json.loads(cli("list", "--json", *args).output)) == rows
+    output = cli("list", *args).output
+    assert output.count("\nB") == rows
+    assert rows or output == "No bucket is like that.\n"
+
+
+def test_decisions_are_told_and_can_be_taken_back(cli: Cli) -> None:
+    assert cli("owner", "B1", "ada").output == "B1: owner is ada\n"
+    assert cli("link", "B1", "https://example.org/7").output.startswith("B1: tracked at https")
+    assert cli("split", "B1", "F2", "--title", "apart").output == "B1: 1 finding moved to B3\n"
+    assert cli("merge", "B1", "B3", "b2").output == "B1: has the findings of B3, B2 now\n"
+    assert cli("show", "B2").output.startswith("B2 is part of B1 now:\n")
+    assert cli("show", "F3").output.startswith("B1  zreg-after-run")
+    shown = json.loads(cli("show", "B1", "--json").output)
+    assert (shown["count"], len(shown["signatures"])) == (3, 2)
+    heading, *rows = cli("history").output.splitlines()
+    assert heading.split()[:2] == ["CHANGE", "WHEN"]
+    assert [row.split()[0] for row in rows] == ["4", "3", "2", "1"]
+    assert cli("undo").output == "change 4 (bucket 1, bucket 2, bucket 3) is undone, by change 5\n"
+    assert "undone by 5" in cli("history", "B2").output
+    assert json.loads(cli("undo", "5", "--json").output)["undoes"] == 5
+    redone = json.loads(cli("history", "--json", "--limit", "1").output)
+    assert redone[0]["after"]["bucket 3"]["status"] == "duplicate"
+    assert cli("status", "B1", "fixed", "--in", "6.12.60").output == "B1: new -> fixed\n"
+    assert cli("show", "B1").output.splitlines()[1].startswith("fixed in 6.12.60, strict")
+
+
+def test_a_duplicate_says_of_which(cli: Cli) -> None:
+    said = cli("status", "B2", "duplicate", "--of", "B1").output
+    assert said == "B2: new -> duplicate of B1\n"
+    assert "B2" not in cli("list", "--all").output
+    (bucket,) = json.loads(cli("list", "--json", "--status", "duplicate").output)
+    assert (bucket["bucket"], bucket["duplicate_of"]) == ("B2", "B1")
+
+
+def test_mutes_are_listed_and_end(cli: Cli) -> None:
+    assert cli("mute").output == "Nothing is muted.\n"
+    args = ("--rule", "errno*", "--leg", "kvm:*", "--to", "6.12", "--until", "4w")
+    said = cli("mute", *args, "--reason", "old").output
+    assert said == "mute 1: covers 0 of today's buckets\n"  # their kernels are not known
+    _, row = cli("mute").output.splitlines()
+    assert row.split()[:4] == ["1", "errno*", "kvm:*", "..."]
+    assert cli("mute", "--end", "1").output == "mute 1: ended\n"
+    assert json.loads(cli("mute", "--json").output)[0]["holds"] is False
+
+
+def test_what_is_probably_the_same_is_shown_and_settled(cli: Cli, tmp_path: Path) -> None:
+    with Store.open(f"sqlite:///{tmp_path}/t.db") as store:
+        store.propose_same(2, 1, "it vanishes when B1's rule is broken", "a test")
+    assert "probably the same as B1: it vanishes when" in cli("show", "B2").output
+    assert cli("same", "B2", "B1", "--no").output == "B2: is another than B1\n"
+    assert "probably" not in cli("show", "B2").output
+    assert cli("same", "B2", "B1").output == "B2: is part of B1\n"
+
+
+def test_buckets_and_databases_are_files(cli: Cli, tmp_path: Path) -> None:
+    one, everything = str(tmp_path / "one"), str(tmp_path / "all")
+    assert cli("export", "B1", one).output == f"B1: written to {one}\n"
+    assert json.loads(cli("export", "all", everything, "--json").output)["what"] == "all"
+    new = ("--db", str(tmp_path / "new.db"))
+    said = cli("import", one, *new).output
+    assert said == f"{one}: 1 buckets, 2 findings are new; it is about B1\n"
+    told = json.loads(cli("import", everything, "--json", *new).output)
+    assert (told["what"], told["new"]["buckets"]) == ("database", 1)
+    assert "nothing in it is new" in cli("import", everything, *new).output
+    assert len(json.loads(cli("list", "--json", *new).output)) == 2
+    path = Path(everything)
+    path.write_bytes(path.read_bytes()[:-7])
+    refused = cli("import", everything, *new)
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        f"vcpufuzz: {everything} is damaged or cut off: its content does not match its digest\n",
+    )
+
+
+def test_a_case_is_promoted_to_be_kept(cli: Cli, tmp_path: Path) -> None:
+    kept = ("--folder", str(tmp_path))
+    said = cli("promote", "B1", "--name", "mine", *kept).output
+    assert said == f"B1: written to {tmp_path}/mine.case\n"
+    item = load_kept(tmp_path / "mine.case")
+    assert (item.case, item.known) == (MINIMAL, ())
+    with Store.open(f"sqlite:///{tmp_path}/t.db") as store:
+        leg = LegRecord("kvm:6.12", "kvm", {"release": "6.12.57", "mode": "vhe"})
+        campaign = store.begin_campaign(9, [MODEL, leg], {})
+        record = replace(RECORD, signature=replace(SIGNATURE, rule="isa.add_zz"), traces=TRACES)
+        number = store.add_finding(campaign, record).bucket_id
+    args = ("promote", f"B{number}", "--as", "known", "--effect", "tail", *kept)
+    assert cli(*args, "--name", "known", "--about", "It keeps the tail.").exit_code == 0
+    known = load_kept(tmp_path / "known.case")
+    assert known.about == "It keeps the tail."
+    assert known.covers(leg, "isa.add_zz")
+    other = LegRecord("kvm:7.2", "kvm", {"release": "7.2.1", "mode": "vhe"})
+    assert not known.covers(other, "isa.add_zz")
+    for extra, sentence in (
+        (("--effect", "odd"), "'odd' is none of"),
+        (("--name", "../x"), "is no name of a file"),
+        (("--name", "known"), "file exists"),
+    ):
+        refused = cli(*args, *extra)
+        assert refused.exit_code == 2
+        assert sentence in refused.stderr
+
+
+def test_a_bucket_is_run_again_and_judged_again(tmp_path: Path) -> None:
+    leg = "mutant:finalize-twice"
+    case = parse_case("create v0\ninit v0 features=sve\nfinalize v0\nfinalize v0\n")
+    url = f"sqlite:///{tmp_path}/m.db"
+    with open_leg(leg) as target, Store.open(url) as store:
+        campaign = store.begin_campaign(1, [LegRecord(leg, "mutant", target.fingerprint)], {})
+        verdict = judge(case, target.run(case), target.profile)
+        assert isinstance(verdict, Diverge)
+        record = replace(
+            RECORD,
+            signature=signature(verdict.oracle, at_face_value(case, verdict), leg),
+            minimal=case,
+            deviating=(leg,),
+            op_index=3,
+            traces={leg: target.run(case)},
+        )
+        store.add_finding(campaign, record)
+
+    def run(*args: str) -> Result:
+        return CliRunner(env={"VCPUFUZZ_DB": url}).invoke(main, ["triage", *args])
+
+    _, row, last = run("retest", "B1").output.splitlines()
+    assert (row.split()[:2], last) == ([leg, "3/3"], "B1 is new")
+    told = json.loads(run("retest", "B1", "--legs", "model", "--times", "1", "--json").output)
+    assert told["legs"][0] == {"leg": "model", "seen": 0, "tried": 1, "said": ""}
+    _, one, other = run("matrix", "B1", "--legs", f"model,{leg}").stdout.splitlines()
+    assert (one.split()[:2], other.split()[:2]) == (["model", "passes"], [leg, "shows"])
+    assert "shows" in run("show", "B1").output
+    assert run("rejudge").output == "1 stands\n"
+    assert json.loads(run("rejudge", "B1", "--json").output)[0]["outcome"] == "stands"
+    assert run("retest", "B9").exit_code == 2
+
+
+def test_a_campaign_that_was_cut_off_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "cut off" not in cli("list").output
+    monkeypatch.setattr("db.queries.SILENT", timedelta(seconds=-1))
+    assert cli("list").output.splitlines()[-1].startswith("Campaign 1 was cut off (last heard of")

@@ -136,7 +136,7 @@ def test_a_damaged_database(tmp_path: Path) -> None:
         ("sqlite:///{tmp}/none/t.db", "the directory of the database .* does not exist"),
         ("sqlite:///{tmp}", "is a directory, not a database file"),
         ("nosuch://host/x", "this kind of database is not supported"),
-        ("postgresql+psycopg://u:secret@host/x", "needs the Python package psycopg"),
+        ("postgresql+pg8000://u:secret@host/x", "needs the Python package pg8000"),
         ("/proc/version", "cannot be|is not an SQLite"),
     ],
 )

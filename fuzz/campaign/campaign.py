@@ -18,6 +18,7 @@ from corpus.case import decode
 from corpus.isa.table import FORMS
 from corpus.store import kept_cases
 from corpus.text import format_case
+from db.queries import SampleView
 from db.records import LegRecord, SignatureRecord
 from db.store import Store
 from fuzz import stopping
@@ -35,6 +36,8 @@ from targets.spec.rules import RULES
 RULES_TOTAL = len(RULES) + len(FORMS)
 MAX_RESTARTS = 20
 """Workers that fail within an hour before the campaign gives up."""
+SAMPLE_S = 15.0
+"""How often a point of its curves is stored."""
 GRACE_S = 150.0
 """What a worker may need after its time: the case it runs may hang, and be looked into."""
 START_LIMIT = 3
@@ -102,7 +105,7 @@ class Campaign:
         self._first_case: float | None = None
         self._kept: KeptCases | None = None
         self._known_reported = False
-        self._next_look = self._next_store = 0.0
+        self._next_look = self._next_store = self._next_sample = 0.0
         self._ending = False
         self.reason = ""
         self.stopped_by = 0
@@ -113,6 +116,16 @@ class Campaign:
     def new_buckets(self) -> int:
         """Buckets that no campaign before had seen, and those that came back."""
         return self._ledger.new_buckets
+
+    @property
+    def new_strict(self) -> int:
+        """Those of them that break a strict rule."""
+        return sum(bucket.new and bucket.strict for bucket in self._ledger.buckets)
+
+    @property
+    def buckets(self) -> int:
+        """All buckets that were seen, those that are recorded or muted, too."""
+        return len(self._ledger.buckets)
 
     @property
     def hangs(self) -> int:
@@ -228,7 +241,26 @@ class Campaign:
             if self._kept.trouble and not before:
                 self._log(f"{self._kept.directory} takes no more cases: {self._kept.trouble}")
             if self._campaign is not None:
-                self._store.update_campaign(self._campaign, self._statistics())
+                sample = self._sample() if now >= self._next_sample else None
+                self._store.update_campaign(self._campaign, self._statistics(), sample)
+
+    def _sample(self) -> SampleView:
+        """How far the campaign is, for its curves."""
+        self._next_sample = time.monotonic() + SAMPLE_S
+        status = self.status()
+        return SampleView(
+            after_ms=int(status.elapsed * 1000),
+            totals={
+                "cases": status.cases,
+                "features": status.features,
+                "rules": status.rules_hit,
+                "corpus": status.corpus,
+                "divergences": status.divergences,
+                "buckets": len(status.buckets),
+                "new_buckets": status.new_buckets,
+                "blocks": self._coverage.blocks,
+            },
+        )
 
     def _keep_totals(self, worker: Worker) -> None:
         if worker.stats:

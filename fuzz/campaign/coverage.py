@@ -43,6 +43,11 @@ class CoverageKeeper:
         for leg, found in records.items():
             self._store.add_reached(campaign, leg, found)
 
+    @property
+    def blocks(self) -> int:
+        """Blocks seen, of all legs together."""
+        return sum(map(len, self._seen.values()))
+
     def totals(self) -> Mapping[str, Mapping[str, int]]:
         """Per leg: blocks seen, functions reached, functions known."""
         return {

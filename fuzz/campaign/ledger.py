@@ -53,7 +53,7 @@ class Ledger:
         if stored.new_bucket and explained:
             self._store.set_status(stored.bucket_id, Status.KNOWN, actor=explained.path.name)
             self._store.add_note(stored.bucket_id, explained.about, actor=explained.path.name)
-        elif stored.new_bucket or stored.regressed:
+        elif (stored.new_bucket or stored.regressed) and not stored.muted:
             self.new_buckets += 1
             self._new.add(stored.bucket_id)
         self._refresh(record.signature)
@@ -112,6 +112,8 @@ class Ledger:
                 count=bucket.count,
                 first_leg=signature.legs,
                 new=bucket.id in self._new,
+                status=bucket.status.value,
+                suspect=bucket.suspect,
             )
 
 

@@ -18,7 +18,8 @@ class LegStatus:
 
 @dataclass(frozen=True, slots=True)
 class BucketStatus:
-    """One bucket this campaign saw; `new` if no campaign before had seen it."""
+    """One bucket this campaign saw; `new` if no campaign before had seen it, or it came back.
+    `status`: where it stands in triage; `suspect`: whose fault it may be."""
 
     title: str
     strict: bool
@@ -26,6 +27,8 @@ class BucketStatus:
     first_leg: str
     new: bool = True
     id: int = 0
+    status: str = ""
+    suspect: str = ""
 
 
 @dataclass(frozen=True, slots=True)

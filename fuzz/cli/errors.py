@@ -64,6 +64,7 @@ def _missing_sentence(error: BaseException) -> str:
 _TABLE: dict[str, tuple[Exit, Callable[[BaseException], str]]] = {
     "fuzz.output.OutputError": (Exit.UNAVAILABLE, str),
     "db.records.NotFound": (Exit.USAGE, str),
+    "db.records.Refused": (Exit.USAGE, str),
     "db.records.StoreError": (Exit.UNAVAILABLE, str),
     "targets.transport.TransportError": (Exit.UNAVAILABLE, str),
     "corpus.wire.WireError": (Exit.UNAVAILABLE, str),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
 from contextlib import redirect_stdout
@@ -12,10 +13,12 @@ import click
 from corpus.kept import KeptCase, load_kept
 from fuzz import output
 from fuzz.cli.errors import Exit, UserError
-from fuzz.cli.options import kernel_option, legs_option, resolve_legs
+from fuzz.cli.options import json_option, kernel_option, legs_option, resolve_legs
 from fuzz.cli.plain_options import OUTPUT_FILE, STDOUT
+from fuzz.cli.screen import write_json
 from fuzz.cli.table import Column, print_table
 from fuzz.report.junit import junit as junit_document
+from fuzz.report.sarif import sarif as sarif_document
 from fuzz.suites.replay import Outcome, Result
 from fuzz.suites.replay import replay as run_replay
 from targets.base import Target
@@ -35,39 +38,74 @@ _WORDS = {
 @legs_option
 @kernel_option
 @click.option("--junit", type=OUTPUT_FILE, help="Write JUnit XML; - prints it.")
-def replay(paths: tuple[Path, ...], legs: str, kernel: Path | None, junit: Path | None) -> int:
+@click.option("--sarif", type=OUTPUT_FILE, help="Write SARIF 2.1.0; - prints it.")
+@json_option
+def replay(
+    paths: tuple[Path, ...],
+    legs: str,
+    kernel: Path | None,
+    junit: Path | None,
+    sarif: Path | None,
+    as_json: bool,
+) -> int:
     """Run the cases of folders or files on every leg and print a matrix.
 
     A kept case may record a known divergence of a leg; anything else must agree.
-    Ends with 0 if all is as recorded, 1 on a regression, 3 if a leg could not run all.
+    Ends with 0 if all is as recorded, 1 on a regression, 3 if a leg could not be had or could
+    not run all; reports say which, and why.
 
     \b
     Example:
-      vcpufuzz replay corpus/regressions --junit report.xml
+      vcpufuzz replay corpus/regressions --junit report.xml --sarif report.sarif
     """
     kept = [load_kept(path) for path in _files(paths)]
     names = resolve_legs(legs, kernel)
+    missing: dict[str, str] = {}
     opened: list[Target] = []
     results: list[Result] = []
     try:
-        opened = open_legs(names)
-        results += run_replay(kept, opened)
+        opened = open_legs(names, missing=missing)
+        results += run_replay(kept, opened, missing)
     finally:
         for leg in opened:
             leg.close()
         # Whatever ended it, what was run so far is not lost.
-        if opened:
-            _tell(kept, [leg.name for leg in opened], results, junit)
+        if opened or missing:
+            columns = [*(leg.name for leg in opened), *missing]
+            _tell(kept, columns, results, as_json, quiet=STDOUT in (junit, sarif))
+            if junit:
+                output.write(junit, junit_document(results))
+            if sarif:
+                write_json(sarif, sarif_document(results, Path.cwd()))
+    for name, why in missing.items():
+        click.echo(f"vcpufuzz: {name} cannot be had: {why}", err=True)
     return _exit_code(results)
 
 
-def _tell(kept: list[KeptCase], legs: list[str], results: list[Result], junit: Path | None) -> None:
-    """Print the matrix, and write the document if one is wanted."""
-    stdout = sys.stdout
-    with redirect_stdout(sys.stderr if junit == STDOUT else stdout):
+def _tell(
+    kept: list[KeptCase], legs: list[str], results: list[Result], as_json: bool, *, quiet: bool
+) -> None:
+    """Print the matrix; `quiet`: standard output is for a document."""
+    if as_json and not quiet:
+        click.echo(json.dumps([_as_json(result) for result in results], indent=2))
+        return
+    with redirect_stdout(sys.stderr if quiet else sys.stdout):
         _print(kept, legs, results)
-    if junit:
-        output.write(junit, junit_document(results))
+
+
+def _as_json(result: Result) -> dict[str, object]:
+    return {
+        "file": str(result.kept.path),
+        "case": result.kept.case.id,
+        "leg": result.leg,
+        "outcome": result.outcome.value,
+        "rule": result.rule,
+        "strict": result.strict,
+        "op_index": result.op_index,
+        "explanation": result.explanation,
+        "seconds": round(result.seconds, 4),
+        "fingerprint": result.fingerprint,
+    }
 
 
 def _files(paths: tuple[Path, ...]) -> list[Path]:

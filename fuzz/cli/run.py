@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from enum import StrEnum
 from pathlib import Path
 from typing import TextIO
 
@@ -25,6 +26,16 @@ from fuzz.output import OutputError
 from fuzz.stopping import Stopped
 from fuzz.worker.flags import FlagError
 from fuzz.worker.flags import check as check_flags
+
+
+class FailOn(StrEnum):
+    """What a campaign has to find to end with another exit code than 0."""
+
+    NEW_STRICT = "new-strict"
+    NEW = "new"
+    ANY = "any"
+    NEVER = "never"
+
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_S = 10 * 366 * 86400.0
@@ -77,6 +88,14 @@ class Duration(click.ParamType[float]):
     help="Run cases in VMs that served others, which is faster; divergences still have to show"
     " in a fresh one.",
 )
+@click.option(
+    "--fail-on",
+    type=click.Choice([what.value for what in FailOn]),
+    default=FailOn.NEW.value,
+    show_default=True,
+    help="Which divergences end in exit code 77: those of strict rules that no campaign before"
+    " saw, all that none saw, any, or none. Anything but `never` ends a hang in 70.",
+)
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
 def run(
     seconds: float | None,
@@ -90,6 +109,7 @@ def run(
     json_file: Path | None,
     kernel_coverage: bool,
     reuse_vms: bool,
+    fail_on: str,
     flags: tuple[str, ...],
 ) -> int:
     """Fuzz: generate cases, run each on every leg, keep what diverges.
@@ -100,6 +120,7 @@ def run(
     Example:
       vcpufuzz run --time 10m
       vcpufuzz run --reuse-vms --workers 2
+      vcpufuzz run --time 5m --fail-on new-strict
       vcpufuzz run --legs model,mutant:finalize-twice --cases 5000 --seed 7
       vcpufuzz run --time 1h --kernel arch/arm64/boot/Image -- -use_value_profile=1
     """
@@ -127,7 +148,7 @@ def run(
         )
     if failure is not None:
         raise failure
-    return exit_code(campaign)
+    return exit_code(campaign, FailOn(fail_on))
 
 
 def _watched(
@@ -198,12 +219,19 @@ def default_workers() -> int:
     return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
-def exit_code(campaign: Campaign) -> int:
-    """70 when a target hung, 77 for new buckets: what was found counts more than how the
-    campaign ended. Then 128 and the signal that ended it; 3 if no case was judged."""
-    if campaign.hangs:
+def exit_code(campaign: Campaign, fail_on: FailOn) -> int:
+    """70 when a target hung, 77 for divergences of the kind asked for: what was found counts
+    more than how the campaign ended. Then 128 and the signal that ended it; 3 if no case was
+    judged."""
+    if campaign.hangs and fail_on is not FailOn.NEVER:
         return Exit.HANG
-    if campaign.new_buckets:
+    counted = {
+        FailOn.NEW_STRICT: campaign.new_strict,
+        FailOn.NEW: campaign.new_buckets,
+        FailOn.ANY: campaign.buckets,
+        FailOn.NEVER: 0,
+    }
+    if counted[fail_on]:
         return Exit.DIVERGENCE
     if campaign.stopped_by:
         return stopped(campaign.stopped_by)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -29,6 +30,7 @@ from fuzz.campaign.status import (
 )
 from fuzz.cli.console import console as open_console
 from fuzz.cli.table import Column, print_table
+from fuzz.report.recorded import recorded_line
 from fuzz.stopping import on_terminal
 
 _Item = TypeVar("_Item")
@@ -162,10 +164,15 @@ def print_summary(status: CampaignStatus) -> None:
         return
     columns = (
         *(Column("Bucket"), Column("New"), Column("Class"), Column("Seen", "right")),
-        *(Column("First leg", wrap=True), Column("Title", wrap=True)),
+        *(Column("Suspect"), Column("Title", wrap=True)),
     )
-    print_table(columns, [_summary_row(bucket) for bucket in _by_weight(status.buckets)])
-    first = next((b for b in _by_weight(status.buckets) if b.id), None)
+    recorded = Counter(b.suspect for b in status.buckets if _is_recorded(b))
+    rest = [b for b in _by_weight(status.buckets) if not _is_recorded(b)]
+    if rest:
+        print_table(columns, [_summary_row(bucket) for bucket in rest])
+    if recorded:
+        click.echo(f"{recorded_line(recorded)}; `vcpufuzz triage list --status known` lists them.")
+    first = next((b for b in rest if b.id), None)
     if first is not None:
         click.echo(f"`vcpufuzz triage show B{first.id}` tells more.")
 
@@ -194,9 +201,13 @@ def _summary_row(bucket: BucketStatus) -> tuple[str, ...]:
         "new" if bucket.new else "",
         "strict" if bucket.strict else "lenient",
         str(bucket.count),
-        bucket.first_leg,
+        bucket.suspect or bucket.first_leg,
         bucket.title,
     )
+
+
+def _is_recorded(bucket: BucketStatus) -> bool:
+    return bucket.status == "known" and not bucket.new
 
 
 def _rule(title: str) -> Rule:

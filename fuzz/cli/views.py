@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import errno
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from corpus.text import format_case, format_op
 from corpus.trace import Ending, Observation, Trace
-from db.records import BucketView, FindingView, IncidentView, TraceView
+from db.records import FindingView, IncidentView, TraceView
 from fuzz.cli.table import Column
 from targets.kvm.lab import kernellog
-
-BUCKET_COLUMNS = (
-    Column("Bucket"),
-    Column("Status"),
-    Column("Class"),
-    Column("Seen", "right"),
-    Column("Repro", "right"),
-    Column("Last seen"),
-    Column("Title", wrap=True),
-)
 
 LEG_COLUMNS = (
     Column("Leg", wrap=True),
@@ -42,19 +31,6 @@ INCIDENT_COLUMNS = (
 
 _SHORT = 24
 _EXCERPT = 16
-
-
-def bucket_row(bucket: BucketView) -> tuple[str, ...]:
-    """One line of `triage list`."""
-    return (
-        f"B{bucket.id}",
-        bucket.status.value,
-        strictness(bucket.strict),
-        str(bucket.count),
-        ratio(bucket.reproduced),
-        f"{bucket.last_seen:%Y-%m-%d %H:%M}",
-        bucket.title,
-    )
 
 
 def strictness(strict: bool) -> str:
@@ -91,41 +67,6 @@ def incident_json(incident: IncidentView) -> dict[str, Any]:
         "case": incident.case_id,
         "investigating": incident.investigating,
         "log": incident.log,
-    }
-
-
-def incident_counts(incidents: Sequence[IncidentView]) -> str:
-    """`20 lost, 5 panic`; those made on purpose are left out."""
-    counted = Counter(i.kind for i in incidents if not i.investigating)
-    return ", ".join(f"{number} {kind}" for kind, number in counted.most_common())
-
-
-def bucket_json(bucket: BucketView) -> dict[str, Any]:
-    """A bucket for machines."""
-    signature = bucket.signature
-    return {
-        "bucket": f"B{bucket.id}",
-        "status": bucket.status.value,
-        "class": strictness(bucket.strict),
-        "title": bucket.title,
-        "count": bucket.count,
-        "first_seen": bucket.first_seen.isoformat(),
-        "last_seen": bucket.last_seen.isoformat(),
-        "reproduced": bucket.reproduced[0],
-        "attempts": bucket.reproduced[1],
-        "votes": {leg: dict(vote) for leg, vote in bucket.votes.items()},
-        "signature": {
-            "oracle": signature.oracle,
-            "op_kind": signature.op_kind,
-            "rule": signature.rule,
-            "register_class": signature.register_class,
-            "vl_relation": signature.vl_relation,
-            "legs": signature.legs,
-        },
-        "notes": [
-            {"author": n.author, "created": n.created.isoformat(), "text": n.text}
-            for n in bucket.notes
-        ],
     }
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
-from targets.base import Target
+from corpus.kept import Described
 from targets.kind import KINDS
 from targets.spec.errors import Decides
 
@@ -26,6 +26,14 @@ _ALIKE = {"vhe": "plain", "nvhe": "plain"}
 _Key: TypeAlias = tuple[tuple[str, str], ...]
 
 
+class Leg(Described, Protocol):
+    """A leg, running or as it was stored."""
+
+    @property
+    def name(self) -> str:
+        """What it is called here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Twins:
     """Legs that must do the same wherever `decides`, or what says more than it, decides."""
@@ -34,12 +42,12 @@ class Twins:
     decides: Decides
 
 
-def twins(legs: Sequence[Target]) -> tuple[Twins, ...]:
+def twins(legs: Sequence[Leg]) -> tuple[Twins, ...]:
     """Every group of two or more; those of one kernel, of which more can be asked, first.
 
     The emulator's legs are none: they are one program, and differ only in what they may
     choose. Nor is hardware, of which no two are known to be alike."""
-    by_machine: dict[_Key, list[Target]] = {}
+    by_machine: dict[_Key, list[Leg]] = {}
     for leg in sorted(legs, key=lambda leg: leg.name):
         if KINDS[leg.kind].kernel and "lab.qemu" in leg.fingerprint:
             by_machine.setdefault(_machine(leg.fingerprint), []).append(leg)

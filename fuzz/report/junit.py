@@ -12,7 +12,8 @@ from fuzz.suites.replay import Outcome, Result
 
 
 def junit(results: Sequence[Result]) -> str:
-    """`results` as a document; a case that could not run is skipped there, never a pass."""
+    """`results` as a document, a test per file and leg; one that could not run is skipped, and
+    says why."""
     xml = JUnitXml()
     for leg in dict.fromkeys(result.leg for result in results):
         suite = TestSuite(printable(leg))
@@ -27,7 +28,9 @@ def junit(results: Sequence[Result]) -> str:
 
 def _testcase(result: Result) -> TestCase:
     path, why = result.kept.path, printable(result.explanation)
-    case = TestCase(printable(path.stem), f"vcpufuzz.{printable(path.parent.name)}")
+    # Dots would be taken for a hierarchy, and what has the same names for the same test.
+    leg = result.leg.replace(".", "_")
+    case = TestCase(printable(path.stem), printable(f"vcpufuzz.{path.parent.name}.{leg}"))
     case.time = round(result.seconds, 4)
     if result.outcome in (Outcome.REGRESSION, Outcome.GONE):
         case.result = [Failure(why, result.outcome.value)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -14,6 +15,8 @@ from fuzz.oracle.culprit import responsible
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Agree, Verdict
 from targets.base import Target
+
+NONE: Mapping[str, str] = {}
 
 
 class Outcome(Enum):
@@ -28,7 +31,8 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One kept case on one leg. `explanation` is one sentence unless all is well."""
+    """One kept case on one leg. `explanation` is one sentence unless all is well; `rule` and
+    `op_index` say where it diverges, if it does."""
 
     kept: KeptCase
     leg: str
@@ -36,10 +40,26 @@ class Result:
     explanation: str
     seconds: float
     choices: tuple[int, int] = (0, 0)
+    rule: str = ""
+    strict: bool = True
+    op_index: int | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """What stays the same from run to run: the case, the leg and the rule; 64 hexadecimal
+        digits."""
+        parts = (self.kept.case.id, self.leg, self.rule, str(self.outcome is Outcome.GONE))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def replay(kept: Sequence[KeptCase], legs: Sequence[Target]) -> Iterator[Result]:
-    """Run every case on every leg. Raises TransportError."""
+def replay(
+    kept: Sequence[KeptCase], legs: Sequence[Target], missing: Mapping[str, str] = NONE
+) -> Iterator[Result]:
+    """Run every case on every leg. `missing`: legs that cannot be had, and why. Raises
+    TransportError."""
+    for item in kept:
+        for name, why in missing.items():
+            yield Result(item, name, Outcome.NOT_RUN, why, 0.0)
     everywhere = Everywhere(legs)
     for item in kept:
         able = everywhere.only([leg.name for leg in legs if _can_run(item, leg)])
@@ -75,6 +95,11 @@ def _result(item: KeptCase, leg: Target, verdict: Verdict, seconds: float) -> Re
             return Result(item, leg.name, Outcome.OK, "", seconds, choices)
         why = "the recorded divergence no longer shows"
         return Result(item, leg.name, Outcome.GONE, why, seconds, choices)
-    known = item.covers(leg, responsible(item.case, verdict))
-    outcome = Outcome.KNOWN if known else Outcome.REGRESSION
-    return Result(item, leg.name, outcome, verdict.explanation, seconds)
+    rule = responsible(item.case, verdict)
+    outcome = Outcome.KNOWN if item.covers(leg, rule) else Outcome.REGRESSION
+    return Result(
+        *(item, leg.name, outcome, verdict.explanation, seconds),
+        rule=rule,
+        strict=verdict.strict,
+        op_index=verdict.op_index,
+    )

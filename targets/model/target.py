@@ -39,7 +39,7 @@ class ModelTarget(Target):
     ) -> None:
         self.name = name
         self.profile = profile
-        self.fingerprint = {"leg": name, "profile": repr(profile)}
+        self.fingerprint = {"leg": name, "profile": profile.described}
         self._make = make
         self._choose = choose
         self._traces: dict[int, Trace] = {}

@@ -1,0 +1,247 @@
+"""What screens and pages ask: lists, counts and curves, each in a few quick statements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, selectinload
+
+from db import filters, rows
+from db import records as r
+from db import schema as s
+from db.edits import now
+from db.filters import BucketFilter, Order
+from db.mutes import holds
+
+SILENT = timedelta(seconds=90)
+"""A campaign that said nothing for so long, and did not end, was cut off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """How many buckets are alike in what an overview shows."""
+
+    status: r.Status
+    strict: bool
+    suspect: str
+    muted: bool
+    returned: bool
+    buckets: int
+
+
+@dataclass(frozen=True, slots=True)
+class FindingLine:
+    """A finding in one line; `size`: bytes of its minimal case."""
+
+    id: int
+    campaign_id: int
+    created: datetime
+    minimal_id: str
+    size: int
+    strict: bool
+    reproduced: tuple[int, int]
+    gone: bool
+    traced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SampleView:
+    """Where a campaign stood, `after_ms` into it."""
+
+    after_ms: int
+    totals: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day in UTC, as 2026-01-31: findings stored, and buckets first seen on it."""
+
+    day: str
+    findings: int
+    new_buckets: int
+
+
+def buckets(
+    db: Session, wanted: BucketFilter, order: Order, limit: int | None, offset: int
+) -> tuple[r.BucketView, ...]:
+    """A page of buckets."""
+    query = filters.ordered(wanted.apply(select(s.Bucket, filters.muted())), order)
+    query = query.options(selectinload(s.Bucket.votes), selectinload(s.Bucket.notes))
+    if limit is not None:
+        query = query.limit(limit)
+    found = db.execute(query.offset(offset) if offset else query)
+    return tuple(rows.bucket_view(bucket, muted=bool(muted)) for bucket, muted in found)
+
+
+def bucket(db: Session, row: s.Bucket) -> r.BucketView:
+    """One bucket as read."""
+    muted = db.scalars(select(filters.muted()).where(s.Bucket.id == row.id)).one()
+    return rows.bucket_view(row, muted=bool(muted))
+
+
+def count(db: Session, wanted: BucketFilter) -> int:
+    """How many buckets there are of a kind."""
+    return db.scalars(wanted.apply(select(func.count(s.Bucket.id)))).one()
+
+
+def overview(db: Session, wanted: BucketFilter) -> tuple[Group, ...]:
+    """How many buckets there are of each status, class and suspect."""
+    returned = s.Bucket.returned.is_not(None)
+    muted = filters.muted().label("muted")
+    query = wanted.apply(
+        select(
+            *(s.Bucket.status, s.Bucket.strict, s.Bucket.suspect),
+            muted,
+            returned.label("returned"),
+        )
+    ).subquery()
+    columns = (
+        *(query.c.status, query.c.strict, query.c.suspect),
+        *(query.c.muted, query.c.returned),
+    )
+    found = db.execute(select(*columns, func.count()).group_by(*columns).order_by(*columns))
+    return tuple(
+        Group(r.Status(status), bool(strict), who, bool(quiet), bool(back), number)
+        for status, strict, who, quiet, back, number in found
+    )
+
+
+def finding_lines(
+    db: Session, bucket_id: int, limit: int | None, offset: int
+) -> tuple[FindingLine, ...]:
+    """A page of a bucket's findings: those that stand, oldest first, then those that do not."""
+    f = s.Finding
+    traced = select(s.TraceRow.id).where(s.TraceRow.finding_id == f.id).exists()
+    query = (
+        select(
+            *(f.id, f.campaign_id, f.created, f.minimal_id, func.length(s.CaseRow.encoded)),
+            *(f.strict, f.reproduced, f.attempts, f.gone, traced),
+        )
+        .join(s.CaseRow, s.CaseRow.id == f.minimal_id)
+        .where(f.bucket_id == bucket_id)
+        .order_by(f.gone, f.id)
+    )
+    if limit is not None:
+        query = query.limit(limit)
+    return tuple(
+        FindingLine(number, campaign, created, case, size, strict, (seen, tried), gone, bool(kept))
+        for number, campaign, created, case, size, strict, seen, tried, gone, kept in db.execute(
+            query.offset(offset) if offset else query
+        )
+    )
+
+
+def best_finding(db: Session, bucket_id: int) -> int | None:
+    """The finding to show for a bucket: one that stands, has its traces, and is the shortest."""
+    lines = finding_lines(db, bucket_id, None, 0)
+    ranked = sorted(lines, key=lambda line: (line.gone, not line.traced, line.size, line.id))
+    return ranked[0].id if ranked else None
+
+
+def incident_counts(db: Session, campaign_id: int | None) -> dict[str, int]:
+    """How often machines broke by themselves, by kind, the most frequent first."""
+    query = select(s.Incident.kind, func.count()).where(s.Incident.investigating.is_(False))
+    if campaign_id is not None:
+        query = query.where(s.Incident.campaign_id == campaign_id)
+    found = [(kind, number) for kind, number in db.execute(query.group_by(s.Incident.kind))]
+    return dict(sorted(found, key=lambda pair: (-pair[1], pair[0])))
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignLine:
+    """A campaign in one line. `findings`, `buckets`: what it stored, and in how many
+    buckets."""
+
+    id: int
+    started: datetime
+    ended: datetime | None
+    beat: datetime | None
+    seed: str
+    reason: str
+    findings: int
+    buckets: int
+
+
+def campaign_lines(db: Session, limit: int, offset: int) -> tuple[CampaignLine, ...]:
+    """A page of campaigns, the newest first."""
+    c = s.Campaign
+    query = select(c.id, c.started, c.ended, c.beat, c.seed, c.reason).order_by(c.id.desc())
+    found = db.execute(query.limit(limit).offset(offset)).all()
+    counted = {
+        row.campaign_id: (row.findings, row.buckets)
+        for row in db.execute(
+            select(
+                s.Finding.campaign_id,
+                func.count().label("findings"),
+                func.count(s.Finding.bucket_id.distinct()).label("buckets"),
+            )
+            .where(s.Finding.campaign_id.in_([row.id for row in found]))
+            .group_by(s.Finding.campaign_id)
+        )
+    }
+    return tuple(CampaignLine(*row, *counted.get(row.id, (0, 0))) for row in found)
+
+
+def cut_off(db: Session, limit: int) -> list[s.Campaign]:
+    """Campaigns that neither ended nor say that they run, the newest first."""
+    silent = func.coalesce(s.Campaign.beat, s.Campaign.started) < now() - SILENT
+    query = select(s.Campaign).where(s.Campaign.ended.is_(None), silent)
+    return list(db.scalars(query.order_by(s.Campaign.id.desc()).limit(limit)))
+
+
+def running(db: Session) -> list[s.Campaign]:
+    """Campaigns that run now, the newest first."""
+    alive = func.coalesce(s.Campaign.beat, s.Campaign.started) >= now() - SILENT
+    query = select(s.Campaign).where(s.Campaign.ended.is_(None), alive)
+    return list(db.scalars(query.order_by(s.Campaign.id.desc())))
+
+
+def days(db: Session, since: datetime) -> tuple[Day, ...]:
+    """Findings and new buckets by day, oldest first; days without any are left out."""
+
+    def by_day(column: Any, *where: Any) -> dict[str, int]:
+        day = func.date(column).label("day")
+        query = select(day, func.count()).where(column >= since, *where).group_by(day)
+        return {str(day): number for day, number in db.execute(query)}
+
+    found = by_day(s.Finding.created)
+    new = by_day(s.Bucket.first_seen, s.Bucket.status != r.Status.DUPLICATE.value)
+    return tuple(Day(d, found.get(d, 0), new.get(d, 0)) for d in sorted({*found, *new}))
+
+
+def samples(db: Session, campaign_id: int) -> tuple[SampleView, ...]:
+    """How a campaign went, oldest first."""
+    query = select(s.Sample).where(s.Sample.campaign_id == campaign_id)
+    found: Sequence[s.Sample] = db.scalars(query.order_by(s.Sample.after_ms, s.Sample.id)).all()
+    return tuple(SampleView(one.after_ms, one.totals) for one in found)
+
+
+def mutes(db: Session) -> tuple[r.MuteView, ...]:
+    """Every mute, those that ended too, oldest first."""
+
+    covered = dict(
+        db.execute(
+            select(s.Bucket.muted_by, func.count())
+            .where(s.Bucket.muted_by.is_not(None))
+            .group_by(s.Bucket.muted_by)
+        ).all()
+    )
+    moment = now()
+    return tuple(
+        rows.mute_view(mute, holds=holds(mute, moment), buckets=covered.get(mute.id, 0))
+        for mute in db.scalars(select(s.Mute).order_by(s.Mute.id))
+    )
+
+
+def history(db: Session, bucket_id: int | None, limit: int) -> tuple[r.AuditView, ...]:
+    """The latest changes of a bucket, or of all, the newest first."""
+    query = select(s.Audit).order_by(s.Audit.id.desc()).limit(limit)
+    if bucket_id is not None:
+        links = s.audit_buckets
+        query = query.join(links, links.c.audit_id == s.Audit.id)
+        query = query.where(links.c.bucket_id == bucket_id)
+    return tuple(map(rows.audit_view, db.scalars(query)))

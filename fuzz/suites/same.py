@@ -1,0 +1,23 @@
+"""Is what is seen now what a finding is about? Pure."""
+
+from __future__ import annotations
+
+from corpus.fault import FaultKind
+from db.records import FindingView
+
+_HANG = f"ending.{FaultKind.HANG}"
+
+
+def is_it(finding: FindingView, oracle: str, culprit: str, op_index: int) -> bool:
+    """Whether a divergence on a finding's own case is the one that it tells of. `culprit`: the
+    rule that the verdict alone names, a fault's with its place; the cause, by which buckets go,
+    takes other runs to find."""
+    if oracle != finding.oracle:
+        return False
+    stored = finding.culprit or finding.rule
+    if "@" in culprit or stored.startswith("ending."):
+        # A hung machine may be caught anywhere in its loop; older findings name no place.
+        kind, _, place = culprit.partition("@")
+        known, _, where = stored.partition("@")
+        return kind == known and (kind == _HANG or not where or place == where)
+    return (culprit, op_index) == (stored, finding.op_index)
