@@ -13,6 +13,7 @@ from corpus.stream import Sink, Source
 from corpus.wire import pack_request
 
 MAX_OPS = 40
+MAX_VQ = 16
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def decode(data: bytes) -> Case:
     """The case that any byte string stands for. A fuzzer changes the same few again and again,
     so the latest are kept, with their other forms."""
     source = Source(data)
-    min_vq = source.u8() % 17
+    min_vq = source.u8() % (MAX_VQ + 1)
     ops: list[Op] = []
     while not source.exhausted and len(ops) < MAX_OPS:
         kind = OP_TAGS.nearest(source.uint(TAG_SIZE))

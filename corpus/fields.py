@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from corpus.domain import Domain, TextError, parse_int
+from corpus.domain import Domain, TextError, nearest, parse_int, quoted
 from corpus.isa.form import Insn
 from corpus.isa.table import draw_insn, parse_insn, put_insn, simpler_insn
 from corpus.stream import Sink, Source
@@ -56,15 +57,23 @@ class FeatureDomain(Domain[int]):
     def parse(self, text: str) -> int:
         if text == "none":
             return 0
-        return sum({1 << self._bit(word) for word in text.split(",")})
+        features = 0
+        for word in text.split(","):
+            bit = 1 << self._bit(word)
+            if features & bit:
+                raise TextError(f"{quoted(word)} names a feature that was named before")
+            features |= bit
+        return features
 
     @staticmethod
     def _bit(word: str) -> int:
         if word in FEATURE_BITS:
             return FEATURE_BITS[word]
-        if word.startswith("bit") and word[3:].isdigit() and int(word[3:]) < FEATURE_LIMIT:
-            return int(word[3:])
-        raise TextError(f"{word!r} is no vcpu feature: {', '.join(FEATURE_BITS)} or bitN")
+        match = re.fullmatch("bit([0-9]{1,3})", word)
+        if match and int(match[1]) < FEATURE_LIMIT:
+            return int(match[1])
+        close = nearest(word, FEATURE_BITS) or f": {', '.join(FEATURE_BITS)} or bitN"
+        raise TextError(f"{quoted(word)} is no vcpu feature{close}")
 
     def format(self, value: int) -> str:
         bits = [bit for bit in range(FEATURE_LIMIT) if value >> bit & 1]
@@ -85,7 +94,7 @@ class VqDomain(Domain[int]):
     """Sets of vector lengths in quadwords, bit vq - 1 each: `1,2,4`, `1-16`, `none`."""
 
     _PREFIX, _MASK, _FAR, _RAW = 0x80, 0xE0, 0xF8, 0xFF
-    pattern = r"none|[\d,-]+"
+    pattern = r"none|[0-9,-]+"
 
     def draw(self, source: Source) -> int:
         tag = source.u8()
@@ -135,9 +144,11 @@ def parse_vqs(text: str) -> int:
         first = parse_int(lo)
         last = parse_int(hi) if dash else first
         if not 1 <= first <= last <= VQ_LIMIT:
-            raise TextError(f"{word!r} is no vector length in quadwords (1 to {VQ_LIMIT})")
-        for vq in range(first, last + 1):
-            vqs |= 1 << vq - 1
+            raise TextError(f"{quoted(word)} is no vector length in quadwords (1 to {VQ_LIMIT})")
+        these = (1 << last) - (1 << first - 1)
+        if vqs & these:
+            raise TextError(f"{quoted(word)} names a vector length that was named before")
+        vqs |= these
     return vqs
 
 
@@ -160,7 +171,7 @@ class EdgeDomain(Domain[int | None]):
     """How many bytes of a user buffer are mapped before an unmapped page; None: all."""
 
     _ALL = 0xD0
-    pattern = r"none|\d+"
+    pattern = r"none|[0-9]+"
 
     def draw(self, source: Source) -> int | None:
         tag = source.u8()
@@ -180,7 +191,7 @@ class EdgeDomain(Domain[int | None]):
             return None
         value = parse_int(text)
         if not 0 <= value <= 256:
-            raise TextError(f"{text!r}: a buffer edge is 0 to 256 bytes")
+            raise TextError(f"{quoted(text)}: a buffer edge is 0 to 256 bytes")
         return value
 
     def format(self, value: int | None) -> str:

@@ -13,7 +13,6 @@ what the defect can spoil, so that it can go on behind it (`Effect`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,16 +21,8 @@ from pathlib import Path
 from typing import Protocol
 
 from corpus.case import Case
-from corpus.domain import TextError
-from corpus.store import load_case
-
-KINDS = ("kvm", "emulator")
-"""Kinds of legs that can have defects of their own."""
-
-_KIND = "(" + "|".join(KINDS) + ")"
-_DIVERGES = re.compile(rf"#\s*diverges:\s*{_KIND}\s+(\S+?)(?:\s+([a-z]+))?\s*")
-_AVOID = re.compile(rf"#\s*avoid:\s*{_KIND}\s+(\S+)\s*")
-_MACHINE = re.compile(r"#\s*machine:\s*([\w.]+)=(\S+)\s*")
+from corpus.domain import TextError, quoted
+from corpus.store import load_document
 
 
 class Effect(StrEnum):
@@ -107,36 +98,28 @@ class KeptCase:
 
 def load_kept(path: Path) -> KeptCase:
     """A kept case with its expectations. Raises TextError, OSError."""
-    case = load_case(path)
+    document = load_document(path)
     known: list[Known] = []
-    about: list[str] = []
     machine: list[tuple[str, str]] = []
     avoid: list[Known] = []
-    for line in path.read_bytes().decode(errors="replace").splitlines():
-        if not line.startswith("#"):
-            break
-        if match := _DIVERGES.fullmatch(line):
-            known.append(Known(match[1], match[2], _effect(match[3], path)))
-        elif match := _MACHINE.fullmatch(line):
-            machine.append((match[1], match[2]))
-        elif match := _AVOID.fullmatch(line):
-            avoid.append(Known(match[1], match[2]))
-        elif line.startswith(("# diverges", "# machine", "# avoid")):
-            raise TextError(
-                f"{path}: {line!r}: write '# diverges: KIND RULE [EFFECT]',"
-                f" '# machine: KEY=PATTERN' or '# avoid: KIND RULE'; KIND is {' or '.join(KINDS)}"
-            )
-        elif "requires:" not in line:
-            about.append(line[1:].strip())
-    text = " ".join(about).strip()
-    return KeptCase(path, case, tuple(known), text, tuple(machine), tuple(avoid))
+    for header in document.headers:
+        first, second, *rest = header.parts
+        if header.name == "diverges":
+            known.append(Known(first, second, _effect(rest[0], header.number, path)))
+        elif header.name == "machine":
+            machine.append((first, second))
+        elif header.name == "avoid":
+            avoid.append(Known(first, second))
+    about = document.about
+    return KeptCase(path, document.case, tuple(known), about, tuple(machine), tuple(avoid))
 
 
-def _effect(word: str | None, path: Path) -> Effect:
+def _effect(word: str, line: int, path: Path) -> Effect:
     try:
         return Effect(word or Effect.RESULT)
     except ValueError:
-        raise TextError(f"{path}: {word!r} is none of {', '.join(Effect)}") from None
+        effects = ", ".join(Effect)
+        raise TextError(f"{path}: line {line}: {quoted(word)} is none of {effects}") from None
 
 
 FPSR_RULE = "fpsr.cumulative"

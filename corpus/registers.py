@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from corpus.domain import TAG_SIZE, Domain, TagTable, TextError
+from corpus.domain import TAG_SIZE, Domain, TagTable, TextError, nearest, quoted
 from corpus.stream import Sink, Source
 
 ARM64 = 0x6000_0000_0000_0000
@@ -141,9 +141,12 @@ class RegisterDomain(Domain[int]):
     def parse(self, text: str) -> int:
         if text in REGISTERS:
             return REGISTERS[text].id
-        if re.fullmatch(r"0x[0-9a-f]{1,16}", text):
+        if re.fullmatch(r"0x[0-9a-f]{1,16}", text, re.IGNORECASE | re.ASCII):
             return int(text, 16)
-        raise TextError(f"{text!r} is neither a register name nor a 64-bit id in hexadecimal")
+        raise TextError(
+            f"{quoted(text)} is neither a register name nor a 64-bit id in hexadecimal"
+            f"{nearest(text, REGISTERS)}"
+        )
 
     def format(self, value: int) -> str:
         return name_of(value)

@@ -1,39 +1,53 @@
-"""The cases kept in the repository: seeds, regressions and known divergences."""
+"""The cases kept in the repository, and the files and directories of users."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from corpus.case import Case, decode
+from corpus.case import Case
 from corpus.domain import TextError
-from corpus.text import parse_case
+from corpus.inputs import is_text, read_document
+from corpus.lines import MAX_SIZE, decoded
+from corpus.text import Document, parse_document
 
 ROOT = Path(__file__).parent
 KEPT = ("seeds", "regressions", "known")
 
 
+def load_document(path: Path) -> Document:
+    """What a file says, in text or bytes; one named .case is text. Raises TextError, which
+    names the file, and OSError."""
+    data = _read(path)
+    try:
+        return parse_document(decoded(data)) if path.suffix == ".case" else read_document(data)
+    except TextError as error:
+        raise TextError(f"{path}: {error}") from None
+
+
 def load_case(path: Path) -> Case:
-    """A case from a file, text or binary. Raises TextError, OSError."""
-    data = path.read_bytes()
-    if path.suffix == ".case":
-        try:
-            return parse_case(data.decode())
-        except UnicodeDecodeError:
-            raise TextError(f"{path} is named .case but is not text") from None
-        except TextError as error:
-            raise TextError(f"{path}: {error}") from None
-    if _looks_like_text(data):
-        return parse_case(data.decode())
-    case = decode(data)
-    if not case.ops:
-        raise TextError(f"{path} holds no case")
-    return case
+    """The case of a file. Raises TextError, OSError."""
+    return load_document(path).case
 
 
-def _looks_like_text(data: bytes) -> bool:
-    head = data[:200]
-    return bool(head) and all(32 <= byte < 127 or byte in (9, 10, 13) for byte in head)
+def adopt_texts(directory: Path) -> None:
+    """Put the bytes of each case in text that lies in a corpus beside it, for libFuzzer, which
+    takes whatever it finds for bytes and cuts it. Raises TextError, OSError."""
+    for folder, inner, names in os.walk(directory):
+        inner[:] = [name for name in inner if not name.startswith(".")]  # as libFuzzer does
+        for path in (Path(folder, name) for name in sorted(names)):
+            if path.is_file() and is_text(_read(path)):
+                case = load_case(path)
+                place = directory / case.id
+                if not place.is_file() or place.read_bytes() != case.encoded:
+                    place.write_bytes(case.encoded)
+
+
+def _read(path: Path) -> bytes:
+    """A file, or enough of it to see that it is too long."""
+    with path.open("rb") as file:
+        return file.read(MAX_SIZE + 1)
 
 
 def kept_files(folder: str) -> list[Path]:

@@ -17,15 +17,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from corpus.case import MAX_OPS, Case
-from corpus.domain import TextError
-from corpus.fields import CodeDomain
-from corpus.ops import OPS, Op, fields_of
+from corpus.domain import TextError, nearest, quoted
+from corpus.fields import MAX_PROGRAM, CodeDomain
+from corpus.headers import Header, is_header, read_headers
+from corpus.isa.form import Insn
+from corpus.isa.table import parse_insn
+from corpus.lines import Comment, Statement, statements
+from corpus.ops import OPS, Op, OpField, fields_of
 
-_REQUIRES = re.compile(r"#\s*requires:\s*(.*)")
-_MIN_VQ = re.compile(r"vq>=(\d+)")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def format_op(op: Op) -> str:
@@ -46,92 +51,153 @@ def format_op(op: Op) -> str:
 
 def format_case(case: Case, comment: str = "") -> str:
     """The canonical text of a case; `comment` goes on top, one `#` a line."""
-    lines = [f"# {line}".rstrip() for line in comment.splitlines()]
+    lines = [f"{_mark(line)} {line}".rstrip() for line in _printable(comment).splitlines()]
     if case.min_vq:
         lines.append(f"# requires: vq>={case.min_vq}")
     lines += [format_op(op) for op in case.ops]
     return "\n".join(lines) + "\n"
 
 
+def _printable(comment: str) -> str:
+    return _UNPRINTABLE.sub("?", comment.replace("\r\n", "\n")).encode(errors="replace").decode()
+
+
+def _mark(line: str) -> str:
+    """What begins a comment line that shall not be taken for a header."""
+    return "##" if is_header(line) else "#"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a text says: a case, its headers, and its first comment as one line."""
+
+    case: Case
+    headers: tuple[Header, ...]
+    about: str
+
+
 def parse_case(text: str) -> Case:
     """The case that a text describes. Raises TextError naming the line."""
+    return parse_document(text).case
+
+
+def parse_document(text: str) -> Document:
+    """A case with what is said of it. Raises TextError naming the line."""
+    comments: list[Comment] = []
     ops: list[Op] = []
-    min_vq = 0
-    for number, line, block in _statements(text):
-        try:
-            requires = _REQUIRES.fullmatch(line)
-            if requires:
-                min_vq = _parse_requires(requires[1])
-            elif not line.startswith("#"):
-                ops.append(_parse_op(line, block))
-        except TextError as error:
-            raise TextError(f"line {number}: {error}") from None
-    if len(ops) > MAX_OPS:
-        raise TextError(f"a case has at most {MAX_OPS} ops, not {len(ops)}")
-    return Case(tuple(ops), min_vq)
-
-
-def _statements(text: str) -> Iterator[tuple[int, str, str | None]]:
-    """(line number, head, block) of each statement; comment lines come as heads."""
-    head, start, body = "", 0, None
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.strip()
-        if body is None and line.startswith("#"):
-            yield number, line, None
+    for item in statements(text):
+        if isinstance(item, Comment):
+            comments.append(item)
             continue
-        line = re.sub(r"\s*(?:^|\s)#(?![\dx-]).*", "", line).strip()
-        if body is not None:
-            inside, brace, rest = line.partition("}")
-            body.append(inside)
-            if brace:
-                if rest.strip():
-                    raise TextError(f"line {number}: nothing may follow the closing brace")
-                yield start, head, "\n".join(body)
-                body = None
-        elif line:
-            head, brace, rest = line.partition("{")
-            head, start = head.strip(), number
-            if not brace:
-                yield number, head, None
-            elif "}" in rest:
-                yield number, head, rest.partition("}")[0].replace(";", "\n")
-            else:
-                body = [rest]
-    if body is not None:
-        raise TextError(f"line {start}: the brace is never closed")
+        if len(ops) == MAX_OPS:
+            raise TextError(f"line {item.number}: a case has at most {MAX_OPS} ops")
+        ops.append(_parse_op(item))
+    headers, about = read_headers(comments)
+    if not ops:
+        raise TextError("there is no op in it")
+    lengths = [int(header.parts[1]) for header in headers if header.name == "requires"]
+    return Document(Case(tuple(ops), *lengths), tuple(headers), about)
 
 
-def _parse_requires(text: str) -> int:
-    min_vq = 0
-    for word in text.replace(",", " ").split():
-        match = _MIN_VQ.fullmatch(word)
-        if not match or not 0 <= int(match[1]) <= 16:
-            raise TextError(f"requirement {word!r} is not of the form vq>=N with N up to 16")
-        min_vq = int(match[1])
-    return min_vq
-
-
-def _parse_op(head: str, block: str | None) -> Op:
-    word, *words = head.split()
-    kind = OPS.get(word)
-    if kind is None:
-        raise TextError(f"{word!r} is no op: {', '.join(OPS)}")
-    named = dict(w.split("=", 1) for w in words if "=" in w)
-    plain = [w for w in words if "=" not in w]
-    values = {}
+def usage(kind: type[Op]) -> str:
+    """How an op is written, its fields in angle brackets and optional ones in square ones."""
+    words = [kind.word]
     for field in fields_of(kind):
         if isinstance(field.domain, CodeDomain):
-            values[field.name] = field.domain.parse(block or "")
-            block = None
-        elif field.optional:
-            text = named.pop(field.name, None)
-            values[field.name] = field.default if text is None else field.domain.parse(text)
-        elif plain:
-            values[field.name] = field.domain.parse(plain.pop(0))
+            words.append("{ <instructions> }")
         else:
-            raise TextError(f"{word} needs a {field.name}")
-    if plain or named:
-        raise TextError(f"{word} does not take {(plain or list(named))[0]!r}")
-    if block is not None:
-        raise TextError(f"{word} takes no block")
-    return kind(**values)
+            words.append(f"[{field.name}=...]" if field.optional else f"<{field.name}>")
+    return " ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where in the text of an op its fields stand. `code`: the field in braces, if any."""
+
+    kind: type[Op]
+    plain: tuple[OpField, ...]
+    named: Mapping[str, OpField]
+    code: str
+
+    @classmethod
+    def of(cls, kind: type[Op]) -> _Places:
+        fields = fields_of(kind)
+        code = next((f.name for f in fields if isinstance(f.domain, CodeDomain)), "")
+        named = {f.name: f for f in fields if f.optional and f.name != code}
+        return cls(kind, tuple(f for f in fields if not f.optional), named, code)
+
+
+_PLACES = {word: _Places.of(kind) for word, kind in OPS.items()}
+
+
+def _parse_op(statement: Statement) -> Op:
+    word, *words = statement.head.split()
+    try:
+        places = _PLACES.get(word)
+        if places is None:
+            raise TextError(f"{quoted(word)} is no op{nearest(word, OPS) or _all_ops()}")
+        if statement.block is not None and not places.code:
+            raise TextError(f"{word} takes no block")
+        named = _named([w for w in words if "=" in w], places)
+        values = _plain([w for w in words if "=" not in w], places) | named
+    except TextError as error:
+        raise TextError(f"line {statement.number}: {error}") from None
+    if places.code:
+        values[places.code] = _program(statement.block or [])
+    return places.kind(**values)
+
+
+def _all_ops() -> str:
+    return f": {', '.join(OPS)}"
+
+
+def _named(words: list[str], places: _Places) -> dict[str, Any]:
+    """The values of `key=value` words."""
+    op = places.kind.word
+    values: dict[str, Any] = {}
+    for word in words:
+        name, _, text = word.partition("=")
+        field = places.named.get(name)
+        if field is None:
+            close = nearest(name, (f"{key}=" for key in places.named))
+            raise TextError(f"{op} has no field {quoted(name + '=')}{close or _how(places)}")
+        if name in values:
+            raise TextError(f"{op} got {name}= twice")
+        try:
+            values[name] = field.domain.parse(text)
+        except TextError as error:
+            raise TextError(f"{op} {name}=: {error}") from None
+    return values
+
+
+def _plain(words: list[str], places: _Places) -> dict[str, Any]:
+    """The values of words that mean something by their place."""
+    op, fields = places.kind.word, places.plain
+    if len(words) < len(fields):
+        raise TextError(f"{op} needs a {fields[len(words)].name}{_how(places)}")
+    if len(words) > len(fields):
+        raise TextError(f"{op} does not take {quoted(words[len(fields)])}{_how(places)}")
+    values: dict[str, Any] = {}
+    for field, text in zip(fields, words, strict=True):
+        try:
+            values[field.name] = field.domain.parse(text)
+        except TextError as error:
+            raise TextError(f"{op} <{field.name}>: {error}") from None
+    return values
+
+
+def _how(places: _Places) -> str:
+    return f": it is written {usage(places.kind)}"
+
+
+def _program(lines: Iterable[tuple[int, str]]) -> tuple[Insn, ...]:
+    program: list[Insn] = []
+    for number, text in lines:
+        if text := text.strip():
+            try:
+                if len(program) == MAX_PROGRAM:
+                    raise TextError(f"a run has at most {MAX_PROGRAM} instructions")
+                program.append(parse_insn(text))
+            except TextError as error:
+                raise TextError(f"line {number}: {error}") from None
+    return tuple(program)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from corpus.domain import Domain, TextError, parse_int
+from corpus.domain import UNSIGNED, Domain, TextError, nearest, parse_int, quoted
 from corpus.stream import Sink, Source
 
 _U64 = (1 << 64) - 1
@@ -53,6 +53,7 @@ _EXPAND: dict[str, Callable[[int, int], bytes]] = {
 
 _ARG_SIZE = {"fill": 1, "int": 8, "ones": 2, "count": 1, "noise": 2}
 _KINDS = tuple(_EXPAND)
+_NAMED = ("count", "noise", "ones")
 _INTERESTING = (
     *(0, 1, 2, 3, 4, 7, 8, 0xF, 0x10, 0x1F, 0x1FF, 0x3C5, 0x3C4, 0x3C0, 0x3C9, 0x3D3),
     *(0x10000, 0x30000, 0x300000, 0x330000, 0x310000, 0x130000, 0x30C0_0000),
@@ -66,7 +67,7 @@ _INT_TABLE = 0x40
 class PatternDomain(Domain[Pattern]):
     """Patterns: `0xab*` fills, `count:3`, `noise:77`, `ones:16`, or a plain integer."""
 
-    pattern = r"0x[0-9a-f]{2}\*|(?:count|noise|ones):\d+|0x[0-9a-f]+|\d+"
+    pattern = rf"0x[0-9a-f]{{2}}\*|(?:count|noise|ones):[0-9]+|{UNSIGNED}"
 
     def draw(self, source: Source) -> Pattern:
         tag = source.u8()
@@ -88,9 +89,10 @@ class PatternDomain(Domain[Pattern]):
         kind, colon, arg = text.partition(":")
         if not colon:
             return self._checked(text, "int", text)
-        if kind not in ("count", "noise", "ones"):
+        if kind not in _NAMED:
             raise TextError(
-                f"{text!r} is no value: write 0xab*, count:N, noise:N, ones:N or a number"
+                f"{quoted(text)} is no value: write 0xab*, count:N, noise:N, ones:N or a number"
+                f"{nearest(kind, _NAMED)}"
             )
         return self._checked(text, kind, arg)
 
@@ -98,7 +100,7 @@ class PatternDomain(Domain[Pattern]):
     def _checked(text: str, kind: str, arg: str) -> Pattern:
         value = parse_int(arg)
         if not 0 <= value < 1 << 8 * _ARG_SIZE[kind]:
-            raise TextError(f"{text!r}: the number does not fit {_ARG_SIZE[kind]} byte(s)")
+            raise TextError(f"{quoted(text)}: the number does not fit {_ARG_SIZE[kind]} byte(s)")
         return Pattern(kind, value)
 
     def format(self, value: Pattern) -> str:

@@ -174,7 +174,7 @@ def test_a_case_that_cannot_run_is_not_a_pass(tmp_path: Path) -> None:
         (("run", "--json", "/proc/nowhere/out.json", "--legs", "model"), 2, "cannot be written"),
         (("exec", "missing.case"), 2, "missing.case"),
         (("exec", "broken.case", "--legs", "model"), 2, "line 2"),
-        (("exec", "noise.case", "--legs", "model"), 2, "not text"),
+        (("exec", "noise.case", "--legs", "model"), 2, "not UTF-8"),
         (("diff", "broken.case", "--legs", "model"), 2, "line 2"),
         (("replay", "."), 2, "line 2"),
         (("repro", "F99"), 2, "99"),

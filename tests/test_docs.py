@@ -11,6 +11,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from corpus.ops import OPS, fields_of
+from corpus.text import parse_case
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import COMMANDS, main
 
@@ -66,3 +68,26 @@ def test_paths_and_targets_in_the_readme_exist() -> None:
     assert set(re.findall(r"(?:`|^)make ([a-z]+)", README, re.MULTILINE)) <= set(targets)
     for folder in re.findall(r"^(\w+/)", README, re.MULTILINE):
         assert (ROOT / folder).is_dir(), folder
+
+
+def _op_rows() -> list[tuple[list[str], list[str]]]:
+    """The README's table of ops: the code in its two columns."""
+    table = README.partition("| Op | Fields |")[2].partition("\n\n")[0]
+    rows = (line.split("|")[1:3] for line in table.splitlines()[2:])
+    return [(re.findall("`(.+?)`", ops), re.findall("`(.+?)`", fields)) for ops, fields in rows]
+
+
+def test_the_ops_and_fields_in_the_readme_are_the_real_ones() -> None:
+    shown = set()
+    for ops, fields in _op_rows():
+        texts = [op.replace("{ ... }", "{ }") for op in ops]
+        words = [text.partition(" ")[0] for text in texts]
+        shown.update(words)
+        names = {f.name: word for word in words for f in fields_of(OPS[word]) if f.optional}
+        assert {field.partition("=")[0] for field in fields} == set(names) - {"program"}
+        for field in fields:
+            text = next(t for t in texts if t.startswith(names[field.partition("=")[0]]))
+            parse_case(text.replace(" { }", "") + f" {field}")
+        for text in texts:
+            parse_case(text)
+    assert shown == set(OPS)

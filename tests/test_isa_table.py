@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from isa_draws import draws, every_draw
 
-from corpus.domain import TextError, tag_of
+from corpus.domain import tag_of
 from corpus.isa.form import Form, Insn
-from corpus.isa.table import FORMS, draw_insn, insn, parse_insn, put_insn, simpler_insn
+from corpus.isa.table import FORMS, draw_insn, insn, put_insn, simpler_insn
 from corpus.stream import Sink, Source
 from targets.spec.cpu import BASE_CAPS, FP_CAPS
 
@@ -45,20 +44,14 @@ def test_tags_are_unique() -> None:
     assert len({tag_of(name) for name in FORMS}) == len(FORMS)
 
 
-def test_text_round_trip() -> None:
+def test_a_program_is_a_line_per_instruction() -> None:
+    """In a case's text, lists of registers may have braces, but on their line."""
+
     def wrong(form: Form) -> list[str]:
-        texts = [(drawn, drawn.format()) for drawn in draws(form)]
-        return [
-            text
-            for drawn, text in texts
-            if parse_insn(text) != drawn or parse_insn(f"  {text.upper()}") != drawn
-        ]
+        texts = [drawn.format() for drawn in draws(form, 4)]
+        return [t for t in texts if set(";\n") & set(t) or not t.count("{") == t.count("}") <= 1]
 
     every(wrong)
-
-
-def test_case_text_is_free_of_block_marks() -> None:
-    every(lambda form: [d.format() for d in draws(form, 4) if set("{};\n") & set(d.format())])
 
 
 def test_codec_round_trip() -> None:
@@ -133,25 +126,6 @@ def test_operands_are_in_syntax_once_named() -> None:
         assert len(set(names)) == len(names)
         for name in names:
             assert "{" + name + "}" in form.syntax
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        ("frobnicate z0.b", "not in the instruction table"),
-        ("mov x0, #65536", "outside 0..65535"),
-        ("add z0.b, z0.b, #1, lsl #8", "does not have"),
-        ("index z0.d, w1, #1", "mixes operand sizes"),
-        ("add z0.b, z1.b, z2.h", "not in the instruction table"),
-    ],
-)
-def test_bad_text_is_one_sentence(text: str, complaint: str) -> None:
-    with pytest.raises(TextError, match=complaint):
-        parse_insn(text)
-
-
-def test_braces_and_parentheses_are_read_alike() -> None:
-    assert parse_insn("ld1b {z0.b}, p0/z, [x1, x2]") == parse_insn("ld1b (z0.b), p0/z, [x1, x2]")
 
 
 def test_programs_are_built_by_name() -> None:

@@ -276,8 +276,10 @@ _PERMUTES = (
 
 _IMM8 = split((5, 5), (16, 3))
 _ANY_BYTE = imm("imm", 0, 255, _IMM8)
-_SHIFT_H = choice("sh", {"": 0, ", lsl #8": 1}, 13)
-_SHIFT_S = choice("sh", {"": 0, ", lsl #8": 1, ", lsl #16": 2, ", lsl #24": 3}, 13)
+_UNSHIFTED = {", lsl #0": 0}
+_SHIFT_H = choice("sh", {"": 0, ", lsl #8": 1}, 13, _UNSHIFTED)
+_SHIFTS_S = {"": 0, ", lsl #8": 1, ", lsl #16": 2, ", lsl #24": 3}
+_SHIFT_S = choice("sh", _SHIFTS_S, 13, _UNSHIFTED)
 _SHIFT_ONES = choice("sh", {", msl #8": 0, ", msl #16": 1}, 12)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 
-from corpus.domain import FiniteDomain, TextError, parse_int
+from corpus.domain import UNSIGNED, FiniteDomain, TextError, parse_int, quoted
 from corpus.isa.form import Operand
 from corpus.stream import Sink, Source
 
@@ -30,26 +30,28 @@ def _fields() -> Iterator[int]:
                 yield marker | turn << 6 | ones
 
 
+@cache
+def _patterns() -> dict[int, int]:
+    """N:immr:imms by the 64-bit value."""
+    return {decode_bitmask(field): field for field in _fields()}
+
+
 class BitmaskDomain(FiniteDomain):
     """Bitmask immediates by their 64-bit value, written in hexadecimal."""
 
-    pattern = r"0x[0-9a-f]+|\d+"
+    pattern = UNSIGNED
 
     @cached_property
     def values(self) -> Sequence[int]:
-        return [decode_bitmask(field) for field in _fields()]
+        return list(_patterns())
 
     @cached_property
     def _index(self) -> dict[int, int]:
         return {value: index for index, value in enumerate(self.values)}
 
-    @cached_property
-    def _field(self) -> dict[int, int]:
-        return dict(zip(self.values, _fields(), strict=True))
-
     def field(self, value: int) -> int:
         """The N:immr:imms field of a pattern."""
-        return self._field[value]
+        return _patterns()[value]
 
     def draw(self, source: Source) -> int:
         return self.values[source.uint(2) % len(self.values)]
@@ -58,9 +60,11 @@ class BitmaskDomain(FiniteDomain):
         sink.uint(self._index[value], 2)
 
     def parse(self, text: str) -> int:
-        value = parse_int(text)
+        return self._known(parse_int(text), text)
+
+    def _known(self, value: int, text: str) -> int:
         if value not in self._index:
-            raise TextError(f"{text!r} is no bitmask immediate: one run of ones, repeated")
+            raise TextError(f"{quoted(text)} is no bitmask immediate: one run of ones, repeated")
         return value
 
     def format(self, value: int) -> str:
@@ -69,6 +73,33 @@ class BitmaskDomain(FiniteDomain):
     def simpler(self, value: int) -> Iterator[int]:
         if value != self.values[0]:
             yield self.values[0]
+
+
+class ElementMask(BitmaskDomain):
+    """The same by the bits of one element of `bits` bits, or by their complement."""
+
+    pattern = "-?" + UNSIGNED
+
+    def __init__(self, bits: int, *, inverted: bool) -> None:
+        self._bits, self._inverted = bits, inverted
+
+    @cached_property
+    def values(self) -> Sequence[int]:
+        return [value for value in _patterns() if self._spread(value) == value]
+
+    def _spread(self, element: int) -> int:
+        ones = (1 << self._bits) - 1
+        return sum((element & ones) << at for at in range(0, 64, self._bits))
+
+    def parse(self, text: str) -> int:
+        number = parse_int(text)
+        above = (1 << 64) - 1 >> self._bits
+        if not -(1 << 63) <= number < 1 << 64 or number >> self._bits & above not in (0, above):
+            raise TextError(f"{quoted(text)} does not fit {self._bits} bits")
+        return self._known(self._spread(~number if self._inverted else number), text)
+
+    def format(self, value: int) -> str:
+        return hex((~value if self._inverted else value) & (1 << self._bits) - 1)
 
 
 _DOMAIN = BitmaskDomain()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from corpus.domain import FiniteDomain, TextError
+from corpus.domain import FiniteDomain
 from corpus.stream import Sink, Source
 
 Args = tuple[int, ...]
@@ -18,13 +18,15 @@ class Operand:
     """One operand: where its values come from and which instruction bits they set.
 
     `views` are further texts that follow from the value: the view `wide` of an
-    arrangement `4h` is `4s`. The syntax names them `{operand.view}`.
+    arrangement `4h` is `4s`. The syntax names them `{operand.view}`. `default`: what an
+    assembler takes where this operand, as the last, is left out.
     """
 
     name: str
     domain: FiniteDomain
     place: Callable[[int], int]
     views: Mapping[str, Mapping[int, str]] | None = None
+    default: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,7 @@ class Form:
     mended by `repair`); `joint` gives bits that depend on several operands at once;
     `asm` replaces `syntax` where an assembler reads something else.
 
-    In the text form of a case braces delimit blocks, so there a register list is
-    written in parentheses.
+    What else a text may say for a form is in `corpus.isa.aliases`.
     """
 
     name: str
@@ -70,49 +71,7 @@ class Form:
 
     def format(self, args: Args, *, assembler: bool = False) -> str:
         """The instruction as text; with `assembler`, as an assembler wants it."""
-        values = dict(zip((operand.name for operand in self.operands), args, strict=True))
-        operands = {operand.name: operand for operand in self.operands}
-        out = []
-        for literal, placeholder in _pieces(self.asm if assembler and self.asm else self.syntax):
-            out.append(literal)
-            name, _, view = placeholder.partition(".")
-            if name:
-                out.append(_text(operands[name], view, values[name]))
-        text = _spoken("".join(out))
-        return text if assembler else text.translate(LIST_MARKS)
-
-    def regex(self) -> re.Pattern[str]:
-        """Matches this form's text, one named group per placeholder (first occurrence)."""
-        operands = {operand.name: operand for operand in self.operands}
-        seen: set[str] = set()
-        parts = []
-        for literal, name in _pieces(self.syntax):
-            escaped = re.escape(literal.translate(LIST_MARKS))
-            parts.append(escaped.replace(r",\ ", r",\s*").replace(r"\ ", r"\s+"))
-            if not name:
-                continue
-            group = name.replace(".", "__")
-            if group in seen:
-                parts.append(f"(?P={group})")
-            else:
-                parts.append(f"(?P<{group}>{_pattern(operands, name)})")
-            seen.add(group)
-        return re.compile("".join(parts))
-
-    def parse(self, match: re.Match[str]) -> Args:
-        """Operand values from a match of `regex`. Raises TextError."""
-        args = tuple(operand.domain.parse(match[operand.name]) for operand in self.operands)
-        found = match.groupdict()
-        for operand, value in zip(self.operands, args, strict=True):
-            for view, names in (operand.views or {}).items():
-                text = found.get(f"{operand.name}__{view}")
-                if text is not None and text != names.get(value):
-                    raise TextError(f"{match[0]!r} mixes operand sizes that do not go together")
-        if self.valid and not self.valid(args):
-            raise TextError(
-                f"{match[0]!r} is an operand combination this instruction does not have"
-            )
-        return args
+        return render(self.asm if assembler and self.asm else self.syntax, self.operands, args)
 
     def draw(self, source: Source) -> Args:
         """Operand values from bytes; always valid ones."""
@@ -136,51 +95,44 @@ class Form:
                     yield candidate
 
 
-LIST_MARKS = str.maketrans("{}", "()")
-"""Register lists: from the assembler's text to that of a case."""
+def render(syntax: str, operands: tuple[Operand, ...], args: Args) -> str:
+    """`syntax` with its placeholders filled in."""
+    values = {op.name: (op, value) for op, value in zip(operands, args, strict=True)}
+    out = []
+    for literal, placeholder in pieces(syntax):
+        out.append(literal)
+        name, _, view = placeholder.partition(".")
+        if name:
+            out.append(_text(*values[name], view))
+    return spoken("".join(out))
 
 
-def _spoken(text: str) -> str:
+def spoken(text: str) -> str:
     """The 64-bit stack pointer is written without its letter, alone of all registers."""
     return text.replace("xsp", "sp")
 
 
-def with_letter(text: str) -> str:
-    """The inverse: `sp` as operands call it."""
-    return re.sub(r"\bsp\b", "xsp", text)
-
-
-@cache
-def _pieces(syntax: str) -> tuple[tuple[str, str], ...]:
-    """`syntax` as (literal, placeholder) pairs; the last placeholder is empty."""
-    pieces = []
-    literal = ""
-    for token in re.findall(r"\{\{|\}\}|\{[\w.]+\}|[^{}]+", syntax):
-        if token in ("{{", "}}"):
-            literal += token[0]
-        elif token[0] == "{":
-            pieces.append((literal, token[1:-1]))
-            literal = ""
-        else:
-            literal += token
-    return (*pieces, (literal, ""))
-
-
-def _text(operand: Operand, view: str, value: int) -> str:
+def _text(operand: Operand, value: int, view: str) -> str:
     if not view:
         return operand.domain.format(value)
     assert operand.views is not None
     return operand.views[view][value]
 
 
-def _pattern(operands: Mapping[str, Operand], name: str) -> str:
-    operand, _, view = name.partition(".")
-    if not view:
-        return operands[operand].domain.pattern
-    views = operands[operand].views
-    assert views is not None
-    texts = sorted(map(re.escape, set(views[view].values())), key=len, reverse=True)
-    return "(?:" + "|".join(texts) + ")"
+@cache
+def pieces(syntax: str) -> tuple[tuple[str, str], ...]:
+    """`syntax` as (literal, placeholder) pairs; the last placeholder is empty."""
+    found = []
+    literal = ""
+    for token in re.findall(r"\{\{|\}\}|\{[\w.]+\}|[^{}]+", syntax):
+        if token in ("{{", "}}"):
+            literal += token[0]
+        elif token[0] == "{":
+            found.append((literal, token[1:-1]))
+            literal = ""
+        else:
+            literal += token
+    return (*found, (literal, ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corpus.isa.form import Form
+from corpus.isa.form import Form, Operand
 from corpus.isa.operands import (
     choice,
     esize,
@@ -37,6 +37,13 @@ def _scalar(group: str, tail: str, count: int, table: dict[str, int]) -> tuple[F
 
 
 CONDITIONS = "eq ne hs lo mi pl vs vc hi ls ge lt gt le al nv".split()  # noqa: SIM905
+
+
+def condition(position: int) -> Operand:
+    """A condition; an assembler reads cs and cc for hs and lo."""
+    numbers = {name: number for number, name in enumerate(CONDITIONS)}
+    return choice("cond", numbers, position, {"cs": numbers["hs"], "cc": numbers["lo"]})
+
 
 _SCALAR = (
     *_scalar(
@@ -105,7 +112,7 @@ _SCALAR = (
         "{t}{vd}, {t}{vn}, {t}{vm}, {cond}",
         (
             *SCALAR_THREE,
-            choice("cond", {name: number for number, name in enumerate(CONDITIONS)}, 12),
+            condition(12),
         ),
         {"fcsel": 0x1E20_0C00},
         "_sc",

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from corpus.isa.asimd_fp import TWO_MISC, ZERO
 from corpus.isa.form import Form, Operand
-from corpus.isa.fp import CONDITIONS, FROM_INTEGER, TO_INTEGER
+from corpus.isa.fp import FROM_INTEGER, TO_INTEGER, condition
 from corpus.isa.fpimm import fp_immediate
 from corpus.isa.operands import (
     arrangement,
     at,
-    choice,
     esize,
     imm,
     nowhere,
@@ -23,7 +22,7 @@ from corpus.isa.rows import rows, shift_rows
 
 _SCALAR_BIT = 5 << 28
 _X = 1 << 31
-_CONDITION = choice("cond", {name: number for number, name in enumerate(CONDITIONS)}, 12)
+_CONDITION = condition(12)
 
 
 def _type(t: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from corpus.domain import Choice, IntRange, TextError
+from corpus.domain import Choice, IntRange, TextError, quoted
 from corpus.isa.form import Operand
 
 
@@ -47,17 +47,27 @@ class GeneralRegister(IntRange):
     def __init__(self, prefix: str, last: str) -> None:
         super().__init__(0, 31, prefix=prefix)
         self._last = prefix + last
-        self.pattern = rf"{prefix}(?:\d+|{last})"
+        self.pattern = rf"{prefix}(?:[0-9]+|{last})"
 
     def parse(self, text: str) -> int:
         if text == self._last:
             return 31
         if text == f"{self.prefix}31":
-            raise TextError(f"{text!r} does not exist: write {self._last.replace('xsp', 'sp')}")
+            raise TextError(
+                f"{quoted(text)} does not exist: write {self._last.replace('xsp', 'sp')}"
+            )
         return super().parse(text)
 
     def format(self, value: int) -> str:
         return self._last if value == 31 else f"{self.prefix}{value}"
+
+
+class RegisterNumber(IntRange):
+    """The number alone of a register whose letter stands in the syntax or is a view."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(0, count - 1)
+        self.pattern = "[0-9]+"
 
 
 def x(name: str, position: int) -> Operand:
@@ -120,17 +130,31 @@ def v(name: str, position: int, prefix: str = "v", count: int = 32) -> Operand:
     An empty `prefix` leaves the letter to another operand, as in `{t}{vd}`.
     """
     views = _following(count, prefix) if prefix == "v" else None
-    return Operand(name, IntRange(0, count - 1, prefix=prefix), at(position), views)
+    domain = IntRange(0, count - 1, prefix=prefix) if prefix else RegisterNumber(count)
+    return Operand(name, domain, at(position), views)
 
 
-def imm(name: str, lo: int, hi: int, place: Callable[[int], int], step: int = 1) -> Operand:
+def imm(
+    name: str,
+    lo: int,
+    hi: int,
+    place: Callable[[int], int],
+    step: int = 1,
+    default: int | None = None,
+) -> Operand:
     """An immediate from `lo` to `hi` in steps."""
-    return Operand(name, IntRange(lo, hi, step), place)
+    return Operand(name, IntRange(lo, hi, step), place, default=default)
 
 
-def choice(name: str, values: Mapping[str, int], position: int = 0) -> Operand:
-    """A named choice whose value is a bit field at `position`."""
-    return Operand(name, Choice(values), at(position))
+def choice(
+    name: str,
+    values: Mapping[str, int],
+    position: int = 0,
+    also: Mapping[str, int] | None = None,
+    default: int | None = None,
+) -> Operand:
+    """A named choice whose value is a bit field at `position`; `also`: names only read."""
+    return Operand(name, Choice(values, also), at(position), default=default)
 
 
 ESIZE: dict[str, int] = {"b": 0, "h": 1, "s": 2, "d": 3, "q": 4}
@@ -172,8 +196,9 @@ select no element."""
 
 
 def pattern(position: int = 5) -> Operand:
-    """The predicate constraint operand."""
-    return choice("pat", SVE_PATTERN, position)
+    """The predicate constraint operand; any may be written as a number, too."""
+    numbers = {f"#{number}": number for number in SVE_PATTERN.values()}
+    return choice("pat", SVE_PATTERN, position, numbers, SVE_PATTERN["all"])
 
 
 ARRANGEMENT: dict[str, int] = {

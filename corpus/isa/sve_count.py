@@ -6,7 +6,7 @@ from corpus.isa.form import Form
 from corpus.isa.operands import bits, imm, pattern, r, w, x, xsp, z
 from corpus.isa.rows import rows
 
-_MULTIPLE = (pattern(), imm("imm", 1, 16, bits(16, 4, offset=1)))
+_MULTIPLE = (pattern(), imm("imm", 1, 16, bits(16, 4, offset=1), default=1))
 
 _SIZES = {"b": 0, "h": 1, "w": 2, "d": 3}
 

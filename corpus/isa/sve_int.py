@@ -254,7 +254,7 @@ _SHIFTS_BY_IMMEDIATE = (
     ),
 )
 
-SHIFTED = choice("sh", {"": 0, ", lsl #8": 1}, 13)
+SHIFTED = choice("sh", {"": 0, ", lsl #8": 1}, 13, {", lsl #0": 0})
 """The optional left shift of an 8-bit immediate; byte elements have none."""
 
 

@@ -278,6 +278,9 @@ _PERMUTES = (
     ),
 )
 
+_SHIFTS = {"": 0, ", lsl #1": 1, ", lsl #2": 2, ", lsl #3": 3}
+_EXTEND_SHIFTS = {"": 0, " #1": 1, " #2": 2, " #3": 3}
+
 _ADDRESSES = (
     *rows(
         "sve-address",
@@ -288,7 +291,7 @@ _ADDRESSES = (
             esize(names="sd", place=lambda t: (t & 1) << 22),
             z("zn", 5),
             z("zm", 16),
-            choice("shift", {"": 0, ", lsl #1": 1, ", lsl #2": 2, ", lsl #3": 3}, 10),
+            choice("shift", _SHIFTS, 10, {", lsl #0": 0}),
         ),
         {"adr": 0x04A0_A000},
         "_lsl",
@@ -302,7 +305,7 @@ _ADDRESSES = (
             z("zn", 5),
             z("zm", 16),
             choice("extend", {"sxtw": 0, "uxtw": 1}, 22),
-            choice("shift", {"": 0, " #1": 1, " #2": 2, " #3": 3}, 10),
+            choice("shift", _EXTEND_SHIFTS, 10, {" #0": 0}),
         ),
         {"adr": 0x0420_A000},
         "_ext",

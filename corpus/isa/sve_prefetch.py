@@ -16,7 +16,8 @@ _HINTS = {
 } | {f"#{number}": number for number in (6, 7, 14, 15)}
 """What is prefetched for what; numbers without a name mean nothing."""
 
-_HINT, _PG, _XN = choice("hint", _HINTS), p("pg", 10, 8), xsp("xn", 5)
+_NUMBERS = {f"#{number}": number for number in range(16)}
+_HINT, _PG, _XN = choice("hint", _HINTS, also=_NUMBERS), p("pg", 10, 8), xsp("xn", 5)
 
 
 def _row(

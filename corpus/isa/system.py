@@ -31,6 +31,9 @@ OF_EL2 = frozenset(name for name in _MRS_TABLE if name.endswith(("_el2", "_el12"
 """Registers that are UNDEFINED below EL2."""
 
 _SYSREG = {name: sysreg_operand(encoding) for name, encoding in _MRS_TABLE.items()}
+_BY_ENCODING = {
+    "s{}_{}_c{}_c{}_{}".format(*encoding): _SYSREG[name] for name, encoding in _MRS_TABLE.items()
+}
 
 _LDA_PLACE = 32 + 5
 
@@ -144,7 +147,7 @@ FORMS: tuple[Form, ...] = (
         (
             x("xd", 0),
             imm("imm", 0, 65535, at(5)),
-            choice("shift", {"0": 0, "16": 1, "32": 2, "48": 3}, 21),
+            choice("shift", {"0": 0, "16": 1, "32": 2, "48": 3}, 21, default=0),
         ),
         "core",
         "base",
@@ -218,7 +221,7 @@ FORMS: tuple[Form, ...] = (
         "msr",
         "msr {sys}, {xt}",
         (0xD510_0000,),
-        (choice("sys", _SYSREG), x("xt", 0)),
+        (choice("sys", _SYSREG, also=_BY_ENCODING), x("xt", 0)),
         "sys",
         "base",
     ),
@@ -226,7 +229,7 @@ FORMS: tuple[Form, ...] = (
         "mrs",
         "mrs {xt}, {sys}",
         (0xD530_0000,),
-        (x("xt", 0), choice("sys", _SYSREG)),
+        (x("xt", 0), choice("sys", _SYSREG, also=_BY_ENCODING)),
         "sys",
         "base",
     ),

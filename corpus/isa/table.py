@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from difflib import SequenceMatcher
 from functools import cache
 
-from corpus.domain import TAG_SIZE, TagTable, TextError
+from corpus.domain import TAG_SIZE, TagTable, TextError, nearest, quoted
 from corpus.isa import (
     asimd_fp,
     asimd_int,
@@ -31,7 +32,9 @@ from corpus.isa import (
     sve_prefetch,
     system,
 )
-from corpus.isa.form import LIST_MARKS, Form, Insn, with_letter
+from corpus.isa.aliases import aliases
+from corpus.isa.form import Form, Insn
+from corpus.isa.spelling import Reader, Spelling, normal, variants
 from corpus.stream import Sink, Source
 
 _TABLES = (
@@ -71,15 +74,26 @@ def _by_name() -> dict[str, Form]:
 
 FORMS: dict[str, Form] = _by_name()
 _TAGS = TagTable(FORMS)
-_BY_MNEMONIC: dict[str, list[Form]] = {}
-for _form in FORMS.values():
-    _BY_MNEMONIC.setdefault(_form.mnemonic, []).append(_form)
+
+
+def _by_mnemonic() -> dict[str, list[Spelling]]:
+    """What the table itself prints comes first, so that no alias can shadow it."""
+    found: dict[str, list[Spelling]] = {}
+    printed = [Spelling(form, form.syntax) for form in FORMS.values()]
+    others = [alias for form in FORMS.values() for alias in aliases(form)]
+    for spelling in (*printed, *others):
+        found.setdefault(spelling.mnemonic, []).append(spelling)
+    return found
+
+
+SPELLINGS: dict[str, list[Spelling]] = _by_mnemonic()
+"""How instructions are written, by mnemonic."""
 
 
 @cache
-def _matchers(mnemonic: str) -> list[tuple[Form, re.Pattern[str]]]:
-    """Only of the mnemonic asked for: to compile all takes the better part of a second."""
-    return [(form, form.regex()) for form in _BY_MNEMONIC.get(mnemonic, [])]
+def _readers(mnemonic: str) -> list[Reader]:
+    """Only of the mnemonic asked for: to compile all takes more than a second."""
+    return [Reader(shorter) for s in SPELLINGS.get(mnemonic, ()) for shorter in variants(s)]
 
 
 def draw_insn(source: Source) -> Insn:
@@ -95,23 +109,39 @@ def put_insn(insn: Insn, sink: Sink) -> None:
 
 
 def parse_insn(text: str) -> Insn:
-    """An instruction from its assembler-like text; register lists in braces or parentheses.
+    """An instruction from what an assembler reads; register lists also in parentheses.
 
     Raises TextError.
     """
-    text = re.sub(r"\s+", " ", text.strip().lower()).translate(LIST_MARKS)
+    mnemonic, operands = normal(text)
     complaint = None
-    lettered = with_letter(text)
-    for form, regex in _matchers(text.partition(" ")[0]):
-        match = regex.fullmatch(lettered)
-        if match:
-            try:
-                return Insn(form, form.parse(match))
-            except TextError as error:
-                complaint = error
-    if complaint:
-        raise TextError(f"instruction {text!r}: {complaint}")
-    raise TextError(f"instruction {text!r} is not in the instruction table")
+    for reader in _readers(mnemonic):
+        try:
+            args = reader.read(operands)
+        except TextError as error:
+            complaint = complaint or error
+            continue
+        if args is not None:
+            return Insn(reader.spelling.form, args)
+    raise TextError(f"{quoted(' '.join(text.split()))}: {complaint or _unlike(mnemonic, operands)}")
+
+
+def _unlike(mnemonic: str, operands: str) -> str:
+    """Why no spelling matches, and which come close."""
+    if mnemonic not in SPELLINGS:
+        close = nearest(mnemonic, SPELLINGS)
+        return f"no instruction of the table is called {quoted(mnemonic)}{close}"
+    shape = _shape(operands)
+    by_shape = {s.usage: _shape(s.usage.partition(" ")[2]) for s in SPELLINGS[mnemonic]}
+    close_first = sorted(
+        by_shape, key=lambda usage: SequenceMatcher(None, shape, by_shape[usage]).ratio()
+    )
+    return "it is written " + " or ".join(reversed(close_first[-2:]))
+
+
+def _shape(operands: str) -> str:
+    """Operands without what tells registers and numbers from each other."""
+    return re.sub(r"<([a-z])[^>]*>|([a-z])[0-9]+|[0-9]+", r"\1\2", operands)
 
 
 def simpler_insn(insn: Insn) -> Iterator[Insn]:

@@ -16,7 +16,7 @@ import msgspec
 
 from corpus.case import decode
 from corpus.isa.table import FORMS
-from corpus.store import kept_cases
+from corpus.store import adopt_texts, kept_cases
 from corpus.text import format_case
 from db.queries import SampleView
 from db.records import LegRecord, SignatureRecord
@@ -177,6 +177,7 @@ class Campaign:
             if self._options.corpus is None:
                 for case in kept_cases("seeds"):
                     (directory / case.id).write_bytes(case.encoded)
+            adopt_texts(directory)
         except OSError as error:
             raise CampaignFailed(f"{directory} cannot be written: {_why(error)}") from None
         return directory

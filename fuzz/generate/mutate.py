@@ -6,8 +6,9 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from corpus.case import MAX_OPS, Case, decode
+from corpus.case import MAX_OPS, Case
 from corpus.fields import MAX_PROGRAM
+from corpus.inputs import case_of
 from corpus.isa.form import Insn
 from corpus.ops import Init, Op, ReadAll, Run, fields_of
 from fuzz.generate import (
@@ -147,7 +148,7 @@ def mutated(data: bytes, seed: int, el2_share: float = el2.SHARE) -> Case:
     rng = random.Random(seed)
     if len(data) < 2 or rng.random() < FRESH:
         return random_case(rng, el2_share)
-    case = decode(data)
+    case = case_of(data)
     ops = list(case.ops)
     for _ in range(rng.choice((1, 1, 2, 3))):
         rng.choices(_FUNCTIONS, _WEIGHTS)[0](rng, ops)
@@ -157,7 +158,7 @@ def mutated(data: bytes, seed: int, el2_share: float = el2.SHARE) -> Case:
 def crossed(first: bytes, second: bytes, seed: int) -> Case:
     """The head of one case and the tail of another, or their programs exchanged."""
     rng = random.Random(seed)
-    a, b = decode(first), decode(second)
+    a, b = case_of(first), case_of(second)
     if rng.random() < 0.4:
         donors = [op.program for op in b.ops if isinstance(op, Run)]
         if donors:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from corpus.case import Case, decode
+from corpus.inputs import case_of
 from corpus.trace import Trace
 from fuzz.generate import el2
 from fuzz.generate.mutate import crossed, mutated
@@ -91,7 +92,7 @@ class Runner:
                 self._settle(begun)
         if len(self._begun) > self.ahead:
             self._settle(self._begun.popleft())
-        return self._look_at(data, decode(data))
+        return self._look_at(data, case_of(data))
 
     def run(self, begun: _Begun) -> Iterator[tuple[Target, Result]]:
         """What each leg does with a case, as they finish. Raises TransportError."""
