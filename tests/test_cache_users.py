@@ -15,7 +15,7 @@ from targets.emulator import build as emulator
 from targets.entry import SUFFIX
 from targets.kvm import build_native
 from targets.kvm.lab import build as small_kernel
-from targets.kvm.lab import image, kernels, newer_qemu, qemu, symbols
+from targets.kvm.lab import image, kernels, newer_qemu, qemu, sources, symbols
 from targets.kvm.lab.apt import AptRoot
 from targets.kvm.lab.coverage import build as plugin
 from targets.kvm.lab.coverage import maps
@@ -171,6 +171,44 @@ def test_a_kernel_kept_before_there_were_digests_beside_it_is_still_kept(
     monkeypatch.setattr(kernels, "_download", None)
     assert kernels.fetch("6.12") == kept
     assert told == []
+
+
+FAKE_APT = """#!/bin/sh
+lists=$(sed -n 's/^Dir::State::lists "\\(.*\\)";/\\1/p' "$APT_CONFIG")
+if grep -qs junk "$lists/Packages"; then
+    echo "E: LZ4F: $lists/Packages Unexpected end of file" >&2
+    exit 100
+fi
+if [ -e "$lists/../offline" ]; then echo "E: Failed to fetch http://deb" >&2; exit 100; fi
+echo fine >"$lists/Packages"
+"""
+
+
+def test_damaged_lists_of_packages_are_fetched_anew(
+    tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "_listeners", [told.append])
+    for name, text in (("apt-get", FAKE_APT), ("apt-config", "#!/bin/sh\n")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    archive = sources.Source(("deb",), ("http://deb",), ("trixie",), ("main",))
+    monkeypatch.setattr(sources, "debian_archive", lambda _: archive)
+    root = AptRoot("trixie")
+    root.update()
+    assert told == []
+    packages_ = root.path / "lists/Packages"
+    packages_.write_text("junk")
+    root.update()
+    assert packages_.read_text() == "fine\n"
+    assert told == [f"{root.path} was damaged: the lists of packages were fetched anew."]
+    (root.path / "offline").touch()
+    with pytest.raises(TransportError, match="Failed to fetch http://deb"):
+        root.update()
+    assert packages_.exists()  # they may be fine
+    assert len(told) == 1
 
 
 def test_a_build_that_finds_the_disk_full_says_so(

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from targets import cache
 from targets.cache import cache_dir, locked, using
 from targets.kvm.lab import sources
 from targets.transport import TransportError
@@ -94,12 +95,23 @@ class AptRoot:
         apt = _tool("apt-get")
         dump = _run([_tool("apt-config"), "dump"], {**os.environ, "LC_ALL": "C.UTF-8"})
         with locked(self.path, f"the packages of {self.suite}"), using(self.path):
-            for part in ("lists/partial", "cache/archives/partial"):
-                (self.path / part).mkdir(parents=True, exist_ok=True)
-            (self.path / "status").touch()
             (self.path / "debian.sources").write_text(sources.stanza(archive, self.suite))
             self._config().write_text(self._settings(fetch_settings(dump)))
-            _run([apt, "update", "--error-on=any"], _environment(self._config()))
+            try:
+                self._fetch_lists(apt)
+            except TransportError as error:
+                if str(self.path) not in str(error):  # APT names a file that it cannot read
+                    raise
+                for part in ("lists", "cache"):
+                    cache.remove(self.path / part)
+                self._fetch_lists(apt)
+                cache.tell(f"{self.path} was damaged: the lists of packages were fetched anew.")
+
+    def _fetch_lists(self, apt: str) -> None:
+        for part in ("lists/partial", "cache/archives/partial"):
+            (self.path / part).mkdir(parents=True, exist_ok=True)
+        (self.path / "status").write_bytes(b"")  # nothing is ever installed
+        _run([apt, "update", "--error-on=any"], _environment(self._config()))
 
     def depends(self, package: str) -> list[str]:
         """Names of the packages `package` depends on, in its own order. Raises TransportError."""
@@ -129,7 +141,7 @@ class AptRoot:
         """
         archives = self.path / "cache" / "archives"
         with locked(self.path, f"the packages of {self.suite}"), using(self.path):
-            for left in archives.glob("*.deb"):
+            for left in (*archives.glob("*.deb"), *archives.glob("partial/*.deb")):
                 left.unlink()
             argv = [_tool("apt-get"), "install", "--yes", "--download-only"]
             _run([*argv, "--no-install-recommends", package], _environment(self._config()))

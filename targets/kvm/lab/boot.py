@@ -80,8 +80,8 @@ class Bootloader:
         """A fresh guest. Raises TransportError, KilledAtBoot."""
         program = newer_qemu.program_for(self.spec.mode)
         version = qemu.version(program)
+        initramfs = self.spec.initramfs()  # first: a missing compiler saves the download
         kernel = self.spec.kernel()
-        initramfs = self.spec.initramfs()
         machine = self._machine(kernel, initramfs)
         if self.spec.coverage:
             machine = self._with_plugin(program, version, machine, kernel)
