@@ -54,9 +54,8 @@ class Fault:
 
     def is_like(self, other: Fault) -> bool:
         """Whether both are the same defect. A hung machine may be caught anywhere in its loop."""
-        if FaultKind.HANG in (self.kind, other.kind):
-            return self.kind is other.kind
-        return (self.kind, self.place) == (other.kind, other.place)
+        caught_anywhere = self.kind is FaultKind.HANG
+        return self.kind is other.kind and (caught_anywhere or self.place == other.place)
 
     def __str__(self) -> str:
         word = ": " if self.kind is FaultKind.LOST else " in "

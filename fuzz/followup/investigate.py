@@ -75,9 +75,10 @@ class Investigator:
         minimizer = Minimizer(still, suspicion.runs, min(self._minimize_seconds, left))
         minimal = minimizer.minimize(suspicion.case)
         spent = time.monotonic() - started
+        by_pass = ", ".join(str(one) for one in minimizer.passes if one.calls)
         self._note(
             f"{suspicion.name}: minimised {len(suspicion.case.ops)} to {len(minimal.ops)} ops "
-            f"in {minimizer.runs} runs, {spent:.1f} s"
+            f"in {minimizer.runs} runs, {spent:.1f} s" + (f" ({by_pass})" if by_pass else "")
         )
         return minimal
 

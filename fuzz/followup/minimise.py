@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from corpus.case import Case
 from fuzz.followup.passes import PASSES, cost
 
 Pass = Callable[[Case], Iterator[Case]]
+
+
+@dataclass(slots=True)
+class ShrinkPass:
+    """One way to make cases smaller, and what came of it: `calls`, cases that were run for it,
+    and `successes`, those that still diverged. A pass that never succeeds costs for nothing."""
+
+    propose: Pass
+    calls: int = 0
+    successes: int = 0
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.propose.__name__.replace("_", " ")
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.successes}/{self.calls}"
 
 
 class Minimizer:
@@ -23,15 +42,20 @@ class Minimizer:
         self._left = max_runs
         self._deadline = time.monotonic() + seconds
         self._tried: set[bytes] = set()
-        self.runs = 0
+        self.passes = tuple(ShrinkPass(propose) for propose in PASSES)
+
+    @property
+    def runs(self) -> int:
+        """Cases that were run, by all passes together."""
+        return sum(one.calls for one in self.passes)
 
     def minimize(self, case: Case) -> Case:
         """The smallest case found; `case` itself if nothing smaller diverges alike."""
         improved = True
         while improved and not self._spent:
             improved = False
-            for propose in PASSES:
-                smaller = self._exhaust(case, propose)
+            for one in self.passes:
+                smaller = self._exhaust(case, one)
                 if smaller is not case:
                     case, improved = smaller, True
         return case
@@ -40,23 +64,25 @@ class Minimizer:
     def _spent(self) -> bool:
         return self._left <= 0 or time.monotonic() > self._deadline
 
-    def _exhaust(self, case: Case, propose: Pass) -> Case:
+    def _exhaust(self, case: Case, one: ShrinkPass) -> Case:
         """Apply one pass again and again while it makes progress."""
         progress = True
         while progress and not self._spent:
             progress = False
-            for candidate in propose(case):
+            for candidate in one.propose(case):
                 if self._spent:
                     break
-                if cost(candidate) < cost(case) and self._try(candidate):
+                if cost(candidate) < cost(case) and self._try(candidate, one):
                     case, progress = candidate, True
                     break
         return case
 
-    def _try(self, candidate: Case) -> bool:
+    def _try(self, candidate: Case, one: ShrinkPass) -> bool:
         if candidate.encoded in self._tried:
             return False
         self._tried.add(candidate.encoded)
         self._left -= 1
-        self.runs += 1
-        return self._still(candidate)
+        one.calls += 1
+        shows = self._still(candidate)
+        one.successes += shows
+        return shows

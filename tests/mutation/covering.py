@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from mutation.operators import Mutant
 
 @dataclass
 class Covering:
-    """`lines`: by path, per line, ids of tests that come to it; `seconds` per test; `failed`: tests
-    that fail as things are, and say nothing of mutants."""
+    """`lines`: by path, per line, ids of tests that come to it; `seconds` of the processor that
+    each test takes, and by the clock (`waited`); `failed`: tests that fail as things are, and
+    say nothing of mutants."""
 
     lines: dict[str, dict[int, set[str]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    waited: dict[str, float] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
 
     def tests_of(self, mutant: Mutant) -> tuple[set[str], bool]:
@@ -48,7 +51,9 @@ def observe(items: Sequence[pytest.Item], paths: Sequence[Path], root: Path) -> 
     for item, following in zip(items, [*items[1:], None], strict=True):
         item.config.pluginmanager.register(reporter, "mutation-observe")
         watch.switch_context(item.nodeid)
+        began = time.process_time()
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        found.seconds[item.nodeid] = time.process_time() - began
         watch.switch_context("-")
         item.config.pluginmanager.unregister(name="mutation-observe")
     watch.stop()
@@ -67,8 +72,8 @@ class _Reporter:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """One phase of a test is over."""
-        seconds = self._found.seconds
-        seconds[report.nodeid] = seconds.get(report.nodeid, 0.0) + report.duration
+        waited = self._found.waited
+        waited[report.nodeid] = waited.get(report.nodeid, 0.0) + report.duration
         if report.failed:
             self._found.failed.add(report.nodeid)
 
@@ -85,14 +90,12 @@ def load(path: Path) -> Covering:
     return found
 
 
-def quickest(
-    tests: set[str], seconds: Mapping[str, float], limit: float
-) -> tuple[list[str], float]:
-    """Tests by how long they take, until `limit` seconds are full; and how long all those take."""
+def quickest(tests: set[str], known: Covering, limit: float) -> list[str]:
+    """Tests by how long they take, until `limit` seconds of the processor are full."""
     chosen, total = [], 0.0
-    for test in sorted(tests, key=lambda test: (seconds[test], test)):
-        total += seconds[test]
+    for test in sorted(tests, key=lambda test: (known.seconds[test], test)):
+        total += known.seconds[test]
         if chosen and total > limit:
             break
         chosen.append(test)
-    return chosen, total
+    return chosen

@@ -50,6 +50,8 @@ class Forks:
     def __init__(self, items: Mapping[str, pytest.Item], root: Path, jobs: int) -> None:
         self._items, self._root, self._jobs = items, root, jobs
         self._functions = _functions(root)
+        gc.collect()
+        gc.freeze()  # what is here already is not walked, and so not copied, in each fork
 
     def run(self, trials: Iterable[Trial]) -> Iterator[tuple[Trial, Fate]]:
         """The fate of each, as they end."""

@@ -1,0 +1,384 @@
+"""What `run` ends with, the instruction suite, and the commands `rules` and `isa`."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from scripted import Scripted, diverge, sound, wrong
+
+from corpus.case import Case, decode
+from corpus.isa.table import FORMS
+from corpus.ops import ReadAll, Run, SetReg
+from corpus.text import parse_case
+from corpus.trace import Observation, Trace
+from db.records import LegRecord
+from db.store import Store
+from fuzz.campaign.campaign import CampaignFailed
+from fuzz.campaign.status import CampaignStatus
+from fuzz.cli import run as run_module
+from fuzz.cli import tables
+from fuzz.cli.errors import Exit
+from fuzz.cli.main import main
+from fuzz.oracle.everywhere import Everywhere
+from fuzz.suites.isa import LENGTHS, SuiteResult, Tested, run_suite, suite
+from targets.base import Target
+from targets.profile import Profile
+from targets.spec.rules import RULES
+
+STATUS = CampaignStatus(elapsed=1.0, cases=3)
+
+
+class Fake:
+    """In place of a campaign: says what it was asked for, and ends as it is told."""
+
+    asked: Any = None
+    hangs = 0
+    new_buckets = 0
+    fails: Exception | None = None
+
+    def __init__(self, options: object, store: object, show: object) -> None:
+        type(self).asked = options
+
+    def run(self) -> CampaignStatus:
+        if self.fails:
+            raise self.fails
+        return STATUS
+
+    def summary(self) -> dict[str, object]:
+        return {"cases": 3}
+
+
+@pytest.fixture
+def campaign(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[Fake]]:
+    monkeypatch.setattr(run_module, "Campaign", Fake)
+    monkeypatch.chdir(tmp_path)
+    yield Fake
+    Fake.hangs = Fake.new_buckets = 0
+    Fake.fails = Fake.asked = None
+
+
+def vcpufuzz(*args: str) -> Result:
+    return CliRunner().invoke(main, args)
+
+
+# -- run -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("hangs", "new", "code"), [(0, 0, 0), (0, 1, 77), (0, 9, 77), (1, 0, 70), (2, 3, 70)]
+)
+def test_how_a_campaign_ends(campaign: type[Fake], hangs: int, new: int, code: int) -> None:
+    campaign.hangs, campaign.new_buckets = hangs, new
+    done = vcpufuzz("run", "--legs", "model", "--cases", "3")
+    assert done.exit_code == code, done.output
+    assert (Exit.OK, Exit.HANG, Exit.DIVERGENCE) == (0, 70, 77)
+
+
+def test_what_is_asked_for_reaches_the_campaign(campaign: type[Fake], tmp_path: Path) -> None:
+    args = ("--time", "2m", "--cases", "7", "--legs", "model,model:zero", "--workers", "3", "--seed", "9")
+    more = ("--corpus", str(tmp_path / "c"), "--no-kernel-coverage", "--reuse-vms", "--", "-use_value_profile=1")
+    done = vcpufuzz("run", *args, *more)
+    assert done.exit_code == 0, done.output
+    asked = campaign.asked
+    assert (asked.legs, asked.seconds, asked.cases) == (("model", "model:zero"), 120.0, 7)
+    assert (asked.workers, asked.seed, asked.corpus) == (3, 9, tmp_path / "c")
+    assert (asked.kernel_coverage, asked.reuse_vms) == (False, True)
+    assert asked.flags == ("-use_value_profile=1",)
+
+
+def test_what_is_not_asked_for(campaign: type[Fake], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)))
+    assert vcpufuzz("run", "--legs", "model").exit_code == 0
+    asked = campaign.asked
+    assert (asked.seconds, asked.cases, asked.workers, asked.seed) == (0.0, 0, 3, 0)
+    assert (asked.corpus, asked.flags) == (None, ())
+    assert (asked.kernel_coverage, asked.reuse_vms) == (True, False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    assert run_module.default_workers() == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400), ("1d", 86400), ("0.5m", 30)],
+)
+def test_durations(campaign: type[Fake], text: str, seconds: float) -> None:
+    assert vcpufuzz("run", "--legs", "model", "--time", text).exit_code == 0
+    assert campaign.asked.seconds == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "5x", "1h30m", "-5s", "5 m"])
+def test_what_is_no_duration_is_refused(campaign: type[Fake], text: str) -> None:
+    done = vcpufuzz("run", "--legs", "model", f"--time={text}")
+    assert done.exit_code == Exit.USAGE
+    assert "is no duration such as 90s, 10m or 2h" in done.output
+    assert campaign.asked is None
+
+
+def test_a_campaign_that_fails_says_why_and_still_writes_its_totals(
+    campaign: type[Fake], tmp_path: Path
+) -> None:
+    campaign.fails = CampaignFailed("no leg could be started.")
+    done = vcpufuzz("run", "--legs", "model", "--json", "out.json")
+    assert done.exit_code == Exit.UNAVAILABLE
+    assert "the campaign stopped: no leg could be started" in done.output
+    assert json.loads((tmp_path / "out.json").read_text()) == {"cases": 3}
+
+
+def test_totals_are_written_where_asked(campaign: type[Fake], tmp_path: Path) -> None:
+    assert vcpufuzz("run", "--legs", "model", "--json", "out.json").exit_code == 0
+    assert json.loads((tmp_path / "out.json").read_text()) == {"cases": 3}
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(campaign: type[Fake]) -> None:
+    done = vcpufuzz("run", "--legs", "model", "--json", "/nodir/out.json")
+    assert done.exit_code == Exit.USAGE
+    assert "/nodir/out.json" in done.output
+    assert campaign.asked is None
+
+
+# -- the suite -------------------------------------------------------------------------------
+
+
+def forms(*names: str) -> list[Any]:
+    return [FORMS[name] for name in names]
+
+
+SOME = [name for name in FORMS if name.startswith(("ptrue", "rdvl"))][:5]
+
+
+def test_each_form_is_drawn_so_often_at_each_length() -> None:
+    tests = list(suite(random.Random(1), forms(*SOME, "svc", "msr", "brk", "udf"), (1, 3), 2, 2))
+    assert [tested.vq for tested in tests] == [1] * 6 + [3] * 6
+    assert [len(tested.forms) for tested in tests[:3]] == [2, 2, 1]
+    for vq in (1, 3):
+        ran = [form for tested in tests if tested.vq == vq for form in tested.forms]
+        assert sorted(ran) == sorted(SOME * 2)
+    assert LENGTHS == (1, 2, 3, 4, 16)
+
+
+def test_a_suite_case_runs_its_forms_at_its_length_and_looks_at_all() -> None:
+    (tested,) = suite(random.Random(1), forms(SOME[0]), (3,), 1)
+    case = tested.case
+    assert case.min_vq == 3
+    (run,) = [op for op in case.ops if isinstance(op, Run)]
+    assert [insn.form.name for insn in run.program] == [SOME[0]]
+    assert [op.word for op in case.ops[:3]] == ["create", "init", "finalize"]
+    assert [op.word for op in case.ops[-3:]] == ["run", "read-all", "read-mem"]
+    *_, cpacr, zcr = (op for op in case.ops if isinstance(op, SetReg))
+    assert int.from_bytes(cpacr.value.expand(8), "little") == 0x330000 if hasattr(cpacr.value, "expand") else True
+    assert zcr.value.arg == 2 if hasattr(zcr.value, "arg") else True
+    assert decode(case.encoded) == case
+
+
+def test_suite_cases_are_judged_to_their_end() -> None:
+    leg = Scripted("kvm:a")
+    tests = suite(random.Random(3), forms(*SOME, "ldr_x") if "ldr_x" in FORMS else forms(*SOME), (1, 16), 1)
+    results = list(run_suite(tests, Everywhere([leg])))
+    assert results
+    assert all(result.diverged is None and result.unjudged == "" for result in results)
+    assert {result.leg for result in results} == {"kvm:a"}
+
+
+def test_only_legs_with_the_length_run_a_case() -> None:
+    short, odd = Scripted("kvm:a", profile=Profile(vqs=1)), Scripted("kvm:b", profile=Profile(vqs=0b101))
+    tests = list(suite(random.Random(3), forms(SOME[0]), (1, 2, 3), 1))
+    ran = [(result.tested.vq, result.leg) for result in run_suite(iter(tests), Everywhere([short, odd]))]
+    assert ran == [(1, "kvm:a"), (1, "kvm:b"), (3, "kvm:b")]
+
+
+def test_a_result_tells_what_diverged_or_why_it_was_not_judged() -> None:
+    tested = Tested(Case(()), (), 1)
+    wrong_one = diverge()
+    assert SuiteResult(tested, "a", wrong_one).diverged is wrong_one
+    assert SuiteResult(tested, "a", wrong_one).unjudged == ""
+
+
+# -- isa -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def legs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[Case, int], Trace]]:
+    scripts: dict[str, Callable[[Case, int], Trace]] = {}
+    monkeypatch.setattr(tables, "resolve_legs", lambda names, _: tuple(names.split(",")))
+    opened: list[Target] = []
+
+    def open_legs(names: Sequence[str]) -> list[Target]:
+        opened.extend(Scripted(name, scripts.get(name, sound)) for name in names)
+        return opened
+
+    monkeypatch.setattr(tables, "open_legs", open_legs)
+    return scripts
+
+
+def bad_x(case: Case, turn: int) -> Trace:
+    """Something is wrong in the registers after each run."""
+    index = next(n for n, op in enumerate(case.ops) if isinstance(op, ReadAll))
+    seen = sound(case).observations[index]
+    flipped = bytes([*seen.data[:40], seen.data[40] ^ 1, *seen.data[41:]])
+    return wrong(case, index, Observation(seen.err, seen.aux, flipped))
+
+
+CHECK = ("isa", "--check", "--only", "rdvl", "--vq", "2")
+
+
+def test_a_check_of_sound_legs_says_how_much_was_run(legs: object) -> None:
+    done = vcpufuzz(*CHECK, "--legs", "a,b", "--draws", "3")
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["a", "b"]
+    assert "3 cases of 1 forms, 0 kinds of divergence, 0 cases not judged" in lines[0]
+
+
+def test_a_check_that_finds_something_ends_with_77(legs: dict[str, Any]) -> None:
+    legs["b"] = bad_x
+    done = vcpufuzz(*CHECK, "--legs", "a,b", "--draws", "2")
+    assert done.exit_code == Exit.DIVERGENCE, done.output
+    first, *rest = done.output.splitlines()
+    assert first.startswith("b: ")
+    assert "(2 times)" in first
+    assert any("a: 2 cases of 1 forms, 0 kinds" in line for line in rest)
+    assert any("b: 2 cases of 1 forms, 1 kinds" in line for line in rest)
+
+
+def test_a_check_for_machines(legs: dict[str, Any]) -> None:
+    legs["a"] = bad_x
+    done = vcpufuzz(*CHECK, "--legs", "a", "--draws", "2", "--json")
+    assert done.exit_code == Exit.DIVERGENCE
+    (found,) = json.loads(done.output)
+    assert (found["leg"], found["times"], found["forms"]) == ("a", 2, ["rdvl"])
+    assert decode(bytes.fromhex(found["case"])).min_vq == 2
+    assert found["kind"] in ("result", "tail")
+    sound_one = vcpufuzz(*CHECK, "--legs", "b", "--json")
+    assert json.loads(sound_one.output) == []
+
+
+@pytest.mark.parametrize(
+    ("label", "detail", "kind"),
+    [
+        *(("mmio address", "", "stop"), ("errno", "", "stop"), ("esr_el1", "", "stop")),
+        *(("elr_el1", "", "stop"), ("ending", "", "stop"), ("fpsr", "byte 0", "fpsr")),
+        *(("z3", "byte 16", "tail"), ("z3", "bytes 16..31", "tail"), ("z3", "byte 15", "result")),
+        *(("z3", "bytes 3..31", "result"), ("z3", "", "result"), ("x3", "byte 16", "result")),
+    ],
+)
+def test_kinds_of_divergence(label: str, detail: str, kind: str) -> None:
+    result = SuiteResult(Tested(Case(()), (), 1), "a", diverge(label=label, detail=detail))
+    assert tables._kind(result) == kind
+
+
+def test_no_such_form(legs: object) -> None:
+    done = vcpufuzz("isa", "--only", "frobnicate")
+    assert done.exit_code == Exit.USAGE
+    assert "no form's name or group contains 'frobnicate'" in done.output
+
+
+def test_the_table_of_instructions(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/t.db"
+    plain = vcpufuzz("isa", "--only", "rdvl", "--db", url)
+    assert plain.exit_code == 0
+    assert "rdvl" in plain.output
+    (row,) = json.loads(vcpufuzz("isa", "--only", "rdvl", "--db", url, "--json").output)
+    form = FORMS["rdvl"]
+    assert (row["name"], row["syntax"], row["group"], row["cap"]) == (
+        *("rdvl", form.syntax, form.group, form.cap),
+    )
+    assert (row["used"], row["legs"], row["out_of_reach"]) == (0, [], [])
+    assert row["words"] == [f"{word:08x}" for word in form.words]
+    assert row["operands"] == [operand.name for operand in form.operands]
+
+
+# -- rules -----------------------------------------------------------------------------------
+
+PROBE = {"vqs": "1-16", "release": "6.12.9", "mode": "vhe", "cap.sve": "1"}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path}/t.db"
+    with Store.open(url) as opened:
+        for number in range(tables.LAST_CAMPAIGNS + 1):
+            legs = [LegRecord("kvm:a", "kvm", PROBE), LegRecord("model", "model")]
+            campaign = opened.begin_campaign(number, legs, {})
+            used = {"vcpu.create": 2, "isa.rdvl": 1, "only.first" if number == 0 else "x": 1}
+            by_leg = {"kvm:a": ["vcpu.create", "isa.rdvl"], "model": ["vcpu.create"]}
+            opened.end_campaign(campaign, {"rules": used, "exercised": by_leg}, "time")
+    return url
+
+
+def test_what_the_last_campaigns_used_is_added_up(store: str) -> None:
+    used = tables.exercised(store)
+    assert tables.LAST_CAMPAIGNS == 10
+    assert used.counts["vcpu.create"] == 20
+    assert used.counts["only.first"] == 0
+    assert used.legs == {"kvm:a": {"vcpu.create", "isa.rdvl"}, "model": {"vcpu.create"}}
+    assert set(used.machines) == {"kvm:a"}
+    assert used.on("isa.rdvl") == ["kvm:a"]
+    assert used.on("vcpu.create") == ["kvm:a", "model"]
+    assert used.cells("isa.rdvl") == ("10", "1/2")
+    assert used.cells("absent") == ("0", "0/2")
+
+
+def test_nothing_was_used_without_a_store(tmp_path: Path) -> None:
+    used = tables.exercised(f"sqlite:///{tmp_path}/absent.db")
+    assert (used.counts, used.legs, used.machines) == ({}, {}, {})
+    assert used.cells("x") == ("0", "")
+    assert not (tmp_path / "absent.db").exists()
+
+
+def test_what_a_machine_lacks_is_out_of_reach_unless_it_was_used(store: str) -> None:
+    used = tables.exercised(store)
+    rows = {"el2.init", "vcpu.create"}
+    assert used.beyond("kvm:a", rows) == {"el2.init"}
+    assert used.beyond("model", rows) == set()
+    assert used.out_of_reach("el2.init") == ["kvm:a"]
+    assert used.out_of_reach("vcpu.create") == []
+    used.legs["kvm:a"].add("el2.init")
+    assert used.beyond("kvm:a", rows) == set()
+    lacking = Profile(lacks=frozenset({FORMS["rdvl"].cap}))
+    assert not tables._in_reach("isa.rdvl", lacking)
+    assert tables._in_reach("isa.rdvl", Profile())
+
+
+def test_rules_are_printed_with_what_used_them(store: str) -> None:
+    done = vcpufuzz("rules", "--db", store)
+    assert done.exit_code == 0
+    (row,) = [line for line in done.output.splitlines() if line.startswith("vcpu.create ")]
+    assert row.split()[:4] == ["vcpu.create", RULES["vcpu.create"].cls, "20", "2/2"]
+    kvm, model = done.output.splitlines()[-2:]
+    beyond = len(tables.exercised(store).beyond("kvm:a", set(RULES)))
+    most = len(RULES) - beyond
+    assert kvm == (
+        f"kvm:a: 1 of {most} rules ({100 / most:.1f} %); {beyond} more need another machine"
+    )
+    assert model == f"model: 1 of {len(RULES)} rules ({100 / len(RULES):.1f} %)"
+
+
+def test_rules_for_machines(store: str) -> None:
+    rows = {row["id"]: row for row in json.loads(vcpufuzz("rules", "--db", store, "--json").output)}
+    assert list(rows) == list(RULES)
+    row, rule = rows["vcpu.create"], RULES["vcpu.create"]
+    assert (row["class"], row["source"], row["text"]) == (rule.cls, rule.source, rule.text)
+    assert (row["used"], row["legs"], row["out_of_reach"]) == (20, ["kvm:a", "model"], [])
+    assert rows["el2.init"]["out_of_reach"] == ["kvm:a"]
+    changed = rows["init.unknown-feature"]
+    assert changed["values"] == [[list(r), v] for r, v in RULES["init.unknown-feature"].values]
+    assert (changed["since"], changed["until"]) == ([0, 0], [99, 0])
+
+
+def test_forms_are_counted_per_leg(store: str) -> None:
+    done = vcpufuzz("isa", "--only", "rdvl", "--db", store)
+    assert done.output.splitlines()[-2:] == [
+        "kvm:a: 1 of 1 forms (100.0 %)",
+        "model: 0 of 1 forms (0.0 %)",
+    ]
+
+
+def test_the_case_texts_here_parse() -> None:
+    assert parse_case("create v0\n").ops
