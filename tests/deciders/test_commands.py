@@ -82,8 +82,26 @@ def test_how_a_campaign_ends(campaign: type[Fake], hangs: int, new: int, code: i
 
 
 def test_what_is_asked_for_reaches_the_campaign(campaign: type[Fake], tmp_path: Path) -> None:
-    args = ("--time", "2m", "--cases", "7", "--legs", "model,model:zero", "--workers", "3", "--seed", "9")
-    more = ("--corpus", str(tmp_path / "c"), "--no-kernel-coverage", "--reuse-vms", "--", "-use_value_profile=1")
+    args = (
+        "--time",
+        "2m",
+        "--cases",
+        "7",
+        "--legs",
+        "model,model:zero",
+        "--workers",
+        "3",
+        "--seed",
+        "9",
+    )
+    more = (
+        "--corpus",
+        str(tmp_path / "c"),
+        "--no-kernel-coverage",
+        "--reuse-vms",
+        "--",
+        "-use_value_profile=1",
+    )
     done = vcpufuzz("run", *args, *more)
     assert done.exit_code == 0, done.output
     asked = campaign.asked
@@ -172,14 +190,20 @@ def test_a_suite_case_runs_its_forms_at_its_length_and_looks_at_all() -> None:
     assert [op.word for op in case.ops[:3]] == ["create", "init", "finalize"]
     assert [op.word for op in case.ops[-3:]] == ["run", "read-all", "read-mem"]
     *_, cpacr, zcr = (op for op in case.ops if isinstance(op, SetReg))
-    assert int.from_bytes(cpacr.value.expand(8), "little") == 0x330000 if hasattr(cpacr.value, "expand") else True
+    assert (
+        int.from_bytes(cpacr.value.expand(8), "little") == 0x330000
+        if hasattr(cpacr.value, "expand")
+        else True
+    )
     assert zcr.value.arg == 2 if hasattr(zcr.value, "arg") else True
     assert decode(case.encoded) == case
 
 
 def test_suite_cases_are_judged_to_their_end() -> None:
     leg = Scripted("kvm:a")
-    tests = suite(random.Random(3), forms(*SOME, "ldr_x") if "ldr_x" in FORMS else forms(*SOME), (1, 16), 1)
+    tests = suite(
+        random.Random(3), forms(*SOME, "ldr_x") if "ldr_x" in FORMS else forms(*SOME), (1, 16), 1
+    )
     results = list(run_suite(tests, Everywhere([leg])))
     assert results
     assert all(result.diverged is None and result.unjudged == "" for result in results)
@@ -187,9 +211,15 @@ def test_suite_cases_are_judged_to_their_end() -> None:
 
 
 def test_only_legs_with_the_length_run_a_case() -> None:
-    short, odd = Scripted("kvm:a", profile=Profile(vqs=1)), Scripted("kvm:b", profile=Profile(vqs=0b101))
+    short, odd = (
+        Scripted("kvm:a", profile=Profile(vqs=1)),
+        Scripted("kvm:b", profile=Profile(vqs=0b101)),
+    )
     tests = list(suite(random.Random(3), forms(SOME[0]), (1, 2, 3), 1))
-    ran = [(result.tested.vq, result.leg) for result in run_suite(iter(tests), Everywhere([short, odd]))]
+    ran = [
+        (result.tested.vq, result.leg)
+        for result in run_suite(iter(tests), Everywhere([short, odd]))
+    ]
     assert ran == [(1, "kvm:a"), (1, "kvm:b"), (3, "kvm:b")]
 
 
