@@ -6,7 +6,8 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
-from corpus.kept import KINDS, Effect
+from corpus.headers import KINDS
+from corpus.kept import Effect
 from corpus.text import format_case
 from db.records import BucketView, FindingView, LegRecord
 
