@@ -81,7 +81,9 @@ def test_a_leg_is_what_its_probe_says() -> None:
 
 
 def test_a_case_is_run_as_it_is_and_its_blocks_are_its_own() -> None:
-    target, wire = leg(Reply(Ending.OK, EMPTY, "said", 0.1, blocks=[4, 8]), Reply(Ending.OK, EMPTY, "", 0.1))
+    target, wire = leg(
+        Reply(Ending.OK, EMPTY, "said", 0.1, blocks=[4, 8]), Reply(Ending.OK, EMPTY, "", 0.1)
+    )
     assert target.run(CASE) == Trace((), Ending.OK, "said")
     assert list(target.blocks) == [4, 8]
     assert wire.requests == [with_flags(CASE.request, 0)]
@@ -96,7 +98,10 @@ def test_a_vm_is_shared_only_where_that_was_tried() -> None:
         target, wire = leg(shares=shares)
         target.collect(target.submit_shared(CASE))
         target.collect(target.submit(CASE))
-        flags = [with_flags(CASE.request, FLAG_REUSE_VM if shares else 0), with_flags(CASE.request, 0)]
+        flags = [
+            with_flags(CASE.request, FLAG_REUSE_VM if shares else 0),
+            with_flags(CASE.request, 0),
+        ]
         assert wire.requests == flags
 
 
@@ -118,7 +123,9 @@ def test_what_finished_with_a_complaint_keeps_its_observations() -> None:
 
 
 def test_what_broke_is_an_incident_with_its_fault_and_what_ran_before() -> None:
-    target, wire = leg(Reply(Ending.OK, EMPTY, "", 0.1), Reply(Ending.HANG, None, "log", 9.0, at=3, fault=HANG))
+    target, wire = leg(
+        Reply(Ending.OK, EMPTY, "", 0.1), Reply(Ending.HANG, None, "log", 9.0, at=3, fault=HANG)
+    )
     target.run(OTHER)
     trace = target.run(CASE)
     assert trace == Trace((), Ending.HANG, "log", 3, HANG)
@@ -172,7 +179,9 @@ def test_a_shared_case_that_was_lost_is_shared_again() -> None:
 
 @pytest.mark.parametrize("ending", [Ending.OK, Ending.HOST_LOG])
 def test_an_answer_that_cannot_be_read_is_a_crash(ending: Ending) -> None:
-    target, _ = leg(Reply(ending, b"junk", "its log", 0.1, fault=HANG if ending is Ending.HOST_LOG else None))
+    target, _ = leg(
+        Reply(ending, b"junk", "its log", 0.1, fault=HANG if ending is Ending.HOST_LOG else None)
+    )
     trace = target.run(CASE)
     (incident,) = target.incidents()
     assert (incident.case, incident.fault) == (CASE, trace.fault)
@@ -199,7 +208,12 @@ def test_a_leg_without_state_has_nothing_to_do() -> None:
         assert super(Scripted, plain).incidents() == ()
         super(Scripted, plain).restart()
         assert (plain.depth, plain.boots, plain.boot_seconds, plain.code) == (1, 0, 0.0, None)
-        assert (plain.executions, plain.restarts, plain.no_coverage, list(plain.blocks)) == (0, 0, "", [])
+        assert (plain.executions, plain.restarts, plain.no_coverage, list(plain.blocks)) == (
+            0,
+            0,
+            "",
+            [],
+        )
 
 
 def test_a_fingerprint_changes_with_anything_in_it() -> None:
@@ -243,7 +257,9 @@ def test_one_value_or_some_bits() -> None:
 def test_a_union_keeps_its_order_and_collapses_when_it_grows() -> None:
     assert sets.either([(3, 0), (1, 0), (3, 0)]) == ((3, 0), (1, 0))
     before = sets.collapses
-    assert len(sets.either([(n, 0) for n in range(sets.MAX_CANDIDATES)])) == sets.MAX_CANDIDATES == 6
+    assert (
+        len(sets.either([(n, 0) for n in range(sets.MAX_CANDIDATES)])) == sets.MAX_CANDIDATES == 6
+    )
     assert sets.collapses == before
     assert sets.either([(n, 0) for n in range(7)]) == ((0, 7),)
     assert sets.collapses == before + 1

@@ -109,7 +109,9 @@ def test_fields_are_simplified_one_by_one_but_not_of_runs() -> None:
     found = list(passes.simplify_fields(case))
     assert found
     for candidate in found:
-        differing = [n for n, (a, b) in enumerate(zip(case.ops, candidate.ops, strict=True)) if a != b]
+        differing = [
+            n for n, (a, b) in enumerate(zip(case.ops, candidate.ops, strict=True)) if a != b
+        ]
         assert differing in ([0], [2])
     assert {op for candidate in found for op in candidate.ops[:1]} > {replace(case.ops[0], vcpu=0)}
     assert any(candidate.ops[2] == Finalize(0) for candidate in found)
@@ -173,11 +175,15 @@ def test_every_pass_takes_part() -> None:
     def still(case: Case) -> bool:
         run = next((op for op in case.ops if isinstance(op, Run)), None)
         looked = any(isinstance(op, GetReg | ReadAll) for op in case.ops)
-        return looked and run is not None and any(i.form.name.startswith("ptrue") for i in run.program)
+        return (
+            looked and run is not None and any(i.form.name.startswith("ptrue") for i in run.program)
+        )
 
     minimizer = Minimizer(still, 5000, 60)
     minimal = minimizer.minimize(Case(CASE.ops, 5))
-    assert minimal == case_of("run v0 {\n ptrue p0.b, pow2\n}\nget v0 z0\n") or len(minimal.ops) == 2
+    assert (
+        minimal == case_of("run v0 {\n ptrue p0.b, pow2\n}\nget v0 z0\n") or len(minimal.ops) == 2
+    )
     assert (len(minimal.ops), minimal.min_vq) == (2, 0)
     (run,) = [op for op in minimal.ops if isinstance(op, Run)]
     assert len(run.program) == 1
