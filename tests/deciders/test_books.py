@@ -55,6 +55,7 @@ RECORD = FindingRecord(
     deviating=("kvm:a",),
     traces={"kvm:a": Trace((Observation(0),)), "kvm:b": Trace((Observation(1),))},
     preceding=(Earlier(CASE, True),),
+    culprit="sve.z",
 )
 
 
@@ -63,7 +64,9 @@ def broke_as(
 ) -> FindingRecord:
     """A finding whose deviating legs broke with `fault`."""
     traces = {leg: Trace((), Ending.CRASH, fault=fault) for leg in deviating or ("kvm:a",)}
-    return replace(RECORD, signature=signature, deviating=deviating or ("kvm:a",), traces=traces)
+    culprit = fault.rule_at if fault.named else signature.rule
+    record = replace(RECORD, signature=signature, traces=traces, culprit=culprit)
+    return replace(record, deviating=deviating or ("kvm:a",))
 
 
 # -- traces ----------------------------------------------------------------------------------
@@ -158,7 +161,7 @@ def test_an_event_is_one_line_and_comes_back(event: events.Event) -> None:
 
 # -- counters --------------------------------------------------------------------------------
 
-SHARED = {"corpus", "features"}
+SHARED = {"features"}
 
 
 def full(n: int) -> Tally:
@@ -188,7 +191,7 @@ def test_every_counter_is_summed_but_those_that_workers_share() -> None:
     assert other == full(7)
     less = full(7)
     less.add(full(100))
-    assert (less.corpus, less.features) == (full(100).corpus, full(100).features)
+    assert less.features == full(100).features
 
 
 def test_a_new_tally_is_all_zero() -> None:
@@ -205,9 +208,10 @@ def test_the_totals_hold_every_counter() -> None:
         features=6,
         restarts=2,
         cases_per_second=1.236,
+        warnings=("full",),
         buckets=(BucketStatus("t", True, 2, "kvm:a", True, 1),),
     )
-    found = statistics(status, tally, "time")
+    found = statistics(status, tally, "time", {"why": "create v0"})
     for name in (
         "cases",
         "discarded",
@@ -226,13 +230,22 @@ def test_the_totals_hold_every_counter() -> None:
         {"title": "t", "strict": True, "count": 2, "first_leg": "kvm:a", "new": True, "id": 1}
     ]
     assert found["executions"] == dict(tally.executions)
-    assert found["unjudged"] == dict(tally.unjudged)
+    assert found["not_judged"] == {"executions": 0, "x": tally.not_judged["x"]}
+    assert found["unjudged_examples"] == {"why": "create v0"}
+    assert found["warnings"] == ["full"]
     assert found["choices"] == {
         "executions": {"kept": 0, "cleared": 0},
         "x": {"kept": tally.kept["x"], "cleared": tally.cleared["x"]},
     }
     assert "kept" not in found
     assert "cleared" not in found
+
+
+def test_what_was_not_judged_is_told_by_leg_the_commonest_first() -> None:
+    tally = Tally(unjudged=Counter({"a: why: so": 1, "b: so": 3, "a: else": 2}))
+    found = statistics(CampaignStatus(elapsed=0.0, cases=0), tally, "", {})["unjudged"]
+    assert found == {"b": {"so": 3}, "a": {"else": 2, "why: so": 1}}
+    assert list(found["a"]) == ["else", "why: so"]  # type: ignore[index]
 
 
 # -- the ledger ------------------------------------------------------------------------------
@@ -356,13 +369,6 @@ def test_a_fault_is_known_by_its_place() -> None:
     unnamed = replace(signature, rule="ending.ok", op_kind="run")
     books.found(broke_as(Fault(FaultKind.CRASH), signature=unnamed))
     assert books.ledger.new_buckets == 2
-
-
-def test_the_fault_of_a_leg_that_does_not_deviate_explains_nothing() -> None:
-    books = Books([known("ending.warn@f")])
-    traces = {"kvm:a": Trace(()), "kvm:b": Trace((), Ending.CRASH, fault=WARN)}
-    books.found(replace(RECORD, traces=traces))
-    assert books.ledger.new_buckets == 1
 
 
 def test_a_hang_is_counted_unless_it_is_recorded() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from corpus.trace import Observation
-from targets.spec.judge import Choices, error_name, invent, observe, show
+from targets.spec.errno import error_name
+from targets.spec.hexdump import rows_with, show
+from targets.spec.judge import Choices, invent, nearest, observe
 from targets.spec.permitted import (
     PREFILL,
     Mismatch,
@@ -37,6 +39,12 @@ def held(permitted: Permitted, seen: Observation) -> tuple[Mismatch | None, Choi
     return observe(permitted, seen, choices), choices
 
 
+def told(permitted: Permitted, seen: Observation) -> tuple[object, ...] | None:
+    """What is wrong, all that is said of it."""
+    wrong, _ = held(permitted, seen)
+    return wrong and (wrong.label, wrong.expected, wrong.observed, wrong.detail, wrong.wrong)
+
+
 # -- errno and aux ---------------------------------------------------------------------------
 
 
@@ -45,7 +53,7 @@ def test_the_errno_has_to_be_one_of_those_permitted() -> None:
     assert held(both, Observation(22))[0] is None
     assert held(both, Observation(1))[0] is None
     assert held(both, Observation(0))[0] == Mismatch("errno", "EINVAL or EPERM", "success")
-    assert held(fails("r", 8), Observation(99))[0] == Mismatch("errno", "ENOEXEC", "errno 99")
+    assert held(fails("r", 8), Observation(999))[0] == Mismatch("errno", "ENOEXEC", "errno 999")
     assert fails("r", 8) == permit(Outcome(8)).__class__("r", (Outcome(8),))
 
 
@@ -54,7 +62,14 @@ def test_the_errno_has_to_be_one_of_those_permitted() -> None:
     [
         *((0, "success"), (1, "EPERM"), (2, "ENOENT"), (4, "EINTR"), (7, "E2BIG"), (8, "ENOEXEC")),
         *((9, "EBADF"), (11, "EAGAIN"), (12, "ENOMEM"), (14, "EFAULT"), (16, "EBUSY")),
-        *((17, "EEXIST"), (19, "ENODEV"), (22, "EINVAL"), (38, "ENOSYS"), (3, "errno 3")),
+        *(
+            (17, "EEXIST"),
+            (19, "ENODEV"),
+            (22, "EINVAL"),
+            (38, "ENOSYS"),
+            (95, "EOPNOTSUPP"),
+            (999, "errno 999"),
+        ),
     ],
 )
 def test_errnos_have_names(err: int, name: str) -> None:
@@ -103,10 +118,9 @@ def test_an_outcome_without_data_permits_none() -> None:
 def test_parts_come_one_after_the_other() -> None:
     outcome = permit(Outcome(0, (part(exact(0x0201), label="a"), part(exact(3), 1, "b"))))
     assert held(outcome, Observation(0, 0, b"\1\2\3"))[0] is None
-    wrong = held(outcome, Observation(0, 0, b"\1\2\4"))[0]
-    assert wrong == Mismatch("b", "0x03", "0x04", "byte 0")
-    first = held(outcome, Observation(0, 0, b"\1\3\4"))[0]
-    assert first == Mismatch("a", "0x0201", "0x0301", "byte 1")
+    assert told(outcome, Observation(0, 0, b"\1\2\4")) == ("b", "0x03", "0x04", "byte 0", 7)
+    first = told(outcome, Observation(0, 0, b"\1\3\4"))
+    assert first == ("a", "0x0201", "0x0301", "byte 1", 0x100)
 
 
 def test_data_that_is_too_short_names_the_part_and_what_there_is() -> None:
@@ -169,7 +183,7 @@ def test_parts_are_made_on_demand() -> None:
     outcome = permit(Outcome(0, whole=b"\1", more=more))
     assert held(outcome, Observation(0, 0, b"\1"))[0] is None
     assert made == []
-    assert held(outcome, Observation(0, 0, b"\2"))[0] == Mismatch("a", "0x01", "0x02", "byte 0")
+    assert told(outcome, Observation(0, 0, b"\2")) == ("a", "0x01", "0x02", "byte 0", 3)
     assert held(outcome, Observation(0, 0, b""))[0] == Mismatch("a", "1 bytes", "0 bytes")
 
 
@@ -224,8 +238,8 @@ def test_unknown_bits_take_what_is_seen_and_are_no_choice() -> None:
     outcome = permit(Outcome(0, (part(home["x"], home=(home, "x")),)))
     assert held(outcome, Observation(0, 0, b"\x77\x12")) == (None, Choices())
     assert home["x"] == exact(0x1277)
-    assert held(outcome, Observation(0, 0, b"\x77\x13"))[0] == Mismatch(
-        "z3", "0x1200 (unknown 0xff)", "0x1377", "byte 1"
+    assert told(outcome, Observation(0, 0, b"\x77\x13")) == (
+        *("z3", "0x1200 (unknown 0xff)", "0x1377", "byte 1", 0x100),
     )
     known = {"x": exact(5)}
     held(permit(Outcome(0, (part(known["x"], home=(known, "x")),))), Observation(0, 0, b"\5\0"))
@@ -242,9 +256,11 @@ def test_nothing_is_narrowed_unless_all_parts_match() -> None:
 
 def test_no_candidate_names_all_and_the_nearest_difference() -> None:
     outcome = permit(Outcome(0, (part(KEPT_OR_CLEARED, label=""),)))
-    assert held(outcome, Observation(0, 0, b"\xcd\x01"))[0] == Mismatch(
-        "register header", "0xabcd or 0x00cd", "0x01cd", "byte 1"
+    assert told(outcome, Observation(0, 0, b"\xcd\x01")) == (
+        *("register header", "0xabcd or 0x00cd", "0x01cd", "byte 1", 0x100),
     )
+    assert nearest(KEPT_OR_CLEARED, 0x01CD) == 0x100
+    assert nearest(((0, 0xFF00), (0xFFFF, 0)), 0x7701) == 1
     far = held(permit(Outcome(0, (part(exact(0), 4),))), Observation(0, 0, b"\0\x80\x01\0"))[0]
     assert far
     assert far.detail == "bytes 1..2"
@@ -272,16 +288,36 @@ def test_a_candidate_is_shown_in_runs(value: int, mask: int, size: int, text: st
     assert show((value, mask), size) == text
 
 
-def test_many_runs_are_shown_as_they_are() -> None:
+def test_many_runs_are_shown_in_rows() -> None:
     noise = int.from_bytes(bytes(range(1, 14)) + bytes(3), "little")
-    assert show((noise, 0), 16) == "0102030405060708090a0b0c0d000000"
+    assert show((noise, 0), 16) == "[0..15]=0102030405060708090a0b0c0d000000"
     eleven = int.from_bytes(bytes(range(1, 12)) + bytes(5), "little")
     assert show((eleven, 0), 16).count("=") == 12
     long = int.from_bytes(bytes(range(1, 100)), "little")
-    shown = show((long, 0), 99)
-    assert shown.startswith("0102030405060708090a0b0c0d0e0f10 1112")
-    assert shown.endswith("40 ...")
-    assert not show((noise, 0), 64).endswith("...")
+    rows = show((long, 0), 99).split()
+    assert rows[0] == "[0..15]=0102030405060708090a0b0c0d0e0f10"
+    assert [row.partition("=")[0] for row in rows] == [
+        *("[0..15]", "[16..31]", "[32..47]", "[48..63]", "..."),
+    ]
+    assert show((long, 0), 64).split()[-1].startswith("[48..63]=")
+    assert show((long, 0), 99, [6]) == "[96..98]=616263 ..."
+    assert show((long, 0), 99, range(5)).count("=") == 4
+
+
+def test_the_rows_that_differ_are_those_shown() -> None:
+    assert rows_with(0, 64) == []
+    assert rows_with(1 << 127 | 1 << 128, 64) == [0, 1]
+    assert rows_with(1 << 8 * 63, 64) == [3]
+    assert rows_with(1 << 8 * 32, 33) == [2]
+
+
+def test_what_differs_far_up_is_shown_there() -> None:
+    long = int.from_bytes(bytes(range(1, 100)), "little")
+    seen = (long ^ 1 << 8 * 97).to_bytes(99, "little")
+    wrong = held(permit(Outcome(0, (part(exact(long), 99),))), Observation(0, 0, seen))[0]
+    assert wrong
+    assert (wrong.expected, wrong.observed) == ("[96..98]=616263 ...", "[96..98]=616363 ...")
+    assert (wrong.detail, wrong.wrong) == ("byte 97", 1 << 8 * 97)
 
 
 # -- making one up ---------------------------------------------------------------------------

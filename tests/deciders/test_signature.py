@@ -6,17 +6,25 @@ import pytest
 from scripted import diverge
 
 from corpus import registers as regs
+from corpus.case import Case
 from corpus.fault import Fault, FaultKind
 from corpus.text import parse_case
 from db.records import SignatureRecord
-from fuzz.followup.signature import signature
+from fuzz.followup.cause import at_face_value
+from fuzz.followup.signature import signature as bucket_of
 from fuzz.oracle.culprit import responsible
+from fuzz.oracle.verdict import Diverge
 from targets.spec.permitted import Context
 
 CASE = parse_case(
     "create v0\ninit v0\nfinalize v0\nget v0 z3\nset v0 p1 0x1\nget v0 0x6030000000123456\n"
 )
 GET, SET, RAW = 3, 4, 5
+
+
+def signature(case: Case, verdict: Diverge, legs: str) -> SignatureRecord:
+    """The bucket of a verdict as far as it tells itself."""
+    return bucket_of(verdict.oracle, at_face_value(case, verdict), legs)
 
 
 def test_every_part_comes_from_the_verdict() -> None:

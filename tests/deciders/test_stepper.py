@@ -353,6 +353,7 @@ TWO_KNOWN_LOW = ((1 << 300 | 5, 0), (5, 0))
         ("ffr", 0, unknown(0, 1 << 32), Decides.CPU),
         ("x", 30, unknown(0, 1 << 63), Decides.NOTHING),
         ("core", "sp", unknown(0, 1), Decides.NOTHING),
+        ("core", "sp_el1", unknown(0, 1 << 63), Decides.NOTHING),
         ("core", "fpcr", unknown(0, FPCR_STATEFUL & -FPCR_STATEFUL), Decides.NOTHING),
         ("core", "fpcr", unknown(0, 1), Decides.CPU),
         ("core", "fpsr", unknown(0, 1), Decides.CPU),
@@ -509,6 +510,11 @@ def test_a_wrong_result_that_was_stored_ends_the_judging() -> None:
         ({Effect.INPLACE}, 0, "and p3.b, p3/z, p2.b, p1.b", Effect.RESULT),
         ({Effect.INPLACE}, 0, "and p3.b, p1/z, p2.b, p4.b", None),
         ({Effect.INPLACE}, 0, "add x3, x1, #3", None),
+        ({Effect.ODD}, 0, ADD, None),
+        ({Effect.SHORT}, 0, ADD, None),
+        ({Effect.SP}, 0, ADD, None),
+        ({Effect.SP}, 0, "add x3, x1, #3", None),
+        ({Effect.SP}, 0, "add x3, sp, #3", Effect.STOP),
     ],
 )
 def test_the_worst_effect_is_that_of_here_and_now(
@@ -517,6 +523,18 @@ def test_the_worst_effect_is_that_of_here_and_now(
     cpu = guest(2)
     cpu.vcpu.core["fpcr"] = exact(fpcr)
     assert defects.worst(cpu, frozenset(effects), parse_insn(text)) is worst
+
+
+@pytest.mark.parametrize(
+    ("vq", "effect", "worst"),
+    [
+        *((1, Effect.ODD, Effect.RESULT), (3, Effect.ODD, Effect.RESULT), (4, Effect.ODD, None)),
+        *((1, Effect.SHORT, Effect.STOP), (2, Effect.SHORT, None), (3, Effect.SHORT, None)),
+    ],
+)
+def test_some_defects_show_at_some_lengths(vq: int, effect: Effect, worst: Effect | None) -> None:
+    cpu = guest(vq)
+    assert defects.worst(cpu, frozenset({effect}), parse_insn(ADD)) is worst
 
 
 # -- the world -------------------------------------------------------------------------------

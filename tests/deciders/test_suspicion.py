@@ -430,7 +430,7 @@ def test_after_the_end_only_the_least_is_done() -> None:
 
 def test_a_leg_that_is_gone_ends_minimising_not_the_finding() -> None:
     def script(case: Case, turn: int) -> Trace:
-        if turn == 5:
+        if turn == 8:
             raise TransportError("for a moment.")
         return bad_finalize(case, turn)
 
