@@ -36,7 +36,7 @@ TRIED = 100
 ALL_DISCARDED = 10_000
 """When so many cases and no other were discarded, none will ever run."""
 
-_QUIET_FLAGS = (
+QUIET_FLAGS = (
     *("-handle_int=0", "-handle_term=0", "-handle_usr1=0", "-handle_usr2=0"),
     *("-max_len=4096", "-len_control=0", "-timeout=600", "-rss_limit_mb=4096", "-verbosity=1"),
 )
@@ -201,7 +201,7 @@ def main(argv: Sequence[str]) -> None:
     worker = Worker(config, session, out, deadline)
     mutators = Mutators(session.runner)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    flags = [*_QUIET_FLAGS, f"-seed={config.seed or 1}", *config.flags, config.corpus]
+    flags = [*QUIET_FLAGS, f"-seed={config.seed or 1}", *config.flags, config.corpus]
     atheris.Setup(
         [str(Path(__file__).resolve()), *flags],
         worker.one_input,
