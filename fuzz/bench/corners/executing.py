@@ -118,7 +118,9 @@ def draw_wrong_result(rng: random.Random) -> WrongResult:
     return rng.choice(_KINDS)(rng)
 
 
-def wrongly(right: Semantic, wrong: WrongResult, guard: Callable[[Cpu, int | None], bool]) -> Semantic:
+def wrongly(
+    right: Semantic, wrong: WrongResult, guard: Callable[[Cpu, int | None], bool]
+) -> Semantic:
     """An instruction with a wrong outcome where `guard`, asked with the number of its first
     operand, says so."""
 

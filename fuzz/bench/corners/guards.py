@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from corpus import registers as regs
 from corpus.fields import FEATURE_BITS
@@ -83,9 +84,7 @@ def _longest(rng: random.Random, _: int) -> Predicate:
     def deny(recipe: Recipe) -> None:
         recipe.vqs = vq % LENGTHS + 1
 
-    return Predicate(
-        "longest VL", f"longest VL {16 * vq}", lambda m: m.max_vq == vq, provide, deny
-    )
+    return Predicate("longest VL", f"longest VL {16 * vq}", lambda m: m.max_vq == vq, provide, deny)
 
 
 def _effective(rng: random.Random, _: int) -> Predicate:
@@ -126,9 +125,7 @@ def _relation(rng: random.Random, _: int) -> Predicate:
 
     def holds(moment: Moment) -> bool:
         host = moment.world.profile.max_vq
-        return bool(moment.max_vq) and wanted == _compared(
-            moment.vl, 16 * moment.max_vq, 16 * host
-        )
+        return bool(moment.max_vq) and wanted == _compared(moment.vl, 16 * moment.max_vq, 16 * host)
 
     other = next(name for name in _RELATIONS if name != wanted)
     return Predicate(
@@ -337,14 +334,12 @@ def _order(rng: random.Random, _: int) -> Predicate:
 
     def holds(moment: Moment) -> bool:
         words = moment.world.past.words
-        return any(pair == (first.word, then.word) for pair in zip(words, words[1:], strict=False))
+        return any(pair == (first.word, then.word) for pair in pairwise(words))
 
     def provide(recipe: Recipe) -> None:
         recipe.setup += [first, then]
 
-    return Predicate(
-        "order of ops", f"{then.word} came right after {first.word}", holds, provide
-    )
+    return Predicate("order of ops", f"{then.word} came right after {first.word}", holds, provide)
 
 
 def _value_bit(rng: random.Random, _: int) -> Predicate:
@@ -407,4 +402,3 @@ def draw_predicates(
         predicate = draw(rng, registers)
         found.setdefault(predicate.family, predicate)
     return list(found.values())
-

@@ -111,7 +111,12 @@ def main(argv: Sequence[str]) -> None:
     atheris.Setup(
         [
             *(str(Path(__file__).resolve()), *QUIET_FLAGS),
-            *(f"-seed={plan.search_seed}", "-reload=0", f"-artifact_prefix={scratch.name}/", scratch.name),
+            *(
+                f"-seed={plan.search_seed}",
+                "-reload=0",
+                f"-artifact_prefix={scratch.name}/",
+                scratch.name,
+            ),
         ],
         one_input,
         custom_mutator=mutators.mutate,

@@ -81,7 +81,7 @@ def home_of(vcpu: Vcpu, name: str) -> tuple[Any, Any]:
 def _width(vcpu: Vcpu, name: str) -> int:
     if name[0] in "zv" and name[1:].isdigit():
         return vcpu.vector_bits
-    if name[0] == "p" and name[1:].isdigit() or name == "ffr":
+    if (name[0] == "p" and name[1:].isdigit()) or name == "ffr":
         return vcpu.vector_bits // 8
     return {"fpsr": 28, "fpcr": 27, "zcr_el1": 4}.get(name, 64)
 

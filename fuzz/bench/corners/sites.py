@@ -115,7 +115,7 @@ def _access(kind: str, rows: tuple[regs.Register, ...]) -> tuple[Site, Site]:
     count = len(rows) if first[1:].isdigit() else 1
 
     def whole(op: Op) -> bool:
-        return op.reg in ids and op.edge is None  # type: ignore[attr-defined, no-any-return]
+        return op.reg in ids and op.edge is None  # type: ignore[attr-defined]
 
     return (
         Site(
@@ -161,7 +161,8 @@ def _calls() -> tuple[Site, ...]:
         Site("SET of the lengths", SetVls, early, _lengths, (outcomes.lost, *_QUIET)),
         Site("GET of the lengths", GetVls, late, lambda r: [GetVls(0)], (told, *_QUIET)),
         Site(
-            *("REG_LIST", RegList, late, lambda r: [RegList(0)]),
+            *("REG_LIST", RegList, late),
+            lambda r: [RegList(0)],
             (outcomes.listed, outcomes.listed, *_QUIET),
             fits=lambda p: p.rule in ("reg-list.sve-block", "reg-list.core-first"),
         ),

@@ -66,7 +66,10 @@ def contents(vcpu: Vcpu) -> Held:
     kind = "z" if vcpu.sve else "v"
     groups = ((kind, vcpu.z), ("p", vcpu.p), ("x", vcpu.x))
     found = {f"{name}{n}": join(one)[0] for name, group in groups for n, one in enumerate(group)}
-    return {**found, **{name: join(one)[0] for name, one in (*vcpu.core.items(), *vcpu.sys.items())}}
+    return {
+        **found,
+        **{name: join(one)[0] for name, one in (*vcpu.core.items(), *vcpu.sys.items())},
+    }
 
 
 @dataclass(frozen=True, slots=True)
