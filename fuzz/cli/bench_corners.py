@@ -46,7 +46,7 @@ def _say(progress: hunt.Progress) -> None:
 
 
 def _plot(told: Report, path: Path) -> None:
-    from fuzz.report.detection_plot import draw_detection  # noqa: PLC0415
+    from fuzz.bench.corners.plot import draw_detection  # noqa: PLC0415
 
     try:
         draw_detection(told, path)
