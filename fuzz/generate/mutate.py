@@ -21,6 +21,7 @@ from fuzz.generate import (
     random_run,
     source,
 )
+from fuzz.generate.looks import insert_look
 
 Ops = list[Op]
 
@@ -38,10 +39,6 @@ def _insert_run(rng: random.Random, ops: Ops) -> None:
 
 def _has_el2(ops: Ops) -> bool:
     return any(isinstance(op, Init) and op.features & el2.HAS_EL2 for op in ops)
-
-
-def _insert_look(rng: random.Random, ops: Ops) -> None:
-    ops.insert(rng.randrange(len(ops) + 1), ReadAll(0))
 
 
 def _delete(rng: random.Random, ops: Ops) -> None:
@@ -124,7 +121,7 @@ _PROGRAM_CHANGES: tuple[Callable[[random.Random, list[Insn]], None], ...] = (
 _CHANGES: tuple[tuple[int, Callable[[random.Random, Ops], None]], ...] = (
     (2, _insert),
     (3, _insert_run),
-    (1, _insert_look),
+    (2, insert_look),
     (2, _delete),
     (1, _duplicate),
     (2, _swap),
@@ -133,6 +130,9 @@ _CHANGES: tuple[tuple[int, Callable[[random.Random, Ops], None]], ...] = (
 )
 _WEIGHTS = [weight for weight, _ in _CHANGES]
 _FUNCTIONS = [change for _, change in _CHANGES]
+
+_LOOK_AGAIN = 0.3
+"""How often a mutation that left no look at the end gets one."""
 
 FRESH = 0.15
 """How often a mutation starts from a new case instead of the given one."""
@@ -152,6 +152,8 @@ def mutated(data: bytes, seed: int, el2_share: float = el2.SHARE) -> Case:
     ops = list(case.ops)
     for _ in range(rng.choice((1, 1, 2, 3))):
         rng.choices(_FUNCTIONS, _WEIGHTS)[0](rng, ops)
+    if not isinstance(ops[-1], ReadAll) and rng.random() < _LOOK_AGAIN:
+        ops = [*ops[: MAX_OPS - 1], ReadAll(0)]
     return Case(tuple(ops[:MAX_OPS]), case.min_vq)
 
 

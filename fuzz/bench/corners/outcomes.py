@@ -9,8 +9,7 @@ from typing import Any
 
 from corpus import registers as regs
 from fuzz.bench.corners.watched import Moment, Watched
-from targets.spec.errno import E2BIG, EFAULT, EINVAL, ENOENT, EPERM
-from targets.spec.judge import error_name
+from targets.spec.errno import E2BIG, EFAULT, EINVAL, ENOENT, EPERM, error_name
 from targets.spec.permitted import Outcome, Part, Permitted, fails
 from targets.spec.sets import Set, exact
 from targets.spec.steps.lists import head
