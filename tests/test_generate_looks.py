@@ -102,9 +102,7 @@ def test_mutation_puts_looks_after_what_fails() -> None:
         insert_look(random.Random(seed), ops)
         assert [op for op in ops if op in plain][: len(plain)] == plain
         found += any(
-            isinstance(after, ReadAll)
-            for op, after in itertools.pairwise(ops)
-            if op in plain
+            isinstance(after, ReadAll) for op, after in itertools.pairwise(ops) if op in plain
         )
     assert found > 100
     child = mutated(random_case(random.Random(1)).encoded, 5)

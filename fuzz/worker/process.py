@@ -152,6 +152,7 @@ def main(argv: Sequence[str]) -> None:
     from fuzz.worker.feedback import Feedback  # noqa: PLC0415
     from fuzz.worker.runner import Mutators  # noqa: PLC0415
     from fuzz.worker.session import Session  # noqa: PLC0415
+    from fuzz.worker.steering import Steering  # noqa: PLC0415
     from targets.base import WireTarget  # noqa: PLC0415
     from targets.kind import KINDS  # noqa: PLC0415
     from targets.legs import open_legs  # noqa: PLC0415
@@ -178,6 +179,7 @@ def main(argv: Sequence[str]) -> None:
     def again(record: SignatureRecord) -> None:
         out.send(events.Again(record.parts))
 
+    steering = Steering(config.seed or 1)
     session = Session(
         legs,
         Feedback(),
@@ -190,6 +192,7 @@ def main(argv: Sequence[str]) -> None:
         traced=traced_model(),
         incident=lambda *what: out.send(travel.broke(*what)),
         restarted=lambda leg, seconds: out.send(events.Restarted(leg, seconds)),
+        steering=steering,
     )
     session.end_at(deadline)
     if config.report_known:
@@ -199,7 +202,7 @@ def main(argv: Sequence[str]) -> None:
             if isinstance(leg, WireTarget) and KINDS[leg.kind].kernel and not leg.shares:
                 out.send(events.Note(f"{leg.name}: cases cannot share VMs, each has its own"))
     worker = Worker(config, session, out, deadline)
-    mutators = Mutators(session.runner)
+    mutators = Mutators(session.runner, steering=steering)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     flags = [*QUIET_FLAGS, f"-seed={config.seed or 1}", *config.flags, config.corpus]
     atheris.Setup(

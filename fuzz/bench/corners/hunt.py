@@ -69,6 +69,7 @@ def main(argv: Sequence[str]) -> None:
     from fuzz.worker.process import QUIET_FLAGS  # noqa: PLC0415
     from fuzz.worker.runner import Mutators  # noqa: PLC0415
     from fuzz.worker.session import Session  # noqa: PLC0415
+    from fuzz.worker.steering import Steering  # noqa: PLC0415
     from targets.legs import open_leg  # noqa: PLC0415
     from targets.profile import Profile  # noqa: PLC0415
 
@@ -85,8 +86,10 @@ def main(argv: Sequence[str]) -> None:
     def ignore(_: object) -> None:
         """The search goes on whatever is found."""
 
+    steering = Steering(plan.search_seed)
+    legs = [open_leg("model", profile), leg]
     session = Session(
-        [open_leg("model", profile), leg], Feedback(), ignore, ignore, ignore, traced=traced_model()
+        *(legs, Feedback(), ignore, ignore, ignore), traced=traced_model(), steering=steering
     )
     began = time.monotonic()
     told = began
@@ -107,7 +110,7 @@ def main(argv: Sequence[str]) -> None:
     corpus = Path(scratch.name)
     for case in kept_cases("seeds"):
         (corpus / case.id).write_bytes(case.encoded)
-    mutators = Mutators(session.runner)
+    mutators = Mutators(session.runner, steering=steering)
     atheris.Setup(
         [
             *(str(Path(__file__).resolve()), *QUIET_FLAGS),
