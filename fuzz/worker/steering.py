@@ -6,9 +6,11 @@ always do the same, the same seed makes the same cases, whatever libFuzzer does 
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from corpus.case import Case
 from corpus.trace import Trace
@@ -40,14 +42,40 @@ class Steering:
     seed: int = 1
     pairs: Pairs = field(default_factory=Pairs)
     _pool: list[_Parent] = field(default_factory=list)
+    _given: list[tuple[Case, Trace]] | None = field(default_factory=list)
+    """Cases run before the first was made here: the corpus, in whatever order it was read."""
     _rng: random.Random = field(init=False)
+    _digest: Any = field(init=False)
 
     def __post_init__(self) -> None:
         self._rng = random.Random(self.seed)
+        self._digest = hashlib.sha256()
+
+    @property
+    def sequence(self) -> str:
+        """Names the sequence of all cases: those of the corpus in order of their ids, then
+        the others as they were run. 16 hexadecimal digits."""
+        self._begin()
+        found: str = self._digest.hexdigest()[:16]
+        return found
 
     def note(self, case: Case, traces: Iterable[Trace], features: int) -> None:
         """A case was run; `features`: how many of other kinds none had shown before."""
-        gain = self.pairs.add(case, next(iter(traces), Trace(())))
+        trace = next(iter(traces), Trace(()))
+        if self._given is not None:
+            self._given.append((case, trace))
+            return
+        self._take(case, trace, features)
+
+    def _begin(self) -> None:
+        """The corpus is read."""
+        given, self._given = self._given, None
+        for case, trace in sorted(given or (), key=lambda one: one[0].id):
+            self._take(case, trace, 1)
+
+    def _take(self, case: Case, trace: Trace, features: int) -> None:
+        self._digest.update(case.encoded)
+        gain = self.pairs.add(case, trace)
         if not gain.new and not features:
             return
         parent = _Parent(case, gain, features)
@@ -69,6 +97,7 @@ class Steering:
 
     def child(self, el2_share: float = el2.SHARE) -> Case:
         """The next case; `el2_share`: how many of the new ones have EL2."""
+        self._begin()
         rng = self._rng
         roll = rng.random()
         if not self._pool or roll < FRESH:
