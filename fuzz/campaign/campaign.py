@@ -31,6 +31,7 @@ from fuzz.campaign.status import CampaignStatus, LegStatus
 from fuzz.campaign.totals import statistics
 from fuzz.worker import events
 from fuzz.worker.events import STOPPED
+from fuzz.worker.feedback import SOURCES
 from fuzz.worker.tally import Tally
 from targets.spec.rules import RULES
 
@@ -66,6 +67,7 @@ class CampaignOptions:
     flags: tuple[str, ...] = ()
     kernel_coverage: bool = True
     reuse_vms: bool = False
+    feedback: tuple[str, ...] = SOURCES
 
 
 class CampaignFailed(RuntimeError):
@@ -207,6 +209,7 @@ class Campaign:
             kernel_coverage=self._options.kernel_coverage,
             reuse_vms=self._options.reuse_vms,
             report_known=reports,
+            feedback=self._options.feedback,
             alone=self._options.workers == 1,
         )
         try:

@@ -6,6 +6,7 @@ from collections import Counter
 
 import msgspec
 
+from fuzz.worker.feedback import SOURCES
 from fuzz.worker.tally import Tally
 
 
@@ -157,5 +158,6 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     report_known: bool = True
     kernel_coverage: bool = True
     reuse_vms: bool = False
+    feedback: tuple[str, ...] = SOURCES
     alone: bool = False
     """No other worker writes to the corpus."""

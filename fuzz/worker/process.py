@@ -169,6 +169,7 @@ def main(argv: Sequence[str]) -> None:
     from targets.base import WireTarget  # noqa: PLC0415
     from targets.kind import KINDS  # noqa: PLC0415
     from targets.legs import open_legs  # noqa: PLC0415
+    from targets.spec.model import Model  # noqa: PLC0415
     from targets.transport import TransportError  # noqa: PLC0415
 
     try:
@@ -192,17 +193,17 @@ def main(argv: Sequence[str]) -> None:
     def again(record: SignatureRecord) -> None:
         out.send(events.Again(record.parts))
 
-    steering = Steering(config.seed or 1)
+    steering = Steering(config.seed or 1, by_pairs="pairs" in config.feedback)
     session = Session(
         legs,
-        Feedback(),
+        Feedback(config.feedback),
         found=lambda record: out.send(travel.found(record)),
         again=again,
         note=lambda text: out.send(events.Note(text)),
         minimize_seconds=config.minimize_seconds,
         knowledge=knowledge,
         share_vms=config.reuse_vms,
-        traced=traced_model(),
+        traced=traced_model() if "model" in config.feedback else Model,
         incident=lambda *what: out.send(travel.broke(*what)),
         restarted=lambda leg, seconds: out.send(events.Restarted(leg, seconds)),
         steering=steering,

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from corpus.case import Case
 from db.records import FindingRecord, SignatureRecord
@@ -18,7 +19,7 @@ from fuzz.oracle.everywhere import Everywhere, Seen
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.oracle.selfsame import compare, retellings
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
-from fuzz.worker.features import features_of
+from fuzz.worker.features import features_of, rules_of
 from fuzz.worker.feedback import Feedback
 from fuzz.worker.runner import Result, Runner
 from fuzz.worker.steering import Steering
@@ -135,8 +136,15 @@ class Session:
         for name, verdict in final.items():
             self._count(name, verdict, case)
         if self._feedback:
-            new = self._feedback.report(features_of(case, seen.traces, final))
-            new += self._report_blocks(case, results, self._feedback)
+            wanted = self._feedback.sources
+            new = self._feedback.report(
+                chain(
+                    rules_of(final) if "rules" in wanted else (),
+                    features_of(case, seen.traces, final) if "semantic" in wanted else (),
+                )
+            )
+            blocks = self._report_blocks(case, results, self._feedback)
+            new += blocks if "kernel" in wanted else 0
             if self._steering:
                 self._steering.note(case, seen.traces.values(), new)
         followed = set()

@@ -40,6 +40,8 @@ class Steering:
     """Counts combinations, remembers the cases that brought something new, makes others."""
 
     seed: int = 1
+    by_pairs: bool = True
+    """Whether combinations steer; they are counted in any case."""
     pairs: Pairs = field(default_factory=Pairs)
     _pool: list[_Parent] = field(default_factory=list)
     _given: list[tuple[Case, Trace]] | None = field(default_factory=list)
@@ -76,6 +78,8 @@ class Steering:
     def _take(self, case: Case, trace: Trace, features: int) -> None:
         self._digest.update(case.encoded)
         gain = self.pairs.add(case, trace)
+        if not self.by_pairs:
+            gain = Gain()
         if not gain.new and not features:
             return
         parent = _Parent(case, gain, features)
@@ -101,7 +105,7 @@ class Steering:
         rng = self._rng
         roll = rng.random()
         if not self._pool or roll < FRESH:
-            return fresh(rng, self.pairs, el2_share)
+            return fresh(rng, self.pairs if self.by_pairs else None, el2_share)
         if roll < FRESH + CROSSED:
             return crossed_cases(self._parent(), self._parent(), rng)
         return mutated_case(self._parent(), rng)
