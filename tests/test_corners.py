@@ -9,16 +9,19 @@ import pytest
 from click.testing import CliRunner
 
 from corpus.case import Case
-from corpus.ops import ReadAll
+from corpus.ops import CreateVcpu, Finalize, Init, ReadAll
+from fuzz.bench.corners.ablation import ablate, settings
 from fuzz.bench.corners.detection import Defect, found_within, rates, wilson
 from fuzz.bench.corners.draw import MOST, Corner, diverges, draw, draw_all
 from fuzz.bench.corners.hunt import Plan
-from fuzz.bench.corners.hunting import HuntingLeg
-from fuzz.bench.corners.searches import search
+from fuzz.bench.corners.hunting import HuntingLeg, mutant_legs
+from fuzz.bench.corners.searches import Search, search
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree
+from fuzz.worker.feedback import SOURCES
+from targets.legs import open_leg
 from targets.model.target import ModelTarget
 from targets.profile import Profile
 
@@ -116,3 +119,47 @@ def test_a_picture_that_cannot_be_drawn_is_told(tmp_path) -> None:  # type: igno
     result = CliRunner().invoke(main, [*arguments, str(tmp_path / "corners.what")])
     assert result.exit_code == Exit.USAGE
     assert "corners.what" in result.output
+
+
+def test_ablation_switches_each_source_off_and_on() -> None:
+    found = dict(settings())
+    assert found["none"] == ()
+    assert set(found["all"]) == set(SOURCES) - {"kernel"}
+    for source in found["all"]:
+        assert found[f"{source} alone"] == (source,)
+        assert set(found[f"without {source}"]) == set(found["all"]) - {source}
+
+
+def test_ablation_tells_by_what_factor_guidance_is_sooner() -> None:
+    def ran(plan: Plan) -> Search:
+        rows = {0: 100, -1: 9} if plan.feedback else {0: 400, 1: 800, -1: 9}
+        return Search(rows, 2.0, 7)
+
+    told = ablate(1, 3, 1000, [1, 2], 1, ran, lambda _: None)
+    by_name = {one.name: one for one in told.effects}
+    assert by_name["none"].sooner == 1
+    assert by_name["all"].sooner == (4 + 0.8) / 2  # 400 / 100, and 800 / not found
+    assert (by_name["all"].corners, by_name["none"].corners) == (1, 2)
+    assert by_name["all"].corner_cases == 1000
+    assert by_name["all"].mutant_cases == 9
+
+
+def test_mutants_are_hunted_beside_drawn_defects() -> None:
+    found: list[int] = []
+    leg = HuntingLeg([], PROFILE, lambda *_: None)
+    names = mutant_legs()
+    leg.hunt_too(
+        {-1 - n: open_leg(name) for n, name in enumerate(names)}, lambda n, *_: found.append(n)
+    )
+    leg.run(Case((CreateVcpu(0), Init(0), Finalize(0), Finalize(0))))
+    assert [names[-1 - n] for n in found] == ["mutant:finalize-twice"]
+    assert leg.left == len(names) - 1
+    leg.run(Case((CreateVcpu(0), Init(0), Finalize(0), Finalize(0))))
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("text", ["pears", "rules,,pears", ","])
+def test_unknown_guidance_is_refused(text: str) -> None:
+    result = CliRunner().invoke(main, ["run", "--feedback", text])
+    assert result.exit_code == Exit.USAGE
+    assert "semantic" in result.output

@@ -60,6 +60,11 @@ def default_legs() -> tuple[str, ...]:
     "--corners", is_flag=True, help="Measure instead how soon drawn, narrow defects are found."
 )
 @click.option(
+    "--ablation",
+    is_flag=True,
+    help="Measure instead what each source of guidance brings, by hunts with it and without.",
+)
+@click.option(
     "--count", type=click.IntRange(1, 5000), default=200, show_default=True, help="Drawn defects."
 )
 @click.option(
@@ -90,6 +95,7 @@ def bench(
     seed: int,
     kernel_coverage: bool,
     corners: bool,
+    ablation: bool,
     count: int,
     budget: int,
     searches: int,
@@ -108,7 +114,13 @@ def bench(
       vcpufuzz bench --json
       vcpufuzz bench --legs model,emulator:keep,kvm:6.12:vhe --cases 50
       vcpufuzz bench --corners --count 40 --budget 5000 --plot corners.svg
+      vcpufuzz bench --ablation --count 100 --budget 3000 --searches 5
     """
+    if ablation:
+        from fuzz.cli.bench_corners import bench_ablation  # noqa: PLC0415
+
+        bench_ablation(seed, count, budget, searches, as_json)
+        return
     if corners:
         from fuzz.cli.bench_corners import bench_corners  # noqa: PLC0415
 

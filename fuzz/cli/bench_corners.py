@@ -10,8 +10,10 @@ import click
 import msgspec
 
 from fuzz.bench.corners import hunt
+from fuzz.bench.corners.ablation import ablate
 from fuzz.bench.corners.detection import Report, report
 from fuzz.bench.corners.draw import draw_all
+from fuzz.bench.corners.hunting import mutant_legs
 from fuzz.bench.corners.searches import HuntFailed, search
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.table import Column, print_table
@@ -38,6 +40,43 @@ def bench_corners(
         click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
     else:
         _print(told)
+
+
+def bench_ablation(seed: int, count: int, budget: int, searches: int, as_json: bool) -> None:
+    """Hunt with each source of guidance on and off, and print. Raises UserError."""
+
+    def say(text: str) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"{text} ...", err=True)
+
+    numbers = [number + 1 for number in range(searches)]
+    try:
+        told = ablate(seed, count, budget, numbers, len(mutant_legs()), search, say)
+    except HuntFailed as error:
+        raise UserError(str(error)) from None
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+        return
+    rows = [
+        (
+            *(one.name, f"{one.corners:.1f}", f"{one.corner_cases:.0f}", f"{one.sooner:.2f}"),
+            *(f"{one.mutants:.1f}", f"{one.mutant_cases:.0f}", f"{one.seconds:.0f}"),
+        )
+        for one in told.effects
+    ]
+    print_table(_EFFECTS, rows)
+    click.echo(
+        f"Of {told.count} drawn defects (seed {told.seed}) and {told.mutants} mutants within"
+        f" {told.cases} cases; means of {len(numbers)} search(es), medians of cases. Sooner: by"
+        " what factor than with none, for defects that either found."
+    )
+
+
+_EFFECTS = (
+    *(Column("Guidance"), Column("Corners", "right"), Column("Cases", "right")),
+    *(Column("Sooner", "right"), Column("Mutants", "right"), Column("Cases", "right")),
+    Column("Seconds", "right"),
+)
 
 
 def _say(progress: hunt.Progress) -> None:

@@ -14,21 +14,27 @@ from pathlib import Path
 
 import msgspec
 
+from fuzz.worker.feedback import SOURCES
+
 PROGRESS_S = 2.0
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Which defects to hunt, how, and for how many cases. `only`: these indices, or all."""
+    """Which defects to hunt, how, and for how many cases. `only`: these indices, or all;
+    `mutants`: the mutants as well; `feedback`: what the search is steered by."""
 
     seed: int
     count: int
     cases: int
     search_seed: int = 1
     only: list[int] = []
+    mutants: bool = False
+    feedback: tuple[str, ...] = SOURCES
 
 
 class Seen(msgspec.Struct, frozen=True, tag=True):
-    """A defect was found after so many cases, by this one."""
+    """A defect was found after so many cases, by this one. Mutants have indices from -1 down,
+    in order of their names."""
 
     index: int
     cases: int
@@ -63,7 +69,7 @@ def main(argv: Sequence[str]) -> None:
     from corpus.case import Case  # noqa: PLC0415
     from corpus.store import kept_cases  # noqa: PLC0415
     from fuzz.bench.corners.draw import Corner, draw  # noqa: PLC0415
-    from fuzz.bench.corners.hunting import HuntingLeg  # noqa: PLC0415
+    from fuzz.bench.corners.hunting import HuntingLeg, mutant_legs  # noqa: PLC0415
     from fuzz.worker.feedback import Feedback  # noqa: PLC0415
     from fuzz.worker.instrument import traced_model  # noqa: PLC0415
     from fuzz.worker.process import QUIET_FLAGS  # noqa: PLC0415
@@ -72,6 +78,7 @@ def main(argv: Sequence[str]) -> None:
     from fuzz.worker.steering import Steering  # noqa: PLC0415
     from targets.legs import open_leg  # noqa: PLC0415
     from targets.profile import Profile  # noqa: PLC0415
+    from targets.spec.model import Model  # noqa: PLC0415
 
     def tell(line: Line) -> None:
         out.write(msgspec.json.encode(line) + b"\n")
@@ -79,17 +86,26 @@ def main(argv: Sequence[str]) -> None:
     def found(corner: Corner, cases: int, case: Case) -> None:
         tell(Seen(corner.index, cases, case.encoded))
 
+    def told_of(index: int, cases: int, case: Case) -> None:
+        tell(Seen(index, cases, case.encoded))
+
     profile = Profile()
     wanted = plan.only or range(plan.count)
     leg = HuntingLeg([draw(plan.seed, index, profile) for index in wanted], profile, found)
+    if plan.mutants:
+        leg.hunt_too(
+            {-1 - n: open_leg(name, profile) for n, name in enumerate(mutant_legs())}, told_of
+        )
 
     def ignore(_: object) -> None:
         """The search goes on whatever is found."""
 
-    steering = Steering(plan.search_seed)
+    steering = Steering(plan.search_seed, by_pairs="pairs" in plan.feedback)
     legs = [open_leg("model", profile), leg]
     session = Session(
-        *(legs, Feedback(), ignore, ignore, ignore), traced=traced_model(), steering=steering
+        *(legs, Feedback(plan.feedback), ignore, ignore, ignore),
+        traced=traced_model() if "model" in plan.feedback else Model,
+        steering=steering,
     )
     began = time.monotonic()
     told = began

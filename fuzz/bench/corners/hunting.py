@@ -9,7 +9,7 @@ cases a search of its own would have found it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from corpus.case import Case
 from corpus.isa.form import Form
@@ -20,6 +20,7 @@ from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Diverge
 from targets.base import Target
 from targets.model.target import ModelTarget
+from targets.mutants import MUTANTS
 from targets.profile import Profile
 from targets.spec.model import Model
 from targets.spec.permitted import Permitted
@@ -95,11 +96,16 @@ class HuntingLeg(ModelTarget):
         self._legs: dict[int, Target] = {}
         self._found = found
         self._model: Looking | None = None
+        self._others: dict[int, Target] = {}
 
     @property
     def left(self) -> int:
         """Defects not yet found."""
-        return len(self._left)
+        return len(self._left) + len(self._others)
+
+    def hunt_too(self, legs: Mapping[int, Target], found: Callable[[int, int, Case], None]) -> None:
+        """Run every case on these legs as well, each until it diverges."""
+        self._others, self._found_other = dict(legs), found
 
     def _new(self, profile: Profile) -> Model:
         self._model = Looking(self._lookout, profile)
@@ -113,13 +119,25 @@ class HuntingLeg(ModelTarget):
                 self._left.discard(corner.index)
                 self._lookout.drop(corner)
                 self._found(corner, self.executions, case)
+        for index, leg in list(self._others.items()):
+            if self._differs(leg, case, ticket):
+                del self._others[index]
+                self._found_other(index, self.executions, case)
         return ticket
 
     def _shows(self, corner: Corner, case: Case, ticket: int) -> bool:
         leg = self._legs.get(corner.index)
         if leg is None:
             leg = self._legs[corner.index] = corner.open(self.profile)
+        return self._differs(leg, case, ticket)
+
+    def _differs(self, leg: Target, case: Case, ticket: int) -> bool:
         trace = leg.run(case)
         if trace == self._traces[ticket]:
             return False
         return isinstance(judge(case, trace, self.profile), Diverge)
+
+
+def mutant_legs() -> list[str]:
+    """The mutants that the default machine can show, by name."""
+    return [f"mutant:{name}" for name in sorted(MUTANTS) if not MUTANTS[name].el2]
