@@ -65,6 +65,11 @@ def default_legs() -> tuple[str, ...]:
     help="Measure instead what each source of guidance brings, by hunts with it and without.",
 )
 @click.option(
+    "--profile",
+    is_flag=True,
+    help="Show instead where the time of a campaign's case goes, on --legs.",
+)
+@click.option(
     "--count", type=click.IntRange(1, 5000), default=200, show_default=True, help="Drawn defects."
 )
 @click.option(
@@ -96,6 +101,7 @@ def bench(
     kernel_coverage: bool,
     corners: bool,
     ablation: bool,
+    profile: bool,
     count: int,
     budget: int,
     searches: int,
@@ -114,12 +120,18 @@ def bench(
       vcpufuzz bench --json
       vcpufuzz bench --legs model,emulator:keep,kvm:6.12:vhe --cases 50
       vcpufuzz bench --corners --count 40 --budget 5000 --plot corners.svg
+      vcpufuzz bench --profile --legs model,kvm --cases 500
       vcpufuzz bench --ablation --count 100 --budget 3000 --searches 5
     """
     if ablation:
         from fuzz.cli.bench_corners import bench_ablation  # noqa: PLC0415
 
         bench_ablation(seed, count, budget, searches, as_json)
+        return
+    if profile:
+        from fuzz.cli.bench_profile import bench_profile  # noqa: PLC0415
+
+        bench_profile(resolve_legs(legs or ",".join(OTHERS), None), cases, seed, as_json)
         return
     if corners:
         from fuzz.cli.bench_corners import bench_corners  # noqa: PLC0415
