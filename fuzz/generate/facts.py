@@ -228,7 +228,7 @@ class Tracker:
     def done(self, op: Op, err: int) -> None:
         """The op is over."""
         self._before = op.word
-        if not isinstance(op, _CHANGE_NOTHING) or err:
+        if err or not _changes_nothing(op):
             self._around.clear()
         if err:
             self._returned.update((place, None) for place in known("returned", (op.word, err)))
@@ -300,6 +300,14 @@ def _stage(vcpu: _Vcpu) -> str:
     if vcpu.finalised:
         return "finalised"
     return "initialised" if vcpu.inits else "exists"
+
+
+def _changes_nothing(op: Op) -> bool:
+    """Whether an op that succeeded leaves what later ones meet as it is."""
+    if isinstance(op, SetReg):
+        row = regs.BY_ID.get(op.reg)
+        return row is None or row.name not in CONTROLS
+    return isinstance(op, _CHANGE_NOTHING)
 
 
 _NOBODY = _Vcpu()
