@@ -131,7 +131,7 @@ def bench(
     if profile:
         from fuzz.cli.bench_profile import bench_profile  # noqa: PLC0415
 
-        bench_profile(resolve_legs(legs or ",".join(OTHERS), None), cases, seed, as_json)
+        bench_profile(OTHERS if legs is None else resolve_legs(legs, None), cases, seed, as_json)
         return
     if corners:
         from fuzz.cli.bench_corners import bench_corners  # noqa: PLC0415
