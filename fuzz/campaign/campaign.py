@@ -22,6 +22,7 @@ from db.queries import SampleView
 from db.records import LegRecord, SignatureRecord
 from db.store import Store
 from fuzz import stopping
+from fuzz.campaign.combinations import Combinations
 from fuzz.campaign.coverage import CoverageKeeper
 from fuzz.campaign.kept import KeptCases
 from fuzz.campaign.ledger import Ledger
@@ -30,6 +31,7 @@ from fuzz.campaign.status import CampaignStatus, LegStatus
 from fuzz.campaign.totals import statistics
 from fuzz.worker import events
 from fuzz.worker.events import STOPPED
+from fuzz.worker.feedback import SOURCES
 from fuzz.worker.tally import Tally
 from targets.spec.rules import RULES
 
@@ -65,6 +67,7 @@ class CampaignOptions:
     flags: tuple[str, ...] = ()
     kernel_coverage: bool = True
     reuse_vms: bool = False
+    feedback: tuple[str, ...] = SOURCES
 
 
 class CampaignFailed(RuntimeError):
@@ -91,6 +94,8 @@ class Campaign:
         self._options = options
         self._store = store
         self._coverage = CoverageKeeper(store)
+        self._combinations = Combinations()
+        self._sequences: list[str] = []
         self._ledger = Ledger(store, self._log)
         self._show = show
         self._seed = options.seed or random.SystemRandom().randrange(1, 1 << 31)
@@ -204,6 +209,8 @@ class Campaign:
             kernel_coverage=self._options.kernel_coverage,
             reuse_vms=self._options.reuse_vms,
             report_known=reports,
+            feedback=self._options.feedback,
+            alone=self._options.workers == 1,
         )
         try:
             worker = self._pool.spawn(index, config, self._scratch)
@@ -288,6 +295,8 @@ class Campaign:
             case events.Coverage():
                 assert self._first_case is not None
                 self._coverage.on_coverage(self._id, event, self._first_case)
+            case events.Combined():
+                self._combinations.add(event.pairs)
             case events.Found():
                 self._ledger.found(self._id, event)
             case events.Again():
@@ -304,6 +313,7 @@ class Campaign:
                 worker.failed = event.reason
             case events.Done():
                 worker.done = event.reason
+                self._sequences.append(event.sequence)
 
     @property
     def _id(self) -> int:
@@ -419,7 +429,15 @@ class Campaign:
         totals = statistics(self.status(), self._sum(), self.reason, self._examples)
         coverage = {"kernel_coverage": self._coverage.totals()}
         exercised = {leg: sorted(rules) for leg, rules in sorted(self._exercised.items())}
-        return {**totals, "exercised": exercised, **self._ledger.totals(), **coverage}
+        combinations = {"combinations": self._combinations.statistics()}
+        return {
+            **totals,
+            "exercised": exercised,
+            **self._ledger.totals(),
+            **coverage,
+            **combinations,
+            "sequences": self._sequences,
+        }
 
     def summary(self) -> dict[str, object]:
         """The totals of the campaign, for `--json`."""

@@ -56,19 +56,88 @@ def default_legs() -> tuple[str, ...]:
     show_default=True,
     help="Record the kernel's blocks in the pipeline, as campaigns do.",
 )
+@click.option(
+    "--corners", is_flag=True, help="Measure instead how soon drawn, narrow defects are found."
+)
+@click.option(
+    "--ablation",
+    is_flag=True,
+    help="Measure instead what each source of guidance brings, by hunts with it and without.",
+)
+@click.option(
+    "--profile",
+    is_flag=True,
+    help="Show instead where the time of a campaign's case goes, on --legs.",
+)
+@click.option(
+    "--count", type=click.IntRange(1, 5000), default=200, show_default=True, help="Drawn defects."
+)
+@click.option(
+    "--budget",
+    type=click.IntRange(1),
+    default=60000,
+    show_default=True,
+    help="Cases that each drawn defect is hunted for.",
+)
+@click.option(
+    "--searches",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="Searches for the drawn defects, each with another seed of its own.",
+)
+@click.option(
+    "--plot",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw the detection of drawn defects, as SVG, PNG or PDF by the name's end.",
+)
 def bench(
-    as_json: bool, legs: str | None, cases: int, rounds: int, seed: int, kernel_coverage: bool
+    as_json: bool,
+    legs: str | None,
+    cases: int,
+    rounds: int,
+    seed: int,
+    kernel_coverage: bool,
+    corners: bool,
+    ablation: bool,
+    profile: bool,
+    count: int,
+    budget: int,
+    searches: int,
+    plot: Path | None,
 ) -> None:
     """Measure how many cases per second run: alone, and all together.
 
     The floor is KVM left to itself: the guest runs the cases in a loop, nobody talks to it.
     The pipeline is what a campaign does with them. Both take turns, with the same cases.
 
+    With --corners, defects of the model are drawn, each behind a guard of one to four things
+    that have to meet, and hunted from the seeds, on legs model,mutant; --seed draws them.
+
     \b
     Example:
       vcpufuzz bench --json
       vcpufuzz bench --legs model,emulator:keep,kvm:6.12:vhe --cases 50
+      vcpufuzz bench --corners --count 40 --budget 5000 --plot corners.svg
+      vcpufuzz bench --profile --legs model,kvm --cases 500
+      vcpufuzz bench --ablation --count 100 --budget 3000 --searches 5
     """
+    if ablation:
+        from fuzz.cli.bench_corners import bench_ablation  # noqa: PLC0415
+
+        bench_ablation(seed, count, budget, searches, as_json)
+        return
+    if profile:
+        from fuzz.cli.bench_profile import bench_profile  # noqa: PLC0415
+
+        bench_profile(OTHERS if legs is None else resolve_legs(legs, None), cases, seed, as_json)
+        return
+    if corners:
+        from fuzz.cli.bench_corners import bench_corners  # noqa: PLC0415
+
+        bench_corners(seed, count, budget, searches, plot, as_json)
+        return
     names = default_legs() if legs is None else resolve_legs(legs, None)
     names = tuple(dict.fromkeys(default_kvm() if name == "kvm" else name for name in names))
     plan = measuring.Plan(

@@ -11,6 +11,7 @@ import click
 
 from db.store import Store
 from fuzz import output
+from fuzz.cli.coverage_pairs import show_pairs
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.plain_options import OUTPUT_DIRECTORY, db_option, json_option
 from fuzz.cli.table import Column, print_table
@@ -66,6 +67,9 @@ _UNJUDGED = (
     is_flag=True,
     help="What stopped verdicts before the last op instead: counts and examples.",
 )
+@click.option(
+    "--pairs", is_flag=True, help="Show instead which values of which factors came together."
+)
 @json_option
 @db_option
 def coverage(
@@ -75,6 +79,7 @@ def coverage(
     campaign: int | None,
     html: Path | None,
     stops: bool,
+    pairs: bool,
     as_json: bool,
 ) -> None:
     """Show what campaigns reached in the lab's kernels, and what they never did.
@@ -82,17 +87,25 @@ def coverage(
     Per leg and part of the source: functions reached of those known, and blocks seen (how
     many blocks there are is not known), over time, with the case that was first.
 
+    With --pairs: for each pair of factors (call, register number, vector length, bits of
+    control registers, earlier errnos, ...) how many pairs of values came together and were
+    looked at afterwards, of those whose values were each met.
+
     \b
     Example:
       vcpufuzz coverage
       vcpufuzz coverage --area guest.c
       vcpufuzz coverage --html report
       vcpufuzz coverage --unjudged --campaign 3
+      vcpufuzz coverage --pairs
     """
     if stops:
         _show_unjudged(url, leg, campaign, as_json)
         return
     with Store.read(url) as store:
+        if pairs:
+            show_pairs(store, campaign, as_json)
+            return
         legs = summarise(store.coverage(campaign))
         if leg is not None:
             legs = [one for one in legs if one.name == leg]

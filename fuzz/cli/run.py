@@ -19,6 +19,7 @@ from db.store import Store
 from fuzz.campaign.campaign import Campaign, CampaignFailed, CampaignOptions
 from fuzz.campaign.status import CampaignStatus
 from fuzz.cli.errors import Exit, UserError, stopped
+from fuzz.cli.feedback_option import feedback_option
 from fuzz.cli.options import db_option, kernel_option, legs_option, resolve_legs
 from fuzz.cli.plain_options import OUTPUT_DIRECTORY, OUTPUT_FILE, STDOUT
 from fuzz.cli.screen import Screen, open_screen, print_summary, write_json
@@ -96,6 +97,7 @@ class Duration(click.ParamType[float]):
     help="Which divergences end in exit code 77: those of strict rules that no campaign before"
     " saw, all that none saw, any, or none. Anything but `never` ends a hang in 70.",
 )
+@feedback_option
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
 def run(
     seconds: float | None,
@@ -110,6 +112,7 @@ def run(
     kernel_coverage: bool,
     reuse_vms: bool,
     fail_on: str,
+    feedback: tuple[str, ...],
     flags: tuple[str, ...],
 ) -> int:
     """Fuzz: generate cases, run each on every leg, keep what diverges.
@@ -139,6 +142,7 @@ def run(
         flags=flags,
         kernel_coverage=kernel_coverage,
         reuse_vms=reuse_vms,
+        feedback=feedback,
     )
     stdout = sys.stdout
     # Totals on standard output are for a program: what is for people goes beside.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from corpus.case import MAX_OPS, Case
+from corpus.case import Case
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.table import insn
 from corpus.ops import (
@@ -30,6 +30,7 @@ from corpus.ops import (
     fields_of,
 )
 from fuzz.generate import el2 as of_el2
+from fuzz.generate.looks import with_looks
 from fuzz.generate.programs import MIDDLE, constant, random_program, source, stores
 from fuzz.generate.registers import (
     FILLS,
@@ -156,6 +157,4 @@ def random_case(rng: random.Random, el2_share: float = of_el2.SHARE) -> Case:
             again = features if rng.random() < 0.7 else features ^ 1 << rng.randrange(8)
             ops.append(Init(vcpu, again))
     _disturb(rng, ops, features)
-    if not isinstance(ops[-1], ReadAll):
-        ops.append(ReadAll(vcpu))
-    return Case(tuple(ops[-MAX_OPS:] if len(ops) > MAX_OPS else ops))
+    return Case(tuple(with_looks(rng, ops)))

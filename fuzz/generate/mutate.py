@@ -21,6 +21,9 @@ from fuzz.generate import (
     random_run,
     source,
 )
+from fuzz.generate.combine import combined_case
+from fuzz.generate.looks import insert_look
+from fuzz.generate.pairs import Chooser, Pairs
 
 Ops = list[Op]
 
@@ -38,10 +41,6 @@ def _insert_run(rng: random.Random, ops: Ops) -> None:
 
 def _has_el2(ops: Ops) -> bool:
     return any(isinstance(op, Init) and op.features & el2.HAS_EL2 for op in ops)
-
-
-def _insert_look(rng: random.Random, ops: Ops) -> None:
-    ops.insert(rng.randrange(len(ops) + 1), ReadAll(0))
 
 
 def _delete(rng: random.Random, ops: Ops) -> None:
@@ -124,7 +123,7 @@ _PROGRAM_CHANGES: tuple[Callable[[random.Random, list[Insn]], None], ...] = (
 _CHANGES: tuple[tuple[int, Callable[[random.Random, Ops], None]], ...] = (
     (2, _insert),
     (3, _insert_run),
-    (1, _insert_look),
+    (2, insert_look),
     (2, _delete),
     (1, _duplicate),
     (2, _swap),
@@ -134,7 +133,13 @@ _CHANGES: tuple[tuple[int, Callable[[random.Random, Ops], None]], ...] = (
 _WEIGHTS = [weight for weight, _ in _CHANGES]
 _FUNCTIONS = [change for _, change in _CHANGES]
 
-FRESH = 0.15
+_LOOK_AGAIN = 0.3
+"""How often a mutation that left no look at the end gets one."""
+
+_COMBINED = 0.75
+"""Of the new cases, how many have much at once."""
+
+FRESH = 0.5
 """How often a mutation starts from a new case instead of the given one."""
 
 
@@ -143,22 +148,40 @@ def mutate(data: bytes, max_size: int, seed: int) -> bytes:
     return mutated(data, seed).encoded[:max_size]
 
 
-def mutated(data: bytes, seed: int, el2_share: float = el2.SHARE) -> Case:
+def fresh(rng: random.Random, pairs: Pairs | None = None, el2_share: float = el2.SHARE) -> Case:
+    """A new case, often one of many things at once: those least seen together by `pairs`."""
+    if rng.random() < _COMBINED:
+        return combined_case(rng, Chooser(rng, pairs), el2_share)
+    return random_case(rng, el2_share)
+
+
+def mutated(
+    data: bytes, seed: int, el2_share: float = el2.SHARE, pairs: Pairs | None = None
+) -> Case:
     """A changed case, or a new one: `el2_share` of those have EL2."""
     rng = random.Random(seed)
     if len(data) < 2 or rng.random() < FRESH:
-        return random_case(rng, el2_share)
-    case = case_of(data)
+        return fresh(rng, pairs, el2_share)
+    return mutated_case(case_of(data), rng)
+
+
+def mutated_case(case: Case, rng: random.Random) -> Case:
+    """A changed case."""
     ops = list(case.ops)
     for _ in range(rng.choice((1, 1, 2, 3))):
         rng.choices(_FUNCTIONS, _WEIGHTS)[0](rng, ops)
+    if not any(isinstance(op, ReadAll) for op in ops[-1:]) and rng.random() < _LOOK_AGAIN:
+        ops = [*ops[: MAX_OPS - 1], ReadAll(0)]
     return Case(tuple(ops[:MAX_OPS]), case.min_vq)
 
 
 def crossed(first: bytes, second: bytes, seed: int) -> Case:
     """The head of one case and the tail of another, or their programs exchanged."""
-    rng = random.Random(seed)
-    a, b = case_of(first), case_of(second)
+    return crossed_cases(case_of(first), case_of(second), random.Random(seed))
+
+
+def crossed_cases(a: Case, b: Case, rng: random.Random) -> Case:
+    """The same of cases."""
     if rng.random() < 0.4:
         donors = [op.program for op in b.ops if isinstance(op, Run)]
         if donors:

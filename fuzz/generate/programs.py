@@ -57,13 +57,13 @@ def _takes(domain: Domain[int], value: int) -> bool:
 
 
 _FORMS = list(FORMS.values())
-_GROUPS: dict[str, list[Form]] = {}
+GROUPS: dict[str, list[Form]] = {}
 for _form in _FORMS:
-    _GROUPS.setdefault(_form.group, []).append(_form)
-_GROUP_NAMES = list(_GROUPS)
+    GROUPS.setdefault(_form.group, []).append(_form)
+_GROUP_NAMES = list(GROUPS)
 
 
-def _enable_vectors(rng: random.Random) -> list[Insn]:
+def enable_vectors(rng: random.Random) -> list[Insn]:
     """CPACR_EL1 := both units on, sometimes something else; rarely without the ISB that makes
     it certain."""
     value = 0x33 if rng.random() < 0.9 else rng.randrange(0x40)
@@ -170,7 +170,7 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
     """A guest program that usually switches its vector units on first."""
     program: list[Insn] = []
     if rng.random() < 0.9:
-        program += _enable_vectors(rng)
+        program += enable_vectors(rng)
     if rng.random() < 0.6:
         program += _set_length(rng)
     want = length or rng.choice((0, 1, 2, 4, 8, 12, 16))
@@ -188,7 +188,7 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
             program += _spill(rng)
         else:
             form = (
-                rng.choice(_GROUPS[rng.choice(_GROUP_NAMES)]) if roll < 0.6 else rng.choice(_FORMS)
+                rng.choice(GROUPS[rng.choice(_GROUP_NAMES)]) if roll < 0.6 else rng.choice(_FORMS)
             )
             if form.group == "sys" and form.name in _ENDS_RUN and rng.random() < 0.6:
                 continue

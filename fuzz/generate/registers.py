@@ -32,7 +32,7 @@ def fill_registers(rng: random.Random, vcpu: int, sve: bool = True) -> list[Op]:
                 value = Pattern("ones", rng.randrange(257))
         else:
             reg = rng.choice(_CONTROLS)
-            value = _pstate(rng) if reg == _PSTATE else draw_value(rng)
+            value = random_pstate(rng) if reg == _PSTATE else draw_value(rng)
         ops.append(SetReg(vcpu, reg, value))
     return ops
 
@@ -53,13 +53,13 @@ _MODES = (0x0, 0x4, 0x5, 0x5, 0x8, 0x9, 0xC, 0xD, 0x1, 0x6)
 _AARCH32_MODES = (0x10, 0x11, 0x13, 0x16, 0x1F)
 
 
-def _pstate(rng: random.Random) -> Pattern:
+def random_pstate(rng: random.Random) -> Pattern:
     """A mode with interrupts masked, and sometimes the flags."""
     mode = rng.choice(_MODES if rng.random() < 0.93 else _AARCH32_MODES)
     return Pattern("int", rng.choice((0, 0, rng.randrange(16))) << 28 | 0x3C0 | mode)
 
 
-def _malformed(rng: random.Random) -> int:
+def malformed(rng: random.Random) -> int:
     """A register id that is nearly right: another size, slice, coprocessor, index or half."""
     reg = rng.choice((*_RARE, *FILLS[:2], regs.X_IDS[3], regs.V_IDS[5], regs.VLS_ID))
     change = rng.randrange(5)
@@ -82,7 +82,7 @@ def probe_registers(rng: random.Random, vcpu: int) -> Iterator[Op]:
             yield GetReg(vcpu, reg)
             yield SetReg(vcpu, reg, rng.choice(_ID_VALUES))
         elif kind == 1:
-            reg = _malformed(rng)
+            reg = malformed(rng)
             yield (
                 GetReg(vcpu, reg, edge)
                 if rng.random() < 0.8
@@ -91,7 +91,7 @@ def probe_registers(rng: random.Random, vcpu: int) -> Iterator[Op]:
         elif kind == 2:
             yield SetReg(vcpu, rng.choice((*FILLS, regs.VLS_ID)), draw_value(rng), edge)
         elif kind == 3:
-            yield SetReg(vcpu, _PSTATE, _pstate(rng))
+            yield SetReg(vcpu, _PSTATE, random_pstate(rng))
         elif kind == 5:
             yield RegList(vcpu, rng.choice((1024, 1024, 0, 93)))
         elif kind == 4:

@@ -6,6 +6,7 @@ from collections import Counter
 
 import msgspec
 
+from fuzz.worker.feedback import SOURCES
 from fuzz.worker.tally import Tally
 
 
@@ -92,6 +93,12 @@ class Stopped(msgspec.Struct, frozen=True, tag=True):
     case: bytes
 
 
+class Combined(msgspec.Struct, frozen=True, tag=True):
+    """Pairs of facts that this worker met for the first time: 32-bit numbers, little-endian."""
+
+    pairs: bytes
+
+
 class Note(msgspec.Struct, frozen=True, tag=True):
     """A line for the event log."""
 
@@ -109,9 +116,10 @@ STOPPED = "stopped"
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """The worker has spent its budget."""
+    """The worker has spent its budget; `sequence` names the cases that it ran, in order."""
 
     reason: str
+    sequence: str = ""
 
 
 Event = (
@@ -125,6 +133,7 @@ Event = (
     | Restarted
     | Coverage
     | Stopped
+    | Combined
     | Note
     | Failed
     | Done
@@ -149,3 +158,6 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     report_known: bool = True
     kernel_coverage: bool = True
     reuse_vms: bool = False
+    feedback: tuple[str, ...] = SOURCES
+    alone: bool = False
+    """No other worker writes to the corpus."""

@@ -10,22 +10,28 @@ from corpus.trace import Trace
 from fuzz.oracle.verdict import Agree, Verdict
 
 
+def rules_of(verdicts: Mapping[str, Verdict]) -> Iterator[Hashable]:
+    """Rules used."""
+    rules: set[str] = set()
+    for verdict in verdicts.values():
+        if isinstance(verdict, Agree):
+            rules |= verdict.rules
+    for rule in sorted(rules):
+        yield "rule", rule
+
+
 def features_of(
     case: Case, traces: Mapping[str, Trace], verdicts: Mapping[str, Verdict]
 ) -> Iterator[Hashable]:
-    """Rules used, op x errno x life of the vcpu, exits, and choices taken, per leg."""
-    rules: set[str] = set()
+    """Op x errno x life of the vcpu, and choices taken, per leg."""
     for leg, verdict in verdicts.items():
         if isinstance(verdict, Agree):
-            rules |= verdict.rules
             if verdict.choices.kept:
                 yield "kept", leg, verdict.choices.kept.bit_length()
             if verdict.choices.cleared:
                 yield "cleared", leg, verdict.choices.cleared.bit_length()
             if verdict.reason:
                 yield "stopped", verdict.reason.partition(" 0x")[0]
-    for rule in rules:
-        yield "rule", rule
     for trace in traces.values():
         life: dict[int, str] = {}
         for op, seen in zip(case.ops, trace.observations, strict=False):

@@ -18,14 +18,25 @@ COUNTERS = 1 << 14
 BLOCKS = 1 << 16
 """Counters for kernel blocks, of all legs together."""
 
+SOURCES = ("model", "rules", "kernel", "semantic", "pairs")
+"""What a search may be steered by: the model's branches, the rules that it used, blocks of the
+kernels, how ops ended in which part of a life and what choices a leg made, and combinations."""
+
 
 class Feedback:
-    """Reports features of the case being executed to libFuzzer."""
+    """Reports features of the case being executed to libFuzzer, as far as they are of one of
+    `sources`. Branches of instrumented modules are gathered until then: they are features,
+    too, and libFuzzer is told of each once per case."""
 
-    def __init__(self) -> None:
+    def __init__(self, sources: Sequence[str] = SOURCES) -> None:
         import atheris  # noqa: PLC0415 (starts libFuzzer's runtime: only workers want that)
 
+        self.sources = frozenset(sources)
         self._trace = atheris._trace_branch
+        self._branches: list[int] = []
+        self._branches_seen: set[int] = set()
+        # Instrumented code looks the function up at each branch.
+        atheris._trace_branch = self._branches.append
         self._counters = [atheris._reserve_counter() for _ in range(COUNTERS)]
         self._index: dict[Hashable, int] = {}
         self._blocks: BlockCounters | None = None
@@ -33,11 +44,12 @@ class Feedback:
     @property
     def seen(self) -> int:
         """Distinct features so far."""
-        return len(self._index) + (self._blocks.seen if self._blocks else 0)
+        branches = len(self._branches_seen)
+        return len(self._index) + branches + (self._blocks.seen if self._blocks else 0)
 
     def report(self, features: Iterable[Hashable]) -> int:
         """Count each feature once for the current case; return how many are new."""
-        new = 0
+        new = self._report_branches() if "model" in self.sources else 0
         for feature in features:
             index = self._index.get(feature)
             if index is None:
@@ -46,6 +58,15 @@ class Feedback:
                 self._index[feature] = index
             self._trace(self._counters[index % COUNTERS])
         return new
+
+    def _report_branches(self) -> int:
+        taken = set(self._branches)
+        self._branches.clear()
+        new = taken - self._branches_seen
+        self._branches_seen |= new
+        for branch in sorted(taken):
+            self._trace(branch)
+        return len(new)
 
     def report_blocks(self, leg: str, blocks: Sequence[int]) -> Sequence[int]:
         """Count each kernel block of the current case once; return those new on `leg`."""

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from fuzz.worker import events
 from fuzz.worker.instrument import traced_model
@@ -27,6 +28,7 @@ from targets import cache
 if TYPE_CHECKING:
     from db.records import SignatureRecord
     from fuzz.worker.session import Session
+    from fuzz.worker.steering import Steering
 
 STATS_EVERY = 1.0
 REASONS = 60
@@ -36,7 +38,7 @@ TRIED = 100
 ALL_DISCARDED = 10_000
 """When so many cases and no other were discarded, none will ever run."""
 
-_QUIET_FLAGS = (
+QUIET_FLAGS = (
     *("-handle_int=0", "-handle_term=0", "-handle_usr1=0", "-handle_usr2=0"),
     *("-max_len=4096", "-len_control=0", "-timeout=600", "-rss_limit_mb=4096", "-verbosity=1"),
 )
@@ -61,9 +63,15 @@ class Worker:
     moment of the monotonic clock."""
 
     def __init__(
-        self, config: events.WorkerConfig, session: Session, out: Events, deadline: float
+        self,
+        config: events.WorkerConfig,
+        session: Session,
+        steering: Steering,
+        out: Events,
+        deadline: float,
     ) -> None:
         self._config = config
+        self._steering = steering
         self._send = out.send
         self._session = session
         self._stop = ""
@@ -107,7 +115,7 @@ class Worker:
         for leg in self._session.legs:
             leg.close()
         self._session.tell_incidents()
-        self._send(events.Done(self._stop))
+        self._send(events.Done(self._stop, self._steering.sequence))
         sys.stderr.flush()
         os._exit(0)
 
@@ -119,6 +127,11 @@ class Worker:
         if reached:
             told = [events.Reached(r.leg, r.case.encoded, r.at, list(r.blocks)) for r in reached]
             self._send(events.Coverage(told))
+        pairs = self._steering.pairs.fresh
+        if pairs:
+            met = np.concatenate(pairs).astype("<u4").tobytes()
+            pairs.clear()
+            self._send(events.Combined(met))
         exercised = self._session.exercised
         new = {
             leg: sorted(rules - self._told.get(leg, set()))
@@ -152,9 +165,11 @@ def main(argv: Sequence[str]) -> None:
     from fuzz.worker.feedback import Feedback  # noqa: PLC0415
     from fuzz.worker.runner import Mutators  # noqa: PLC0415
     from fuzz.worker.session import Session  # noqa: PLC0415
+    from fuzz.worker.steering import Steering  # noqa: PLC0415
     from targets.base import WireTarget  # noqa: PLC0415
     from targets.kind import KINDS  # noqa: PLC0415
     from targets.legs import open_legs  # noqa: PLC0415
+    from targets.spec.model import Model  # noqa: PLC0415
     from targets.transport import TransportError  # noqa: PLC0415
 
     try:
@@ -178,18 +193,20 @@ def main(argv: Sequence[str]) -> None:
     def again(record: SignatureRecord) -> None:
         out.send(events.Again(record.parts))
 
+    steering = Steering(config.seed or 1, by_pairs="pairs" in config.feedback)
     session = Session(
         legs,
-        Feedback(),
+        Feedback(config.feedback),
         found=lambda record: out.send(travel.found(record)),
         again=again,
         note=lambda text: out.send(events.Note(text)),
         minimize_seconds=config.minimize_seconds,
         knowledge=knowledge,
         share_vms=config.reuse_vms,
-        traced=traced_model(),
+        traced=traced_model() if "model" in config.feedback else Model,
         incident=lambda *what: out.send(travel.broke(*what)),
         restarted=lambda leg, seconds: out.send(events.Restarted(leg, seconds)),
+        steering=steering,
     )
     session.end_at(deadline)
     if config.report_known:
@@ -198,10 +215,12 @@ def main(argv: Sequence[str]) -> None:
         for leg in legs:
             if isinstance(leg, WireTarget) and KINDS[leg.kind].kernel and not leg.shares:
                 out.send(events.Note(f"{leg.name}: cases cannot share VMs, each has its own"))
-    worker = Worker(config, session, out, deadline)
-    mutators = Mutators(session.runner)
+    worker = Worker(config, session, steering, out, deadline)
+    mutators = Mutators(session.runner, steering=steering)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    flags = [*_QUIET_FLAGS, f"-seed={config.seed or 1}", *config.flags, config.corpus]
+    # Read again, what libFuzzer itself wrote would make a sequence depend on the clock.
+    reload = ["-reload=0"] if config.alone else []
+    flags = [*QUIET_FLAGS, *reload, f"-seed={config.seed or 1}", *config.flags, config.corpus]
     atheris.Setup(
         [str(Path(__file__).resolve()), *flags],
         worker.one_input,

@@ -17,6 +17,7 @@ from corpus.inputs import case_of
 from corpus.trace import Trace
 from fuzz.generate import el2
 from fuzz.generate.mutate import crossed, mutated
+from fuzz.worker.steering import Steering
 from targets.base import Target
 from targets.kind import KINDS
 from targets.model.target import foreseen
@@ -62,6 +63,7 @@ class Runner:
         self._early = [leg for leg in legs if leg.depth > 1]
         self.ahead = min([AHEAD, *(leg.depth - 1 for leg in self._early)]) if self._early else 0
         self._begun: deque[_Begun] = deque()
+        self._expected: tuple[bytes, Case] = b"", Case(())
 
     @property
     def machines(self) -> list[Profile]:
@@ -92,7 +94,12 @@ class Runner:
                 self._settle(begun)
         if len(self._begun) > self.ahead:
             self._settle(self._begun.popleft())
-        return self._look_at(data, case_of(data))
+        case = self._expected[1] if self._expected[0] == data else case_of(data)
+        return self._look_at(data, case)
+
+    def expect(self, data: bytes, case: Case) -> None:
+        """The case of `data` is likely to be taken next: it need not be decoded."""
+        self._expected = data, case
 
     def run(self, begun: _Begun) -> Iterator[tuple[Target, Result]]:
         """What each leg does with a case, as they finish. Raises TransportError."""
@@ -132,22 +139,34 @@ def _bears(profile: Profile, case: Case) -> bool:
 class Mutators:
     """The custom mutators of libFuzzer, which run ahead of it with `runner`.
 
-    What they return is a child of what they were given up to AHEAD calls before, so
-    libFuzzer may credit a find to a neighbour of its true parent. `swap` replaces a child
-    before it is begun, for measuring with chosen cases.
+    With `steering`, parents and all that is random are its own: what is made depends on its
+    seed and on what the legs did, and not on libFuzzer. Without, what they return is a child
+    of what they were given up to AHEAD calls before, so libFuzzer may credit a find to a
+    neighbour of its true parent. `swap` replaces a child before it is begun, for measuring
+    with chosen cases.
     """
 
-    def __init__(self, runner: Runner, swap: Callable[[Case], Case] = lambda child: child) -> None:
-        self._runner, self._swap = runner, swap
+    def __init__(
+        self,
+        runner: Runner,
+        swap: Callable[[Case], Case] = lambda child: child,
+        steering: Steering | None = None,
+    ) -> None:
+        self._runner, self._swap, self._steering = runner, swap, steering
         self._queue: deque[bytes] = deque()
         self._el2_share = el2.share(runner.machines)
 
     def mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
         """libFuzzer's custom mutator."""
+        steering = self._steering
+        if steering:
+            return self._next(lambda _: steering.child(self._el2_share), max_size)
         return self._next(lambda turn: mutated(data, seed + turn, self._el2_share), max_size)
 
     def crossover(self, first: bytes, second: bytes, max_size: int, seed: int) -> bytes:
         """libFuzzer's custom crossover."""
+        if self._steering:
+            return self.mutate(first, max_size, seed)
         return self._next(lambda turn: crossed(first, second, seed + turn), max_size)
 
     def _next(self, make: Callable[[int], Case], max_size: int) -> bytes:
@@ -156,9 +175,12 @@ class Mutators:
             child = self._swap(make(turn))
             data = child.encoded[:max_size]
             self._queue.append(data)
+            child = child if data == child.encoded else decode(data)
             if self._runner.ahead:
                 try:
-                    self._runner.begin(data, child if data == child.encoded else decode(data))
+                    self._runner.begin(data, child)
                 except TransportError:
                     break  # the leg is gone; the run of this very case says how
+            else:
+                self._runner.expect(data, child)
         return self._queue.popleft()[:max_size]

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from corpus.case import Case
 from db.records import FindingRecord, SignatureRecord
@@ -18,9 +19,10 @@ from fuzz.oracle.everywhere import Everywhere, Seen
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.oracle.selfsame import compare, retellings
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
-from fuzz.worker.features import features_of
+from fuzz.worker.features import features_of, rules_of
 from fuzz.worker.feedback import Feedback
 from fuzz.worker.runner import Result, Runner
+from fuzz.worker.steering import Steering
 from fuzz.worker.tally import Tally
 from targets.base import Incident, Ran, Target
 from targets.kind import KINDS
@@ -57,6 +59,7 @@ class Session:
     `share_vms`: cases run in VMs that served others; divergences are confirmed in fresh ones.
     `incident` is told, by leg, of every machine that broke, and whether that was during an
     investigation; `restarted`, how many seconds the machine after it took to start.
+    `steering` is shown every case.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Session:
         traced: Callable[[Profile], Model] = Model,
         incident: Callable[[str, Incident, bool], None] = _ignore,
         restarted: Callable[[str, float], None] = _ignore,
+        steering: Steering | None = None,
     ) -> None:
         self.legs = sorted(legs, key=lambda leg: KINDS[leg.kind].turn)
         self.everywhere = Everywhere(self.legs, knowledge)
@@ -79,7 +83,7 @@ class Session:
         self.exercised: dict[str, set[str]] = {}
         """By leg, the rules that its observations were held against."""
         self.reached: list[Reached] = []
-        self._feedback = feedback
+        self._feedback, self._steering = feedback, steering
         self._found, self._again, self._note = found, again, note
         self._incident, self._restarted = incident, restarted
         self._buckets: Counter[SignatureRecord] = Counter()
@@ -132,8 +136,17 @@ class Session:
         for name, verdict in final.items():
             self._count(name, verdict, case)
         if self._feedback:
-            self._feedback.report(features_of(case, seen.traces, final))
-            self._report_blocks(case, results, self._feedback)
+            wanted = self._feedback.sources
+            new = self._feedback.report(
+                chain(
+                    rules_of(final) if "rules" in wanted else (),
+                    features_of(case, seen.traces, final) if "semantic" in wanted else (),
+                )
+            )
+            blocks = self._report_blocks(case, results, self._feedback)
+            new += blocks if "kernel" in wanted else 0
+            if self._steering:
+                self._steering.note(case, seen.traces.values(), new)
         followed = set()
         for suspicion in (
             *self._suspicions(case, seen, compared.suspects),
@@ -145,13 +158,17 @@ class Session:
         self.tell_incidents(bool(followed))
         self._preceding = {k: v for k, v in self._preceding.items() if k[1] != case.id}
 
-    def _report_blocks(self, case: Case, results: Mapping[str, Result], feedback: Feedback) -> None:
-        """Steer by what the case reached in the legs' kernels; note what is new."""
+    def _report_blocks(self, case: Case, results: Mapping[str, Result], feedback: Feedback) -> int:
+        """Steer by what the case reached in the legs' kernels; note what is new, and tell
+        how many blocks that is."""
+        count = 0
         for leg in self.legs:
             if leg.code is not None:
                 new = feedback.report_blocks(leg.name, results[leg.name].blocks)
                 if new:
                     self.reached.append(Reached(leg.name, case, time.monotonic(), new))
+                    count += len(new)
+        return count
 
     def show_known(self) -> None:
         """Run each recorded case; report those that diverge as recorded. Raises

@@ -1,0 +1,1 @@
+"""A benchmark of drawn defects: each shows only where several ordinary things meet."""

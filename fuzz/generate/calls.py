@@ -1,0 +1,204 @@
+"""Calls by class of call, as the factors name them, each with what draws its fields."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+from corpus import registers as regs
+from corpus.fields import FEATURE_BITS
+from corpus.ops import (
+    FEATURE_SVE,
+    CreateVcpu,
+    Finalize,
+    GetMp,
+    GetReg,
+    GetVls,
+    HostRun,
+    Init,
+    Migrate,
+    Op,
+    PreferredTarget,
+    ReadAll,
+    ReadMem,
+    RegList,
+    Run,
+    SetMp,
+    SetReg,
+    SetVls,
+    WriteMem,
+    fields_of,
+)
+from corpus.values import Pattern
+from fuzz.generate.facts import CONTROLS, LENGTHS, class_of
+from fuzz.generate.programs import MIDDLE, random_program, source
+from fuzz.generate.registers import draw_value, malformed, random_pstate
+from targets.spec.vcpu import RESET_SYSREGS
+
+Maker: TypeAlias = Callable[[random.Random, int], list[Op]]
+Early: TypeAlias = Callable[[random.Random], list[Op]]
+
+STOPS_JUDGING = frozenset({"sctlr_el1"})
+"""Registers after whose SET a run is not judged."""
+
+_HIDDEN = frozenset(
+    row.name
+    for row in regs.REGISTERS.values()
+    if row.kind == "sysreg" and row.name not in RESET_SYSREGS
+)
+_BY_CLASS: dict[str, list[regs.Register]] = {}
+for _register in regs.REGISTERS.values():
+    _BY_CLASS.setdefault(class_of(_register.id), []).append(_register)
+SIZES = tuple(sorted({regs.size_of(row.id) for row in regs.REGISTERS.values()}))
+
+
+def value_for(rng: random.Random, name: str) -> Pattern:
+    """Contents for a register: what its class makes of them, single bits, or anything."""
+    roll = rng.random()
+    if name in CONTROLS and name != "pstate" and roll < 0.7:
+        bits = CONTROLS[name]
+        return Pattern("int", sum(rng.sample(bits, rng.randrange(1, len(bits) + 1))))
+    if name == "pstate":
+        return random_pstate(rng)
+    if roll < 0.3:
+        return Pattern("noise", rng.randrange(1 << 16))
+    if roll < 0.5:
+        return Pattern("int", 1 << rng.randrange(64))
+    if roll < 0.65:
+        return Pattern("ones", rng.randrange(1, 257))
+    return draw_value(rng)
+
+
+def _edge(rng: random.Random, reg: int) -> int:
+    """How much of a buffer for a register is mapped: around each size, and each length."""
+    size = min(regs.size_of(reg), 256)
+    around = (0, 1, size // 2, size - 1, 16 * rng.choice(LENGTHS), 2 * rng.choice(LENGTHS))
+    return min(max(0, rng.choice(around) + rng.choice((0, 0, -1, 1))), size - 1)
+
+
+def _row(rows: Sequence[regs.Register], number: int) -> regs.Register:
+    return rows[number % len(rows)]
+
+
+def _accesses() -> Iterator[tuple[tuple[str, bool], Maker]]:
+    for name, rows in _BY_CLASS.items():
+        fails = name in _HIDDEN or name == "v"
+
+        def get(_: random.Random, number: int, rows: list[regs.Register] = rows) -> list[Op]:
+            return [GetReg(0, _row(rows, number).id)]
+
+        def put(rng: random.Random, number: int, rows: list[regs.Register] = rows) -> list[Op]:
+            row = _row(rows, number)
+            return [SetReg(0, row.id, value_for(rng, row.name))]
+
+        yield (f"get {name}", fails), get
+        if name not in STOPS_JUDGING:
+            yield (f"set {name}", fails or name in ("vls", "id")), put
+
+
+def _faulting(kind: type[GetReg | SetReg], name: str) -> Maker:
+    rows = _BY_CLASS[name]
+
+    def make(rng: random.Random, number: int) -> list[Op]:
+        row = _row(rows, number)
+        edge = _edge(rng, row.id)
+        if kind is GetReg:
+            return [GetReg(0, row.id, edge)]
+        return [SetReg(0, row.id, value_for(rng, row.name), edge)]
+
+    return make
+
+
+def _drawn(kind: type[Op], slot: int = 0) -> Maker:
+    """Any fields, on one slot."""
+
+    def make(rng: random.Random, _: int) -> list[Op]:
+        values = [slot if f.name == "vcpu" else f.domain.draw(source(rng)) for f in fields_of(kind)]
+        return [kind(*values)]
+
+    return make
+
+
+def _bad_init(rng: random.Random, _: int) -> list[Op]:
+    """INIT with other features, unknown ones, or another target."""
+    roll = rng.random()
+    if roll < 0.2:
+        return _drawn(Init)(rng, 0)
+    if roll < 0.7:
+        return [Init(0, FEATURE_SVE ^ 1 << rng.choice(list(FEATURE_BITS.values())))]
+    return [Init(0, FEATURE_SVE | 1 << rng.randrange(7 * 32))]
+
+
+def _malformed(rng: random.Random, _: int) -> list[Op]:
+    reg = malformed(rng)
+    return [GetReg(0, reg) if rng.random() < 0.4 else SetReg(0, reg, draw_value(rng))]
+
+
+def _on_nobody(rng: random.Random, _: int) -> list[Op]:
+    kind = rng.choice((SetReg, GetReg, GetVls, SetVls, Finalize, Init, Run, GetMp, RegList))
+    return _drawn(kind, 2)(rng, 0)
+
+
+CALLS: tuple[tuple[tuple[str, bool], Maker], ...] = (
+    *(row for row in _accesses() if not row[0][1]),
+    (("get-vls", False), lambda rng, _: [GetVls(0)]),
+    (("get-mp", False), lambda rng, _: [GetMp(0)]),
+    (("set-mp", False), lambda rng, _: [SetMp(0, 5), *_unless(rng, 0.2, SetMp(0, 0))]),
+    (("reg-list", False), lambda rng, _: [RegList(0)]),
+    (("read-all", False), lambda rng, _: [ReadAll(0)]),
+    (("preferred-target", False), lambda rng, _: [PreferredTarget()]),
+    (("read-mem", False), lambda rng, _: [ReadMem(MIDDLE + 256 * rng.randrange(-1, 2), 256)]),
+    (("write-mem", False), lambda rng, _: [WriteMem(MIDDLE, draw_value(rng), 256)]),
+    (("run", False), lambda rng, _: [Run(0, 0, random_program(rng, rng.choice((0, 2))))]),
+    (
+        ("host-run", False),
+        lambda rng, _: [HostRun(0, 16 * rng.choice(LENGTHS), random_program(rng, 2))],
+    ),
+    (("migrate", False), lambda rng, _: [Migrate(0, 2, FEATURE_SVE), ReadAll(2)]),
+    (("create", False), lambda rng, _: [CreateVcpu(1)]),
+)
+"""Calls that succeed where nothing is in their way."""
+
+
+def _unless(rng: random.Random, share: float, op: Op) -> list[Op]:
+    return [] if rng.random() < share else [op]
+
+
+FAILING: tuple[tuple[tuple[str, bool], Maker], ...] = (
+    *(row for row in _accesses() if row[0][1]),
+    *(
+        ((f"{kind.word} {name}", True), _faulting(kind, name))
+        for kind in (GetReg, SetReg)
+        for name in _BY_CLASS
+        if name not in _HIDDEN and name not in STOPS_JUDGING
+    ),
+    (("get other", True), _malformed),
+    (("set other", True), _malformed),
+    (("finalize", True), _drawn(Finalize)),
+    (("set-vls", True), _drawn(SetVls)),
+    (("init", True), _bad_init),
+    (("reg-list", True), lambda rng, _: [RegList(0, rng.choice((0, 1, 43, 75, 92, 93, 94)))]),
+    (("set-mp", True), _drawn(SetMp)),
+    (("create", True), lambda rng, _: [CreateVcpu(0)]),
+    (("run", True), lambda rng, _: [Run(0, 1, ())]),
+    (("get-vls", True), _on_nobody),
+)
+"""Calls that usually fail."""
+
+
+EARLY: tuple[Early, ...] = (
+    lambda rng: [SetReg(0, rng.choice((*regs.Z_IDS, *regs.P_IDS)), draw_value(rng))],
+    lambda rng: [GetReg(0, rng.choice((*regs.Z_IDS, *regs.P_IDS)))],
+    lambda rng: [RegList(0)],
+    lambda rng: [Run(0, 0, ())],
+    lambda rng: [Finalize(0, rng.choice((0, 1, 2, 3, 5, 9)))],
+    lambda rng: [SetVls(0, rng.choice((0, 5, rng.getrandbits(16), 1 << 20 | 1)))],
+    lambda rng: [GetReg(0, regs.VLS_ID, rng.randrange(64))],
+    lambda rng: [SetReg(0, regs.VLS_ID, Pattern("int", 3), rng.randrange(64))],
+    lambda rng: [GetVls(0)],
+    lambda rng: _bad_init(rng, 0),
+    lambda rng: [CreateVcpu(0)],
+    lambda rng: [GetMp(0)],
+)
+"""Calls between INIT and FINALIZE, most of which fail then."""

@@ -1,0 +1,222 @@
+"""Cases that have much at once: many values of many factors meet in each, and are looked at.
+
+A narrow defect needs two, three or four ordinary things together. So a case made here chooses
+a value of nearly every factor, makes many calls among them, and prefers values that were
+least seen together.
+"""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpus import registers as regs
+from corpus.case import MAX_OPS, Case
+from corpus.fields import FEATURE_BITS, MAX_PROGRAM
+from corpus.isa.form import Form, Insn
+from corpus.isa.table import FORMS, insn
+from corpus.ops import (
+    FEATURE_SVE,
+    CreateVcpu,
+    Finalize,
+    Init,
+    Op,
+    ReadAll,
+    Run,
+    SetMp,
+    SetReg,
+    SetVls,
+    WriteMem,
+)
+from corpus.values import Pattern
+from fuzz.generate import el2 as of_el2
+from fuzz.generate.calls import CALLS, EARLY, FAILING
+from fuzz.generate.facts import CONTROLS, LENGTHS, MODES, Tracker
+from fuzz.generate.looks import Lives, look, with_looks
+from fuzz.generate.pairs import Chooser, one
+from fuzz.generate.programs import (
+    GROUPS,
+    MIDDLE,
+    enable_vectors,
+    is_memory,
+    memory_access,
+    random_insn,
+)
+
+_ID = {name: row.id for name, row in regs.REGISTERS.items()}
+_PTRAUTH = 1 << FEATURE_BITS["ptrauth_address"] | 1 << FEATURE_BITS["ptrauth_generic"]
+_SHARES = (
+    (0.45, 1 << FEATURE_BITS["psci_0_2"]),
+    (0.3, _PTRAUTH),
+    (0.07, 1 << FEATURE_BITS["pmu_v3"]),
+    (0.12, 1 << FEATURE_BITS["power_off"]),
+)
+"""How often a vcpu has which features."""
+_POWER_OFF = 1 << FEATURE_BITS["power_off"]
+_ENDING = frozenset({"svc", "brk", "udf", "hvc", "eret_to", "eret_el2_to"})
+_FORMS = {
+    group: kept
+    for group, forms in GROUPS.items()
+    if (kept := [form for form in forms if form.name not in _ENDING])
+}
+_GROUP_NAMES = list(_FORMS)
+_CALLS, _FAILING = ((list(dict(rows)), dict(rows)) for rows in (CALLS, FAILING))
+_LENGTHS_OF_CODE = (0, 4, 12, 24, 36, MAX_PROGRAM)
+
+
+class _Draft:
+    """The ops of a case so far, and what they make."""
+
+    def __init__(self, rng: random.Random, chooser: Chooser) -> None:
+        self.rng, self.chooser = rng, chooser
+        self.ops: list[Op] = []
+        self.tracker = Tracker()
+        self._lives = Lives()
+
+    def do(self, *ops: Op) -> None:
+        """Append ops, which succeed where nothing speaks against it."""
+        for op in ops:
+            self.ops.append(op)
+            fails = self._lives.due(op) and not isinstance(op, Init | Finalize | CreateVcpu)
+            self.tracker.done(op, 22 if fails else 0)
+
+    def around(self, slot: int = 0) -> NDArray[np.int64]:
+        """Facts that the next op meets."""
+        return self.tracker.around(slot)
+
+    @property
+    def room(self) -> int:
+        """Ops that still fit, with a look."""
+        return MAX_OPS - 5 - len(self.ops)
+
+
+def combined_case(rng: random.Random, chooser: Chooser, el2_share: float = of_el2.SHARE) -> Case:
+    """A life of a vcpu, often beside another, in which much comes together."""
+    draft = _Draft(rng, chooser)
+    features = _features(rng, el2_share)
+    sve = bool(features & FEATURE_SVE)
+    second = chooser.rng.random() < 0.4
+    draft.do(CreateVcpu(0), *([CreateVcpu(1)] if second else []), Init(0, features))
+    if sve and rng.random() < 0.75:
+        longest = chooser.pick("longest VL", LENGTHS, draft.around())
+        draft.do(SetVls(0, (1 << longest) - 1))
+    for _ in range(rng.choice((0, 0, 1, 1, 2))):
+        draft.do(*rng.choice(EARLY)(rng))
+    if sve and rng.random() < 0.97:
+        draft.do(Finalize(0))
+    if second:
+        draft.do(*_second(rng, features))
+    while draft.room > 0:
+        _round(draft, features)
+        if rng.random() < 0.25:
+            break
+    return Case(tuple(with_looks(rng, draft.ops, 0.35)))
+
+
+def _features(rng: random.Random, el2_share: float) -> int:
+    features = FEATURE_SVE if rng.random() < 0.94 else 0
+    for share, bits in _SHARES:
+        if rng.random() < share:
+            features |= bits
+    return of_el2.features(rng, features) if rng.random() < el2_share else features
+
+
+def _second(rng: random.Random, features: int) -> list[Op]:
+    """Some of another vcpu's life."""
+    life: list[Op] = [Init(1, features & ~_POWER_OFF)]
+    life += [Finalize(1)] if features & FEATURE_SVE else []
+    life += [Run(1, 0, ()), ReadAll(1)]
+    return life[: rng.choice((0, 1, 2, 3, 3, 4))]
+
+
+def _round(draft: _Draft, features: int) -> None:
+    """Controls, calls, a run and a look."""
+    rng = draft.rng
+    if rng.random() < 0.22:
+        draft.do(*_fill(rng))
+    _controls(draft)
+    if features & of_el2.HAS_EL2:
+        draft.do(*of_el2.controls(rng, 0))
+    if features & _POWER_OFF and rng.random() < 0.5:
+        draft.do(SetMp(0, 0))
+    for _ in range(rng.randrange(1, 7)):
+        if draft.room > 2:
+            draft.do(*_call(draft))
+    if rng.random() < 0.8:
+        draft.do(Run(0, 0, _program(draft, features)))
+    if rng.random() < 0.75:
+        draft.do(*look(rng, 0))
+    if rng.random() < 0.3:
+        draft.do(Init(0, features))
+
+
+def _controls(draft: _Draft) -> None:
+    rng, chooser = draft.rng, draft.chooser
+    if rng.random() < 0.7:
+        # Lengths beyond the vcpu's longest are asked for, too: they are cut to it.
+        length = chooser.pick("effective VL", LENGTHS, draft.around())
+        draft.do(_set("zcr_el1", length - 1))
+    if rng.random() < 0.6:
+        draft.do(_set("cpacr_el1", 0x33 << 16))
+    for name in ("fpcr", "fpsr"):
+        if rng.random() < 0.35:
+            draft.do(_set(name, _bits(draft, name)))
+    if rng.random() < 0.3:
+        mode = 5 if rng.random() < 0.4 else chooser.pick("mode", MODES, draft.around())
+        draft.do(_set("pstate", 0x3C0 | mode | _bits(draft, "pstate")))
+
+
+def _bits(draft: _Draft, name: str) -> int:
+    """Some bits of a control register."""
+    chosen = 0
+    for _ in range(draft.rng.choice((1, 1, 2, 3))):
+        chosen |= draft.chooser.pick(name, CONTROLS[name], draft.around())
+    return chosen
+
+
+def _set(name: str, value: int) -> SetReg:
+    return SetReg(0, _ID[name], Pattern("int", value))
+
+
+def _call(draft: _Draft) -> list[Op]:
+    """A call with drawn fields: of a few kinds, the one least seen with what is around."""
+    rng, chooser = draft.rng, draft.chooser
+    keys, makers = _FAILING if rng.random() < 0.35 else _CALLS
+    key = chooser.pick("call", keys, draft.around())
+    number = chooser.pick("number", range(32), draft.around())
+    return makers[key](rng, number)
+
+
+def _program(draft: _Draft, features: int) -> tuple[Insn, ...]:
+    rng = draft.rng
+    longest, effective = draft.tracker.lengths(0)
+    code: list[Insn] = enable_vectors(rng) if rng.random() < 0.6 else []
+    want = rng.choice(_LENGTHS_OF_CODE)
+    while len(code) < want:
+        form = draft.chooser.form(partial(_form, rng), longest, effective)
+        code += memory_access(rng, form) if is_memory(form) else [random_insn(rng, form)]
+    if features & of_el2.HAS_EL2:
+        return of_el2.program(rng, tuple(code), MAX_PROGRAM)
+    return tuple(code[:MAX_PROGRAM])
+
+
+def _form(rng: random.Random) -> Form:
+    """A form: some evenly, some from groups, which differ in size."""
+    return one(rng, _FORMS[one(rng, _GROUP_NAMES)] if rng.random() < 0.6 else _ALL)
+
+
+_ALL = [form for forms in _FORMS.values() for form in forms]
+
+
+def _fill(rng: random.Random) -> list[Op]:
+    """All vector registers loaded from noise in RAM, predicates and general registers set."""
+    base = 17
+    code = [*enable_vectors(rng)[:3], insn("lda", base, MIDDLE - 256)]
+    code += [insn("ldr_z", n, base, n % 8) for n in range(32) if rng.random() < 0.8]
+    code += [random_insn(rng, FORMS["ptrue"]) for _ in range(8)]
+    code += [insn("movz", n, rng.randrange(1, 1 << 16)) for n in rng.sample(range(1, 17), 6)]
+    noise = WriteMem(MIDDLE - 256, Pattern("noise", rng.randrange(1 << 16)), 512)
+    return [noise, Run(0, 0, tuple(code[:MAX_PROGRAM]))]

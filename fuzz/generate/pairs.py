@@ -1,0 +1,163 @@
+"""Combinations that were exercised and then looked at, and choosing what is missing.
+
+Every pair of facts (fuzz/generate/facts.py) that held when an op was done counts once a look
+at the vcpu follows. So do, as a core, instruction forms with the vector lengths at which, and
+the register numbers with which, they were executed: these are triples with the call.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpus.case import Case
+from corpus.isa.form import Form
+from corpus.isa.table import FORMS
+from corpus.ops import GetReg, GetVls, HostRun, ReadAll, Run
+from corpus.trace import Trace
+from fuzz.generate.facts import FACTS, LENGTHS, Tracker, fact
+
+T = TypeVar("T")
+
+FORM_INDEX = {name: index for index, name in enumerate(FORMS)}
+_LONGEST, _EFFECTIVE, _NUMBER = 0, len(LENGTHS) + 1, 2 * (len(LENGTHS) + 1)
+FORM_FACTS = _NUMBER + 32
+"""Columns of the core: longest VL and effective VL in quadwords, first operand."""
+
+_SELF_SEEN = (GetReg, GetVls)
+"""Ops that are a look themselves."""
+
+Block = tuple[list[int], NDArray[np.int64]]
+
+
+@dataclass(slots=True)
+class Gain:
+    """What a case brought: how many pairs that none had brought before, and some of them, by
+    which it is remembered. A pair is first * FACTS + second."""
+
+    new: int = 0
+    some: list[int] = field(default_factory=list)
+
+
+SOME, MOST = 6, 24
+"""Pairs by which a case is remembered: of each call at most, and then no more calls."""
+
+
+class Pairs:
+    """Counts of pairs of facts, and of forms with theirs."""
+
+    def __init__(self) -> None:
+        self._counts: NDArray[np.uint32] = np.zeros(FACTS * FACTS, np.uint32)
+        self.forms: NDArray[np.uint32] = np.zeros((len(FORM_INDEX), FORM_FACTS), np.uint32)
+        self.fresh: list[NDArray[np.int64]] = []
+        """Pairs met for the first time since somebody emptied this."""
+
+    @property
+    def counts(self) -> NDArray[np.uint32]:
+        """How often facts were met together, those of the call first."""
+        return self._counts.reshape(FACTS, FACTS)
+
+    def add(self, case: Case, trace: Trace) -> Gain:
+        """Count what `case` exercised and looked at."""
+        gain = Gain()
+        tracker = Tracker()
+        pending: dict[int, list[Block]] = {}
+        forms: dict[int, list[tuple[int, int]]] = {}
+        for op, seen in zip(case.ops, trace.observations, strict=False):
+            slot = getattr(op, "vcpu", 0)
+            block = tracker.facts(op, seen.err)
+            pending.setdefault(slot, []).append(block)
+            if isinstance(op, Run | HostRun) and not seen.err:
+                forms.setdefault(slot, []).extend(_executed(op, *tracker.lengths(slot)))
+            if isinstance(op, ReadAll) and not seen.err:
+                self._flush(pending.pop(slot), gain)
+                self._flush_forms(forms.pop(slot, []))
+            elif isinstance(op, _SELF_SEEN):
+                self._flush([pending[slot].pop()], gain, calls_only=True)
+            tracker.done(op, seen.err)
+        return gain
+
+    def _flush(self, blocks: Sequence[Block], gain: Gain, calls_only: bool = False) -> None:
+        """Count blocks once each, and what was around the last of them with itself."""
+        flat = []
+        for about, around in blocks:
+            both = np.concatenate((np.array(about, np.int64), around))
+            flat += [place * FACTS + both for place in about]
+        if not calls_only:
+            around = blocks[-1][1]
+            flat.append((around[:, None] * FACTS + around).ravel())
+        for pairs in flat:
+            before = self._counts[pairs]
+            if not before.all():
+                new = pairs[before == 0]
+                gain.new += new.size
+                if len(gain.some) < MOST:
+                    gain.some += new[:SOME].tolist()
+                self.fresh.append(new)
+            self._counts[pairs] = before + 1
+
+    def _flush_forms(self, rows: Sequence[tuple[int, int]]) -> None:
+        if rows:
+            places = np.array(rows)
+            np.add.at(self.forms, (places[:, 0], places[:, 1]), 1)
+
+    def rarity(self, around: NDArray[np.int64], candidates: Sequence[int]) -> NDArray[np.float64]:
+        """How rare each candidate fact is together with those around: higher is rarer."""
+        both = self._counts[np.array(candidates)[:, None] * FACTS + around]
+        found: NDArray[np.float64] = (1.0 / (1.0 + both)).sum(axis=1)
+        return found
+
+    def rarity_of(self, gain: Gain) -> float:
+        """How rare what a case once brought is by now."""
+        return float((1.0 / np.maximum(self._counts[gain.some], 1)).sum()) if gain.some else 0.0
+
+
+def _executed(op: Run | HostRun, longest: int, effective: int) -> list[tuple[int, int]]:
+    rows = []
+    for insn in op.program:
+        form = FORM_INDEX[insn.form.name]
+        rows += [(form, _LONGEST + longest), (form, _EFFECTIVE + effective)]
+        if insn.args and insn.form.operands[0].name[0] in "zvpx":
+            rows.append((form, _NUMBER + insn.args[0] % 32))
+    return rows
+
+
+class Chooser:
+    """Draws values: half of the time the one of a few that is least covered together with
+    what a case has so far. Without `pairs`, evenly."""
+
+    FEW = 4
+
+    def __init__(self, rng: random.Random, pairs: Pairs | None = None) -> None:
+        self.rng = rng
+        self._pairs = pairs
+
+    def pick(self, factor: str, values: Sequence[T], around: NDArray[np.int64]) -> T:
+        """One of `values` of `factor`."""
+        if self._pairs is None or self.rng.random() < 0.5:
+            return one(self.rng, values)
+        few = [one(self.rng, values) for _ in range(self.FEW)]
+        rarity = self._pairs.rarity(around, [fact(factor, value) for value in few])
+        return few[int(rarity.argmax())]
+
+    def form(self, draw: Callable[[], Form], longest: int, effective: int) -> Form:
+        """An instruction form, for a vcpu with these vector lengths in quadwords."""
+        if self._pairs is None or self.rng.random() < 0.5:
+            return draw()
+        counts = self._pairs.forms
+
+        def covered(form: Form) -> int:
+            row = counts[FORM_INDEX[form.name]]
+            return int(row[_LONGEST + longest]) + int(row[_EFFECTIVE + effective])
+
+        return min((draw() for _ in range(self.FEW)), key=covered)
+
+
+def one(rng: random.Random, values: Sequence[T]) -> T:
+    """As rng.choice, for short sequences and several times faster."""
+    return values[int(rng.random() * len(values))]

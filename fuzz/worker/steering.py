@@ -1,0 +1,111 @@
+"""What cases are made of: parents that brought something new, and what was least combined.
+
+All that is random comes from one seed, and parents are remembered here. So on legs that
+always do the same, the same seed makes the same cases, whatever libFuzzer does meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from corpus.case import Case
+from corpus.trace import Trace
+from fuzz.generate import el2
+from fuzz.generate.mutate import crossed_cases, fresh, mutated_case
+from fuzz.generate.pairs import Gain, Pairs, one
+
+POOL = 1024
+"""Parents that are remembered."""
+FEW = 4
+"""Parents that are compared for each choice."""
+FRESH, CROSSED = 0.45, 0.15
+"""How often a case is new, and how often it is made of two parents."""
+
+
+@dataclass(slots=True)
+class _Parent:
+    case: Case
+    gain: Gain
+    features: int
+    """New ones, apart from pairs."""
+    children: int = 0
+
+
+@dataclass(slots=True)
+class Steering:
+    """Counts combinations, remembers the cases that brought something new, makes others."""
+
+    seed: int = 1
+    by_pairs: bool = True
+    """Whether combinations steer; they are counted in any case."""
+    pairs: Pairs = field(default_factory=Pairs)
+    _pool: list[_Parent] = field(default_factory=list)
+    _given: list[tuple[Case, Trace]] | None = field(default_factory=list)
+    """Cases run before the first was made here: the corpus, in whatever order it was read."""
+    _rng: random.Random = field(init=False)
+    _digest: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._rng = random.Random(self.seed)
+        self._digest = hashlib.sha256()
+
+    @property
+    def sequence(self) -> str:
+        """Names the sequence of all cases: those of the corpus in order of their ids, then
+        the others as they were run. 16 hexadecimal digits."""
+        self._begin()
+        found: str = self._digest.hexdigest()[:16]
+        return found
+
+    def note(self, case: Case, traces: Iterable[Trace], features: int) -> None:
+        """A case was run; `features`: how many of other kinds none had shown before."""
+        trace = next(iter(traces), Trace(()))
+        if self._given is not None:
+            self._given.append((case, trace))
+            return
+        self._take(case, trace, features)
+
+    def _begin(self) -> None:
+        """The corpus is read."""
+        given, self._given = self._given, None
+        for case, trace in sorted(given or (), key=lambda one: one[0].id):
+            self._take(case, trace, 1)
+
+    def _take(self, case: Case, trace: Trace, features: int) -> None:
+        self._digest.update(case.encoded)
+        gain = self.pairs.add(case, trace)
+        if not self.by_pairs:
+            gain = Gain()
+        if not gain.new and not features:
+            return
+        parent = _Parent(case, gain, features)
+        if len(self._pool) < POOL:
+            self._pool.append(parent)
+            return
+        places = [int(self._rng.random() * POOL) for _ in range(FEW)]
+        self._pool[min(places, key=lambda at: self._worth(self._pool[at]))] = parent
+
+    def _worth(self, parent: _Parent) -> float:
+        """How rare what a parent brought is by now, the less the more children it has."""
+        return (self.pairs.rarity_of(parent.gain) + parent.features) / (1 + parent.children)
+
+    def _parent(self) -> Case:
+        few = [one(self._rng, self._pool) for _ in range(FEW)]
+        chosen = max(few, key=self._worth)
+        chosen.children += 1
+        return chosen.case
+
+    def child(self, el2_share: float = el2.SHARE) -> Case:
+        """The next case; `el2_share`: how many of the new ones have EL2."""
+        self._begin()
+        rng = self._rng
+        roll = rng.random()
+        if not self._pool or roll < FRESH:
+            return fresh(rng, self.pairs if self.by_pairs else None, el2_share)
+        if roll < FRESH + CROSSED:
+            return crossed_cases(self._parent(), self._parent(), rng)
+        return mutated_case(self._parent(), rng)

@@ -1,0 +1,173 @@
+"""Combinations: what counts as met, how values are chosen, and what is told of them."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from corpus import registers as regs
+from corpus.case import MAX_OPS, Case
+from corpus.ops import (
+    CreateVcpu,
+    Finalize,
+    GetReg,
+    Init,
+    Op,
+    ReadAll,
+    Run,
+    SetReg,
+    SetVls,
+)
+from corpus.values import Pattern
+from fuzz.campaign.combinations import Combinations, met_pairs
+from fuzz.cli.errors import Exit
+from fuzz.cli.main import main
+from fuzz.generate.combine import combined_case
+from fuzz.generate.facts import FACTORS, FACTS, Tracker, fact
+from fuzz.generate.mutate import fresh
+from fuzz.generate.pairs import FORM_INDEX, Chooser, Pairs
+from fuzz.report.combined import combined
+from targets.model.target import ModelTarget
+from targets.profile import Profile
+
+LEG = ModelTarget(Profile())
+Z, X = regs.Z_IDS, regs.X_IDS
+LIFE: list[Op] = [CreateVcpu(0), Init(0), SetVls(0, 31), Finalize(0)]
+ZCR = SetReg(0, regs.REGISTERS["zcr_el1"].id, Pattern("int", 2))
+
+
+def _counted(*ops: Op) -> Pairs:
+    pairs, case = Pairs(), Case(ops)
+    pairs.add(case, LEG.run(case))
+    return pairs
+
+
+def _met(pairs: Pairs, *values: tuple[str, object]) -> int:
+    first, second = (fact(*value) for value in values)  # type: ignore[arg-type]
+    return int(pairs.counts[first, second])
+
+
+def test_a_pair_is_met_once_somebody_looks() -> None:
+    pair = ("call", ("set z", False)), ("longest VL", 5)
+    done = SetReg(0, Z[7], Pattern("fill", 3))
+    assert _met(_counted(*LIFE, done), *pair) == 0
+    assert _met(_counted(*LIFE, done, ReadAll(1)), *pair) == 0
+    assert _met(_counted(*LIFE, done, ReadAll(0)), *pair) == 1
+    assert _met(_counted(*LIFE, done, ReadAll(0), done, ReadAll(0)), *pair) == 2
+
+
+def test_facts_are_what_was_asked_and_returned() -> None:
+    pairs = _counted(*LIFE, ZCR, GetReg(0, Z[9]), Finalize(0), GetReg(0, X[30]), ReadAll(0))
+    got = ("call", ("get z", False))
+    assert _met(pairs, got, ("effective VL", 3)) == 1
+    assert _met(pairs, got, ("zcr_el1", 2)) == 1
+    assert _met(pairs, got, ("number", 9)) == 1
+    assert _met(pairs, got, ("feature", "sve")) == 1
+    assert _met(pairs, got, ("returned", ("finalize", 1))) == 0
+    assert _met(pairs, ("call", ("get x", False)), ("returned", ("finalize", 1))) == 1
+    assert _met(pairs, ("call", ("finalize", True)), ("life", "finalised")) == 1
+
+
+def test_what_registers_held_at_init_is_a_fact_after_it() -> None:
+    filled = SetReg(0, Z[7], Pattern("fill", 3))
+    pairs = _counted(*LIFE, filled, Init(0), ReadAll(0), GetReg(0, Z[1]))
+    assert _met(pairs, ("call", ("read-all", False)), ("held at INIT", "z7")) == 1
+    assert _met(pairs, ("call", ("read-all", False)), ("held at INIT", "z8")) == 0
+    assert _met(pairs, ("call", ("init", False)), ("held at INIT", "z7")) == 0
+
+
+def test_every_fact_comes_from_a_table_once() -> None:
+    assert sum(len(set(values)) for values in FACTORS.values()) == FACTS
+    assert set(FACTORS["longest VL"]) == set(range(1, 17))
+    assert len(FACTORS["number"]) == len(regs.Z_IDS)
+    assert {"set z", "get x", "set pstate", "migrate"} <= {call for call, _ in FACTORS["call"]}  # type: ignore[misc]
+
+
+def test_what_was_least_met_is_chosen_more_often() -> None:
+    pairs, around = Pairs(), np.array([fact("feature", "sve")])
+    common = [fact("longest VL", vq) for vq in range(1, 16)]
+    pairs.counts[np.ix_(common, list(around))] = 500
+    chooser = Chooser(random.Random(1), pairs)
+    chosen = [chooser.pick("longest VL", range(1, 17), around) for _ in range(800)]
+    assert chosen.count(16) > 2 * 800 / 16
+    assert len(set(chosen)) == 16
+    plain = Chooser(random.Random(1))
+    evenly = [plain.pick("longest VL", range(1, 17), around) for _ in range(800)]
+    assert evenly.count(16) < 1.7 * 800 / 16
+
+
+def test_steering_meets_more_than_chance() -> None:
+    def reached(steered: bool) -> int:
+        rng, pairs = random.Random(5), Pairs()
+        for _ in range(250):
+            case = combined_case(rng, Chooser(rng, pairs if steered else None))
+            pairs.add(case, LEG.run(case))
+        return int((pairs.forms > 0).sum())
+
+    assert reached(True) > 1.03 * reached(False)
+
+
+def test_combined_cases_have_much_at_once() -> None:
+    rng = random.Random(2)
+    cases = [combined_case(rng, Chooser(rng)) for _ in range(120)]
+    assert all(len(case.ops) <= MAX_OPS for case in cases)
+    lengths = {op.vqs for case in cases for op in case.ops if isinstance(op, SetVls)}
+    assert {(1 << vq) - 1 for vq in range(1, 17)} <= lengths
+    forms = {i.form.name for c in cases for op in c.ops if isinstance(op, Run) for i in op.program}
+    assert len(forms) > len(FORM_INDEX) / 3
+    around = []
+    for case in cases:
+        tracker = Tracker()
+        for op, seen in zip(case.ops, LEG.run(case).observations, strict=False):
+            around.append(len(tracker.around(getattr(op, "vcpu", 0))))
+            tracker.done(op, seen.err)
+    assert sum(around) / len(around) > 12
+
+
+def test_new_cases_are_the_same_for_the_same_seed() -> None:
+    first, again = ([fresh(random.Random(n)).id for n in range(20)] for _ in range(2))
+    assert first == again
+
+
+def test_pairs_are_stored_and_told() -> None:
+    pairs = _counted(*LIFE, ZCR, ReadAll(0))
+    joined = Combinations()
+    joined.add(np.concatenate(pairs.fresh).astype("<u4").tobytes())
+    stored = json.loads(json.dumps(joined.statistics()))
+    met = met_pairs(stored)
+    assert met is not None
+    assert (met == (pairs.counts > 0)).all()
+    assert stored["pairs"] == int(met.sum())
+    assert met_pairs({**stored, "table": "another"}) is None
+    rows = {(row.first, row.second): row for row in combined(met)}
+    assert rows["call", "longest VL"].possible >= rows["call", "longest VL"].met >= 3
+    assert all(row.missing or row.met == row.possible for row in rows.values())
+
+
+def test_the_command_tells_what_campaigns_combined(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'v.db'}"
+    runner = CliRunner()
+    none = runner.invoke(main, ["coverage", "--pairs", "--db", url])
+    assert none.exit_code == Exit.USAGE
+    ran = runner.invoke(
+        main, ["run", "--legs", "model", "--cases", "60", "--seed", "3", "--db", url]
+    )
+    assert ran.exit_code == 0, ran.output
+    table = runner.invoke(main, ["coverage", "--pairs", "--db", url])
+    assert table.exit_code == 0, table.output
+    assert "call x longest VL" in table.output
+    rows = json.loads(runner.invoke(main, ["coverage", "--pairs", "--json", "--db", url]).output)
+    assert all(0 <= row["met"] <= row["possible"] for row in rows)
+    other = runner.invoke(main, ["coverage", "--pairs", "--campaign", "9", "--db", url])
+    assert other.exit_code == Exit.USAGE
+    assert "campaign 9" in other.output
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_every_factor_has_values(factor: str) -> None:
+    assert FACTORS[factor]
