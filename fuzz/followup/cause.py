@@ -107,8 +107,7 @@ def class_of(label: str) -> str:
 
 
 def trace_back(case: Case, name: str, verdict: Diverge, legs: Everywhere) -> Traced:
-    """Where what `verdict` says of the leg `name` comes from; at most two runs. Raises
-    TransportError."""
+    """Where what `verdict` says of the leg `name` comes from; a few runs. Raises TransportError."""
     plain = Traced(case, verdict, at_face_value(case, verdict))
     if not case.ops or verdict.fault:
         return plain
@@ -127,6 +126,9 @@ def trace_back(case: Case, name: str, verdict: Diverge, legs: Everywhere) -> Tra
     culprit = case.ops[origin]
     end = Case(_ending(looked, first.op_index), case.min_vq)
     found = replace(first, op_index=len(end.ops) - 1)
+    if looked.is_first(first.op_index) and looked.left_out and len(end.ops) < len(case.ops):
+        # There was no room to look earlier: there is, now that less comes after.
+        return trace_back(end, name, found, legs)
     if _gives(culprit, found.rule) and not _was_to_keep(looked, first, trace, name, legs):
         simpler = _beside_the_writer(end, found, name, legs)
         if simpler is None:
@@ -175,14 +177,21 @@ def _run(case: Case, name: str, legs: Everywhere) -> tuple[Trace, Diverge | None
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """A case with looks put in. `origins`: for each look the op of the case that it follows."""
+    """A case with looks put in. `origins`: for each look the op of the case that it follows;
+    `left_out`: whether there was no room for all."""
 
     case: Case
     origins: tuple[int | None, ...]
+    left_out: bool
 
     def own(self, index: int) -> int:
         """The place in the case of an op that is its own."""
         return sum(origin is None for origin in self.origins[:index])
+
+    def is_first(self, index: int) -> bool:
+        """Whether nothing was looked at before the op that this look follows."""
+        origin = self.origins[index]
+        return all(before in (None, origin) for before in self.origins[:index])
 
 
 _SMALL = (SetReg, GetReg, GetVls, ReadAll, RegList, ReadMem, WriteMem, CreateVcpu)
@@ -210,7 +219,7 @@ def _with_looks(case: Case, last: int) -> _Looked | None:
         if index in chosen:
             ops += [ReadAll(slot) for slot in slots]
             origins += [index] * len(slots)
-    return _Looked(Case(tuple(ops), case.min_vq), tuple(origins))
+    return _Looked(Case(tuple(ops), case.min_vq), tuple(origins), len(chosen) < len(places))
 
 
 def _ending(looked: _Looked, index: int) -> tuple[Op, ...]:

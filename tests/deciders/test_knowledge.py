@@ -12,7 +12,8 @@ from corpus.case import Case
 from corpus.domain import TextError
 from corpus.fault import Fault, FaultKind
 from corpus.isa.table import FORMS
-from corpus.kept import FPSR_RULE, KINDS, Effect, KeptCase, Known, load_kept
+from corpus.headers import KINDS
+from corpus.kept import FPSR_RULE, Effect, KeptCase, Known, load_kept
 from corpus.text import parse_case
 from db.records import LegRecord
 from fuzz.oracle.knowledge import NOTHING, Knowledge
