@@ -9,7 +9,7 @@ from corpus.ops import Run
 from corpus.text import parse_case
 from corpus.trace import Observation, Trace
 from corpus.wire import VECTOR_MMIO
-from fuzz.followup.passes import drop_instructions
+from fuzz.followup.passes import drop_instructions, join_runs
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge
 from targets.profile import Profile
@@ -146,3 +146,24 @@ def test_minimising_keeps_the_isb_that_makes_a_verdict_exact() -> None:
     loose = case_of(OPEN + "nop\nrdvl x2, #1")
     shorter = [op.program for c in drop_instructions(loose) for op in c.ops if isinstance(op, Run)]
     assert any(len(program) == 3 for program in shorter)
+
+
+def test_runs_are_joined_with_the_isb_that_their_exit_was() -> None:
+    case = parse_case(
+        f"create v0\ninit v0\nfinalize v0\nrun v0 {{\n{OPEN}\n}}\nrun v0 {{\nrdvl x2, #1\n}}"
+    )
+    (joined,) = join_runs(case)
+    (program,) = [op.program for op in joined.ops if isinstance(op, Run)]
+    assert [insn.format() for insn in program[1:]] == ["msr cpacr_el1, x0", "isb", "rdvl x2, #1"]
+    plain = parse_case("create v0\nrun v0 {\nnop\n}\nrun v0 {\nnop\n}\nrun v1 { }")
+    assert [
+        len(op.program) for c in join_runs(plain) for op in c.ops[1:2] if isinstance(op, Run)
+    ] == [
+        *(2, 3),
+    ]
+
+
+def test_an_access_to_zcr_sees_either_value() -> None:
+    loose = case_of(OPEN + "mov x1, #3\nmsr zcr_el1, x1")
+    exact = case_of(OPEN + "isb\nmov x1, #3\nmsr zcr_el1, x1")
+    assert loose not in list(drop_instructions(exact))

@@ -102,9 +102,8 @@ class _MachineWord(IntRange):
 
 NEEDS_ISB = frozenset({"cpacr_el1", "cpacr_el12", "cptr_el2", "hcr_el2"})
 """Controls whose writes take effect at the next context synchronisation event at the latest."""
-_HARMLESS = frozenset({"nop", "movz", "movz16", "movk", "lda", "msr"})
-"""Forms that do the same whichever value of a control is in effect; a chain of writes counts
-where it ends."""
+_HARMLESS = frozenset({"nop", "movz", "movz16", "movk", "lda"})
+"""Forms that do the same whichever value of a control is in effect."""
 
 
 def unsynchronised(program: Sequence[Insn]) -> int:

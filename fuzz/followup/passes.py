@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 from corpus.case import Case
+from corpus.fields import MAX_PROGRAM
 from corpus.isa.form import Insn
 from corpus.isa.system import unsynchronised
+from corpus.isa.table import FORMS
 from corpus.ops import GetReg, Op, ReadAll, Run, fields_of, simpler_op
 from corpus.registers import REGISTERS
 
@@ -64,6 +67,28 @@ def drop_instructions(case: Case) -> Iterator[Case]:
             span //= 2
 
 
+_ISB = Insn(FORMS["isb"], ())
+
+
+def join_runs(case: Case) -> Iterator[Case]:
+    """One run in place of two, with what the exit between them synchronised."""
+    for index, (op, after) in enumerate(pairwise(case.ops)):
+        if not (isinstance(op, Run) and isinstance(after, Run) and op.vcpu == after.vcpu):
+            continue
+        for between in ((), (_ISB,)):
+            program = (*op.program, *between, *after.program)
+            if (
+                len(program) <= MAX_PROGRAM
+                and not op.immediate
+                and (
+                    unsynchronised(program)
+                    <= unsynchronised(op.program) + unsynchronised(after.program)
+                )
+            ):
+                joined = replace(after, program=program)
+                yield replace(case, ops=(*case.ops[:index], joined, *case.ops[index + 2 :]))
+
+
 def look_closer(case: Case) -> Iterator[Case]:
     """Read one register instead of all."""
     for index, op in enumerate(case.ops):
@@ -105,6 +130,7 @@ def _with(case: Case, index: int, op: Op) -> Case:
 PASSES: tuple[Callable[[Case], Iterator[Case]], ...] = (
     drop_ops,
     drop_instructions,
+    join_runs,
     look_closer,
     simplify_fields,
     simplify_operands,
