@@ -26,6 +26,7 @@ FLOORS = {
         ("worker", "suites"),
         ("followup",),
         ("oracle", "generate"),
+        ("output", "printable", "stopping"),
     ),
     "targets": (
         ("legs", "catalogue"),
