@@ -74,7 +74,7 @@ class Process:
 
     def wait(self) -> tuple[int, str]:
         """Its exit code, and all it said."""
-        out, err = self.process.communicate(timeout=30)
+        out, err = self.process.communicate(timeout=120)
         return self.process.returncode, out + err
 
     def __enter__(self) -> Process:

@@ -62,7 +62,7 @@ def _drawn(status: CampaignStatus, width: int, height: int) -> list[str]:
     return capture.get().splitlines()
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (160, 45), (100, 30), (132, 24)])
+@pytest.mark.parametrize(("width", "height"), [(60, 24), (80, 24), (160, 45), (100, 30), (132, 24)])
 @pytest.mark.parametrize("legs", [1, 2, 5, 20])
 @pytest.mark.parametrize("buckets", [0, 3, 40])
 @pytest.mark.parametrize("events", [0, 2, 60])
@@ -93,6 +93,18 @@ def test_the_dashboard_shows_what_matters() -> None:
         assert part in screen
     order = [screen.index(title) for title in ("zreg-after-run: get z", "errno-order", "known one")]
     assert order == sorted(order)
+
+
+def test_what_matters_fits_sixty_columns() -> None:
+    screen = "\n".join(_drawn(STATUS, 60, 24))
+    for part in (
+        "divergences  251",
+        "3 (2 new)",
+        "1 (2 restarts)",
+        "kvm:6.12:vhe:vq=1,2,4",
+        "40.5",
+    ):
+        assert part in screen
 
 
 def test_markup_in_names_is_shown_as_it_is() -> None:

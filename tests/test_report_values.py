@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from corpus.text import parse_case
 from corpus.trace import Trace
-from fuzz.followup.signature import signature
+from fuzz.followup.cause import at_face_value
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Diverge
 from fuzz.report.compare import compare
@@ -95,4 +95,4 @@ def test_a_vcpu_with_el2_is_as_long_as_its_hypervisor_lets_it() -> None:
     assert str(verdict.context) == (
         "guest VL 16 (ZCR_EL1 0x7, ZCR_EL2 0x0), vcpu VL 256, host VL 256 bytes"
     )
-    assert signature(case, verdict, "x").vl_relation == "guest<vcpu=host"
+    assert at_face_value(case, verdict).relation == "guest<vcpu=host"

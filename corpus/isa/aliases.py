@@ -75,6 +75,7 @@ def _moves() -> Iterator[tuple[str, Alias]]:
     yield "movz", Alias("movz {xd}, #{imm}, lsl #0")
     yield "movz16", Alias("mov {xd}, #{imm}", domains={"imm": _Scaled(1, 65535, 65536)})
     yield "add_imm", Alias("mov {xd}, {xn}", {"imm": 0}, only=lambda args: 31 in args[:2])
+    yield "sub_x", Alias("neg {xd}, {xm}", {"xn": 31})
     for form in ("add_imm", "sub_imm"):
         yield form, Alias(f"{form[:3]} {{xd}}, {{xn}}, #{{imm}}, lsl #0")
     for form in ("add_x", "sub_x", "eor_x"):

@@ -70,9 +70,9 @@ class RegisterNumber(IntRange):
         self.pattern = "[0-9]+"
 
 
-def x(name: str, position: int) -> Operand:
+def x(name: str, position: int, default: int | None = None) -> Operand:
     """A 64-bit general register, x0 to x30, or xzr as number 31."""
-    return Operand(name, GeneralRegister("x", "zr"), at(position))
+    return Operand(name, GeneralRegister("x", "zr"), at(position), default=default)
 
 
 def x_but_31(name: str, position: int) -> Operand:

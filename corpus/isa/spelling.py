@@ -191,6 +191,11 @@ _LIST = re.compile(
 )
 _ONE_Z = re.compile(r"\{\{(\{z\w*\}[^\s-]*)\}\}")
 _OFFSET = re.compile(r", #\{(\w+)\}(?:, mul vl)?\](?!!)")
+_INDEX = re.compile(r", \{(\w+)\}(?:, lsl #[1-3])?\]")
+
+
+def _defaults(form: Form) -> dict[str, int]:
+    return {op.name: op.default for op in form.operands if op.default is not None}
 
 
 def _as_range(spelling: Spelling) -> Iterator[Spelling]:
@@ -209,20 +214,21 @@ def _without_braces(spelling: Spelling) -> Iterator[Spelling]:
 
 
 def _without_offset(spelling: Spelling) -> Iterator[Spelling]:
-    """`[x1, #0, mul vl]` as `[x1]`."""
-    match = _OFFSET.search(spelling.syntax)
-    if match:
-        given = {**spelling.given, match[1]: 0}
-        yield replace(spelling, syntax=_OFFSET.sub("]", spelling.syntax), given=given)
+    """`[x1, #0, mul vl]` as `[x1]`, and `[x1, xzr]` where the index has a default."""
+    for what, defaults in ((_OFFSET, {}), (_INDEX, _defaults(spelling.form))):
+        match = what.search(spelling.syntax)
+        if match and (what is _OFFSET or match[1] in defaults):
+            given = {**spelling.given, match[1]: defaults.get(match[1], 0)}
+            yield replace(spelling, syntax=what.sub("]", spelling.syntax), given=given)
 
 
 def _without_defaults(spelling: Spelling) -> Iterator[Spelling]:
     """Without the last operands, as far as they have defaults."""
-    defaults = {op.name: op.default for op in spelling.form.operands if op.default is not None}
+    defaults = _defaults(spelling.form)
     while True:
         head, _, last = spelling.syntax.rpartition(", ")
         named = [name for _, name in pieces(last) if name]
-        if not head or len(named) != 1 or named[0] not in defaults:
+        if len(named) != 1 or named[0] not in defaults or "]" in last:
             return
         given = {**spelling.given, named[0]: defaults[named[0]]}
         spelling = replace(spelling, syntax=head, given=given)

@@ -128,7 +128,7 @@ def _non_temporal() -> tuple[Form, ...]:
         ("d", 0xC400_8000, 0, 14),
     ):
         tail = f"{{{{{{zt}}.{lane}}}}}, {{pg}}%s, [{{zn}}.{lane}, {{xm}}]"
-        operands = (z("zt", 0), p("pg", 10, 8), z("zn", 5), x("xm", 16))
+        operands = (z("zt", 0), p("pg", 10, 8), z("zn", 5), x("xm", 16, default=31))
         loads = {
             "ldnt1" + name[3:]: bank | msize << 23 | unsigned << unsigned_at
             for name, (msize, unsigned, first_fault) in _LOADS.items()

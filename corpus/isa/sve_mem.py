@@ -100,7 +100,7 @@ def _by_register(
         esize(names="".join(place), place=lambda t: by_log2[t] << 21),
         p("pg", 10, 8),
         xsp("xn", 5),
-        x("xm", 16) if group == "ff-load" else x_but_31("xm", 16),
+        x("xm", 16, default=31) if group == "ff-load" else x_but_31("xm", 16),
     )
     slash = "/z" if "load" in group else ""
     index = scaled_index("xm", msize)

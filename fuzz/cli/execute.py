@@ -16,6 +16,7 @@ from corpus.case import Case
 from corpus.ops import Run
 from corpus.store import load_case
 from corpus.trace import Ending, Trace
+from db.session import shown
 from db.store import Store
 from fuzz.cli.console import console as open_console
 from fuzz.cli.errors import Exit, UserError
@@ -111,6 +112,8 @@ def repro(finding: str, legs: str | None, kernel: Path | None, url: str) -> int:
     number = finding.upper().removeprefix("F")
     if not number.isdigit():
         raise UserError(f"{finding!r} is not a finding such as F12.", Exit.USAGE)
+    if not Store.exists(url):
+        raise UserError(f"there is no F{number}: there is no database {shown(url)}.", Exit.USAGE)
     with Store.read(url) as store:
         stored = store.finding(int(number))
         # What legs are said to differ from is other legs.

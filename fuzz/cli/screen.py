@@ -36,6 +36,8 @@ from fuzz.stopping import on_terminal
 _Item = TypeVar("_Item")
 
 _WIDE = 120
+_ROOMY = 78
+"""From so many columns on, numbers stand in a grid, and legs tell their executions, too."""
 _MOST_LEGS = 6
 _LEAST_EVENTS = 2
 _FIXED_LINES = 6  # title, bar, three lines of numbers, a blank line
@@ -122,7 +124,7 @@ _BESIDE_NAME = 42
 
 def dashboard(status: CampaignStatus, width: int, height: int) -> RenderableType:
     """The whole screen, for a terminal of that many columns and lines."""
-    head = (_title(status), _bar(status), _numbers(status), Text())
+    head = (_title(status), _bar(status), _numbers(status, width), Text())
     spare = height - _FIXED_LINES
     if width >= _WIDE:
         tallest = max(len(status.legs), len(status.buckets), 1)
@@ -132,7 +134,7 @@ def dashboard(status: CampaignStatus, width: int, height: int) -> RenderableType
         halves.add_column(width=min(max(2 * width // 5, names + _BESIDE_NAME), 3 * width // 5))
         halves.add_column(ratio=1)
         halves.add_row(
-            Group(_rule("legs"), _legs(status.legs, rows)),
+            Group(_rule("legs"), _legs(status.legs, rows, width)),
             Group(_rule("buckets"), _buckets(status.buckets, rows)),
         )
         return Group(*head, halves, _rule("events"), _events(status.events, events))
@@ -140,7 +142,7 @@ def dashboard(status: CampaignStatus, width: int, height: int) -> RenderableType
     rows, events = _share(spare - legs - 2, len(status.buckets), len(status.events))
     return Group(
         *head,
-        *(_rule("legs"), _legs(status.legs, legs)),
+        *(_rule("legs"), _legs(status.legs, legs, width)),
         *(_rule("buckets"), _buckets(status.buckets, rows)),
         *(_rule("events"), _events(status.events, events)),
     )
@@ -238,7 +240,7 @@ def _bar(status: CampaignStatus) -> RenderableType:
     return line
 
 
-def _numbers(status: CampaignStatus) -> RenderableType:
+def _numbers(status: CampaignStatus, width: int) -> RenderableType:
     rules = f"{status.rules_hit}"
     if status.rules_total:
         rules += f"/{status.rules_total}"
@@ -265,16 +267,17 @@ def _numbers(status: CampaignStatus) -> RenderableType:
         ),
     )
     grid = Table.grid(padding=(0, 1))
-    for width in (8, 14, 10, 14, 12, 20):
-        grid.add_column(min_width=width, no_wrap=True)
+    for least in (8, 14, 10, 14, 12, 20):
+        grid.add_column(min_width=least if width >= _ROOMY else None, no_wrap=True)
     for row in rows:
         cells = [(Text(name, style="dim"), Text(value, style=style)) for name, value, style in row]
         grid.add_row(*(cell for pair in cells for cell in pair))
     return grid
 
 
-def _legs(legs: Sequence[LegStatus], room: int) -> RenderableType:
-    table = _table(("leg", 1), ("state", 0), ("executions", 0), ("exec/s", 0), ("restarts", 0))
+def _legs(legs: Sequence[LegStatus], room: int, width: int) -> RenderableType:
+    counts = (("executions", 0),) if width >= _ROOMY else ()
+    table = _table(("leg", 1), ("state", 0), *counts, ("exec/s", 0), ("restarts", 0))
     for column in table.columns[2:]:
         column.justify = "right"
     shown, hidden = _fit(legs, room)
@@ -282,7 +285,7 @@ def _legs(legs: Sequence[LegStatus], room: int) -> RenderableType:
         table.add_row(
             Text(leg.name),
             Text(leg.state, style=_STATE_STYLES.get(leg.state, "yellow")),
-            f"{leg.executions:,}",
+            *((f"{leg.executions:,}",) if counts else ()),
             f"{leg.per_second:,.1f}",
             str(leg.restarts) if leg.restarts else "",
         )
