@@ -18,6 +18,7 @@ from junitparser import Failure, JUnitXml, Skipped
 from pydantic import ValidationError
 from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as Sarif
 
+from fuzz.campaign.status import CampaignStatus
 from fuzz.cli.main import main
 from fuzz.cli.run import FailOn, exit_code
 
@@ -119,10 +120,14 @@ def test_recorded_defects_are_suppressed_and_lenient_ones_warn(tmp_path: Path) -
 class _Campaign:
     """The totals of one that ended."""
 
-    hangs, new_strict, new_buckets, buckets = 0, 0, 0, 0
+    hangs, new_strict, new_buckets, buckets, stopped_by = 0, 0, 0, 0, 0
 
     def __init__(self, **values: int) -> None:
         self.__dict__.update(values)
+
+    def status(self) -> CampaignStatus:
+        """It ran a case."""
+        return CampaignStatus(elapsed=1.0, cases=1)
 
 
 @pytest.mark.parametrize(

@@ -365,7 +365,7 @@ def test_a_case_is_promoted_to_be_kept(cli: Cli, tmp_path: Path) -> None:
     other = LegRecord("kvm:7.2", "kvm", {"release": "7.2.1", "mode": "vhe"})
     assert not known.covers(other, "isa.add_zz")
     for extra, sentence in (
-        (("--effect", "odd"), "'odd' is none of"),
+        (("--effect", "nonsense"), "'nonsense' is none of"),
         (("--name", "../x"), "is no name of a file"),
         (("--name", "known"), "file exists"),
     ):

@@ -42,10 +42,11 @@ def known_text(
     facts = dict(_machine(bucket, [leg.fingerprint for leg in deviating]))
     if not facts:
         raise PromoteError("the legs that deviate have nothing in common that tells them")
-    lines = [_about(finding, about)]
-    lines += [f"machine: {key}={value}" for key, value in facts.items()]
-    lines.append(f"diverges: {kind} {finding.culprit or finding.rule} {effect}")
-    return format_case(finding.minimal, "\n".join(lines))
+    body = format_case(finding.minimal)
+    comment = format_case(finding.minimal, _about(finding, about)).removesuffix(body)
+    headers = [f"# machine: {key}={value}" for key, value in facts.items()]
+    headers.append(f"# diverges: {kind} {finding.culprit or finding.rule} {effect}")
+    return comment + "\n".join(headers) + "\n" + body
 
 
 def _about(finding: FindingView, about: str) -> str:
