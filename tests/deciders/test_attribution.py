@@ -1,4 +1,4 @@
-"""Who is blamed: which verdicts are the same divergence, which legs show it, and the word for them."""
+"""Who is blamed: which verdicts are the same divergence, who shows it, and the word for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a campaign counts and keeps: ledger, totals, events, and the forms in which records travel."""
+"""What a campaign counts and keeps: ledger, totals, events, and how records travel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Minimising: the order of simplicity, what each pass proposes, and the engine that keeps the best."""
+"""Minimising: the order of simplicity, what each pass proposes, and what the engine keeps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from fuzz.followup.minimise import Minimizer, ShrinkPass
 from fuzz.followup.passes import PASSES, cost
 
 CASE = parse_case(
-    "create v0\ninit v0\nfinalize v0\nset v0 z3 0xab*\nrun v0 {\n nop\n ptrue p3.b, all\n mov x7, #9\n}\n"
+    "create v0\ninit v0\nfinalize v0\nset v0 z3 0xab*\n"
+    "run v0 {\n nop\n ptrue p3.b, all\n mov x7, #9\n}\n"
     "get v0 z3\nread-all v0\n"
 )
 A, B, C, D = (GetReg(0, regs.Z_IDS[n]) for n in range(4))

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
+import atheris
 import pytest
 from scripted import agree, diverge, sound, wrong
 
@@ -92,8 +93,6 @@ def test_only_the_first_trace_tells_of_ops_and_only_as_far_as_it_goes() -> None:
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
     """Counters in place of libFuzzer's: how often each was traced."""
-    import atheris
-
     traced: Counter[int] = Counter()
     reserved = iter(range(10**6))
     monkeypatch.setattr(atheris, "_reserve_counter", lambda: next(reserved), raising=False)
