@@ -80,7 +80,7 @@ def test_what_a_fault_is_called(kind: FaultKind) -> None:
 
 
 def test_only_legs_that_do_this_very_thing_deviate() -> None:
-    verdicts = {
+    verdicts: dict[str, Verdict] = {
         "d": BASE,
         "c": diverge(observed="other"),
         "b": diverge(label="z4"),

@@ -361,9 +361,7 @@ def test_another_op_or_other_suspects_are_another_disagreement() -> None:
 # -- what comes of them --------------------------------------------------------------------
 
 
-def followed(
-    leg: Scripted, others: Sequence[Scripted] = ()
-) -> tuple[FindingRecord | Dropped, list[str]]:
+def followed(leg: Scripted, others: Sequence[Scripted] = ()) -> tuple[object, list[str]]:
     notes: list[str] = []
     legs = Everywhere([leg, *others])
     investigator = Investigator(legs, notes.append, 30)
