@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from fuzz.campaign import kept
 from fuzz.campaign.kept import KeptCases
 from fuzz.worker.flags import _INSTEAD, _NUMBERS, FlagError, check
 
@@ -52,7 +51,7 @@ def test_a_directory_without_room_is_found_out(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(kept.tempfile, "TemporaryFile", full)
+        patch.setattr("tempfile.TemporaryFile", full)
         cases.probe()
         assert cases.trouble == "no space left on device"
     cases.probe()

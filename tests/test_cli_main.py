@@ -80,7 +80,11 @@ def _raised(name: str) -> BaseException:
         (OSError(28, "No space left on device"), Exit.UNAVAILABLE, "no space left on device"),
         (ModuleNotFoundError("x", name="atheris"), Exit.UNAVAILABLE, "package atheris is not"),
         (UserError("no such leg", Exit.USAGE), Exit.USAGE, "no such leg"),
-        (ExceptionGroup("g", [_raised("db.records.StoreError")]), Exit.UNAVAILABLE, "the reason"),
+        (
+            BaseExceptionGroup("g", [_raised("db.records.StoreError")]),
+            Exit.UNAVAILABLE,
+            "the reason",
+        ),
         (ZeroDivisionError("oops"), Exit.UNAVAILABLE, "ZeroDivisionError: oops"),
     ],
 )

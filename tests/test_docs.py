@@ -33,7 +33,8 @@ def _commands() -> tuple[tuple[str, ...], ...]:
     context = click.Context(main)
     found: list[tuple[str, ...]] = []
     for name in COMMANDS:
-        command = main.get_command(context, name)  # type: ignore[attr-defined]
+        command = main.get_command(context, name)
+        assert command
         found += _below(command, (name,))
     return tuple(found)
 

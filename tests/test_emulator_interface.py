@@ -184,8 +184,8 @@ def test_vector_length_set_and_get(leg: Leg) -> None:
     ops = (create(), init(SVE), put(VLS, 0), put(VLS, 1 << 16), put(VLS, 0b101), put(VLS, 0b111))
     assert leg.errs(*ops) == [0, 0, EINVAL, EINVAL, EINVAL, 0]
     assert leg.errs(create(), init(SVE), put(VLS, 1 << 511)) == [0, 0, EINVAL]
-    ops = (create(), init(SVE), put(VLS, 1, edge=63), get(VLS, edge=63), put(VLS, 1, edge=64))
-    assert leg.errs(*ops) == [0, 0, EFAULT, EFAULT, 0]
+    edges = (create(), init(SVE), put(VLS, 1, edge=63), get(VLS, edge=63), put(VLS, 1, edge=64))
+    assert leg.errs(*edges) == [0, 0, EFAULT, EFAULT, 0]
     assert leg.errs(create(), init(0), put(VLS, 1, edge=0), get(VLS)) == [0, 0, ENOENT, ENOENT]
     assert leg.errs(*SVE_VCPU, put(VLS, ALL_16, edge=0), get(VLS))[3:] == [EPERM, 0]
     wrong_size = VLS ^ 1 << 52

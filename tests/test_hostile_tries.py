@@ -31,21 +31,61 @@ LONG = "x" * 5000
 ODD = "\x1b[31m\u202e\x9bü漢"
 
 NO_NUMBER = ("", " ", "x", "1.5", "0x10", "1e3", "--", "1 2", "NaN", ODD, LONG)
-NO_DURATION = ("", " ", "soon", "-5s", "1y", "nan", "inf", "1e9", "5 s", "s", "0", "0s", "0.0h")
+NO_DURATION: tuple[str, ...] = (
+    "",
+    " ",
+    "soon",
+    "-5s",
+    "1y",
+    "nan",
+    "inf",
+    "1e9",
+    "5 s",
+    "s",
+    "0",
+    "0s",
+    "0.0h",
+)
 NO_DURATION += ("9" * 400, "9" * 400 + "d", "٣s", "1,5s", "1s1s", ODD, LONG)
 NO_FILE = ("", "nofile", "/proc/nowhere/x", "junk.case/x", "loop", LONG, ODD, "\udcff")
 NO_OUTPUT = ("", ".", "/", "/nodir/x", "/proc/nowhere/x", "junk.case/x", "loop", LONG, "socket")
 NO_DIRECTORY = ("", "junk.case", "junk.case/x", "/proc/nowhere", "loop", LONG)
-NO_LEGS = ("", " ", ",", ",,,", "kvn", "Model", "model:", "model:odd", "model x", "mutant:")
+NO_LEGS: tuple[str, ...] = (
+    "",
+    " ",
+    ",",
+    ",,,",
+    "kvn",
+    "Model",
+    "model:",
+    "model:odd",
+    "model x",
+    "mutant:",
+)
 NO_LEGS += ("mutant:nope", "emulator:maybe", "emulator:keep:vq=0", "emulator:keep:vq=17")
 NO_LEGS += ("emulator:keep:vq=", "kvm:9.99:vhe", "kvm:6.12:odd", "kvm:6.12:vhe:vq=0", "kvm:tcp=")
 NO_LEGS += ("kvm:tcp=host", "kvm:tcp=host:99999", "kvm:tcp=:1:2:3", "kvm:6.12:vhe:vq=x", "x*y?z")
 NO_LEGS += ("kvm:junk.case:odd", "model,kvn", "[", ODD, LONG, "\udcff", "model,model:keep:x")
 NO_BUCKET = ("", "B", "x", "B-1", "-1", "B1.5", "BF1", "B" + "9" * 30, "B1e3", "٣", " B1", ODD)
-NO_DATABASE = ("", " ", "://", "x://", "nosuch://h/x", "sqlite:///.", "junk.db", "other.db")
+NO_DATABASE: tuple[str, ...] = (
+    "",
+    " ",
+    "://",
+    "x://",
+    "nosuch://h/x",
+    "sqlite:///.",
+    "junk.db",
+    "other.db",
+)
 NO_DATABASE += ("cut.db", "newer.db", ".", "/proc/version", "postgresql://u:geheim@h:x/y", LONG)
 NO_DATABASE += ("postgresql+nosuch://u:geheim@h/y", "mysql://u:geheim@h/x")
-NOT_THERE = ("sqlite:////proc/nowhere/x.db", "nodir/x.db", "loop", "\udcff/x.db", "junk.case/x.db")
+NOT_THERE: tuple[str, ...] = (
+    "sqlite:////proc/nowhere/x.db",
+    "nodir/x.db",
+    "loop",
+    "\udcff/x.db",
+    "junk.case/x.db",
+)
 NOT_THERE += ("sqlite+nosuch:///x",)
 """Databases that are not there, and that cannot be made either."""
 
@@ -90,7 +130,8 @@ class Try:
 def _commands() -> Iterator[tuple[str, click.Command]]:
     context = click.Context(main)
     for name in COMMANDS:
-        command = main.get_command(context, name)  # type: ignore[attr-defined]
+        command = main.get_command(context, name)
+        assert command
         if isinstance(command, click.Group):
             for child in command.commands.values():
                 yield f"{name} {child.name}", child
@@ -142,7 +183,7 @@ def _tries() -> Iterator[Try]:
                     yield Try(name, (*base, f"{flag}={value}"))
             elif param.nargs == 1:
                 for value in _bad_values(name, param):
-                    at = arguments.index(param)
+                    at = [one.name for one in arguments].index(param.name)
                     yield Try(name, (*base[:at], "--", value, *base[at + 1 : len(arguments)]))
     for name in ("exec", "diff", "replay"):
         for file in ("junk.case", "nul.case", "odd.case", "cut.case", "."):

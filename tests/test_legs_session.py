@@ -141,7 +141,7 @@ def test_legs_that_agree_or_are_no_twins_are_no_finding() -> None:
     session, found, _ = _campaign([Twin("kvm:a"), Twin("kvm:b")])
     assert (session.tally.compared_legs, found) == (1, [])
     stranger = Twin("kvm:c", _other)
-    stranger.fingerprint["lab.qemu"] = "10"
+    stranger.fingerprint = {**stranger.fingerprint, "lab.qemu": "10"}
     session, found, _ = _campaign([Twin("kvm:a"), stranger])
     assert (session.tally.compared_legs, found) == (0, [])
 

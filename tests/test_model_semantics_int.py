@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from targets.spec.semantics import intops, longops
 from targets.spec.semantics.lanes import BITS, UINT
@@ -121,11 +123,14 @@ def numbers(rng: random.Random, bits: int, count: int) -> list[int]:
     """Unsigned elements: ends of the range, small ones, likely shift amounts, noise."""
     top = 1 << bits
     ends = (0, 1, 2, top - 1, top - 2, top >> 1, (top >> 1) - 1, (top >> 1) + 1, bits, bits - 1)
-    near = lambda: rng.randrange(-bits - 2, bits + 2) % top  # noqa: E731
+
+    def near() -> int:
+        return rng.randrange(-bits - 2, bits + 2) % top
+
     return [rng.choice((rng.choice(ends), near(), rng.getrandbits(bits))) for _ in range(count)]
 
 
-def lanes(values: list[int], t: int) -> intops.Array:
+def lanes(values: list[int], t: int) -> NDArray[Any]:
     return np.array(values, UINT[t])
 
 
@@ -246,8 +251,10 @@ def test_doubling_products_saturate_twice(t: int) -> None:
     for sign in (1, -1):
         a, b = (numbers(rng, half, 64) for _ in range(2))
         acc = numbers(rng, bits, 64)
-        wide = [longops.lengthen(np.array(x, UINT[t - 1]), t - 1, negative=True) for x in (a, b)]
-        found, clipped = longops.doubling_long(lanes(acc, t), *wide, t, sign)
+        first, second = (
+            longops.lengthen(np.array(x, UINT[t - 1]), t - 1, negative=True) for x in (a, b)
+        )
+        found, clipped = longops.doubling_long(lanes(acc, t), first, second, t, sign)
         expected, clips = [], False
         for old, x, y in zip(acc, a, b, strict=True):
             exact = 2 * signed(x, half) * signed(y, half)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from fuzz import output
 from fuzz.output import OutputError, OutputRefused, check, check_directory, write
 
 
@@ -114,7 +113,7 @@ def test_where_nothing_may_be_beside_it_a_file_is_overwritten(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(output.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
     write(path, "new")
     assert path.read_text() == "new"
     with pytest.raises(OutputError, match="permission denied"):

@@ -1,4 +1,4 @@
-"""Who is blamed: which verdicts are the same divergence, which legs show it, and the word for them."""
+"""Who is blamed: which verdicts are the same divergence, who shows it, and the word for them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_what_a_fault_is_called(kind: FaultKind) -> None:
 
 
 def test_only_legs_that_do_this_very_thing_deviate() -> None:
-    verdicts = {
+    verdicts: dict[str, Verdict] = {
         "d": BASE,
         "c": diverge(observed="other"),
         "b": diverge(label="z4"),

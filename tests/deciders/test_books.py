@@ -1,4 +1,4 @@
-"""What a campaign counts and keeps: ledger, totals, events, and the forms in which records travel."""
+"""What a campaign counts and keeps: ledger, totals, events, and how records travel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from db.records import (
     Status,
 )
 from db.store import Store
-from fuzz.campaign import ledger as module
 from fuzz.campaign.ledger import Ledger
 from fuzz.campaign.status import BucketStatus, CampaignStatus
 from fuzz.campaign.totals import statistics
@@ -222,13 +221,14 @@ def test_the_totals_hold_every_counter() -> None:
     ):
         assert found[name] == getattr(tally, name)
     assert found["rules"] == {"rules": 5, "x": 5 + list(Tally.__struct_fields__).index("rules")}
-    assert list(found["rules"]) == ["rules", "x"]  # type: ignore[call-overload]
+    rules = found["rules"]
+    assert isinstance(rules, dict)
+    assert list(rules) == ["rules", "x"]
     assert (found["rules_hit"], found["seed"], found["ended"]) == (2, 77, "time")
     assert (found["cases_per_second"], found["seconds"]) == (1.24, 12.35)
     assert (found["corpus"], found["features"], found["restarts"]) == (4, 6, 2)
-    assert found["buckets"] == [
-        {"title": "t", "strict": True, "count": 2, "first_leg": "kvm:a", "new": True, "id": 1}
-    ]
+    (bucket,) = status.buckets
+    assert found["buckets"] == [msgspec.to_builtins(bucket)]
     assert found["executions"] == dict(tally.executions)
     assert found["not_judged"] == {"executions": 0, "x": tally.not_judged["x"]}
     assert found["unjudged_examples"] == {"why": "create v0"}
@@ -245,7 +245,8 @@ def test_what_was_not_judged_is_told_by_leg_the_commonest_first() -> None:
     tally = Tally(unjudged=Counter({"a: why: so": 1, "b: so": 3, "a: else": 2}))
     found = statistics(CampaignStatus(elapsed=0.0, cases=0), tally, "", {})["unjudged"]
     assert found == {"b": {"so": 3}, "a": {"else": 2, "why: so": 1}}
-    assert list(found["a"]) == ["else", "why: so"]  # type: ignore[index]
+    assert isinstance(found, dict)
+    assert list(found["a"]) == ["else", "why: so"]
 
 
 # -- the ledger ------------------------------------------------------------------------------
@@ -281,7 +282,6 @@ def test_a_ledger_knows_what_is_shipped() -> None:
     with Store.open("sqlite://") as store:
         kept = Ledger(store, lambda _: None)._knowledge.kept
     assert kept == Knowledge.shipped().kept
-    assert module.Knowledge is Knowledge
 
 
 def test_a_new_bucket_counts_once(books: Books) -> None:
@@ -315,7 +315,7 @@ def test_a_bucket_of_another_campaign_is_not_new(books: Books) -> None:
     assert books.said == ["known divergence, bucket 1: z3 is wrong"]
 
 
-@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("status", [one for one in Status if one is not Status.DUPLICATE])
 def test_only_a_bucket_that_was_fixed_comes_back(books: Books, status: Status) -> None:
     books.store.add_finding(books.campaign, RECORD)
     books.store.set_status(1, status)
@@ -323,7 +323,7 @@ def test_only_a_bucket_that_was_fixed_comes_back(books: Books, status: Status) -
     fixed = status is Status.FIXED
     assert books.ledger.new_buckets == int(fixed)
     assert books.ledger.buckets[0].new is fixed
-    assert books.store.bucket(1).status is (Status.REGRESSED if fixed else status)
+    assert books.store.bucket(1).status is (Status.NEW if fixed else status)
     books.found()
     assert books.ledger.new_buckets == int(fixed)
 
@@ -336,9 +336,9 @@ def test_a_recorded_defect_is_filed_as_known_with_its_reason() -> None:
     assert [(note.text, note.author) for note in bucket.notes] == [("because", "why.case")]
     assert {entry.actor for entry in books.store.audit(1)} == {"why.case"}
     assert (books.ledger.new_buckets, books.ledger.buckets[0].new) == (0, False)
-    books.store.set_status(1, Status.IGNORED)
+    books.store.set_status(1, Status.WONTFIX)
     books.found()
-    assert books.store.bucket(1).status is Status.IGNORED  # what a person said stays
+    assert books.store.bucket(1).status is Status.WONTFIX  # what a person said stays
     assert len(books.store.bucket(1).notes) == 1
 
 
@@ -347,7 +347,8 @@ def test_a_recorded_defect_that_was_fixed_is_new_when_it_comes_back() -> None:
     books.found()
     books.store.set_status(1, Status.FIXED)
     books.found()
-    assert books.store.bucket(1).status is Status.REGRESSED
+    assert books.store.bucket(1).status is Status.NEW
+    assert books.store.bucket(1).returned is not None
     assert books.ledger.new_buckets == 1
 
 

@@ -43,7 +43,7 @@ class Fake:
 
     asked: Any = None
     hangs = 0
-    new_buckets = 0
+    new_buckets = new_strict = buckets = 0
     fails: BaseException | None = None
     ended = ""
 
@@ -76,7 +76,7 @@ def campaign(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[F
     monkeypatch.setattr(run_module, "Campaign", Fake)
     monkeypatch.chdir(tmp_path)
     yield Fake
-    Fake.hangs = Fake.new_buckets = 0
+    Fake.hangs = Fake.new_buckets = Fake.new_strict = Fake.buckets = 0
     Fake.fails = Fake.asked = None
     Fake.stopped_by, Fake.began, Fake.cases, Fake.ended = 0, True, 3, ""
 
@@ -114,6 +114,22 @@ def test_what_was_found_counts_more_than_how_it_ended(
     done = vcpufuzz("run", "--legs", "model")
     assert done.exit_code == code, done.output
     assert ("nothing was checked" in done.output) is (code == 3)
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "counts", "code"),
+    [
+        *(("new-strict", (0, 0, 5, 9), 0), ("new-strict", (0, 1, 5, 9), 77)),
+        *(("new", (0, 1, 0, 9), 0), ("new", (0, 0, 1, 9), 77)),
+        *(("any", (0, 1, 1, 0), 0), ("any", (0, 0, 0, 1), 77)),
+        *(("never", (0, 9, 9, 9), 0), ("never", (3, 9, 9, 9), 0), ("new-strict", (1, 0, 0, 0), 70)),
+    ],
+)
+def test_what_counts_as_a_failure_is_asked_for(
+    campaign: type[Fake], fail_on: str, counts: tuple[int, int, int, int], code: int
+) -> None:
+    campaign.hangs, campaign.new_strict, campaign.new_buckets, campaign.buckets = counts
+    assert vcpufuzz("run", "--legs", "model", "--fail-on", fail_on).exit_code == code
 
 
 def test_only_a_campaign_that_began_has_a_summary(campaign: type[Fake]) -> None:

@@ -39,10 +39,11 @@ def held(permitted: Permitted, seen: Observation) -> tuple[Mismatch | None, Choi
     return observe(permitted, seen, choices), choices
 
 
-def told(permitted: Permitted, seen: Observation) -> tuple[object, ...] | None:
+def told(permitted: Permitted, seen: Observation) -> tuple[object, ...]:
     """What is wrong, all that is said of it."""
     wrong, _ = held(permitted, seen)
-    return wrong and (wrong.label, wrong.expected, wrong.observed, wrong.detail, wrong.wrong)
+    assert wrong
+    return wrong.label, wrong.expected, wrong.observed, wrong.detail, wrong.wrong
 
 
 # -- errno and aux ---------------------------------------------------------------------------

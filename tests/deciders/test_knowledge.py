@@ -11,8 +11,8 @@ from scripted import Scripted, diverge
 from corpus.case import Case
 from corpus.domain import TextError
 from corpus.fault import Fault, FaultKind
-from corpus.isa.table import FORMS
 from corpus.headers import KINDS
+from corpus.isa.table import FORMS
 from corpus.kept import FPSR_RULE, Effect, KeptCase, Known, load_kept
 from corpus.text import parse_case
 from db.records import LegRecord
@@ -172,9 +172,11 @@ def test_comment_lines_say_what_is_known(tmp_path: Path) -> None:
 
 def test_only_the_comments_on_top_count(tmp_path: Path) -> None:
     path = tmp_path / "x.case"
-    path.write_text("# about\ncreate v0\n# diverges: kvm sve.z\n")
-    assert load_kept(path).known == ()
+    path.write_text("# about\ncreate v0\n# more\n")
     assert load_kept(path).about == "about"
+    path.write_text("# about\ncreate v0\n# diverges: kvm sve.z\n")
+    with pytest.raises(TextError, match="belongs before the first op"):
+        load_kept(path)
 
 
 @pytest.mark.parametrize("effect", Effect)
@@ -185,7 +187,7 @@ def test_an_effect_is_a_word(tmp_path: Path, effect: Effect) -> None:
 
 def test_the_effects_are_in_order() -> None:
     assert [effect.rank for effect in Effect] == list(range(9))
-    assert list(Effect)[0] is Effect.FPSR
+    assert min(Effect, key=lambda effect: effect.rank) is Effect.FPSR
     assert Effect.FPSR.rank < Effect.INPLACE.rank < Effect.MODES.rank < Effect.TAIL.rank
     assert list(Effect)[-3:] == [Effect.TAIL, Effect.RESULT, Effect.STOP]
     assert KINDS == ("kvm", "emulator")
@@ -193,7 +195,7 @@ def test_the_effects_are_in_order() -> None:
 
 
 def test_an_effect_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TextError, match=r"x\.case: 'much' is none of fpsr, inplace"):
+    with pytest.raises(TextError, match=r"x\.case: line 1: 'much' is none of fpsr, inplace"):
         load(tmp_path, "# diverges: kvm isa.x much\n")
 
 

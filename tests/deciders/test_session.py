@@ -17,6 +17,7 @@ from corpus.trace import Ending, Observation, Trace
 from db.records import FindingRecord, SignatureRecord
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.worker import session as module
+from fuzz.worker.feedback import SOURCES
 from fuzz.worker.session import Session
 from targets.base import Incident, Ran
 from targets.codemap import CodeMap
@@ -144,9 +145,9 @@ def test_what_was_kept_cleared_and_not_judged_is_counted_by_leg() -> None:
         "create v0\ninit v0\nfinalize v0\nset v0 z3 0xab*\nset v0 cpacr_el1 0x330000\n"
         "run v0 {\n mrs x1, zcr_el1\n}\nget v0 z3\n"
     )
-    legs = [Scripted("kvm:a"), ModelTarget(Profile(), "kvm:b", choose=lambda c: len(c) - 1)]
-    legs[1].kind = "kvm"
-    session = Heard().session(legs)
+    clears = ModelTarget(Profile(), "kvm:b", choose=lambda c: len(c) - 1)
+    clears.kind = "kvm"
+    session = Heard().session([Scripted("kvm:a"), clears])
     session.execute(keeps.encoded)
     assert session.tally.kept == {"kvm:a": 1, "kvm:b": 0}
     assert session.tally.cleared == {"kvm:a": 0, "kvm:b": 1}
@@ -404,10 +405,11 @@ class Steered:
         self.features: list[set[Hashable]] = []
         self.blocks: list[tuple[str, list[int]]] = []
         self.seen = 7
+        self.sources = frozenset(SOURCES)
 
     def report(self, features: Iterable[Hashable]) -> int:
         self.features.append(set(features))
-        return 0
+        return 5
 
     def report_blocks(self, leg: str, blocks: Sequence[int]) -> Sequence[int]:
         self.blocks.append((leg, list(blocks)))
@@ -431,6 +433,37 @@ def test_features_and_new_blocks_of_each_case_are_reported() -> None:
     assert steered.blocks == [("kvm:a", [4, 8, 12]), ("kvm:a", [4])]
     (reached,) = session.reached
     assert (reached.leg, reached.case, list(reached.blocks)) == ("kvm:a", CASE, [12])
+
+
+@pytest.mark.parametrize(
+    ("sources", "kinds", "new"),
+    [
+        (("rules",), {"rule"}, 5),
+        (("semantic",), {"op"}, 5),
+        (("kernel",), set(), 6),
+        (("rules", "semantic", "kernel"), {"rule", "op"}, 6),
+    ],
+)
+def test_only_what_is_wanted_steers(sources: tuple[str, ...], kinds: set[str], new: int) -> None:
+    def script(case: Case, turn: int) -> Trace:
+        leg.blocks = [4, 12]
+        return sound(case)
+
+    class Shown:
+        def note(self, *told: object) -> None:
+            noted.append(told)
+
+    noted: list[tuple[object, ...]] = []
+    leg = Scripted("kvm:a", script)
+    leg.code = CodeMap(0, 0, ())
+    steered = Steered()
+    steered.sources = frozenset(sources)
+    session = Heard().session([leg], feedback=steered, steering=Shown())
+    session.execute(CASE.encoded)
+    assert {feature[0] for feature in steered.features[0]} == kinds  # type: ignore[index]
+    ((case, traces, count),) = noted
+    assert (case, [one.ending for one in traces], count) == (CASE, [Ending.OK], new)  # type: ignore[attr-defined]
+    assert len(session.reached) == 1  # whatever steers
 
 
 def test_a_leg_that_is_lost_before_ends_as_lost_not_as_a_hang() -> None:

@@ -1,4 +1,4 @@
-"""How each kind of suspicion shows itself again: how often, in what machine, and what is dropped."""
+"""How each kind of suspicion shows itself again, how often, and what of it is dropped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fuzz.followup.disagreement import Disagreement
 from fuzz.followup.investigate import Investigator
 from fuzz.followup.suspicion import Confirmed, Departure, Dropped, Shown
 from fuzz.oracle.conformance import judge
-from fuzz.oracle.everywhere import Everywhere
+from fuzz.oracle.everywhere import Everywhere, Seen
 from fuzz.oracle.verdict import Agree, Diverge
 from targets.profile import Profile
 from targets.transport import TransportError
@@ -303,15 +303,9 @@ def pair(second: Callable[[int], int]) -> tuple[Scripted, Scripted, Everywhere]:
 def differing(legs: Everywhere, case: Case = UNKNOWN) -> Disagreement:
     traces = {"kvm:a": going_on(lambda _: 7)(case, 0), "kvm:b": going_on(lambda _: 22)(case, 0)}
     verdicts = legs.judge(case, traces)
-    suspects = legs.compare(case, suspicion_seen(traces, verdicts)).suspects
+    suspects = legs.compare(case, Seen(traces, verdicts)).suspects
     assert set(suspects) == {"kvm:a", "kvm:b"}
     return Disagreement(case, suspects)
-
-
-def suspicion_seen(traces: object, verdicts: object) -> object:
-    from fuzz.oracle.everywhere import Seen
-
-    return Seen(traces, verdicts)  # type: ignore[arg-type]
 
 
 def test_a_disagreement_has_to_be_the_same_three_times_after_a_restart_of_all() -> None:
@@ -326,7 +320,7 @@ def test_a_disagreement_has_to_be_the_same_three_times_after_a_restart_of_all() 
 
 @pytest.mark.parametrize("odd", [0, 1, 2])
 def test_a_disagreement_that_is_not_steady_is_dropped_for_good(odd: int) -> None:
-    a, b, legs = pair(lambda turn: 7 if turn == odd else 22)
+    a, _, legs = pair(lambda turn: 7 if turn == odd else 22)
     found = differing(legs).confirm(legs, said, 10)
     assert found == Dropped("kvm:a, kvm:b: differed, but not every time", harness=False)
     assert len(a.ran) == odd + 1
@@ -367,9 +361,7 @@ def test_another_op_or_other_suspects_are_another_disagreement() -> None:
 # -- what comes of them --------------------------------------------------------------------
 
 
-def followed(
-    leg: Scripted, others: Sequence[Scripted] = ()
-) -> tuple[FindingRecord | Dropped, list[str]]:
+def followed(leg: Scripted, others: Sequence[Scripted] = ()) -> tuple[object, list[str]]:
     notes: list[str] = []
     legs = Everywhere([leg, *others])
     investigator = Investigator(legs, notes.append, 30)

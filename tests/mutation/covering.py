@@ -92,7 +92,8 @@ def load(path: Path) -> Covering:
 
 def quickest(tests: set[str], known: Covering, limit: float) -> list[str]:
     """Tests by how long they take, until `limit` seconds of the processor are full."""
-    chosen, total = [], 0.0
+    chosen: list[str] = []
+    total = 0.0
     for test in sorted(tests, key=lambda test: (known.seconds[test], test)):
         total += known.seconds[test]
         if chosen and total > limit:
