@@ -17,6 +17,7 @@ from corpus.trace import Ending, Observation, Trace
 from db.records import FindingRecord, SignatureRecord
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.worker import session as module
+from fuzz.worker.feedback import SOURCES
 from fuzz.worker.session import Session
 from targets.base import Incident, Ran
 from targets.codemap import CodeMap
@@ -399,6 +400,8 @@ def test_a_recorded_fault_is_reported_and_another_one_is_followed_up() -> None:
 
 class Steered:
     """In place of libFuzzer's counters."""
+
+    sources = SOURCES
 
     def __init__(self) -> None:
         self.features: list[set[Hashable]] = []

@@ -20,7 +20,6 @@ from corpus.ops import (
     HostRun,
     Init,
     Op,
-    ReadAll,
     Run,
     SetReg,
     fields_of,
@@ -31,7 +30,7 @@ from fuzz.generate import el2, mutate, random_insn
 from fuzz.generate.mutate import crossed, mutated
 from fuzz.oracle.verdict import Agree
 from fuzz.worker import feedback
-from fuzz.worker.features import features_of
+from fuzz.worker.features import features_of, rules_of
 from fuzz.worker.feedback import BLOCKS, COUNTERS, BlockCounters, Feedback
 from targets.spec.judge import Choices
 
@@ -49,11 +48,10 @@ def features(case: Case, *traces: Trace, **verdicts: object) -> set[object]:
 
 def test_rules_choices_and_reasons_are_features() -> None:
     agrees = Agree(1, frozenset({"r1", "r2"}), Choices(5, 2), "stopped at 0x1234")
-    found = features(CASE, a=agrees, b=agree(rules=["r3"]), c=diverge(rules=frozenset({"r4"})))
-    assert found == {
-        *(("rule", "r1"), ("rule", "r2"), ("rule", "r3")),
-        *(("kept", "a", 3), ("cleared", "a", 2), ("stopped", "stopped at")),
-    }
+    verdicts = {"a": agrees, "b": agree(rules=["r3"]), "c": diverge(rules=frozenset({"r4"}))}
+    assert list(rules_of(verdicts)) == [("rule", "r1"), ("rule", "r2"), ("rule", "r3")]
+    found = features(CASE, **verdicts)
+    assert found == {("kept", "a", 3), ("cleared", "a", 2), ("stopped", "stopped at")}
     only_kept = Agree(1, frozenset(), Choices(1, 0))
     assert features(CASE, a=only_kept) == {("kept", "a", 1)}
     only_cleared = Agree(1, frozenset(), Choices(0, 1))
@@ -214,11 +212,6 @@ def test_a_run_of_a_vcpu_with_el2_comes_with_its_controls() -> None:
     assert not mutate._has_el2([Init(0, 1 << 8)])
 
 
-def test_a_look_can_be_inserted_anywhere() -> None:
-    results = on(mutate._insert_look, OPS)
-    assert {ops.index(ReadAll(0)) for ops in results} == set(range(len(OPS) + 1))
-
-
 def test_ops_are_deleted_but_not_the_only_one() -> None:
     results = on(mutate._delete, OPS)
     assert {len(OPS) - len(ops) for ops in results} == {1, 2, 3, 4}
@@ -370,7 +363,7 @@ def test_what_changes_is_chosen_by_weight() -> None:
     assert table == {
         "_insert": 2,
         "_insert_run": 3,
-        "_insert_look": 1,
+        "insert_look": 2,
         "_delete": 2,
         "_duplicate": 1,
         "_swap": 2,
@@ -387,7 +380,7 @@ def test_what_changes_is_chosen_by_weight() -> None:
 def test_what_a_case_needs_of_its_host_stays(min_vq: int) -> None:
     data = Case(CASE.ops, min_vq).encoded
     kept = Counter(mutated(data, seed).min_vq for seed in range(200))
-    assert kept[min_vq] >= 150  # the others are new cases
+    assert kept[min_vq] >= 70  # the others are new cases
     crossings = {crossed(data, CASE.encoded, seed).min_vq for seed in range(50)}
     assert crossings == {min_vq}
 
@@ -396,14 +389,14 @@ def test_a_mutation_changes_little_or_starts_anew() -> None:
     base = Case((GetMp(2),) * 8)
     children = [mutated(base.encoded, seed) for seed in range(400)]
     fresh = sum(child.ops.count(GetMp(2)) < 2 for child in children)
-    assert 30 <= fresh <= 100
+    assert 140 <= fresh <= 260
     alike = sum(abs(len(child.ops) - len(base.ops)) <= 2 for child in children)
-    assert alike > 150
+    assert alike > 100
     assert len({child.encoded for child in children}) > 300
     assert mutated(CASE.encoded, 3) == mutated(CASE.encoded, 3)
     assert mutated(b"", 1) != mutated(b"", 2)
     assert mutated(b"x", 1).ops
-    assert mutate.FRESH == 0.15
+    assert mutate.FRESH == 0.5
 
 
 def test_a_child_stays_within_the_limits() -> None:
@@ -448,3 +441,28 @@ def test_the_model_is_what_traces_here_come_from() -> None:
     assert decode(CASE.encoded) == CASE
     assert len(sound(CASE).observations) == len(CASE.ops)
     assert any(isinstance(op, Finalize) for op in CASE.ops)
+
+
+def test_branches_are_gathered_and_traced_once_per_case(counted: Counter[int]) -> None:
+    import atheris  # noqa: PLC0415
+
+    steered = Feedback()
+    for branch in (7, 9, 7, 7):
+        atheris._trace_branch(branch)
+    assert counted == {}
+    assert steered.report([]) == 2
+    assert counted == {7: 1, 9: 1}
+    atheris._trace_branch(9)
+    assert steered.report([]) == 0
+    assert counted == {7: 1, 9: 2}
+    assert steered.seen == 2
+
+
+def test_branches_do_not_steer_where_the_model_is_no_source(counted: Counter[int]) -> None:
+    import atheris  # noqa: PLC0415
+
+    steered = Feedback(["rules"])
+    atheris._trace_branch(7)
+    assert counted == {7: 1}
+    assert steered.report([("rule", "r")]) == 1
+    assert steered.seen == 1
