@@ -35,8 +35,9 @@ class Feedback:
         self._trace = atheris._trace_branch
         self._branches: list[int] = []
         self._branches_seen: set[int] = set()
-        # Instrumented code looks the function up at each branch.
-        atheris._trace_branch = self._branches.append
+        if "model" in self.sources:
+            # Instrumented code looks the function up at each branch.
+            atheris._trace_branch = self._branches.append
         self._counters = [atheris._reserve_counter() for _ in range(COUNTERS)]
         self._index: dict[Hashable, int] = {}
         self._blocks: BlockCounters | None = None
