@@ -20,6 +20,8 @@ from targets.kvm.remote import address, secret
 from targets.kvm.remote.address import Address
 from targets.kvm.remote.client import RemoteTransport
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """if True:
     import os, signal, sys, time
     from corpus.trace import Ending

@@ -14,6 +14,8 @@ from targets import cache
 from targets.emulator import build
 from targets.kvm.remote import secret
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 CASE = ROOT / "corpus/regressions/init-refused-leaves-nothing.case"
 UNSHARE = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]

@@ -114,6 +114,34 @@ def test_a_file_that_is_no_image_is_told_for_what_it_is(what: str, tmp_path: Pat
     assert kernels.image_version(path) == (0, 0)
 
 
+def relocated(reach: int, start: int = 0xFFFF_8000_0800_0000, count: int = 100) -> bytes:
+    """An Image with relocations for its first `reach` bytes and no further."""
+    places = [start + reach - 8 * (count - n) for n in range(count)]
+    return arm64_image(
+        BANNER.ljust(64, b"\0") + b"".join(struct.pack("<3Q", p, 0x403, start) for p in places)
+    )
+
+
+@pytest.mark.parametrize("start", [0xFFFF_8000_0800_0000, 0xFFFF_8000_8000_0000])
+def test_relocations_tell_what_is_missing_of_an_image(start: int, tmp_path: Path) -> None:
+    path = tmp_path / "Image"
+    size = len(relocated(0x1000))
+    path.write_bytes(relocated(size, start))
+    assert kernels.own(path).path == path
+    path.write_bytes(relocated(size + 1, start))
+    with pytest.raises(TransportError) as caught:
+        kernels.own(path)
+    assert str(caught.value) == f"{path} is cut off: it has {size} bytes of {size + 1} or more."
+
+
+@pytest.mark.parametrize("count", [5, 100])
+def test_what_only_looks_like_relocations_is_no_reason(count: int, tmp_path: Path) -> None:
+    """Too few of them, or for more than the kernel takes in memory."""
+    path = tmp_path / "Image"
+    path.write_bytes(relocated(1 << (12 if count == 5 else 22), count=count))
+    assert kernels.own(path).path == path
+
+
 @pytest.mark.parametrize("content", [RAW, EFI, EFI + b"a signature"])
 def test_an_image_is_taken(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "Image"
@@ -188,6 +216,9 @@ def test_no_bytes_are_an_internal_error(content: bytes, at: int, header: bool) -
     damaged = whole[:at] + content + whole[at + len(content) :]
     said = imagefile.trouble("path", damaged[: imagefile.HEAD], len(damaged))
     assert "\n" not in said
+    if not said:
+        assert imagefile.reach(damaged) <= 1 << 64
+        imagefile.version(damaged)
     assert said == "" or said.startswith("path is ") or said.startswith("path says ")
 
 
@@ -217,6 +248,7 @@ def test_the_command_for_a_zboot_image_unpacks_it(tmp_path: Path) -> None:
     assert (tmp_path / "Image").read_bytes() == RAW
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
@@ -240,6 +272,7 @@ def test_commands_tell_it_in_seconds(command: list[str], tmp_path: Path) -> None
     assert f"{path} is cut off: it has {len(EFI) - 10} bytes of {len(EFI)}" in said
 
 
+@pytest.mark.lab
 def test_a_kernel_that_goes_astray_is_not_waited_for(tmp_path: Path) -> None:
     """What no header tells: the kernel runs into what is not there."""
     path = tmp_path / "Image"

@@ -23,6 +23,13 @@ _BIG_ENDIAN = 1
 _SECTION = 40
 _VERSION = re.compile(rb"Linux version (\d+)\.(\d+)")
 
+_LINKED_AT = 1 << 27
+"""What the address is a multiple of at which a kernel is linked: modules lie just below, in a
+region of as many bytes (arch/arm64/include/asm/memory.h)."""
+_RELATIVE = b"\xff\xff\x03\x04" + bytes(6)
+_RELOCATIONS = re.compile(b"(?:.{6}" + re.escape(_RELATIVE) + b".{8}){64,}", re.DOTALL)
+"""Elf64_Rela of type R_AARCH64_RELATIVE, for addresses of the kernel."""
+
 _UNPACK = {
     "gzip": "gzip",
     "bzip2": "bzip2",
@@ -102,6 +109,23 @@ def version(content: bytes) -> tuple[int, int] | None:
     """(major, minor) of the kernel in an Image, as every kernel has it among its constants."""
     found = _VERSION.search(content)
     return (int(found[1]), int(found[2])) if found else None
+
+
+def reach(content: bytes) -> int:
+    """Bytes that an Image without an EFI header has at least, by its own relocations, which are
+    for what is in the file and spread over most of that; 0 if it has none, or packed ones."""
+    _, _, text_offset, image_size, _, _, pe = _HEADER.unpack_from(content)
+    if pe:
+        return 0
+    at = content.find(_RELATIVE)
+    while at >= 0:
+        table = _RELOCATIONS.match(content, at - 6)
+        if table:
+            places = [place for place, _, _ in struct.iter_unpack("<3Q", table[0])]
+            last: int = max(places) + 8 - (min(places) & -_LINKED_AT) - text_offset
+            return last if last <= image_size else 0
+        at = content.find(_RELATIVE, at + 1)
+    return 0
 
 
 def _end(head: bytes, pe: int) -> int | None:

@@ -100,6 +100,11 @@ def _image(path: Path) -> bytes:
         raise TransportError(
             f"{path} is cut off or damaged: it does not say which version of Linux it is."
         )
+    reach = imagefile.reach(content)
+    if status.st_size < reach:
+        raise TransportError(
+            f"{path} is cut off: it has {status.st_size} bytes of {reach} or more."
+        )
     return content
 
 
