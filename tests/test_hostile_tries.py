@@ -66,17 +66,8 @@ NO_LEGS += ("mutant:nope", "emulator:maybe", "emulator:keep:vq=0", "emulator:kee
 NO_LEGS += ("emulator:keep:vq=", "kvm:9.99:vhe", "kvm:6.12:odd", "kvm:6.12:vhe:vq=0", "kvm:tcp=")
 NO_LEGS += ("kvm:tcp=host", "kvm:tcp=host:99999", "kvm:tcp=:1:2:3", "kvm:6.12:vhe:vq=x", "x*y?z")
 NO_LEGS += ("kvm:junk.case:odd", "model,kvn", "[", ODD, LONG, "\udcff", "model,model:keep:x")
-NO_BUCKET = ("", "B", "x", "B-1", "-1", "B1.5", "BF1", "B" + "9" * 30, "B1e3", "٣", " B1", ODD)
-NO_DATABASE: tuple[str, ...] = (
-    "",
-    " ",
-    "://",
-    "x://",
-    "nosuch://h/x",
-    "sqlite:///.",
-    "junk.db",
-    "other.db",
-)
+NO_BUCKET = ("", "B", "x", "B-1", "-1", "B1.5", "BF1", "B" + "9" * 30, "B1e3", "٣", ODD)
+NO_DATABASE: tuple[str, ...] = ("", " ", "://", "x://", "nosuch://h/x", "sqlite:///.", "junk.db", "other.db")
 NO_DATABASE += ("cut.db", "newer.db", ".", "/proc/version", "postgresql://u:geheim@h:x/y", LONG)
 NO_DATABASE += ("postgresql+nosuch://u:geheim@h/y", "mysql://u:geheim@h/x")
 NOT_THERE: tuple[str, ...] = (
@@ -112,6 +103,19 @@ BASE: dict[str, tuple[str, ...]] = {
     "triage status": ("B1", "known"),
     "triage note": ("B1", "text"),
     "triage export": ("F1", "-"),
+    "triage history": ("B1",),
+    "triage owner": ("B1", "somebody"),
+    "triage link": ("B1", "https://example.org/1"),
+    "triage merge": ("B1", "B2"),
+    "triage split": ("B1", "F2"),
+    "triage same": ("B1", "B2"),
+    "triage mute": ("--rule", "finalize.twice", "--reason", "noise"),
+    "triage undo": ("1",),
+    "triage retest": ("B1", "--legs", "model"),
+    "triage matrix": ("B1", "--legs", "model"),
+    "triage rejudge": ("B1",),
+    "triage import": ("junk.case",),
+    "triage promote": ("B1", "--folder", "kept"),
 }
 """What makes each command run and be done at once, were it not for what a try puts in."""
 
@@ -144,8 +148,14 @@ def _bad_values(name: str, param: click.Parameter) -> tuple[str, ...]:
     kind = param.type
     if param.name == "legs":
         return NO_LEGS
-    if param.name in ("bucket", "finding", "key"):
+    if param.name in ("bucket", "finding", "key", "target", "other", "what"):
         return NO_BUCKET
+    if param.name in ("buckets", "findings", "others"):
+        return tuple(value for value in NO_BUCKET if value)
+    if name == "triage promote" and param.name == "name":
+        return ("../x", "a/b", "..", ".", "/x", LONG)
+    if kind.name == "when":
+        return ("", "x", "2026-13-01", "2026-02-30", "5y", "9999999h", "999999w", "-1d", ODD, LONG)
     if param.name == "url":
         # Where nothing was found yet there is nothing to list, which is no error.
         return NO_DATABASE if name == "triage list" else NO_DATABASE + NOT_THERE
@@ -181,6 +191,9 @@ def _tries() -> Iterator[Try]:
                 yield Try(name, (*base, flag))
                 for value in _bad_values(name, param):
                     yield Try(name, (*base, f"{flag}={value}"))
+            elif param.nargs == -1:
+                for value in _bad_values(name, param):
+                    yield Try(name, (*base[: len(arguments) - 1], "--", value))
             elif param.nargs == 1:
                 for value in _bad_values(name, param):
                     at = [one.name for one in arguments].index(param.name)

@@ -15,6 +15,7 @@ from fuzz.bench import driver as benchdriver
 from fuzz.bench import measure as measuring
 from fuzz.cli.errors import UserError
 from fuzz.cli.options import json_option, resolve_legs
+from fuzz.cli.plain_options import OUTPUT_FILE
 from fuzz.cli.table import Column, print_table
 from targets.catalogue import State, offers
 from targets.legs import default_kvm
@@ -33,6 +34,13 @@ class _Line(msgspec.Struct, frozen=True):
     say: str = ""
     failed: str = ""
     report: measuring.Report | None = None
+
+
+def _picture(_ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path | None:
+    """The name of a picture tells its format."""
+    if path is not None and path.suffix.lower() not in (".svg", ".png", ".pdf"):
+        raise click.BadParameter(f"{path}: the name has to end in .svg, .png or .pdf.")
+    return path
 
 
 def default_legs() -> tuple[str, ...]:
@@ -89,7 +97,8 @@ def default_legs() -> tuple[str, ...]:
 @click.option(
     "--plot",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OUTPUT_FILE,
+    callback=_picture,
     help="Draw the detection of drawn defects, as SVG, PNG or PDF by the name's end.",
 )
 def bench(

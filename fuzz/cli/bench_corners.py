@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 import msgspec
 
+from fuzz import output
 from fuzz.bench.corners import hunt
 from fuzz.bench.corners.ablation import ablate
 from fuzz.bench.corners.detection import Report, report
 from fuzz.bench.corners.draw import draw_all
 from fuzz.bench.corners.hunting import mutant_legs
 from fuzz.bench.corners.searches import HuntFailed, search
-from fuzz.cli.errors import Exit, UserError
+from fuzz.cli.errors import UserError
 from fuzz.cli.table import Column, print_table
 from targets.profile import Profile
 
@@ -87,10 +88,7 @@ def _say(progress: hunt.Progress) -> None:
 def _plot(told: Report, path: Path) -> None:
     from fuzz.bench.corners.plot import draw_detection  # noqa: PLC0415
 
-    try:
-        draw_detection(told, path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: {error}", Exit.USAGE) from None
+    output.write(path, draw_detection(told, path.suffix.removeprefix(".").lower()))
 
 
 def _print(told: Report) -> None:

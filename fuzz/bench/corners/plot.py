@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
-from pathlib import Path
 
 from fuzz.bench.corners.detection import Defect, Report, found_within, wilson
 
@@ -15,9 +15,9 @@ def _marks(budget: int) -> list[int]:
     return sorted({round(budget ** (i / POINTS)) for i in range(POINTS + 1)})
 
 
-def draw_detection(report: Report, path: Path) -> None:
-    """Write curves with bands of 95 %, one per number of predicates; the suffix of `path`
-    tells the format. Raises OSError, ValueError."""
+def draw_detection(report: Report, form: str) -> bytes:
+    """Curves with bands of 95 %, one per number of predicates.
+    `form`: svg, png or pdf."""
     from matplotlib.figure import Figure  # noqa: PLC0415 (slow to load)
 
     figure = Figure(figsize=(8, 5), layout="constrained")
@@ -39,4 +39,6 @@ def draw_detection(report: Report, path: Path) -> None:
     axes.set_title(f"Drawn defects of seed {report.seed}, {len(report.searches)} search(es)")
     axes.legend(loc="upper left")
     axes.grid(alpha=0.3)
-    figure.savefig(path)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=form)
+    return drawn.getvalue()

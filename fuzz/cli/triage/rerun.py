@@ -45,13 +45,13 @@ _JUDGED_COLUMNS = (
 
 @click.command()
 @bucket_argument
-@click.option("--legs", default="", metavar="LEG,...", help="By default, those that deviated.")
+@click.option("--legs", default=None, metavar="LEG,...", help="By default, those that deviated.")
 @click.option("--times", type=click.IntRange(1, 1000), default=3, show_default=True)
 @_kernel
 @json_option
 @db_option
 def retest(
-    url: str, bucket: Key, legs: str, times: int, kernel: Path | None, as_json: bool
+    url: str, bucket: Key, legs: str | None, times: int, kernel: Path | None, as_json: bool
 ) -> None:
     """Run a bucket's shortest finding again, and note how it did.
 
@@ -67,7 +67,7 @@ def retest(
 
     with existing(url) as store:
         number = store.best_finding(bucket[1])
-        names = legs or ",".join(_affected(store, bucket[1]))
+        names = ",".join(_affected(store, bucket[1])) if legs is None else legs
         again = _again(store, number)
         opened, missing = _open(names, kernel)
         try:
@@ -102,11 +102,11 @@ def retest(
 
 @click.command()
 @bucket_argument
-@click.option("--legs", default="", metavar="LEG,...", help="Only these; patterns are welcome.")
+@click.option("--legs", default=None, metavar="LEG,...", help="Only these; patterns are welcome.")
 @_kernel
 @json_option
 @db_option
-def matrix(url: str, bucket: Key, legs: str, kernel: Path | None, as_json: bool) -> None:
+def matrix(url: str, bucket: Key, legs: str | None, kernel: Path | None, as_json: bool) -> None:
     """Run a bucket's shortest case on every kernel and mode that is there, and keep the
     result with the bucket.
 
@@ -122,7 +122,7 @@ def matrix(url: str, bucket: Key, legs: str, kernel: Path | None, as_json: bool)
         again = _again(store, number)
         cells: list[CellRecord] = []
         # One machine at a time: many of them would fill the memory of this one.
-        for name in _names(legs, kernel) if legs else _everywhere(kernel):
+        for name in _everywhere(kernel) if legs is None else _names(legs, kernel):
             opened, missing = _open(name, None)
             try:
                 cells += run_matrix(again, opened, missing)
