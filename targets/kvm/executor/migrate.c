@@ -1,8 +1,11 @@
 /* MIGRATE: what a VMM does to move a vcpu, with a look at every register on the way. */
+#include "migrate.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "ops.h"
+#include "vm.h"
 
 #define MOST_LISTED 1024u
 
@@ -58,11 +61,11 @@ static int prepare(struct machine *m, const struct op *op, const struct moved *v
     memcpy(init.features, parameters.features, sizeof init.features);
 
     *stage = STAGE_CREATE;
-    int err = machine_create_vcpu(m, (uint8_t)op->head.a);
+    int err = vm_create_vcpu(m, (uint8_t)op->head.a);
     if (err)
         return err;
     *stage = STAGE_INIT;
-    err = machine_init_vcpu(m, (uint8_t)op->head.a, &init);
+    err = vm_init_vcpu(m, (uint8_t)op->head.a, &init);
     if (err || !vls)
         return err;
     *stage = STAGE_VLS;

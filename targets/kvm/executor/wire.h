@@ -17,6 +17,8 @@
 #define CODE_OFFSET 0x1000u
 #define CODE_SIZE 0x3000u
 #define RUN_LIMIT_MS 500
+#define SLOTS 256           /* of vcpus: a slot is a byte */
+#define BUFFER_SIZE 0x10000u /* mapped bytes of a user buffer without an edge */
 
 enum { FLAG_REUSE_VM = 1 };
 
