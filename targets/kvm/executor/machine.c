@@ -151,8 +151,8 @@ static void clear(uint8_t *begin, size_t size)
 void ram_reset(struct machine *m)
 {
     sync_data(m->ram, RAM_SIZE);
-    if (memcmp(m->ram + VECTOR_OFFSET, vectors(), VECTOR_SIZE) != 0)
-        ram_write(m, VECTOR_OFFSET, vectors(), VECTOR_SIZE);
+    if (memcmp(m->ram, vectors(), VECTOR_SIZE) != 0)
+        ram_write(m, VECTOR_BASE - RAM_BASE, vectors(), VECTOR_SIZE);
     /* Code even where it is zero, too: see ram_write on stale translations. */
     store_zeros(m->ram + CODE_OFFSET, m->code_used);
     sync_code(m->ram + CODE_OFFSET, m->code_used);

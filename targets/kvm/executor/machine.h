@@ -11,6 +11,7 @@
 #include "wire.h"
 
 #define NAMED_SLOTS 3u /* that cases name */
+#define CODE_OFFSET ((uint32_t)(CODE_BASE - RAM_BASE)) /* in RAM */
 
 struct vcpu {
     int fd; /* -1: never created */

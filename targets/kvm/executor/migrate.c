@@ -52,7 +52,7 @@ static const struct moved *find_vls(uint64_t count)
 
 /* Create and configure the destination. An errno and the stage that failed. */
 static int prepare(struct machine *m, const struct op *op, const struct moved *vls,
-                   enum migrate_stage *stage)
+                   enum wire_stage *stage)
 {
     const struct vcpu *to = &m->vcpus[op->head.a];
     struct wire_init parameters;
@@ -130,7 +130,7 @@ struct outcome op_migrate(struct machine *m, const struct op *op, struct sink *o
     const struct moved *vls = NULL;
     int source = m->vcpus[op->head.vcpu].fd;
     uint64_t count = 0, records = 0;
-    enum migrate_stage stage = STAGE_LIST;
+    enum wire_stage stage = STAGE_LIST;
 
     uint64_t *length = sink_take(out, sizeof *length);
     const uint8_t *block = out->at;

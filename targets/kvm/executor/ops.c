@@ -6,8 +6,6 @@
 
 #include "vm.h"
 
-#define FILL 0x5a
-
 static int fd_of(const struct machine *m, const struct op *op)
 {
     return m->vcpus[op->head.vcpu].fd;

@@ -17,8 +17,6 @@ handler op_get_mp;
 handler op_read_mem;
 handler op_write_mem;
 
-#define LARGEST_REG 256u
-
 /* Bytes of a register. */
 static inline uint64_t reg_size(uint64_t id)
 {

@@ -181,7 +181,7 @@ struct outcome run_guest(struct machine *m, const struct op *op, const struct en
                          struct wire_run *seen)
 {
     const struct vcpu *v = &m->vcpus[op->head.vcpu];
-    const uint64_t pc = RAM_BASE + CODE_OFFSET, vectors = RAM_BASE + VECTOR_OFFSET;
+    const uint64_t pc = CODE_BASE, vectors = VECTOR_BASE;
     bool immediate = op->head.a & RUN_IMMEDIATE;
 
     ram_write(m, CODE_OFFSET, op->payload, op->head.size);
