@@ -128,7 +128,7 @@ BUFFER_SIZE = 0x1_0000
 FILL = 0x5A
 """What GET finds its buffer full of."""
 LARGEST_REG = 256
-"""Bytes that are shown of a register."""
+"""Bytes that are shown of a register; ids may ask for more."""
 VL_LIMIT = 0xFFFF
 """The most that HOST_RUN's `b` may be: above it are prctl's flags."""
 

@@ -26,6 +26,7 @@ from corpus.wire import (
     FLAG_REUSE_VM,
     MMIO_BASE,
     RAM_SIZE,
+    RUN_DATA,
     RUN_LIMIT_MS,
     VECTOR_MMIO,
     Kind,
@@ -82,7 +83,7 @@ def run(*words: int) -> WireOp:
 
 def run_data(seen: Observation) -> dict[str, int]:
     names = ("reason", "is_write", "address", "value", "length", "flags")
-    return dict(zip(names, struct.unpack("<IIQQII", seen.data), strict=True))
+    return dict(zip(names, RUN_DATA.unpack(seen.data), strict=True))
 
 
 @pytest.fixture(scope="module")
