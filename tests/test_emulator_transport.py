@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from emulator_leg import EXIT, SVE_VCPU, Leg, get, open_leg, put, run, z
 
+from corpus.domain import TextError
 from corpus.trace import Ending
 from corpus.wire import Kind, WireError, WireOp, pack_request, unpack_response
 from targets.emulator import build
-from targets.emulator.legname import EmulatorSpec, LegNameError, open_transport, parse
+from targets.emulator.legname import EmulatorSpec, open_transport, parse
 from targets.emulator.transport import EmulatorTransport
 from targets.transport import TransportError
 
@@ -49,13 +50,11 @@ def test_leg_names() -> None:
     "name",
     [
         *("kvm:native", "emulator", "emulator:", "emulator:both", "emulator:keep:vq=1:x"),
-        *("emulator:keep:lots", "emulator:keep:vq", "emulator:keep:vq=", "emulator:keep:vq=a"),
-        *("emulator:keep:vq=0,1", "emulator:keep:vq=2", "emulator:keep:vq=1,4"),
-        *("emulator:keep:vq=1-17", "emulator:keep:vq=4-1"),
+        *("emulator:keep:lots", "emulator:keep:vq=2"),
     ],
 )
 def test_names_that_stand_for_nothing(name: str) -> None:
-    with pytest.raises(LegNameError, match=r"^[^\n]+$"):
+    with pytest.raises(TextError, match=r"^[^\n]+$"):
         parse(name)
 
 

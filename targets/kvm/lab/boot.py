@@ -19,6 +19,7 @@ from targets.kvm.lab.pace import Pace
 from targets.kvm.lab.symbols import Symbols
 from targets.kvm.lab.vm import GuestDied, KilledAtBoot, Vm
 from targets.transport import TransportError
+from targets.vqs import ALL_VQS
 
 IMAGE_ALIGNMENT = 1 << 21
 """Where an Image begins, in memory and as it is linked (Documentation/arch/arm64/booting)."""
@@ -34,7 +35,7 @@ class LabSpec:
     kernel: Callable[[], Kernel]
     mode: str
     boot_options: str = ""
-    vqs: tuple[int, ...] = qemu.ALL_VQS
+    vqs: tuple[int, ...] = ALL_VQS
     coverage: bool = False
     initramfs: Callable[[], image.Image] = lambda: image.build()  # noqa: PLW0108 (late bound)
 
