@@ -11,8 +11,8 @@ from scripted import Scripted, diverge
 from corpus.case import Case
 from corpus.domain import TextError
 from corpus.fault import Fault, FaultKind
-from corpus.isa.table import FORMS
 from corpus.headers import KINDS
+from corpus.isa.table import FORMS
 from corpus.kept import FPSR_RULE, Effect, KeptCase, Known, load_kept
 from corpus.text import parse_case
 from db.records import LegRecord

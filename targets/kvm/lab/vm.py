@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from targets.codemap import CodeMap
+from targets.ended import is_stopped
 from targets.kvm.lab import console, kconfig, kernellog, monitor, qemu
 from targets.kvm.lab.channel import DOORBELL, Channel, Command, Layout, State
 from targets.kvm.lab.coverage.log import BlockLog
@@ -245,9 +246,9 @@ class Vm:
         try:
             counters = self._monitor.program_counters()
         except monitor.Silent as why:
-            state = self._process.state
-            cause = "it is stopped" if state in ("T", "t") else f"{why}".rstrip(".")
-            return GuestDied(Fate.SILENT, log, cause, state in ("T", "t"))
+            stopped = is_stopped(self.pid)
+            cause = "it is stopped" if stopped else f"{why}".rstrip(".")
+            return GuestDied(Fate.SILENT, log, cause, stopped)
         return GuestDied(Fate.HANG, log, counters=counters)
 
     def states(self) -> list[InFlight]:
