@@ -54,8 +54,9 @@ class Rig(ABC):
     """One kind of transport, for one test or several. `costly`: its executor takes seconds to
     start, so tests share one as long as it works. `hears_last`: it learns what became of an
     executor even if all it is asked for is to close. `notices_pause`: it sees that somebody
-    stopped the executor."""
+    stopped the executor. `own_signals`: what a fault of its own is like."""
 
+    own_signals: tuple[signal.Signals, ...] = (signal.SIGSEGV, signal.SIGABRT)
     costly = False
     hears_last = True
     notices_pause = True
@@ -143,14 +144,15 @@ class ProcessRig(Rig):
         os.kill(pid, signal.SIGCONT)
 
     def kill_idle(self, transport: Transport) -> None:
-        lives = self.watch(transport)
-        os.kill(self.pid(transport), signal.SIGKILL)
-        await_end(lives)
+        pid = self.pid(transport)
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # with all its threads
 
 
 class Lab(ProcessRig):
     """Real KVM in QEMU."""
 
+    own_signals = (signal.SIGSEGV,)
     costly = True
 
     def make(self) -> Transport:

@@ -14,7 +14,6 @@ from corpus.trace import Ending
 from targets.transport import Loss, Reply, Transport, UnknownTicket
 
 FROM_OUTSIDE = [signal.SIGKILL, signal.SIGTERM]
-OF_ITS_OWN = [signal.SIGSEGV, signal.SIGABRT]
 
 
 class Bench:
@@ -158,24 +157,22 @@ def test_a_restart_loses_what_is_under_way(bench: Bench) -> None:
     assert bench.works().boot == bench.transport.boots == boots + 1
 
 
-@pytest.mark.parametrize("number", OF_ITS_OWN)
-def test_a_crash_has_one_at_fault_and_the_others_are_lost(
-    bench: Bench, number: signal.Signals
-) -> None:
-    boots = bench.transport.boots
-    ticket, at = bench.rig.get_into(bench.transport)
-    tickets = [ticket, *bench.fill(leave=1)]
-    bench.rig.strike(bench.transport, number)
-    *others, first = bench.collect(tickets[::-1])
-    assert (first.ending, first.response, first.at) == (Ending.CRASH, None, at)
-    assert number.name in first.log
-    assert first.fault is not None
-    assert first.boot == boots
-    assert all(is_spared(reply, boots) for reply in others)
-    assert bench.transport.losses() == []
-    assert bench.works().boot == bench.transport.boots == boots + 1
-    again = bench.collect(bench.fill())
-    assert {reply.ending for reply in again} == {Ending.OK}
+def test_a_crash_has_one_at_fault_and_the_others_are_lost(bench: Bench) -> None:
+    for number in bench.rig.own_signals:
+        boots = bench.transport.boots
+        ticket, at = bench.rig.get_into(bench.transport)
+        tickets = [ticket, *bench.fill(leave=1)]
+        bench.rig.strike(bench.transport, number)
+        *others, first = bench.collect(tickets[::-1])
+        assert (first.ending, first.response, first.at) == (Ending.CRASH, None, at)
+        assert number.name in first.log
+        assert first.fault is not None
+        assert first.boot == boots
+        assert all(is_spared(reply, boots) for reply in others)
+        assert bench.transport.losses() == []
+        assert bench.works().boot == bench.transport.boots == boots + 1
+        again = bench.collect(bench.fill())
+        assert {reply.ending for reply in again} == {Ending.OK}
 
 
 @pytest.mark.parametrize("number", FROM_OUTSIDE)
@@ -183,8 +180,8 @@ def test_an_executor_that_somebody_ends_is_lost_and_no_request_is_at_fault(
     bench: Bench, number: signal.Signals
 ) -> None:
     boots = bench.transport.boots
-    bench.rig.pause(bench.transport)
-    tickets = bench.fill()
+    ticket, _ = bench.rig.get_into(bench.transport)
+    tickets = [ticket, *bench.fill(leave=1)]
     bench.rig.strike(bench.transport, number)
     first, *others = bench.collect(tickets)
     assert is_lost(first)
