@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
@@ -49,6 +50,18 @@ def state(pid: int) -> str:
         status = Path(f"/proc/{pid}/stat").read_text()
         return status.rpartition(")")[2].split()[0]
     return ""
+
+
+def is_dying(pid: int) -> bool:
+    """Whether a process is ending: it may have to be scheduled yet, or lose its threads, before
+    what it holds is closed."""
+    with suppress(OSError, IndexError, ValueError):
+        status = Path(f"/proc/{pid}/status").read_text()
+        if re.search(r"^State:\s+[ZX]", status, re.MULTILINE):
+            return True
+        pending = re.search(r"^SigPnd:\s+([0-9a-f]+)$", status, re.MULTILINE)
+        return pending is not None and bool(int(pending[1], 16) >> signal.SIGKILL - 1 & 1)
+    return False
 
 
 def is_stopped(pid: int) -> bool:

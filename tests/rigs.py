@@ -94,8 +94,9 @@ class Rig(ABC):
         """End a paused executor as that signal does."""
 
     @abstractmethod
-    def kill_idle(self, transport: Transport) -> None:
-        """End an executor that has nothing to do, as somebody else would, and see it gone."""
+    def kill_idle(self, transport: Transport, *, gone: bool = True) -> None:
+        """End an executor that has nothing to do, as somebody else would; see it `gone`, or
+        leave it to its end."""
 
     @abstractmethod
     def impatient(self, transport: Transport) -> AbstractContextManager[bytes]:
@@ -143,10 +144,11 @@ class ProcessRig(Rig):
         os.kill(pid, number)
         os.kill(pid, signal.SIGCONT)
 
-    def kill_idle(self, transport: Transport) -> None:
+    def kill_idle(self, transport: Transport, *, gone: bool = True) -> None:
         pid = self.pid(transport)
         os.kill(pid, signal.SIGKILL)
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # with all its threads
+        if gone:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # with all its threads
 
 
 class Lab(ProcessRig):
@@ -280,7 +282,7 @@ class Fake(Rig):
         self._struck = end_of(-number)
         self._goes_on.set()
 
-    def kill_idle(self, transport: Transport) -> None:
+    def kill_idle(self, transport: Transport, *, gone: bool = True) -> None:
         assert isinstance(transport, FakeExecutor)
         transport.kill()
 
@@ -343,8 +345,8 @@ class Remote(Rig):
         assert self._arrived.wait(20)  # else nothing is under way over there
         self._served.strike(self._opened[-1], number)
 
-    def kill_idle(self, transport: Transport) -> None:
-        self._served.kill_idle(self._opened[-1])
+    def kill_idle(self, transport: Transport, *, gone: bool = True) -> None:
+        self._served.kill_idle(self._opened[-1], gone=gone)
 
     def impatient(self, transport: Transport) -> AbstractContextManager[bytes]:
         return self._served.impatient(self._opened[-1])

@@ -22,12 +22,13 @@ from corpus.fault import Fault, FaultKind
 from corpus.trace import Ending
 from corpus.wire import WireError, unpack_response
 from targets.emulator.build import vixl_version, worker_binary
-from targets.ended import End, end_of, is_stopped
+from targets.ended import End, end_of, is_dying, is_stopped
 from targets.transport import Loss, Reply, Transport, TransportError, UnknownTicket
 
 _LENGTH = struct.Struct("<I")
 _PIPE_BYTES = 1 << 20
 _LOG_BYTES = 8192
+_LOOK_S = 0.05
 _WHO = "the emulator's worker"
 
 
@@ -201,10 +202,15 @@ class EmulatorTransport(Transport):
         return self._replies.pop(ticket)
 
     def restart(self) -> None:
-        if self._worker is not None:
+        end = time.monotonic() + self._limit
+        while self._worker is not None:
             self._pump()  # it may be dead already, and not by us
-        if self._worker is not None:
-            self._discard()
+            if self._worker is None:
+                break
+            if not is_dying(self._worker.process.pid) or time.monotonic() > end:
+                self._discard()
+            else:
+                self._worker.wait(_LOOK_S)
 
     def close(self) -> None:
         self.restart()

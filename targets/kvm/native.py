@@ -19,7 +19,7 @@ from typing import Any
 from corpus.fault import Fault, FaultKind
 from corpus.trace import Ending
 from corpus.wire import WireError, unpack_response
-from targets.ended import End, end_of, is_stopped
+from targets.ended import End, end_of, is_dying, is_stopped
 from targets.kvm import build_native
 from targets.kvm.kmsg import KernelLog
 from targets.kvm.lab import kernellog
@@ -192,7 +192,10 @@ class NativeTransport(Transport):
 
     def _look(self) -> None:
         """Note what happened while nobody waited."""
-        if self._line is None or not select.select([self._line], [], [], 0)[0]:
+        if self._line is None:
+            return
+        patience = KILL_LIMIT_S if is_dying(self._child) else 0
+        if not select.select([self._line], [], [], patience)[0]:
             return
         if self._in_flight is not None:
             self._finish()
