@@ -134,17 +134,21 @@ class VqDomain(Domain[int]):
                 yield smaller
 
 
-def parse_vqs(text: str) -> int:
-    """`1,2,4` or `1-16` as a bitmap with bit vq - 1 set. Raises TextError."""
+_VQ_RANGE = re.compile("([0-9]{1,9})(?:-([0-9]{1,9}))?")
+
+
+def parse_vqs(text: str, most: int = VQ_LIMIT) -> int:
+    """`1,2,4`, `1-16` or `none` as a bitmap with bit vq - 1 set. Raises TextError."""
     vqs = 0
-    if text == "none":
-        return 0
-    for word in text.split(","):
-        lo, dash, hi = word.partition("-")
-        first = parse_int(lo)
-        last = parse_int(hi) if dash else first
-        if not 1 <= first <= last <= VQ_LIMIT:
-            raise TextError(f"{quoted(word)} is no vector length in quadwords (1 to {VQ_LIMIT})")
+    for word in text.split(",") if text != "none" else ():
+        found = _VQ_RANGE.fullmatch(word)
+        if found is None:
+            raise TextError(f"{quoted(word)} is neither a number nor a range of numbers")
+        first, last = int(found[1]), int(found[2] or found[1])
+        if first > last:
+            raise TextError(f"the range {word} is empty")
+        if first < 1 or last > most:
+            raise TextError(f"{quoted(word)} is no vector length in quadwords (1 to {most})")
         these = (1 << last) - (1 << first - 1)
         if vqs & these:
             raise TextError(f"{quoted(word)} names a vector length that was named before")

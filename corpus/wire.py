@@ -15,8 +15,8 @@ Response::
     per op:  u16 kind | u8 vcpu slot | u8 0 | u32 err | u64 aux | u32 data bytes | u32 0
              data, padded with zeros to a multiple of 8
 
-`err` is 0 or a positive errno. status: 0 all ops executed, 1 malformed request,
-2 response buffer full (observations up to there are valid).
+`err` is 0 or a positive errno; for the status, see `Status`. The executors' headers say the
+same in their languages: targets/kvm/executor/wire.h and targets/emulator/worker/wire.h.
 
 An op on a slot whose vcpu was never created observes EBADF, as an ioctl on
 descriptor -1 does. Per kind (`a`, `b`, payload -> aux, data):
@@ -45,10 +45,9 @@ RUN           payload = guest code, u32 words; a: bit 0 immediate_exit. The code
               given a store to MMIO_BASE to execute instead of the code, which is back
               in its place after the run.
               Data = u32 exit reason | u32 is_write | u64 mmio address | u64 mmio
-              data (zero-extended) | u32 mmio length | u32 flags (bit 0: made with
-              immediate_exit because not runnable, bit 1: the time limit struck).
-              All zero when KVM_RUN failed, except flags. After a system event
-              (PSCI) is_write is the event's type and the mmio address its flags.
+              data (zero-extended) | u32 mmio length | u32 flags (RUN_...). All zero when
+              KVM_RUN failed, except flags. After a system event (PSCI) is_write is the
+              event's type and the mmio address its flags.
 READ_ALL      payload = groups: u32 count | u32 0 | count x u64 id. Each id is read
               with GET_ONE_REG; when the first id of a group fails the rest of that
               group is left out. Data = per id read: u32 err | u32 size |
@@ -72,8 +71,8 @@ HOST_RUN      RUN (a, payload, aux and err as there) by a host thread with vecto
 MIGRATE       a = slot of the destination; payload = features[7] | u32 target | groups
               as for READ_ALL. List the source's registers, read them all, create
               the destination, INIT it, SET VLS and FINALIZE if VLS is listed, SET
-              the other listed registers in order, read them all. aux = the stage that
-              failed, err its errno: 1 list, 2 create, 3 init, 4 VLS, 5 finalize.
+              the other listed registers in order, read them all. aux = the `Stage` that
+              failed, err its errno.
               Data = u64 length of the next block | the source's groups, as the data of
               READ_ALL (read after listing; empty if stage 1 failed) | u64 registers
               listed | u64 records | records. A record is u64 id | u32 errno of GET
@@ -122,8 +121,24 @@ MMIO_BASE = 0x5000_0000
 VECTOR_MMIO = MMIO_BASE + 0x100
 RUN_LIMIT_MS = 500
 
+SLOTS = 256
+"""Of vcpus."""
+BUFFER_SIZE = 0x1_0000
+"""Mapped bytes of a user buffer without an edge."""
+FILL = 0x5A
+"""What GET finds its buffer full of."""
+LARGEST_REG = 256
+"""Bytes that are shown of a register; ids may ask for more."""
+VL_LIMIT = 0xFFFF
+"""The most that HOST_RUN's `b` may be: above it are prctl's flags."""
+
 FLAG_REUSE_VM = 1
 """Request flag: the executor may run this case in a VM that served an earlier case."""
+
+RUN_IMMEDIATE = 1
+"""Bit of RUN's `a`: made with immediate_exit."""
+RUN_NOT_RUNNABLE, RUN_TIMED_OUT = 1, 2
+"""Flags of RUN's data: made with immediate_exit because not runnable; the limit struck."""
 
 
 class Kind(IntEnum):
@@ -147,6 +162,25 @@ class Kind(IntEnum):
     MIGRATE = 15
 
 
+class Status(IntEnum):
+    """How an executor answers a request as a whole."""
+
+    OK = 0  # all ops executed
+    MALFORMED = 1
+    FULL = 2  # the response is; observations up to there are valid
+    NO_VM = 3  # KVM's executor: /dev/kvm or a VM could not be had
+
+
+class Stage(IntEnum):
+    """Where MIGRATE failed."""
+
+    LIST = 1
+    CREATE = 2
+    INIT = 3
+    VLS = 4
+    FINALIZE = 5
+
+
 @dataclass(frozen=True, slots=True)
 class WireOp:
     """One op as the executors see it."""
@@ -165,6 +199,10 @@ class WireError(ValueError):
 _HEADER = struct.Struct("<4I")
 _OP = struct.Struct("<HBBIQQ")
 _OBS = struct.Struct("<HBBIQII")
+RUN_DATA = struct.Struct("<2I2Q2I")
+HOST_RUN_DATA = struct.Struct(RUN_DATA.format + "6I")
+INIT_PARAMETERS = struct.Struct("<7II")
+"""The fixed parts of RUN's and HOST_RUN's data and of MIGRATE's payload."""
 
 
 def _padding(n: int) -> int:
@@ -196,7 +234,7 @@ def unpack_response(response: bytes) -> tuple[Observation, ...]:
     magic, total, count, status = _HEADER.unpack_from(response)
     if magic != RESPONSE_MAGIC or total > len(response):
         raise WireError(f"bad response header: magic {magic:#x}, {total} of {len(response)} bytes")
-    if status != 0:
+    if status != Status.OK:
         raise WireError(f"executor refused the request with status {status}")
     at = _HEADER.size
     observations = []

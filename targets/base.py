@@ -54,6 +54,7 @@ class Target(ABC):
     """Cases that may be submitted and not yet collected, at most."""
     executions: int = 0
     restarts: int = 0
+    """How many executors broke or were lost while they had cases to run."""
     code: CodeMap | None = None
     """What `blocks` is about; None for a leg that records no coverage."""
     no_coverage: str = ""
@@ -76,7 +77,7 @@ class Target(ABC):
 
     @abstractmethod
     def collect(self, ticket: int) -> Trace:
-        """The trace of a submitted case. Raises TransportError."""
+        """The trace of a submitted case, once. Raises UnknownTicket, TransportError."""
 
     def run(self, case: Case) -> Trace:
         """Run one case. Raises TransportError."""
@@ -124,6 +125,7 @@ class WireTarget(Target):
         self._running: dict[int, _Submitted] = {}
         self._history: deque[_Submitted] = deque(maxlen=HISTORY)
         self._incidents: list[Incident] = []
+        self._replaced: set[int] = set()  # executors that broke or were lost, by number
         self._shares: bool | None = None
 
     def submit(self, case: Case) -> int:
@@ -153,14 +155,16 @@ class WireTarget(Target):
         while True:
             reply = self.transport.collect(ticket)
             submitted = self._running.pop(ticket)
+            submitted.boot = reply.boot or submitted.boot
+            if reply.response is None:
+                self._replaced.add(submitted.boot)
+                self.restarts = len(self._replaced)
             if reply.ending is not Ending.LOST or submitted.tries >= LOST_TRIES:
                 break
-            self.restarts += 1
             ticket = self._submit(submitted.ran, submitted.tries + 1)
         self.blocks = reply.blocks
         self.executions += 1
         if reply.response is None:
-            self.restarts += 1
             return self._broken(submitted, reply, "lost again and again")
         try:
             observations = unpack_response(reply.response)
@@ -194,9 +198,10 @@ class WireTarget(Target):
         self.transport.close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Submitted:
-    """A case on its way, by which executor, and how many it lost before."""
+    """A case on its way: to which executor as far as is known, and how many it lost, this one
+    included if it does."""
 
     ran: Ran
     ticket: int

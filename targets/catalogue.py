@@ -17,6 +17,7 @@ from targets.kvm import native
 from targets.kvm.lab import image, kernels, newer_qemu, qemu
 from targets.mutants import MUTANTS
 from targets.transport import TransportError
+from targets.vqs import ALL_VQS
 
 VQ_SETS = ((1, 2, 4), (1, 2, 3), (1,))
 """Host vector lengths worth a leg of their own, beside all sixteen: powers of two only,
@@ -82,7 +83,7 @@ def _emulators() -> Iterator[Offer]:
     reason = _trouble(build.check_tools)
     state = State.UNAVAILABLE if reason else State.READY
     for tail in legname.TAILS:
-        for vqs in (legname.ALL_VQS, *VQ_SETS):
+        for vqs in (ALL_VQS, *VQ_SETS):
             yield Offer(legname.EmulatorSpec(tail, vqs).name, "emulator", state, reason)
 
 
@@ -104,7 +105,7 @@ def _lab_legs(releases: Sequence[str]) -> Iterator[Offer]:
             state, reason = _lab_state(release, mode, nested)
             if tools:
                 state, reason = State.UNAVAILABLE, tools
-            for vqs in (qemu.ALL_VQS, *VQ_SETS):
+            for vqs in (ALL_VQS, *VQ_SETS):
                 yield Offer(kvm_legname.LegSpec(kernel, mode, vqs).name, "kvm", state, reason)
 
 

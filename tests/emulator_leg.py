@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from corpus.trace import Ending, Observation
-from corpus.wire import Kind, WireOp, pack_request, unpack_response
+from corpus.wire import RUN_DATA, Kind, WireOp, pack_request, unpack_response
 from targets.emulator.legname import open_transport, parse
 from targets.emulator.transport import EmulatorTransport
 
@@ -102,7 +102,7 @@ class Exit:
 
 def exit_of(observation: Observation) -> Exit:
     """Take the data of a RUN observation apart."""
-    return Exit(*struct.unpack("<IIQQII", observation.data))
+    return Exit(*RUN_DATA.unpack(observation.data))
 
 
 def number(observation: Observation) -> int:

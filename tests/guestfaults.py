@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from targets.kvm.lab.channel import HeaderWord
+
 _PAGE = "vcpufuzz-page"
-_SLOTS = 4  # offset of channel_header.slots, which the guest believes
-_READY = 16  # of channel_header.ready
 
 
 def panic(pid: int) -> None:
@@ -25,13 +25,13 @@ def ignore_requests(pid: int) -> None:
 def serves(pid: int) -> bool:
     """Whether the guest of this QEMU has booted. Raises OSError if the process is gone."""
     with _page(pid) as page:
-        page.seek(_READY)
+        page.seek(4 * HeaderWord.READY)
         return any(page.read(4))
 
 
 def _write_slots(pid: int, number: int) -> None:
     with _page(pid) as page:
-        page.seek(_SLOTS)
+        page.seek(4 * HeaderWord.SLOTS)  # which the guest believes
         page.write(number.to_bytes(4, "little"))
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+from fake_executor import Bad, FakeExecutor
 
 from corpus.fault import Fault, FaultKind
 from corpus.trace import Ending
@@ -19,45 +22,46 @@ from targets.transport import Loss, Reply, Transport, TransportError
 
 KEY = "correct horse battery"
 PANIC = Fault(FaultKind.PANIC, "do_exit", True, "Kernel panic")
-KILLED = Loss(Fault(FaultKind.LOST, "killed", line="somebody killed it"), "somebody killed it\n")
+KILLED = Loss.told("it was killed by SIGKILL", "killed by SIGKILL")
 CODE = CodeMap(0xFFFF_8000_0000_0000, 0x2000, (Function(0, 64, "kvm_init", "arm.c"),))
 
 
-class Echo(Transport):
+class Echo(FakeExecutor):
     """Answers with the request, twice over; some requests mean something else."""
 
-    depth = 3
-
     def __init__(self, coverage: bool = False, facts: Mapping[str, str] | None = None) -> None:
+        super().__init__(self._answer, facts)
         self.code = CODE if coverage else None
-        self.facts = facts or {"release": "6.12.1", "vqs": "1,2,4"}
         self.requests: list[bytes] = []
         self.closed = threading.Event()
-        self.boot_seconds = 1.5
 
-    def start(self) -> Mapping[str, str]:
-        return self.facts
+    @staticmethod
+    def _answer(request: bytes) -> bytes | Bad:
+        if request.startswith(b"sleep"):
+            time.sleep(float(request[5:]))
+        if request == b"stop":
+            raise Stopped
+        if request == b"panic":
+            return Bad(Ending.CRASH, "x" * 100_000 + "Kernel panic", PANIC)
+        return request * 2
 
     def submit(self, request: bytes) -> int:
         if request == b"refuse":
             raise TransportError("this leg takes no more.")
+        if request == b"lose":
+            self.kill()
         self.requests.append(request)
-        return len(self.requests) - 1
+        return super().submit(request)
 
     def collect(self, ticket: int) -> Reply:
-        request = self.requests[ticket]
-        if request == b"stop":
-            raise Stopped
-        if request.startswith(b"sleep"):
-            time.sleep(float(request[5:]))
-        if request == b"panic":
-            return Reply(Ending.CRASH, None, "x" * 100_000 + "Kernel panic", 0.5, fault=PANIC)
-        return Reply(Ending.OK, request * 2, "a log", 0.25, (4, 8) if self.code else ())
-
-    def losses(self) -> Sequence[Loss]:
-        return [KILLED] if self.requests[-1] == b"lose" else []
+        reply = super().collect(ticket)
+        if reply.response is None:
+            return reply
+        blocks = (4, 8) if self.code else ()
+        return replace(reply, log="a log", seconds=0.25, blocks=blocks)
 
     def close(self) -> None:
+        super().close()
         self.closed.set()
 
 

@@ -200,6 +200,24 @@ def test_a_signal_while_the_leg_is_tried_is_no_error() -> None:
     assert process.returncode == 0
 
 
+def test_a_process_that_is_told_to_end_as_it_ends_says_nothing() -> None:
+    script = """if True:
+        import os, signal, time
+        from multiprocessing import util
+        from remote_fakes import Echo
+        from targets.kvm.remote.address import Address
+        from targets.kvm.remote.agent import Agent
+        from targets.kvm.remote.session import Service
+        util._exit_function = lambda: time.sleep(0.5)  # after a process has done its work
+        agent = Agent(Address("127.0.0.1", 0), Service("echo", Echo, b""), print)
+        agent.run(lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=WITH_FAKES, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "stopped.\n", "")
+
+
 def test_a_killed_agent_takes_its_processes_along_and_is_found_again() -> None:
     with serving("emulator:zero") as running:
         client = RemoteTransport(running.address, patience=1)

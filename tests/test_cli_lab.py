@@ -38,6 +38,9 @@ class Machine(Transport):
     def collect(self, ticket: int) -> Reply:
         raise NotImplementedError
 
+    def restart(self) -> None:
+        raise NotImplementedError
+
     def close(self) -> None:
         self.closed = True
 

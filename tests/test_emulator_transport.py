@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import struct
 import subprocess
 import time
@@ -15,12 +13,14 @@ from pathlib import Path
 import pytest
 from emulator_leg import EXIT, SVE_VCPU, Leg, get, open_leg, put, run, z
 
+from corpus.domain import TextError
 from corpus.trace import Ending
 from corpus.wire import Kind, WireError, WireOp, pack_request, unpack_response
 from targets.emulator import build
-from targets.emulator.legname import EmulatorSpec, LegNameError, open_transport, parse
+from targets.emulator import transport as transport_module
+from targets.emulator.legname import EmulatorSpec, open_transport, parse
 from targets.emulator.transport import EmulatorTransport
-from targets.transport import TransportError
+from targets.transport import START_TRIES, TransportError
 
 SMALL = pack_request([*SVE_VCPU, run(*EXIT)])
 
@@ -49,13 +49,11 @@ def test_leg_names() -> None:
     "name",
     [
         *("kvm:native", "emulator", "emulator:", "emulator:both", "emulator:keep:vq=1:x"),
-        *("emulator:keep:lots", "emulator:keep:vq", "emulator:keep:vq=", "emulator:keep:vq=a"),
-        *("emulator:keep:vq=0,1", "emulator:keep:vq=2", "emulator:keep:vq=1,4"),
-        *("emulator:keep:vq=1-17", "emulator:keep:vq=4-1"),
+        *("emulator:keep:lots", "emulator:keep:vq=2"),
     ],
 )
 def test_names_that_stand_for_nothing(name: str) -> None:
-    with pytest.raises(LegNameError, match=r"^[^\n]+$"):
+    with pytest.raises(TextError, match=r"^[^\n]+$"):
         parse(name)
 
 
@@ -126,43 +124,25 @@ def test_many_large_requests_in_flight(leg: Leg) -> None:
     assert {len(reply.response or b"") for reply in replies} == {88, 16 + 12 * (24 + 0x10000)}
 
 
-def test_a_crash_is_told_and_the_next_request_works(leg: Leg) -> None:
-    pid = worker_pid(leg.transport)
-    os.kill(pid, signal.SIGSTOP)
-    at_fault, behind = leg.transport.submit(SMALL), leg.transport.submit(SMALL)
-    os.kill(pid, signal.SIGABRT)
-    os.kill(pid, signal.SIGCONT)
-    reply = leg.transport.collect(at_fault)
-    assert (reply.ending, reply.response) == (Ending.CRASH, None)
-    assert "SIGABRT" in reply.log
-    assert leg.transport.collect(behind).ending is Ending.LOST
-    assert leg.errs(*SVE_VCPU) == [0, 0, 0]
-    assert worker_pid(leg.transport) != pid
-
-
-def test_a_worker_that_died_idle_is_replaced(leg: Leg) -> None:
-    pid = worker_pid(leg.transport)
-    os.kill(pid, signal.SIGKILL)
-    while Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":
-        time.sleep(0.01)
-    assert leg.errs(*SVE_VCPU) == [0, 0, 0]
-
-
-def test_a_hang_ends_and_the_next_request_works() -> None:
-    with closing(EmulatorTransport(limit=0.3)) as transport:
-        transport.start()
-        os.kill(worker_pid(transport), signal.SIGSTOP)
-        reply = transport.collect(transport.submit(SMALL))
-        assert (reply.ending, reply.response) == (Ending.HANG, None)
-        assert "0.3 s" in reply.log
-        assert transport.collect(transport.submit(SMALL)).ending is Ending.OK
-
-
-def test_close_ends_the_worker_and_may_be_repeated(leg: Leg) -> None:
-    pid = worker_pid(leg.transport)
-    leg.transport.close()
-    leg.transport.close()
-    assert not Path(f"/proc/{pid}").exists()
+def test_a_worker_that_is_killed_as_it_starts_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binary, script, mark = build.worker_binary(), tmp_path / "worker", tmp_path / "once"
+    script.write_text(f'#!/bin/sh\n[ -e {mark} ] && exec {binary} "$@"\n: >{mark}\nkill -9 $$\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(transport_module, "worker_binary", lambda: script)
+    with closing(EmulatorTransport()) as transport:
+        assert transport.start()["release"] == "emulator"
+        assert transport.boots == 2
+        (loss,) = transport.losses()
+    assert loss.fault.place == "killed by SIGKILL"
+    script.write_text("#!/bin/sh\nkill -9 $$\n")
+    with closing(EmulatorTransport()) as transport:
+        with pytest.raises(
+            TransportError, match=r"does not start: the emulator's worker was killed by SIGKILL\.$"
+        ):
+            transport.start()
+        assert transport.boots == START_TRIES
 
 
 def test_two_workers_at_once() -> None:
@@ -226,8 +206,3 @@ def test_a_vixl_without_its_simulator_is_named(
 def test_a_worker_that_refuses_its_options_is_one_sentence() -> None:
     with pytest.raises(TransportError, match=r"^[^\n]*--vq must contain 1[^\n]*$"):
         EmulatorTransport(("--vq", "2")).start()
-
-
-def test_an_unknown_ticket_is_refused(leg: Leg) -> None:
-    with pytest.raises(TransportError, match="No request 99"):
-        leg.transport.collect(99)

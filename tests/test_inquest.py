@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pytest
+from fake_executor import FakeExecutor, in_turn
 
 from corpus.case import Case
 from corpus.fault import Fault, FaultKind
@@ -19,7 +20,7 @@ from fuzz.worker.travel import broke
 from targets.base import HISTORY, LOST_TRIES, Incident, Ran, Target, WireTarget
 from targets.kvm.lab import kernellog
 from targets.profile import Profile
-from targets.transport import Loss, Reply, Transport
+from targets.transport import Loss
 
 PANIC = """\
 [    3.4] Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b
@@ -100,66 +101,37 @@ def test_an_end_that_nothing_shortens_stays_whole() -> None:
     assert shortest_suffix(sequence, lambda _: True) == sequence[-1:]
 
 
-class Scripted(Transport):
-    """Answers the endings it is given; OK after that. Each bad one starts a new executor."""
-
-    def __init__(self, *endings: Ending) -> None:
-        self.script = list(endings)
-        self.tickets = 0
-        self.boots = 1
-        self.told: list[Loss] = []
-
-    def start(self) -> Mapping[str, str]:
-        return {}
-
-    def submit(self, request: bytes) -> int:
-        self.tickets += 1
-        return self.tickets
-
-    def collect(self, ticket: int) -> Reply:
-        ending = self.script.pop(0) if self.script else Ending.OK
-        if ending is Ending.OK:
-            return Reply(ending, EMPTY, "", 0.1)
-        self.boots += 1
-        if ending is Ending.LOST:
-            return Reply(ending, None, "", 0.1)
-        return Reply(ending, None, PANIC, 0.1, fault=kernellog.find(PANIC))
-
-    def losses(self) -> Sequence[Loss]:
-        told, self.told = self.told, []
-        return told
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-
 EMPTY = b"VFT1" + (16).to_bytes(4, "little") + bytes(8)
 
 
+def scripted(*endings: Ending) -> FakeExecutor:
+    """An executor whose cases end so, one after the other; well after that."""
+    return FakeExecutor(in_turn(endings, EMPTY, PANIC, kernellog.find(PANIC)))
+
+
 def test_a_lost_case_runs_again_and_is_no_fault() -> None:
-    transport = Scripted(Ending.LOST, Ending.LOST)
-    transport.told = [Loss(KILLED, "lab: QEMU was killed by SIGKILL\n")]
-    leg = WireTarget("kvm:x", "kvm", transport)
+    leg = WireTarget("kvm:x", "kvm", scripted(Ending.LOST, Ending.LOST))
     assert leg.run(CASES[0]).ending is Ending.OK
     assert (leg.restarts, leg.executions) == (2, 1)
-    (incident,) = leg.incidents()
-    assert incident == Incident(KILLED, "lab: QEMU was killed by SIGKILL\n")
+    lost = Loss.told("it was lost")
+    assert leg.incidents() == [Incident(lost.fault, lost.log)] * 2
     assert leg.incidents() == []
 
 
 def test_a_case_that_is_lost_again_and_again_is_at_fault() -> None:
-    leg = WireTarget("kvm:x", "kvm", Scripted(*[Ending.LOST] * 99))
+    leg = WireTarget("kvm:x", "kvm", scripted(*[Ending.LOST] * 99))
     trace = leg.run(CASES[0])
     assert trace.ending is Ending.CRASH
     assert trace.fault == Fault(FaultKind.CRASH, line="lost again and again")
     assert leg.restarts == LOST_TRIES
-    (incident,) = leg.incidents()
+    *losses, incident = leg.incidents()
+    assert [loss.case for loss in losses] == [None] * LOST_TRIES
     assert incident.case == CASES[0]
 
 
 def test_what_ran_before_a_fault_is_remembered_since_the_boot() -> None:
     script = [*[Ending.OK] * 2, Ending.CRASH, *[Ending.OK] * 3, Ending.HANG]
-    leg = WireTarget("kvm:x", "kvm", Scripted(*script))
+    leg = WireTarget("kvm:x", "kvm", scripted(*script))
     for case in CASES[:7]:
         leg.run(case)
     first, second = leg.incidents()
@@ -170,7 +142,7 @@ def test_what_ran_before_a_fault_is_remembered_since_the_boot() -> None:
 
 
 def test_only_so_much_is_remembered() -> None:
-    leg = WireTarget("kvm:x", "kvm", Scripted(*[Ending.OK] * 200, Ending.CRASH))
+    leg = WireTarget("kvm:x", "kvm", scripted(*[Ending.OK] * 200, Ending.CRASH))
     for _ in range(201):
         leg.run(CASES[0])
     (incident,) = leg.incidents()

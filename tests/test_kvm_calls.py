@@ -37,6 +37,7 @@ from corpus.wire import (
     FLAG_REUSE_VM,
     HOST_FPCR,
     HOST_FPSR,
+    HOST_RUN_DATA,
     Kind,
     WireOp,
     host_fill,
@@ -193,10 +194,10 @@ def host_run(vl: int, *code: int, vcpu: int = 0, immediate: int = 0) -> WireOp:
 
 
 def host_ran(seen: Observation) -> HostRun:
-    ran = Exit(*struct.unpack_from("<IIQQII", seen.data))
-    err, before, after, fpsr, fpcr, zero = struct.unpack_from("<6I", seen.data, 32)
+    *run_data, err, before, after, fpsr, fpcr, zero = HOST_RUN_DATA.unpack_from(seen.data)
+    ran = Exit(*run_data)
     assert zero == 0
-    states = seen.data[56:]
+    states = seen.data[HOST_RUN_DATA.size :]
     half = len(host_fill(0, before))
     assert len(states) == 2 * half
     vl = (before, after)

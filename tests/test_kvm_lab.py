@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import signal
 import struct
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from corpus.wire import (
     FLAG_REUSE_VM,
     MMIO_BASE,
     RAM_SIZE,
+    RUN_DATA,
     RUN_LIMIT_MS,
     VECTOR_MMIO,
     Kind,
@@ -82,7 +82,7 @@ def run(*words: int) -> WireOp:
 
 def run_data(seen: Observation) -> dict[str, int]:
     names = ("reason", "is_write", "address", "value", "length", "flags")
-    return dict(zip(names, struct.unpack("<IIQQII", seen.data), strict=True))
+    return dict(zip(names, RUN_DATA.unpack(seen.data), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -442,50 +442,6 @@ def test_guest_files_can_be_read(lab: LabTransport) -> None:
     with pytest.raises(TransportError, match="errno 9"):
         lab.read_guest_file("/no/such/file")
     observe(lab, *UP)
-
-
-def test_a_killed_guest_is_replaced_and_blames_nobody(lab: LabTransport) -> None:
-    forever = pack_request([*UP, *[run(0x14000000)] * 5])
-    first, second = lab.submit(forever), lab.submit(pack_request(UP))
-    assert lab.pid is not None
-    time.sleep(0.5)
-    os.kill(lab.pid, signal.SIGKILL)
-    assert [lab.collect(ticket).ending for ticket in (first, second)] == [Ending.LOST] * 2
-    assert lab.pid is None
-    (loss,) = lab.losses()
-    assert loss.log == "lab: QEMU was killed by SIGKILL\n"
-    assert (loss.fault.kind, loss.fault.place) == (FaultKind.LOST, "killed by SIGKILL")
-    assert [seen.err for seen in observe(lab, *UP)] == [0, 0, 0]
-
-
-def test_a_guest_killed_while_idle_is_replaced(lab: LabTransport) -> None:
-    observe(lab, *UP)
-    assert lab.pid is not None
-    boots = lab.boots
-    os.kill(lab.pid, signal.SIGKILL)
-    time.sleep(0.2)
-    assert lab.collect(lab.submit(pack_request(UP))).ending is Ending.LOST
-    assert len(lab.losses()) == 1
-    assert [seen.err for seen in observe(lab, *UP)] == [0, 0, 0]
-    assert lab.boots == boots + 1
-    assert 0 < lab.boot_seconds < 60
-
-
-def test_a_qemu_that_does_not_answer_blames_nobody(
-    lab: LabTransport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    observe(lab, *UP)
-    hurry(monkeypatch)
-    assert lab.pid is not None
-    os.kill(lab.pid, signal.SIGSTOP)
-    reply = lab.collect(lab.submit(pack_request(UP)))
-    assert reply.ending is Ending.LOST
-    assert 2 <= reply.seconds < 15
-    (loss,) = lab.losses()
-    assert loss.log == "lab: QEMU itself does not answer: it is stopped\n"
-    assert lab.pid is None
-    monkeypatch.undo()
-    assert [seen.err for seen in observe(lab, *UP)] == [0, 0, 0]
 
 
 def test_a_panic_is_told_with_its_log(lab: LabTransport) -> None:

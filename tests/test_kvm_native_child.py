@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import struct
 import subprocess
 import sys
 import textwrap
@@ -12,12 +11,11 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from cffi import FFI
+from native_fakes import module, probed
 
+from corpus.fault import FaultKind
 from corpus.trace import Ending
 from corpus.wire import RESPONSE_MAGIC
 from targets.kvm import build_native, native
@@ -25,44 +23,13 @@ from targets.kvm.kmsg import KernelLog
 from targets.kvm.native import NativeTransport
 from targets.kvm.remote import address, secret
 from targets.kvm.remote.client import RemoteTransport
-from targets.transport import TransportError
+from targets.transport import START_TRIES, TransportError
 
 WITH_TESTS = {
     **os.environ,
     "PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[1]}",
     "VCPUFUZZ_SECRET": "correct horse battery",
 }
-
-
-def probed(facts: bytes) -> bytes:
-    """The response to a probe that tells these facts."""
-    size = len(facts) + (-len(facts) & 7)
-    head = struct.pack("<4I", RESPONSE_MAGIC, 16 + 24 + size, 1, 0)
-    return head + struct.pack("<HBBIQII", 0, 0, 0, 0, 0, len(facts), 0) + facts.ljust(size, b"\0")
-
-
-def module(probe: bytes = b"") -> Any:
-    """An extension whose requests say what to do; some answer with what the child sees, and
-    a proper request with `probe`."""
-    ffi = FFI()
-
-    def execute(request: Any, size: int, response: Any, cap: int) -> int:
-        asked = ffi.buffer(request, size)[:]
-        answer = asked
-        if asked.startswith(b"signal"):
-            os.kill(os.getpid(), int(asked[6:]))
-        if asked == b"sleep":
-            time.sleep(60)
-        if asked == b"pid":
-            answer = str(os.getpid()).encode()
-        if asked == b"descriptors":
-            answer = " ".join(sorted(os.listdir("/proc/self/fd"), key=int)).encode()
-        if asked.startswith(b"VFC1") and probe:
-            answer = probe
-        ffi.memmove(response, answer, len(answer))
-        return len(answer)
-
-    return SimpleNamespace(ffi=ffi, lib=SimpleNamespace(vf_execute=execute))
 
 
 @pytest.fixture
@@ -78,52 +45,6 @@ def ask(transport: NativeTransport, request: bytes) -> bytes:
     assert reply.ending is Ending.OK
     assert reply.response is not None
     return reply.response
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
-def test_a_child_that_dies_is_a_crash_and_the_next_request_works(
-    transport: NativeTransport, number: signal.Signals
-) -> None:
-    before = ask(transport, b"pid")
-    reply = transport.collect(transport.submit(b"signal%d" % number))
-    assert (reply.ending, reply.response) == (Ending.CRASH, None)
-    assert reply.log.endswith(f"the executor was killed by {number.name}\n")
-    assert reply.fault is not None
-    assert (reply.fault.kind, reply.fault.of_guest) == ("crash", False)
-    assert ask(transport, b"pid") != before
-    assert transport.boots == 2
-    assert transport.losses() == []
-
-
-def test_a_child_that_hangs_is_killed(
-    transport: NativeTransport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(native, "HANG_LIMIT_S", 0.2)
-    reply = transport.collect(transport.submit(b"sleep"))
-    assert (reply.ending, reply.response) == (Ending.HANG, None)
-    assert "no reply within 0.2 s: the executor was killed by SIGKILL" in reply.log
-    monkeypatch.setattr(native, "HANG_LIMIT_S", 60.0)
-    assert ask(transport, b"again") == b"again"
-
-
-def test_a_child_that_somebody_kills_between_requests_is_a_loss(
-    transport: NativeTransport,
-) -> None:
-    os.kill(int(ask(transport, b"pid")), signal.SIGKILL)
-    time.sleep(0.1)
-    assert ask(transport, b"again") == b"again"
-    (loss,) = transport.losses()
-    assert loss.log == "the executor was killed by SIGKILL while it was idle\n"
-    assert loss.fault.kind == "lost"
-    assert transport.losses() == []
-    assert transport.boots == 2
-
-
-def test_a_restart_is_another_child(transport: NativeTransport) -> None:
-    before = ask(transport, b"pid")
-    assert ask(transport, b"pid") == before
-    transport.restart()
-    assert ask(transport, b"pid") != before
 
 
 def test_the_child_keeps_nothing_open_but_its_line(transport: NativeTransport) -> None:
@@ -147,7 +68,7 @@ def test_a_probe_is_a_fingerprint(
 
 def test_an_agent_serves_it_and_outlives_its_crashes(monkeypatch: pytest.MonkeyPatch) -> None:
     script = textwrap.dedent("""
-        from test_kvm_native_child import module, probed
+        from native_fakes import module, probed
         from targets.kvm import build_native, native
         from targets.kvm.remote.address import Address
         from targets.kvm.remote.agent import Agent
@@ -193,7 +114,7 @@ def test_a_probe_that_answers_nonsense_is_a_sentence(transport: NativeTransport)
 def test_the_child_does_not_outlive_its_parent(tmp_path: Path) -> None:
     script = textwrap.dedent("""
         import os, signal
-        from test_kvm_native_child import module
+        from native_fakes import module
         from targets.kvm import build_native, native
         native.unavailable = lambda: None
         build_native.load = module
@@ -240,6 +161,58 @@ def test_a_kernel_at_fault_is_told_even_if_the_case_finished(
     assert reply.log == "[   71.000123] WARNING: CPU: 0 PID: 1 at arch/arm64/kvm/fpsimd.c:42\n"
     assert ask(transport, b"again") == b"again"
     assert transport.boots == 2
+
+
+def test_a_child_that_a_kernel_at_fault_killed_is_no_loss(
+    transport: NativeTransport, tmp_path: Path, kmsg: int
+) -> None:
+    transport._kernel_log = KernelLog(tmp_path / "kmsg")
+    ask(transport, b"fine")
+    os.write(kmsg, b"0,2,71000123,-;Internal error: Oops - Undefined instruction: 0000000002\n")
+    reply = transport.collect(transport.submit(b"signal%d" % signal.SIGKILL))
+    assert (reply.ending, reply.response) == (Ending.CRASH, None)
+    assert reply.log.endswith(
+        "Undefined instruction: 0000000002\nthe executor was killed by SIGKILL\n"
+    )
+    assert reply.fault is not None
+    assert reply.fault.kind is FaultKind.OOPS
+    assert transport.losses() == []
+
+
+def test_the_kernel_is_heard_again_after_a_close(
+    transport: NativeTransport, tmp_path: Path, kmsg: int
+) -> None:
+    transport._kernel_log = KernelLog(tmp_path / "kmsg")
+    ask(transport, b"fine")
+    transport.close()
+    ask(transport, b"fine")
+    os.write(kmsg, b"4,2,71000123,-;WARNING: CPU: 0 PID: 1 at arch/arm64/kvm/fpsimd.c:42\n")
+    assert transport.collect(transport.submit(b"fine")).ending is Ending.HOST_LOG
+
+
+def test_a_second_request_has_to_wait(transport: NativeTransport) -> None:
+    first = transport.submit(b"first")
+    with pytest.raises(TransportError, match="one request at a time"):
+        transport.submit(b"second")
+    assert transport.collect(first).response == b"first"
+
+
+def test_a_child_that_is_killed_as_it_starts_is_replaced(
+    transport: NativeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lives = iter([False, False, True])
+
+    def load() -> object:
+        return module(probed(b"release=6.12.1") if next(lives) else b"", kill=signal.SIGKILL)
+
+    monkeypatch.setattr(build_native, "load", load)
+    assert transport.start()["release"] == "6.12.1"
+    assert (transport.boots, len(transport.losses())) == (3, 2)
+    monkeypatch.setattr(build_native, "load", lambda: module(kill=signal.SIGKILL))
+    transport.restart()
+    with pytest.raises(TransportError, match=r"the executor died when .* was probed\.$"):
+        transport.start()
+    assert transport.boots == 3 + START_TRIES
 
 
 def test_a_kernel_log_that_cannot_be_read_is_told(tmp_path: Path) -> None:

@@ -7,11 +7,10 @@ from collections import deque
 
 import pytest
 
-from targets.kvm.lab.channel import Channel, Layout, State
+from targets.kvm.lab.channel import Channel, HeaderWord, Layout, SlotWord, State
 from targets.kvm.lab.vm import Vm
 
 LAYOUT = Layout(slots=3, request_cap=64, response_cap=64)
-SLOT, STATE, SILENT, BEGAN, PROGRESS = 64, 0, 7, 8, 5
 
 
 class Guest:
@@ -21,12 +20,12 @@ class Guest:
         self.memory = bytearray(LAYOUT.size)
         self.channel = Channel(memoryview(self.memory), LAYOUT)
 
-    def put(self, slot: int, word: int, value: int) -> None:
-        struct.pack_into("<I", self.memory, 64 + slot * SLOT + 4 * word, value)
+    def put(self, slot: int, word: SlotWord, value: int) -> None:
+        struct.pack_into("<I", self.memory, 4 * LAYOUT.word(slot, word), value)
 
     def finish(self, slot: int, *, silent: bool) -> None:
-        self.put(slot, SILENT, silent)
-        self.put(slot, STATE, State.DONE)
+        self.put(slot, SlotWord.SILENT, silent)
+        self.put(slot, SlotWord.STATE, State.DONE)
 
     def vm(self, *in_flight: tuple[int, int]) -> Vm:
         """A machine whose line says nothing: to wait for it would fail."""
@@ -41,8 +40,8 @@ def guest() -> Guest:
 
 
 def test_only_what_is_done_and_says_so_is_finished_silently(guest: Guest) -> None:
-    guest.put(0, SILENT, 1)
-    guest.put(0, STATE, State.RUNNING)
+    guest.put(0, SlotWord.SILENT, 1)
+    guest.put(0, SlotWord.STATE, State.RUNNING)
     assert not guest.channel.finished_silently(0)
     guest.finish(0, silent=True)
     assert guest.channel.finished_silently(0)
@@ -51,19 +50,19 @@ def test_only_what_is_done_and_says_so_is_finished_silently(guest: Guest) -> Non
 
 
 def test_how_far_a_request_got_is_known_if_the_guest_counts(guest: Guest) -> None:
-    struct.pack_into("<I", guest.memory, 4 * PROGRESS, 12)
+    struct.pack_into("<I", guest.memory, 4 * HeaderWord.PROGRESS, 12)
     assert guest.channel.ops_done(0) is None
-    guest.put(0, BEGAN, 1 + 9)
+    guest.put(0, SlotWord.BEGAN, 1 + 9)
     assert guest.channel.ops_done(0) == 3
-    struct.pack_into("<I", guest.memory, 4 * PROGRESS, 1)
-    guest.put(0, BEGAN, 0xFFFF_FFFF)  # it counts modulo 2**32
+    struct.pack_into("<I", guest.memory, 4 * HeaderWord.PROGRESS, 1)
+    guest.put(0, SlotWord.BEGAN, 0xFFFF_FFFF)  # it counts modulo 2**32
     assert guest.channel.ops_done(0) == 3
 
 
 def test_the_host_says_whether_it_waits(guest: Guest) -> None:
     for waiting in (True, False):
         guest.channel.set_waiting(waiting)
-        assert struct.unpack_from("<I", guest.memory, 4 * 8) == (waiting,)
+        assert struct.unpack_from("<I", guest.memory, 4 * HeaderWord.WAITING) == (waiting,)
 
 
 def test_a_log_belongs_to_the_request_that_rang(guest: Guest) -> None:

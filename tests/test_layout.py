@@ -33,7 +33,7 @@ FLOORS = {
         ("model", "mutants"),
         ("spec", "base", "kvm", "emulator"),
         ("profile", "kind", "entry", "compiler"),
-        ("cache",),
+        ("cache", "vqs", "ended"),
         ("transport",),
         ("codemap",),
     ),

@@ -230,8 +230,10 @@ def test_replies_come_as_they_are(served: Host) -> None:
     transport = RemoteTransport(served.address)
     assert transport.start() == {"release": "6.12.1", "vqs": "1,2,4", "agent.leg": "echo"}
     assert transport.depth == 3
-    tickets = [transport.submit(request) for request in (b"a", b"panic", b"b", b"c" * 50_000)]
-    replies = [transport.collect(ticket) for ticket in tickets]
+    replies = [
+        transport.collect(transport.submit(request))
+        for request in (b"a", b"panic", b"b", b"c" * 50_000)
+    ]
     assert [reply.ending for reply in replies] == [*(Ending.OK, Ending.CRASH, Ending.OK, Ending.OK)]
     assert [reply.response for reply in replies] == [b"aa", None, b"bb", b"c" * 100_000]
     assert (replies[0].log, replies[0].seconds) == ("a log", 0.25)

@@ -157,6 +157,21 @@ def test_an_agent_that_was_killed_is_a_loss_and_no_request_is_at_fault() -> None
         assert (loss.log, loss.fault.line) == (f"{why}\n", why)
 
 
+def test_requests_that_were_on_their_way_ran_on_the_next_executor() -> None:
+    class Single(Echo):
+        depth = 1
+
+    with agent(Single) as served, closing(RemoteTransport(served.address)) as transport:
+        transport.start()
+        tickets = [transport.submit(request) for request in (b"a", b"panic", b"b", b"panic", b"c")]
+        replies = [transport.collect(ticket) for ticket in tickets]
+        assert [reply.boot for reply in replies] == [1, 1, 2, 2, 3]
+        assert [r.ending for r in replies[1:4]] == [Ending.CRASH, Ending.OK, Ending.CRASH]
+        assert transport.boots == 3
+        transport.restart()
+        assert transport.collect(transport.submit(b"d")).boot == transport.boots == 4
+
+
 def test_a_machine_that_started_again_was_crashed_by_the_oldest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -330,13 +345,3 @@ def test_answers_nobody_asked_for_are_a_sentence() -> None:
         ticket = transport.submit(b"a")
         with pytest.raises(TransportError, match="a request that is not under way"):
             transport.collect(ticket)
-
-
-def test_tickets_nobody_has() -> None:
-    with agent() as served:
-        transport = RemoteTransport(served.address)
-        transport.start()
-        with pytest.raises(ValueError, match="not in flight"):
-            transport.collect(5)
-        transport.close()
-        transport.close()

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus.domain import TextError
 from corpus.fault import Fault, FaultKind
 from corpus.trace import Ending
 from targets.kvm import legname
@@ -183,7 +184,7 @@ def test_addresses(text: str, host: str, port: int) -> None:
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(AddressError, match=r"^[^\n]+$"):
         address.parse(text)
-    with pytest.raises(legname.LegNameError, match=r"^[^\n]+$"):
+    with pytest.raises(TextError, match=r"^[^\n]+$"):
         legname.parse(f"kvm:tcp={text}")
 
 

@@ -1,18 +1,27 @@
-"""A short soak: tests/soak.py runs the long one."""
+"""Short soaks: tests/soak.py runs long ones."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from soak import soak
 
 
-@pytest.mark.lab
-def test_killed_and_panicking_machines_are_recorded_and_replaced(tmp_path: Path) -> None:
-    result = soak(tmp_path, "model,kvm", seconds=30, kills=2, panics=1)
+@pytest.mark.parametrize(
+    ("legs", "plan"),
+    [
+        ("model,kvm", Counter(lost=2, panic=1)),
+        ("model,emulator:keep", Counter(lost=2, crash=2)),
+    ],
+)
+def test_executors_that_break_are_recorded_and_replaced(
+    legs: str, plan: Counter[str], tmp_path: Path
+) -> None:
+    result = soak(tmp_path, legs, plan)
     assert result.wrong == [], (tmp_path / "log").read_text()
-    assert result.incidents == {"lost": 2, "panic": 1}
+    assert result.incidents == plan
     restarts = result.totals["machine_restarts"]
     assert isinstance(restarts, dict)
     (leg,) = restarts.values()

@@ -44,6 +44,9 @@ class Echo(Transport):
             return Reply(Ending.CRASH, None, "killed by SIGSEGV", 0.1)
         return Reply(Ending.OK, request[::-1], "", 0.1)
 
+    def restart(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

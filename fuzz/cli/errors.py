@@ -70,8 +70,6 @@ _TABLE: dict[str, tuple[Exit, Callable[[BaseException], str]]] = {
     "corpus.wire.WireError": (Exit.UNAVAILABLE, str),
     "corpus.domain.TextError": (Exit.USAGE, str),
     "targets.legs.UnknownLeg": (Exit.USAGE, str),
-    "targets.kvm.legname.LegNameError": (Exit.USAGE, str),
-    "targets.emulator.legname.LegNameError": (Exit.USAGE, str),
     "builtins.FileNotFoundError": (Exit.USAGE, _os_sentence),
     "builtins.FileExistsError": (Exit.USAGE, _os_sentence),
     "builtins.IsADirectoryError": (Exit.USAGE, _os_sentence),

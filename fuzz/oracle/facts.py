@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -19,16 +18,13 @@ from corpus.ops import (
     Run,
 )
 from corpus.trace import Observation
-from corpus.wire import WireError, unpack_values
+from corpus.wire import RUN_DATA, RUN_TIMED_OUT, WireError, unpack_values
 from targets.spec.errno import EBADF, EINTR, ENOEXEC, EPERM, error_name
 from targets.spec.hexdump import show
 
 Facts: TypeAlias = dict[str, str]
 
-_EXIT = struct.Struct("<2I2Q2I")
 _EXIT_LABELS = ("exit reason", "kind of exit", "mmio address", "mmio data", "mmio length", "flags")
-TIMED_OUT = 2
-"""Flag of RUN's data (`corpus.wire`)."""
 
 _BEFORE_THE_GUEST = frozenset({EBADF, ENOEXEC, EPERM})
 """How KVM_RUN fails for what was done to the vcpu, whatever its registers hold."""
@@ -55,9 +51,9 @@ def answer(op: object, seen: Observation) -> Facts:
 
 def end(op: object, seen: Observation) -> Facts:
     """How a run ended."""
-    if not isinstance(op, Run | HostRun) or len(seen.data) < _EXIT.size:
+    if not isinstance(op, Run | HostRun) or len(seen.data) < RUN_DATA.size:
         return {}
-    words = map(hex, _EXIT.unpack_from(seen.data))
+    words = map(hex, RUN_DATA.unpack_from(seen.data))
     return {"errno": error_name(seen.err), **dict(zip(_EXIT_LABELS, words, strict=True))}
 
 
@@ -77,9 +73,9 @@ def contents(op: object, seen: Observation) -> Facts:
 
 def time_ran_out(seen: Observation | None) -> bool:
     """Whether a run was ended from outside, wherever it was then."""
-    if seen is None or seen.err != EINTR or len(seen.data) < _EXIT.size:
+    if seen is None or seen.err != EINTR or len(seen.data) < RUN_DATA.size:
         return False
-    return bool(_EXIT.unpack_from(seen.data)[-1] & TIMED_OUT)
+    return bool(RUN_DATA.unpack_from(seen.data)[-1] & RUN_TIMED_OUT)
 
 
 def _values(data: bytes) -> Iterator[tuple[str, int, bytes]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-import signal
 import struct
 import subprocess
 import time
@@ -21,13 +20,16 @@ from typing import IO
 
 from corpus.fault import Fault, FaultKind
 from corpus.trace import Ending
-from corpus.wire import Kind, WireError, WireOp, pack_request, unpack_response
+from corpus.wire import WireError, unpack_response
 from targets.emulator.build import vixl_version, worker_binary
-from targets.transport import Reply, Transport, TransportError
+from targets.ended import End, end_of, is_dying, is_stopped
+from targets.transport import Loss, Reply, Transport, TransportError, UnknownTicket
 
 _LENGTH = struct.Struct("<I")
 _PIPE_BYTES = 1 << 20
 _LOG_BYTES = 8192
+_LOOK_S = 0.05
+_WHO = "the emulator's worker"
 
 
 @dataclass(slots=True)
@@ -129,16 +131,14 @@ class _Worker:
         writing = [self.stdin] if self.unsent else []
         select.select([self.stdout, self.stderr], writing, [], max(seconds, 0))
 
-    def end(self) -> str:
-        """Kill the process if it still runs; say how it ended."""
+    def end(self) -> End:
+        """Kill the process if it still runs; how it ended."""
         self.process.kill()
         code = self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             if pipe is not None:
                 pipe.close()
-        if code < 0:
-            return f"worker ended by {signal.Signals(-code).name}"
-        return f"worker exited with status {code}"
+        return end_of(code)
 
 
 class EmulatorTransport(Transport):
@@ -152,6 +152,7 @@ class EmulatorTransport(Transport):
     depth = 8
 
     def __init__(self, options: Sequence[str] = (), *, limit: float = 10.0) -> None:
+        super().__init__()
         self._options = tuple(options)
         self._limit = limit
         self._worker: _Worker | None = None
@@ -161,14 +162,14 @@ class EmulatorTransport(Transport):
         self._last_done = 0.0
 
     def start(self) -> Mapping[str, str]:
-        reply = self.collect(self.submit(pack_request([WireOp(Kind.PROBE)])))
+        reply = self._probe()
         if reply.response is None:
-            said = "; ".join(reply.log.split("\n")).strip("; ")
-            raise TransportError(f"The emulator's worker does not start: {said}.")
+            *said, end = reply.log.splitlines() or [self._losses[-1].fault.line]
+            raise TransportError(f"The emulator does not start: {'; '.join(said) or end}.")
         try:
             (probe,) = unpack_response(reply.response)
         except (WireError, ValueError) as error:
-            raise TransportError(f"The emulator's worker answers nonsense: {error}") from error
+            raise TransportError(f"The emulator answers nonsense: {error}.") from error
         lines = (line.partition("=") for line in probe.data.decode().splitlines())
         return {**{key: value for key, _, value in lines}, "vixl": vixl_version()}
 
@@ -185,7 +186,7 @@ class EmulatorTransport(Transport):
 
     def collect(self, ticket: int) -> Reply:
         if ticket not in self._replies and all(w.ticket != ticket for w in self._waiting):
-            raise TransportError(f"No request {ticket} is under way.")
+            raise UnknownTicket(ticket)
         while ticket not in self._replies:
             self._pump()
             if ticket in self._replies or self._worker is None:
@@ -197,18 +198,32 @@ class EmulatorTransport(Transport):
             if left > 0:
                 self._worker.wait(left)
             else:
-                self._discard(Ending.HANG, f"no answer within {self._limit:g} s")
+                self._give_up(self._worker)
         return self._replies.pop(ticket)
 
+    def restart(self) -> None:
+        end = time.monotonic() + self._limit
+        while self._worker is not None:
+            self._pump()  # it may be dead already, and not by us
+            if self._worker is None:
+                break
+            if not is_dying(self._worker.process.pid) or time.monotonic() > end:
+                self._discard()
+            else:
+                self._worker.wait(_LOOK_S)
+
     def close(self) -> None:
-        if self._worker is not None:
-            self._discard(Ending.LOST, "closed")
+        self.restart()
+        self._replies.clear()
 
     def _launch(self) -> _Worker:
+        began = time.monotonic()
         try:
-            return _Worker((str(worker_binary()), *self._options))
+            worker = _Worker((str(worker_binary()), *self._options))
         except OSError as error:
-            raise TransportError(f"The emulator's worker cannot be run: {error}.") from error
+            raise TransportError(f"The emulator cannot be run: {error}.") from error
+        self.boots, self.boot_seconds = self.boots + 1, time.monotonic() - began
+        return worker
 
     def _pump(self) -> None:
         """Move bytes both ways; turn whole responses, or the worker's death, into replies."""
@@ -222,7 +237,28 @@ class EmulatorTransport(Transport):
                 break
             self._settle(Ending.OK, response, worker.take_log())
         if not alive:
-            self._discard(Ending.CRASH, "")
+            self._bury(worker)
+
+    def _bury(self, worker: _Worker) -> None:
+        """The worker died: of the request it had, unless of something outside."""
+        fault = worker.end().fault(_WHO, idle=not self._waiting)
+        log = f"{worker.take_log()}{fault.line}\n"
+        if self._waiting and fault.kind is not FaultKind.LOST:
+            self._settle(Ending.CRASH, None, log, fault)
+        else:
+            self._losses.append(Loss(fault, log))
+        self._discard()
+
+    def _give_up(self, worker: _Worker) -> None:
+        """The worker does not answer in time."""
+        if is_stopped(worker.process.pid):
+            why = "it is stopped"
+            self._losses.append(Loss.told(f"{_WHO} does not answer: {why}", why))
+        else:
+            line = f"{_WHO} did not answer within {self._limit:g} s"
+            log = f"{worker.take_log()}{line}\n"
+            self._settle(Ending.HANG, None, log, Fault(FaultKind.HANG, line=line))
+        self._discard()
 
     def _settle(
         self, ending: Ending, response: bytes | None, log: str, fault: Fault | None = None
@@ -230,17 +266,15 @@ class EmulatorTransport(Transport):
         """Reply to the request at the head of the queue."""
         head, now = self._waiting.popleft(), time.monotonic()
         seconds = now - max(head.since, self._last_done)
-        self._replies[head.ticket] = Reply(ending, response, log, seconds, fault=fault)
+        self._replies[head.ticket] = Reply(
+            ending, response, log, seconds, fault=fault, boot=self.boots
+        )
         self._last_done = now
 
-    def _discard(self, ending: Ending, why: str) -> None:
-        """End the worker: the head of the queue is at fault, the rest is lost."""
+    def _discard(self) -> None:
+        """End the worker; what it still had to do is lost."""
         worker, self._worker = self._worker, None
-        assert worker is not None
-        said = worker.take_log()
-        how = worker.end() if ending is Ending.CRASH else (worker.end(), why)[1]
-        if self._waiting:
-            kind = FaultKind.HANG if ending is Ending.HANG else FaultKind.CRASH
-            self._settle(ending, None, f"{said}{how}\n", Fault(kind, line=how))
+        if worker is not None:
+            worker.end()
         while self._waiting:
             self._settle(Ending.LOST, None, "")

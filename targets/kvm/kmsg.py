@@ -16,11 +16,17 @@ class KernelLog:
 
     def __init__(self, device: Path = DEVICE) -> None:
         self.trouble = ""
-        self._fd = -1
+        self._device, self._fd = device, -1
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Begin anew where it was closed."""
+        if self._fd >= 0:
+            return
         try:
-            self._fd = os.open(device, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._fd = os.open(self._device, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            self.trouble = f"{device}: {(error.strerror or '').lower()}"
+            self.trouble = f"{self._device}: {(error.strerror or '').lower()}"
             return
         with suppress(OSError):  # what cannot be sought in has no past
             os.lseek(self._fd, 0, os.SEEK_END)

@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from targets.kvm.lab import kernels, qemu
+from corpus.domain import TextError
+from targets.kvm.lab import kernels
 from targets.kvm.lab.transport import LabSpec, LabTransport
 from targets.kvm.native import NativeTransport
 from targets.kvm.remote import address
 from targets.kvm.remote.address import Address
 from targets.kvm.remote.client import RemoteTransport
 from targets.transport import Transport, TransportError
+from targets.vqs import ALL_VQS, named, parse_option
 
 MODES = {
     "vhe": "",
@@ -34,10 +36,6 @@ NATIVE = "native"
 _AGENT = "kvm:tcp="
 
 
-class LegNameError(ValueError):
-    """A leg name that stands for nothing; the message is one sentence for the user."""
-
-
 @dataclass(frozen=True, slots=True)
 class LegSpec:
     """A KVM leg. `kernel` is a catalogue release, an Image's path, "native", or the address
@@ -45,7 +43,7 @@ class LegSpec:
 
     kernel: str | Path | Address
     mode: str = "vhe"
-    vqs: tuple[int, ...] = qemu.ALL_VQS
+    vqs: tuple[int, ...] = ALL_VQS
 
     @property
     def name(self) -> str:
@@ -54,8 +52,7 @@ class LegSpec:
             return f"kvm:{NATIVE}"
         if isinstance(self.kernel, Address):
             return f"{_AGENT}{self.kernel}"
-        name = f"kvm:{self.kernel}:{self.mode}"
-        return name if self.vqs == qemu.ALL_VQS else f"{name}:vq={','.join(map(str, self.vqs))}"
+        return named(f"kvm:{self.kernel}:{self.mode}", self.vqs)
 
 
 def is_lab(name: str) -> bool:
@@ -63,51 +60,32 @@ def is_lab(name: str) -> bool:
     return not name.startswith(_AGENT) and name != f"kvm:{NATIVE}"
 
 
-def _parse_vqs(text: str) -> tuple[int, ...]:
-    chosen: set[int] = set()
-    try:
-        for part in text.split(","):
-            first, dash, last = part.partition("-")
-            chosen.update(range(int(first), int(last if dash else first) + 1))
-    except ValueError as error:
-        raise LegNameError(f"vq={text} is no list of numbers such as 1,2,4 or 1-8.") from error
-    if not qemu.possible(tuple(chosen)):
-        raise LegNameError(
-            f"vq={text} is no set an emulated CPU can have: numbers from 1 to 16"
-            " with every power of two below the largest."
-        )
-    return tuple(sorted(chosen))
-
-
 def parse(name: str) -> LegSpec:
-    """The leg a name stands for. Raises LegNameError."""
+    """The leg a name stands for. Raises TextError."""
     if name.startswith(_AGENT):
         try:
             return LegSpec(address.parse(name.removeprefix(_AGENT)))
         except address.AddressError as error:
-            raise LegNameError(str(error)) from None
+            raise TextError(str(error)) from None
     kind, *parts = name.split(":")
     if kind != "kvm" or not parts or not parts[0]:
-        raise LegNameError(f"{name!r} is no KVM leg: kvm:<release or Image>:<mode>[:vq=...].")
+        raise TextError(f"{name!r} is no KVM leg: kvm:<release or Image>:<mode>[:vq=...].")
     if parts == [NATIVE]:
         return LegSpec(NATIVE)
     release, *rest = parts
     kernel: str | Path = Path(release) if "/" in release else release
     if isinstance(kernel, str) and kernel not in kernels.RELEASES:
-        raise LegNameError(
+        raise TextError(
             f"{name!r} names no known kernel: {', '.join(kernels.SUITES)}, small-6.12 and its like"
             " once built, or the path of an Image."
         )
-    mode, vqs = "vhe", qemu.ALL_VQS
+    mode, vqs = "vhe", ALL_VQS
     if rest and not rest[0].startswith("vq="):
         mode = rest.pop(0)
         if mode not in MODES:
-            raise LegNameError(f"{name!r} names no KVM mode: {', '.join(MODES)}.")
+            raise TextError(f"{name!r} names no KVM mode: {', '.join(MODES)}.")
     if rest:
-        option, equals, value = rest.pop(0).partition("=")
-        if rest or option != "vq" or not equals:
-            raise LegNameError(f"{name!r} ends in something that is not vq=...")
-        vqs = _parse_vqs(value)
+        vqs = parse_option(":".join(rest))
     return LegSpec(kernel, mode, vqs)
 
 

@@ -11,18 +11,19 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from corpus.fault import Fault, FaultKind
 from corpus.trace import Ending
-from corpus.wire import Kind, WireError, WireOp, pack_request, unpack_response
+from corpus.wire import WireError, unpack_response
+from targets.ended import End, end_of, is_dying, is_stopped
 from targets.kvm import build_native
 from targets.kvm.kmsg import KernelLog
 from targets.kvm.lab import kernellog
-from targets.transport import Loss, Reply, Transport, TransportError
+from targets.transport import Loss, Reply, Transport, TransportError, UnknownTicket
 
 RESPONSE_CAP = 1 << 20
 HANG_LIMIT_S = 60.0
@@ -30,6 +31,10 @@ HANG_LIMIT_S = 60.0
 
 KILL_LIMIT_S = 5.0
 """After which a process that was killed is not waited for."""
+
+_WHO = "the executor"
+_UNTOLD = {Ending.OK: Ending.HOST_LOG, Ending.LOST: Ending.CRASH}
+"""Endings that a kernel at fault turns into others."""
 
 _LENGTH = struct.Struct("<I")
 _PR_SET_PDEATHSIG = 1
@@ -91,18 +96,19 @@ class NativeTransport(Transport):
     depth = 1
 
     def __init__(self, *, coverage: bool = False) -> None:
+        super().__init__()
         if coverage:
             self.no_coverage = "only the kernels in QEMU are watched."
         self._line: socket.socket | None = None
         self._child = 0
-        self._ticket = 0
+        self._tickets = 0
+        self._in_flight: int | None = None
+        self._replies: dict[int, Reply] = {}
         self._submitted = 0.0
-        self._losses: list[Loss] = []
         self._kernel_log = KernelLog()
 
     def start(self) -> Mapping[str, str]:
-        self.submit(pack_request([WireOp(Kind.PROBE)]))
-        reply = self.collect(self._ticket)
+        reply = self._probe()
         if reply.response is None:
             raise TransportError("the executor died when this machine's KVM was probed.")
         try:
@@ -114,51 +120,95 @@ class NativeTransport(Transport):
         watched = self._kernel_log.trouble or "watched"
         return {**facts, "native.executor": build_native.key(), "native.kernel_log": watched}
 
-    def losses(self) -> Sequence[Loss]:
-        told, self._losses = self._losses, []
-        return told
-
     def submit(self, request: bytes) -> int:
-        if self._line and select.select([self._line], [], [], 0)[0]:
-            # Nothing is asked of it, so it has nothing to say: it is gone.
-            how = f"the executor was {self._stop()} while it was idle"
-            self._losses.append(Loss(Fault(FaultKind.LOST, line=how), f"{how}\n"))
+        if self._in_flight is not None:
+            raise TransportError("the executor takes one request at a time.")
+        self._look()
         line = self._line or self._fork()
-        self._ticket += 1
+        self._tickets += 1
+        self._in_flight = self._tickets
         self._submitted = time.monotonic()
         with suppress(OSError):  # the child is gone: `collect` says so
             line.sendall(_LENGTH.pack(len(request)) + request)
-        return self._ticket
+        return self._tickets
 
     def collect(self, ticket: int) -> Reply:
-        if ticket != self._ticket or self._line is None:
-            raise ValueError(f"ticket {ticket} is not in flight")
-        ending, response, how = Ending.OK, None, ""
-        fault: Fault | None = None
-        if not select.select([self._line], [], [], HANG_LIMIT_S)[0]:
-            how = f"no reply within {HANG_LIMIT_S:g} s: the executor was {self._stop()}"
-            ending, fault = Ending.HANG, Fault(FaultKind.HANG, line=how)
-        else:
+        if ticket not in self._replies:
+            if ticket != self._in_flight:
+                raise UnknownTicket(ticket)
+            self._finish()
+        return self._replies.pop(ticket)
+
+    def _finish(self) -> None:
+        """Wait for the request under way, and note its reply."""
+        assert self._line is not None
+        ending, fault = Ending.OK, None
+        response: bytes | None = None
+        if select.select([self._line], [], [], HANG_LIMIT_S)[0]:
             try:
                 (size,) = _LENGTH.unpack(_receive(self._line, _LENGTH.size))
                 response = _receive(self._line, size)
             except EOFError:
-                how = f"the executor was {self._stop()}"
-                ending, fault = Ending.CRASH, Fault(FaultKind.CRASH, line=how)
+                ending, fault = self._died()
+        else:
+            ending, fault = self._hung()
         log = self._kernel_log.new()
-        said = kernellog.find(log) if kernellog.at_fault(log) else None
-        if ending is Ending.OK and said:
-            ending, response = Ending.HOST_LOG, None
+        said = kernellog.find(log)
+        if said and ending in _UNTOLD:  # it has a reason after all
+            ending, response = _UNTOLD[ending], None
             self._stop()
-        log += f"{how}\n" if how else ""
+        log += f"{fault.line}\n" if fault else ""
+        if ending is Ending.LOST and fault:
+            self._losses.append(Loss(fault, log))
+            self._reply(ending)
+        else:
+            self._reply(ending, response, log, said or fault)
+
+    def _died(self) -> tuple[Ending, Fault]:
+        fault = self._stop().fault(_WHO, idle=False)
+        return Ending.LOST if fault.kind is FaultKind.LOST else Ending.CRASH, fault
+
+    def _hung(self) -> tuple[Ending, Fault]:
+        if is_stopped(self._child):
+            self._stop()
+            why = "it is stopped"
+            return Ending.LOST, Fault(FaultKind.LOST, why, line=f"{_WHO} does not answer: {why}")
+        line = f"no reply within {HANG_LIMIT_S:g} s: {self._stop().of(_WHO)}"
+        return Ending.HANG, Fault(FaultKind.HANG, line=line)
+
+    def _reply(
+        self,
+        ending: Ending,
+        response: bytes | None = None,
+        log: str = "",
+        fault: Fault | None = None,
+    ) -> None:
+        assert self._in_flight is not None
         seconds = time.monotonic() - self._submitted
-        return Reply(ending, response, log, seconds, fault=said or fault)
+        self._replies[self._in_flight] = Reply(
+            ending, response, log, seconds, fault=fault, boot=self.boots
+        )
+        self._in_flight = None
+
+    def _look(self) -> None:
+        """Note what happened while nobody waited."""
+        if self._line is None:
+            return
+        patience = KILL_LIMIT_S if is_dying(self._child) else 0
+        if not select.select([self._line], [], [], patience)[0]:
+            return
+        if self._in_flight is not None:
+            self._finish()
+        else:  # nothing is asked of it, so it has nothing to say: it is gone
+            fault = self._stop().fault(_WHO, idle=True)
+            self._losses.append(Loss(fault, f"{fault.line}\n"))
 
     def _fork(self) -> socket.socket:
         reason = unavailable()
         if reason:
             raise TransportError(reason)
         began = time.monotonic()
+        self._kernel_log.reopen()
         module = build_native.load()
         ours, theirs = socket.socketpair()
         child = os.fork()
@@ -174,17 +224,21 @@ class NativeTransport(Transport):
         self.boots, self.boot_seconds = self.boots + 1, time.monotonic() - began
         return ours
 
-    def close(self) -> None:
+    def restart(self) -> None:
+        self._look()
         self._stop()
+        if self._in_flight is not None:
+            self._reply(Ending.LOST)
+
+    def close(self) -> None:
+        self.restart()
+        self._replies.clear()
         self._kernel_log.close()
 
-    def restart(self) -> None:
-        self._stop()
-
-    def _stop(self) -> str:
-        """Stop the child; how it ended."""
+    def _stop(self) -> End:
+        """Stop the child, if there is one; how it ended."""
         if self._line is None:
-            return ""
+            return End("")
         self._line.close()
         self._line = None
         os.kill(self._child, signal.SIGKILL)
@@ -192,9 +246,7 @@ class NativeTransport(Transport):
         while True:
             child, status = os.waitpid(self._child, os.WNOHANG)
             if child:
-                break
+                return end_of(os.waitstatus_to_exitcode(status))
             if time.monotonic() >= end:
-                return "stuck in the kernel, where it cannot be killed"
+                return End("stuck in the kernel, where it cannot be killed")
             time.sleep(0.001)
-        code = os.waitstatus_to_exitcode(status)
-        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"

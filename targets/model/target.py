@@ -13,6 +13,7 @@ from targets.spec.errors import Unpredictable
 from targets.spec.judge import invent
 from targets.spec.model import Model
 from targets.spec.sets import Set
+from targets.transport import UnknownTicket
 
 
 def keep(candidates: Set) -> int:
@@ -59,7 +60,12 @@ class ModelTarget(Target):
         return self._next
 
     def collect(self, ticket: int) -> Trace:
+        if ticket not in self._traces:
+            raise UnknownTicket(ticket)
         return self._traces.pop(ticket)
+
+    def close(self) -> None:
+        self._traces.clear()
 
 
 def foreseen(case: Case, profile: Profile) -> frozenset[str]:

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from corpus.wire import FILL
 from targets.spec.errno import EFAULT
 from targets.spec.sets import Set, exact, unknown
 
@@ -119,13 +120,10 @@ def fails(rule: str, err: int) -> Permitted:
     return Permitted(rule, (Outcome(err),))
 
 
-PREFILL = 0x5A
-
-
 def with_prefill(permitted: Permitted, size: int, rules: set[str]) -> Permitted:
     """A failing GET, which leaves the user's buffer of `size` bytes alone."""
     rules.add("reg.failed-get-writes-nothing")
-    part = Part("buffer", size, exact(int.from_bytes(bytes([PREFILL]) * size, "little")))
+    part = Part("buffer", size, exact(int.from_bytes(bytes([FILL]) * size, "little")))
     origins = {"buffer": "reg.failed-get-writes-nothing"}
     return Permitted(
         permitted.rule, (Outcome(permitted.outcomes[0].err, (part,)),), origins=origins

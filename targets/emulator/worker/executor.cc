@@ -74,17 +74,18 @@ Observation Run(Vcpu* vcpu, const Op& op) {
     const uint64_t pc_err = SetU64(*vcpu, kPcId, kCodeBase);
     observation.aux = static_cast<uint64_t>(SetU64(*vcpu, kVbarId, kVectorBase)) << 32 | pc_err;
     not_runnable = vcpu->mp_state() != kMpRunnable;
-    observation.err = vcpu->Run((op.a & 1) != 0 || not_runnable, &exit);
+    observation.err = vcpu->Run((op.a & kRunImmediate) != 0 || not_runnable, &exit);
   }
-  const uint32_t flags = (not_runnable ? 1 : 0) | (exit.timed_out ? 2 : 0);
+  WireRun seen = {};
+  seen.flags = (not_runnable ? kRunNotRunnable : 0) | (exit.timed_out ? kRunTimedOut : 0);
   if (observation.err != 0) exit = RunExit();
   if (exit.reason == kExitMmio) vcpu->CompleteMmio();
-  Put<uint32_t>(observation.data, exit.reason);
-  Put<uint32_t>(observation.data, exit.is_write);
-  Put<uint64_t>(observation.data, exit.address);
-  Put<uint64_t>(observation.data, exit.data);
-  Put<uint32_t>(observation.data, exit.length);
-  Put<uint32_t>(observation.data, flags);
+  seen.reason = exit.reason;
+  seen.is_write = exit.is_write;
+  seen.address = exit.address;
+  seen.value = exit.data;
+  seen.length = exit.length;
+  Put(observation.data, seen);
   return observation;
 }
 
@@ -123,7 +124,7 @@ Observation Execution::Do(const Op& op) {
       return Text(ProbeText(vm_.host));
     case Kind::kCreateVcpu:
       return Failed(vm_.CreateVcpu(op.slot));
-    case Kind::kPreferredTarget: {
+    case Kind::kPrefTarget: {
       Observation observation;
       Put(observation.data, kTargetGenericV8);
       observation.data.resize(4 + kFeatureBytes);
@@ -180,7 +181,7 @@ Bytes Serve(const Host& host, const Bytes& request) {
   for (const Op& op : ops) {
     if (!response.Add(op, execution.Do(op))) return response.Finish(Status::kFull);
   }
-  return response.Finish(Status::kDone);
+  return response.Finish(Status::kOk);
 }
 
 }  // namespace emu

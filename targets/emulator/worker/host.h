@@ -9,11 +9,6 @@ constexpr int kMaxVq = 16;               // architecture: at most 2048 bits
 constexpr int kMaxVlBytes = 16 * kMaxVq;
 constexpr int kMaxPlBytes = kMaxVlBytes / 8;
 
-constexpr uint64_t kRamBase = 0x40000000;
-constexpr uint64_t kRamSize = 0x10000;
-constexpr uint64_t kVectorBase = kRamBase;
-constexpr uint64_t kCodeBase = kRamBase + 0x1000;
-constexpr uint64_t kCodeSize = 0x3000;
 constexpr int kIpaBits = 40;  // the default KVM VM
 constexpr int kPaBits = 48;   // ID_AA64MMFR0_EL1.PARange below
 

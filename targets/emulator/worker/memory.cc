@@ -23,7 +23,7 @@ constexpr uint64_t kWriteNotRead = 1 << 6;
 void OnFault(int number, siginfo_t* info, void*) {
   if (guest_access == nullptr) {  // not the guest's doing: die of it
     std::signal(number, SIG_DFL);
-    return;
+    raise(number);  // it may have been sent, and would not come again
   }
   fault_address_known = info->si_code > 0 && info->si_code != SI_KERNEL;
   fault_address = reinterpret_cast<uint64_t>(info->si_addr);

@@ -7,8 +7,6 @@
 namespace emu {
 namespace {
 
-enum Stage : uint64_t { kList = 1, kCreate, kInit, kVls, kFinalize };
-
 constexpr uint64_t kVlsId = 0x606000000015ffff;
 constexpr uint64_t kMostListed = 1024;
 
@@ -31,11 +29,13 @@ void PutValue(Bytes& out, const Bytes& value) {
 
 void PutRecord(Bytes& out, const Moved& moved) {
   const Bytes source = ValueOf(moved.source), destination = ValueOf(moved.destination);
-  Put(out, moved.id);
-  Put(out, static_cast<uint32_t>(moved.source.err));
-  Put(out, static_cast<uint32_t>(moved.written));
-  Put(out, static_cast<uint32_t>(moved.destination.err));
-  Put(out, static_cast<uint32_t>(source.size()));
+  WireRecord head = {};
+  head.id = moved.id;
+  head.read = static_cast<uint32_t>(moved.source.err);
+  head.written = static_cast<uint32_t>(moved.written);
+  head.read_back = static_cast<uint32_t>(moved.destination.err);
+  head.size = static_cast<uint32_t>(source.size());
+  Put(out, head);
   PutValue(out, source);
   PutValue(out, destination);
 }
@@ -51,17 +51,18 @@ int Write(Vcpu& vcpu, const Moved& moved) {
 }
 
 // The destination up to FINALIZE: 0, or the errno of the stage that failed.
-int Prepare(Vm& vm, const Op& op, const Moved* vls, uint64_t* stage) {
-  *stage = kCreate;
+int Prepare(Vm& vm, const Op& op, const Moved* vls, Stage* stage) {
+  *stage = Stage::kCreate;
   if (const int err = vm.CreateVcpu(static_cast<uint8_t>(op.a))) return err;
   Vcpu& vcpu = *vm.vcpus[op.a];
-  *stage = kInit;
-  if (const int err = vcpu.Init(Take<uint32_t>(op.payload + kFeatureBytes), op.payload)) return err;
+  *stage = Stage::kInit;
+  const auto parameters = Take<WireInit>(op.payload);
+  if (const int err = vcpu.Init(parameters.target, op.payload)) return err;
   if (vls == nullptr) return 0;
-  *stage = kVls;
+  *stage = Stage::kVls;
   if (vls->source.err != 0) return vls->source.err;
   if (const int err = Write(vcpu, *vls)) return err;
-  *stage = kFinalize;
+  *stage = Stage::kFinalize;
   return vcpu.Finalize(kFinalizeSve);
 }
 
@@ -69,7 +70,8 @@ int Prepare(Vm& vm, const Op& op, const Moved* vls, uint64_t* stage) {
 
 Observation Migrate(Vm& vm, Vcpu* source, const Op& op) {
   Observation observation;
-  uint64_t stage = kList, room = kMostListed;
+  Stage stage = Stage::kList;
+  uint64_t room = kMostListed;
   std::vector<uint64_t> ids;
   std::vector<Moved> moved;
   const Moved* vls = nullptr;
@@ -78,7 +80,7 @@ Observation Migrate(Vm& vm, Vcpu* source, const Op& op) {
 
   observation.err = source != nullptr ? source->RegList(&room, &ids) : EBADF;
   if (observation.err == 0) {
-    PutGroups(source, op.payload + kInitBytes, op.size - kInitBytes, groups);
+    PutGroups(source, op.payload + sizeof(WireInit), op.size - sizeof(WireInit), groups);
     for (const uint64_t id : ids) moved.push_back({id, GetReg(source, id, 0), 0, {}});
     for (const Moved& one : moved) vls = one.id == kVlsId ? &one : vls;
     observation.err = Prepare(vm, op, vls, &stage);
@@ -95,7 +97,7 @@ Observation Migrate(Vm& vm, Vcpu* source, const Op& op) {
       told++;
     }
   } else {
-    observation.aux = stage;
+    observation.aux = static_cast<uint64_t>(stage);
   }
   Put<uint64_t>(observation.data, groups.size());
   PutBytes(observation.data, groups.data(), groups.size());

@@ -6,7 +6,7 @@ namespace emu {
 
 Observation GetReg(Vcpu* vcpu, uint64_t id, uint64_t b) {
   const size_t size = size_t{1} << (id >> 52 & 0xf);
-  UserBuffer buffer = UserBuffer::ForGet(b, std::min<size_t>(size, 256));
+  UserBuffer buffer = UserBuffer::ForGet(b, std::min(size, kLargestReg));
   Observation observation = Failed(vcpu != nullptr ? vcpu->GetReg(id, buffer) : EBADF);
   observation.data = buffer.TakeBytes();
   return observation;

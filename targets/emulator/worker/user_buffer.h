@@ -19,10 +19,10 @@ class UserBuffer {
     return buffer;
   }
 
-  // The buffer of a GET: `shown` bytes of 0x5a are kept for the observation.
+  // The buffer of a GET: `shown` bytes of kFill are kept for the observation.
   static UserBuffer ForGet(uint64_t b, size_t shown) {
     UserBuffer buffer(b);
-    buffer.bytes_.assign(b == 0 ? shown : buffer.mapped_, 0x5a);
+    buffer.bytes_.assign(b == 0 ? shown : buffer.mapped_, kFill);
     return buffer;
   }
 
@@ -50,7 +50,7 @@ class UserBuffer {
 
  private:
   explicit UserBuffer(uint64_t b)
-      : mapped_(b == 0 ? kMappedBytes : std::min<size_t>(b - 1, kMappedBytes)) {}
+      : mapped_(b == 0 ? kBufferSize : std::min<size_t>(b - 1, kBufferSize)) {}
 
   size_t mapped_;
   Bytes bytes_;

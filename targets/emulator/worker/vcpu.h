@@ -70,7 +70,7 @@ struct Vm {
   uint32_t features = 0;
   bool has_run = false;
   std::map<uint16_t, uint64_t> id_regs;  // values that user space wrote
-  std::array<std::unique_ptr<Vcpu>, 256> vcpus;
+  std::array<std::unique_ptr<Vcpu>, kSlots> vcpus;
   std::vector<Vcpu*> created;  // the same ones, in the order of their creation
 
   // KVM_CREATE_VCPU: 0 or an errno.

@@ -3,16 +3,40 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "records of the wire form are little-endian and copied as they are"
+#endif
 
 namespace emu {
 
 using Bytes = std::vector<uint8_t>;
 
+constexpr uint32_t kRequestMagic = 0x31434656;
+constexpr uint32_t kResponseMagic = 0x31544656;
+
+constexpr uint64_t kRamBase = 0x40000000;
+constexpr uint64_t kRamSize = 0x10000;
+constexpr uint64_t kVectorBase = kRamBase;
+constexpr uint64_t kCodeBase = kRamBase + 0x1000;
+constexpr uint64_t kCodeSize = 0x3000;
+
+constexpr size_t kSlots = 256;
+constexpr size_t kBufferSize = 0x10000;  // mapped bytes of a user buffer without an edge
+constexpr uint8_t kFill = 0x5a;          // what GET finds its buffer full of
+constexpr size_t kLargestReg = 256;      // bytes
+constexpr uint64_t kVlLimit = 0xffff;    // of HOST_RUN's `b`; above it are prctl's flags
+
+constexpr uint64_t kRunImmediate = 1;    // of RUN's `a`
+constexpr uint32_t kRunNotRunnable = 1;  // of WireRun::flags
+constexpr uint32_t kRunTimedOut = 2;
+
 enum class Kind : uint16_t {
   kProbe,
   kCreateVcpu,
-  kPreferredTarget,
+  kPrefTarget,
   kInit,
   kFinalize,
   kSetReg,
@@ -29,9 +53,59 @@ enum class Kind : uint16_t {
   kCount,
 };
 
-constexpr size_t kFeatureBytes = 28;      // features[7] of INIT
-constexpr size_t kInitBytes = kFeatureBytes + 4;  // features[7] and target of MIGRATE
-constexpr size_t kMappedBytes = 0x10000;  // of a user buffer without an edge
+enum class Status : uint32_t { kOk = 0, kMalformed = 1, kFull = 2 };
+
+// At which a migration can fail.
+enum class Stage : uint64_t { kList = 1, kCreate, kInit, kVls, kFinalize };
+
+struct WireRequest {
+  uint32_t magic, total, count, flags;
+};
+
+struct WireOp {
+  uint16_t kind;
+  uint8_t vcpu, zero;
+  uint32_t size;
+  uint64_t a, b;
+};
+
+struct WireResponse {
+  uint32_t magic, total, count, status;
+};
+
+struct WireObservation {
+  uint16_t kind;
+  uint8_t vcpu, zero;
+  uint32_t err;
+  uint64_t aux;
+  uint32_t size, pad;
+};
+
+// Data of RUN.
+struct WireRun {
+  uint32_t reason, is_write;
+  uint64_t address, value;
+  uint32_t length, flags;
+};
+
+// Payload of MIGRATE before its groups of register ids.
+struct WireInit {
+  uint32_t features[7];
+  uint32_t target;
+};
+
+// A register that did not arrive unchanged; both values follow, each padded to 8.
+struct WireRecord {
+  uint64_t id;
+  uint32_t read, written, read_back;
+  uint32_t size;
+};
+
+static_assert(sizeof(WireRequest) == 16 && sizeof(WireResponse) == 16, "headers");
+static_assert(sizeof(WireOp) == 24 && sizeof(WireObservation) == 24, "per op");
+static_assert(sizeof(WireRun) == 32 && sizeof(WireInit) == 32 && sizeof(WireRecord) == 24, "data");
+
+constexpr size_t kFeatureBytes = sizeof(WireInit::features);
 
 struct Op {
   Kind kind;
@@ -54,21 +128,19 @@ inline Observation Failed(int err) {
   return observation;
 }
 
-enum class Status : uint32_t { kDone = 0, kMalformed = 1, kFull = 2 };
-
-// Appends `value` in little-endian order.
-template <typename T>
-void Put(Bytes& out, T value) {
-  for (size_t i = 0; i < sizeof(T); i++) out.push_back(static_cast<uint8_t>(value >> (8 * i)));
-}
-
 void PutBytes(Bytes& out, const void* from, size_t n);
 
-// Reads a T at `at`; the caller has checked the bounds.
+// Appends a number or a record.
+template <typename T>
+void Put(Bytes& out, const T& value) {
+  PutBytes(out, &value, sizeof(T));
+}
+
+// Reads a T at `at`, a number or a record; the caller has checked the bounds.
 template <typename T>
 T Take(const uint8_t* at) {
-  T value = 0;
-  for (size_t i = 0; i < sizeof(T); i++) value |= static_cast<T>(at[i]) << (8 * i);
+  T value;
+  std::memcpy(&value, at, sizeof(T));
   return value;
 }
 

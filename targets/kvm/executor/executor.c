@@ -2,7 +2,18 @@
 
 #include <string.h>
 
+#include "host_run.h"
+#include "migrate.h"
 #include "ops.h"
+#include "probe.h"
+#include "reuse.h"
+#include "run.h"
+#include "vm.h"
+
+void vf_look_after(unsigned ms)
+{
+    run_look_after(ms);
+}
 
 static volatile uint32_t *progress;
 
@@ -11,30 +22,24 @@ void vf_count_progress(volatile uint32_t *counter)
     progress = counter;
 }
 
-bool next_op(const uint8_t **at, const uint8_t *end, struct op *op)
-{
-    if ((size_t)(end - *at) < sizeof op->head)
-        return false;
-    memcpy(&op->head, *at, sizeof op->head);
-    *at += sizeof op->head;
-    op->payload = *at;
-    if (wire_padded(op->head.size) > (size_t)(end - *at))
-        return false;
-    *at += wire_padded(op->head.size);
-    return true;
-}
-
-static bool well_formed(const struct wire_request *head, const uint8_t *at, const uint8_t *end)
-{
-    struct op op;
-    for (uint32_t i = 0; i < head->count; i++) {
-        if (!next_op(&at, end, &op) || !op_well_formed(&op))
-            return false;
-        if (op.head.kind == KIND_PROBE && head->count != 1)
-            return false;
-    }
-    return at == end;
-}
+static handler *const handlers[KIND_COUNT] = {
+    [KIND_PROBE] = op_probe,
+    [KIND_CREATE_VCPU] = op_create,
+    [KIND_PREF_TARGET] = op_pref_target,
+    [KIND_INIT] = op_init,
+    [KIND_FINALIZE] = op_finalize,
+    [KIND_SET_REG] = op_set_reg,
+    [KIND_GET_REG] = op_get_reg,
+    [KIND_REG_LIST] = op_reg_list,
+    [KIND_RUN] = op_run,
+    [KIND_READ_ALL] = op_read_all,
+    [KIND_SET_MP] = op_set_mp,
+    [KIND_GET_MP] = op_get_mp,
+    [KIND_READ_MEM] = op_read_mem,
+    [KIND_WRITE_MEM] = op_write_mem,
+    [KIND_HOST_RUN] = op_host_run,
+    [KIND_MIGRATE] = op_migrate,
+};
 
 /* Execute one op and append its observation; false if that did not fit. */
 static bool observe(struct machine *m, const struct op *op, struct sink *out)
@@ -65,7 +70,7 @@ static void execute(const struct wire_request *head, const uint8_t *at, const ui
     struct machine *m = machine_get();
     struct reuse reuse = reuse_of(head, at, end);
     struct op op;
-    if (!m || machine_begin(m, &reuse) != 0) {
+    if (!m || vm_begin(m, &reuse) != 0) {
         answer->status = STATUS_NO_VM;
         return;
     }
@@ -80,7 +85,7 @@ static void execute(const struct wire_request *head, const uint8_t *at, const ui
         if (progress)
             ++*progress;
     }
-    machine_end(m);
+    vm_end(m);
 }
 
 size_t vf_execute(const uint8_t *req, size_t req_len, uint8_t *resp, size_t resp_cap)
@@ -94,7 +99,7 @@ size_t vf_execute(const uint8_t *req, size_t req_len, uint8_t *resp, size_t resp
         memcpy(&head, req, sizeof head);
         bool fits = head.total >= sizeof head && head.total <= req_len;
         const uint8_t *at = req + sizeof head, *end = req + (fits ? head.total : sizeof head);
-        if (fits && head.magic == WIRE_REQUEST_MAGIC && well_formed(&head, at, end)) {
+        if (fits && head.magic == WIRE_REQUEST_MAGIC && request_well_formed(&head, at, end)) {
             answer.status = STATUS_OK;
             execute(&head, at, end, &answer, &out);
         }

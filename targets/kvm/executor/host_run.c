@@ -1,4 +1,6 @@
 /* HOST_RUN: a run by a thread with vector state of its own. */
+#include "host_run.h"
+
 #include <asm/hwcap.h>
 #include <errno.h>
 #include <signal.h>

@@ -7,8 +7,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "wire.h"
-
 #define IPA_BITS 36 /* the fewest with three levels of tables, so that the first is short */
 #define VECTOR_SIZE 0x800u
 
@@ -64,8 +62,8 @@ static void *map(size_t size)
 static bool edge_map(struct edge *e)
 {
     const size_t guard = 0x10000; /* one page of any page size */
-    e->start = map(EDGE_SIZE + guard);
-    return e->start && mprotect(e->start + EDGE_SIZE, guard, PROT_NONE) == 0;
+    e->start = map(BUFFER_SIZE + guard);
+    return e->start && mprotect(e->start + BUFFER_SIZE, guard, PROT_NONE) == 0;
 }
 
 static bool machine_setup(struct machine *m)
@@ -150,12 +148,11 @@ static void clear(uint8_t *begin, size_t size)
         sync_code(begin, size);
 }
 
-/* RAM as it was at first: all zero but for the vectors. */
-static void ram_reset(struct machine *m)
+void ram_reset(struct machine *m)
 {
     sync_data(m->ram, RAM_SIZE);
-    if (memcmp(m->ram + VECTOR_OFFSET, vectors(), VECTOR_SIZE) != 0)
-        ram_write(m, VECTOR_OFFSET, vectors(), VECTOR_SIZE);
+    if (memcmp(m->ram, vectors(), VECTOR_SIZE) != 0)
+        ram_write(m, VECTOR_BASE - RAM_BASE, vectors(), VECTOR_SIZE);
     /* Code even where it is zero, too: see ram_write on stale translations. */
     store_zeros(m->ram + CODE_OFFSET, m->code_used);
     sync_code(m->ram + CODE_OFFSET, m->code_used);
@@ -180,67 +177,4 @@ int machine_create_vm(const struct machine *m)
     close(vm);
     errno = err;
     return -1;
-}
-
-int machine_begin(struct machine *m, const struct reuse *reuse)
-{
-    m->home = reuse->allowed ? shared_vm(m, reuse) : NULL;
-    if (reuse->allowed)
-        m->vm = m->home ? m->home->vm : -1;
-    else
-        m->vm = machine_create_vm(m);
-    if (m->vm < 0)
-        return errno;
-    ram_reset(m);
-    return 0;
-}
-
-void machine_end(struct machine *m)
-{
-    for (unsigned slot = 0; slot < SLOTS; slot++) {
-        struct vcpu *v = &m->vcpus[slot];
-        if (v->fd < 0)
-            continue;
-        munmap(v->run, m->run_size);
-        close(v->fd);
-        v->fd = -1;
-        v->run = NULL;
-    }
-    if (m->el2)
-        machine_forget_el2(m);
-    if (!m->home)
-        close(m->vm);
-    m->vm = -1;
-}
-
-static int take_spare(struct machine *m, uint8_t slot)
-{
-    int fd = m->spares[slot];
-    m->spares[slot] = -1;
-    return fd;
-}
-
-int machine_create_vcpu(struct machine *m, uint8_t slot)
-{
-    struct vcpu *v = &m->vcpus[slot];
-    int fd;
-    if ((m->home || m->gic >= 0) && v->fd >= 0)
-        return EEXIST;
-    if (m->home)
-        fd = m->home->pool[m->home->used++];
-    else if (m->gic >= 0 && slot < NAMED_SLOTS && m->spares[slot] >= 0)
-        fd = take_spare(m, slot);
-    else
-        fd = ioctl(m->vm, KVM_CREATE_VCPU, (unsigned long)slot);
-    if (fd < 0)
-        return errno;
-    void *run = mmap(NULL, m->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (run == MAP_FAILED) {
-        int err = errno;
-        close(fd);
-        return err;
-    }
-    v->fd = fd;
-    v->run = run;
-    return 0;
 }

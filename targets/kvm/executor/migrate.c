@@ -1,8 +1,11 @@
 /* MIGRATE: what a VMM does to move a vcpu, with a look at every register on the way. */
+#include "migrate.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "ops.h"
+#include "vm.h"
 
 #define MOST_LISTED 1024u
 
@@ -49,7 +52,7 @@ static const struct moved *find_vls(uint64_t count)
 
 /* Create and configure the destination. An errno and the stage that failed. */
 static int prepare(struct machine *m, const struct op *op, const struct moved *vls,
-                   enum migrate_stage *stage)
+                   enum wire_stage *stage)
 {
     const struct vcpu *to = &m->vcpus[op->head.a];
     struct wire_init parameters;
@@ -58,11 +61,11 @@ static int prepare(struct machine *m, const struct op *op, const struct moved *v
     memcpy(init.features, parameters.features, sizeof init.features);
 
     *stage = STAGE_CREATE;
-    int err = machine_create_vcpu(m, (uint8_t)op->head.a);
+    int err = vm_create_vcpu(m, (uint8_t)op->head.a);
     if (err)
         return err;
     *stage = STAGE_INIT;
-    err = machine_init_vcpu(m, (uint8_t)op->head.a, &init);
+    err = vm_init_vcpu(m, (uint8_t)op->head.a, &init);
     if (err || !vls)
         return err;
     *stage = STAGE_VLS;
@@ -127,7 +130,7 @@ struct outcome op_migrate(struct machine *m, const struct op *op, struct sink *o
     const struct moved *vls = NULL;
     int source = m->vcpus[op->head.vcpu].fd;
     uint64_t count = 0, records = 0;
-    enum migrate_stage stage = STAGE_LIST;
+    enum wire_stage stage = STAGE_LIST;
 
     uint64_t *length = sink_take(out, sizeof *length);
     const uint8_t *block = out->at;

@@ -1,24 +1,11 @@
-/* What vcpus with EL2 need besides: an interrupt controller of KVM's own. */
-#include <errno.h>
+#include "nested.h"
+
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-#include "machine.h"
-#include "wire.h"
 
 #define SMALLEST_PAGE 0x1000u
 #define GIC_DIST 0x08000000u /* below RAM, as on QEMU's virt */
 #define GIC_REDIST 0x080a0000u
-#define HAS_EL2 7 /* KVM_ARM_VCPU_HAS_EL2, newer than some headers */
-
-int machine_init_vcpu(struct machine *m, uint8_t slot, struct kvm_vcpu_init *init)
-{
-    bool el2 = init->features[0] >> HAS_EL2 & 1;
-    int err = call(m->vcpus[slot].fd, KVM_ARM_VCPU_INIT, init);
-    if (!err && el2)
-        m->el2 = true;
-    return err;
-}
 
 static int set_attr(int device, uint32_t group, uint64_t attr, uint64_t value)
 {
@@ -45,7 +32,7 @@ static void populate(const struct machine *m)
     }
 }
 
-void machine_prepare_el2(struct machine *m)
+void nested_prepare(struct machine *m)
 {
     if (!m->el2 || m->gic >= 0)
         return;
@@ -60,7 +47,16 @@ void machine_prepare_el2(struct machine *m)
     set_attr(m->gic, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, 0);
 }
 
-void machine_forget_el2(struct machine *m)
+int nested_take_spare(struct machine *m, uint8_t slot)
+{
+    if (m->gic < 0 || slot >= NAMED_SLOTS)
+        return -1;
+    int fd = m->spares[slot];
+    m->spares[slot] = -1;
+    return fd;
+}
+
+void nested_forget(struct machine *m)
 {
     for (unsigned slot = 0; slot < NAMED_SLOTS; slot++) {
         if (m->spares[slot] >= 0)

@@ -4,34 +4,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#define FILL 0x5a
-
-void *sink_take(struct sink *s, uint64_t size)
-{
-    if (s->full || size > (uint64_t)(s->end - s->at)) {
-        s->full = true;
-        return NULL;
-    }
-    void *at = s->at;
-    s->at += size;
-    return at;
-}
-
-void sink_put(struct sink *s, const void *bytes, uint64_t size)
-{
-    void *at = sink_take(s, size);
-    if (at)
-        memcpy(at, bytes, size);
-}
-
-void sink_put_padded(struct sink *s, const void *bytes, uint64_t size)
-{
-    uint8_t *at = sink_take(s, wire_padded(size));
-    if (!at)
-        return;
-    memcpy(at, bytes, size);
-    memset(at + size, 0, wire_padded(size) - size);
-}
+#include "vm.h"
 
 static int fd_of(const struct machine *m, const struct op *op)
 {
@@ -43,13 +16,13 @@ static struct outcome only(int err)
     return (struct outcome){.err = (uint32_t)err};
 }
 
-static struct outcome op_create(struct machine *m, const struct op *op, struct sink *out)
+struct outcome op_create(struct machine *m, const struct op *op, struct sink *out)
 {
     (void)out;
-    return only(machine_create_vcpu(m, op->head.vcpu));
+    return only(vm_create_vcpu(m, op->head.vcpu));
 }
 
-static struct outcome op_pref_target(struct machine *m, const struct op *op, struct sink *out)
+struct outcome op_pref_target(struct machine *m, const struct op *op, struct sink *out)
 {
     (void)op;
     struct kvm_vcpu_init init;
@@ -60,25 +33,25 @@ static struct outcome op_pref_target(struct machine *m, const struct op *op, str
     return only(err);
 }
 
-static struct outcome op_init(struct machine *m, const struct op *op, struct sink *out)
+struct outcome op_init(struct machine *m, const struct op *op, struct sink *out)
 {
     (void)out;
     struct kvm_vcpu_init init = {.target = (uint32_t)op->head.a};
     memcpy(init.features, op->payload, sizeof init.features);
-    return only(machine_init_vcpu(m, op->head.vcpu, &init));
+    return only(vm_init_vcpu(m, op->head.vcpu, &init));
 }
 
-static struct outcome op_finalize(struct machine *m, const struct op *op, struct sink *out)
+struct outcome op_finalize(struct machine *m, const struct op *op, struct sink *out)
 {
     (void)out;
     int what = (int)(uint32_t)op->head.a;
     return only(call(fd_of(m, op), KVM_ARM_VCPU_FINALIZE, &what));
 }
 
-static struct outcome op_set_reg(struct machine *m, const struct op *op, struct sink *out)
+struct outcome op_set_reg(struct machine *m, const struct op *op, struct sink *out)
 {
     (void)out;
-    uint64_t mapped = op->head.b ? op->head.b - 1 : EDGE_SIZE;
+    uint64_t mapped = op->head.b ? op->head.b - 1 : BUFFER_SIZE;
     uint64_t used = op->head.size < mapped ? op->head.size : mapped;
     uint8_t *buffer = edge_at(&m->in, op->head.b);
     memcpy(buffer, op->payload, used);
@@ -87,7 +60,7 @@ static struct outcome op_set_reg(struct machine *m, const struct op *op, struct 
     return only(err);
 }
 
-static struct outcome op_get_reg(struct machine *m, const struct op *op, struct sink *out)
+struct outcome op_get_reg(struct machine *m, const struct op *op, struct sink *out)
 {
     uint64_t size = reg_size(op->head.a);
     uint64_t shown = op->head.b ? op->head.b - 1 : size < LARGEST_REG ? size : LARGEST_REG;
@@ -98,10 +71,10 @@ static struct outcome op_get_reg(struct machine *m, const struct op *op, struct 
     return only(err);
 }
 
-static struct outcome op_reg_list(struct machine *m, const struct op *op, struct sink *out)
+struct outcome op_reg_list(struct machine *m, const struct op *op, struct sink *out)
 {
     struct kvm_reg_list *list = (struct kvm_reg_list *)m->out.start;
-    const uint64_t room = EDGE_SIZE / sizeof list->reg[0] - 1;
+    const uint64_t room = BUFFER_SIZE / sizeof list->reg[0] - 1;
     list->n = op->head.a;
     int err = call(fd_of(m, op), KVM_GET_REG_LIST, list);
     sink_put(out, &list->n, sizeof list->n);
@@ -139,21 +112,21 @@ void read_groups(struct machine *m, int fd, const uint8_t *at, const uint8_t *en
     }
 }
 
-static struct outcome op_read_all(struct machine *m, const struct op *op, struct sink *out)
+struct outcome op_read_all(struct machine *m, const struct op *op, struct sink *out)
 {
     int fd = fd_of(m, op);
     read_groups(m, fd, op->payload, op->payload + op->head.size, out);
     return only(fd < 0 ? EBADF : 0);
 }
 
-static struct outcome op_set_mp(struct machine *m, const struct op *op, struct sink *out)
+struct outcome op_set_mp(struct machine *m, const struct op *op, struct sink *out)
 {
     (void)out;
     struct kvm_mp_state state = {.mp_state = (uint32_t)op->head.a};
     return only(call(fd_of(m, op), KVM_SET_MP_STATE, &state));
 }
 
-static struct outcome op_get_mp(struct machine *m, const struct op *op, struct sink *out)
+struct outcome op_get_mp(struct machine *m, const struct op *op, struct sink *out)
 {
     struct kvm_mp_state state = {0};
     int err = call(fd_of(m, op), KVM_GET_MP_STATE, &state);
@@ -168,7 +141,7 @@ static uint64_t clip(uint64_t offset, uint64_t length)
     return length < room ? length : room;
 }
 
-static struct outcome op_read_mem(struct machine *m, const struct op *op, struct sink *out)
+struct outcome op_read_mem(struct machine *m, const struct op *op, struct sink *out)
 {
     uint64_t length = clip(op->head.a, op->head.b);
     if (length) {
@@ -178,69 +151,11 @@ static struct outcome op_read_mem(struct machine *m, const struct op *op, struct
     return only(0);
 }
 
-static struct outcome op_write_mem(struct machine *m, const struct op *op, struct sink *out)
+struct outcome op_write_mem(struct machine *m, const struct op *op, struct sink *out)
 {
     (void)out;
     uint64_t length = clip(op->head.a, op->head.size);
     if (length)
         ram_write(m, (uint32_t)op->head.a, op->payload, length);
     return only(0);
-}
-
-handler *const handlers[KIND_COUNT] = {
-    [KIND_PROBE] = op_probe,
-    [KIND_CREATE_VCPU] = op_create,
-    [KIND_PREF_TARGET] = op_pref_target,
-    [KIND_INIT] = op_init,
-    [KIND_FINALIZE] = op_finalize,
-    [KIND_SET_REG] = op_set_reg,
-    [KIND_GET_REG] = op_get_reg,
-    [KIND_REG_LIST] = op_reg_list,
-    [KIND_RUN] = op_run,
-    [KIND_READ_ALL] = op_read_all,
-    [KIND_SET_MP] = op_set_mp,
-    [KIND_GET_MP] = op_get_mp,
-    [KIND_READ_MEM] = op_read_mem,
-    [KIND_WRITE_MEM] = op_write_mem,
-    [KIND_HOST_RUN] = op_host_run,
-    [KIND_MIGRATE] = op_migrate,
-};
-
-static bool groups_well_formed(const uint8_t *at, uint64_t size)
-{
-    while (size) {
-        uint32_t count;
-        if (size < 8)
-            return false;
-        memcpy(&count, at, sizeof count);
-        if (count > (size - 8) / 8)
-            return false;
-        at += 8 + 8ull * count;
-        size -= 8 + 8ull * count;
-    }
-    return true;
-}
-
-bool op_well_formed(const struct op *op)
-{
-    switch (op->head.kind) {
-    case KIND_INIT:
-        return op->head.size == sizeof((struct kvm_vcpu_init *)0)->features;
-    case KIND_SET_REG:
-        return op->head.size <= EDGE_SIZE && op->head.b <= 1 + EDGE_SIZE;
-    case KIND_GET_REG:
-        return op->head.b <= 1 + EDGE_SIZE;
-    case KIND_RUN:
-        return op->head.size <= CODE_SIZE;
-    case KIND_READ_ALL:
-        return groups_well_formed(op->payload, op->head.size);
-    case KIND_HOST_RUN:
-        return op->head.size <= CODE_SIZE && op->head.b <= VL_LIMIT;
-    case KIND_MIGRATE:
-        return op->head.size >= sizeof(struct wire_init) && op->head.a < SLOTS &&
-               groups_well_formed(op->payload + sizeof(struct wire_init),
-                                  op->head.size - sizeof(struct wire_init));
-    default:
-        return op->head.kind < KIND_COUNT;
-    }
 }

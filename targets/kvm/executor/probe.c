@@ -1,4 +1,6 @@
 /* PROBE: what this kernel and its KVM are, as key=value lines. */
+#include "probe.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -11,7 +13,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "ops.h"
+#include "vm.h"
 
 #ifndef KVM_CAP_ARM_EL2
 #define KVM_CAP_ARM_EL2 240
@@ -116,7 +118,7 @@ static void scratch_vcpu(struct machine *m, struct sink *out)
 {
     struct kvm_vcpu_init init;
     memset(&init, 0, sizeof init);
-    if (machine_create_vcpu(m, 0) || call(m->vm, KVM_ARM_PREFERRED_TARGET, &init))
+    if (vm_create_vcpu(m, 0) || call(m->vm, KVM_ARM_PREFERRED_TARGET, &init))
         return;
     int fd = m->vcpus[0].fd;
     line(out, "preferred_target", "%u", init.target);

@@ -1,7 +1,7 @@
-/* Which cases cannot tell a VM that served others from a fresh one. */
-#include <string.h>
+#include "reuse.h"
 
-#include "ops.h"
+#include <linux/kvm.h>
+#include <string.h>
 
 #define COPROC(id) ((id) >> 16 & 0xfff)
 #define CORE 0x10
@@ -11,7 +11,6 @@
 #define HVC 0xd4000002u
 #define SMC 0xd4000003u
 #define IMMEDIATE (0xffffu << 5) /* of either */
-#define MOST_SLOTS (POOL / 8) /* a case that wants more had better have its own VM */
 
 /* A write that stays within the vcpu. ID registers, firmware registers and counters
  * belong to the VM; ID registers can moreover not be changed once a vcpu has run. */
@@ -73,7 +72,7 @@ struct reuse reuse_of(const struct wire_request *head, const uint8_t *at, const 
         if (op.head.kind == KIND_CREATE_VCPU || op.head.kind == KIND_MIGRATE)
             reuse.slots++; /* an upper bound: one may fail with EEXIST */
     }
-    if (reuse.slots > MOST_SLOTS)
+    if (reuse.slots > MOST_SHARED_SLOTS)
         reuse.allowed = false;
     return reuse;
 }

@@ -8,6 +8,7 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "nested.h"
 #include "run.h"
 
 /* A run of a vcpu in AArch32 state that does not take its way out soon does not end. */
@@ -17,7 +18,7 @@
  * others want the CPU, too, sleep says little: then that is when the time is up. */
 static unsigned look_ms = RUN_LIMIT_MS;
 
-void vf_look_after(unsigned ms)
+void run_look_after(unsigned ms)
 {
     look_ms = ms;
 }
@@ -180,7 +181,7 @@ struct outcome run_guest(struct machine *m, const struct op *op, const struct en
                          struct wire_run *seen)
 {
     const struct vcpu *v = &m->vcpus[op->head.vcpu];
-    const uint64_t pc = RAM_BASE + CODE_OFFSET, vectors = RAM_BASE + VECTOR_OFFSET;
+    const uint64_t pc = CODE_BASE, vectors = VECTOR_BASE;
     bool immediate = op->head.a & RUN_IMMEDIATE;
 
     ram_write(m, CODE_OFFSET, op->payload, op->head.size);
@@ -188,7 +189,7 @@ struct outcome run_guest(struct machine *m, const struct op *op, const struct en
     uint64_t vbar_err = (uint64_t)set_reg(v->fd, VBAR_EL1, &vectors);
     if (m->el2) {
         set_reg(v->fd, VBAR_EL2, &vectors);
-        machine_prepare_el2(m);
+        nested_prepare(m);
     }
     if (!runnable(v->fd)) {
         seen->flags |= RUN_NOT_RUNNABLE;

@@ -1,8 +1,13 @@
-/* Entering a guest: what RUN and HOST_RUN share. */
+/* Entering a guest. */
 #ifndef VF_RUN_H
 #define VF_RUN_H
 
-#include "ops.h"
+#include "handler.h"
+
+handler op_run;
+
+/* As `vf_look_after`. */
+void run_look_after(unsigned ms);
 
 /* How KVM_RUN is made: 0 or an errno. */
 struct entry {

@@ -1,10 +1,13 @@
-/* VMs that serve several cases: one per set of vcpu features, the latest few. */
+#include "shared.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "machine.h"
+#define SHARED_VMS 4u
+
+static struct shared all[SHARED_VMS];
 
 static bool agree(const struct features *a, const struct features *b)
 {
@@ -44,11 +47,11 @@ static bool fill(const struct machine *m, struct shared *vm)
 }
 
 /* The VM to use: one that fits, else one that is used up, else the one idle for longest. */
-static struct shared *choose(struct machine *m, const struct reuse *reuse, bool *fits)
+static struct shared *choose(const struct reuse *reuse, bool *fits)
 {
-    struct shared *oldest = &m->shared[0];
+    struct shared *oldest = &all[0];
     *fits = false;
-    for (struct shared *vm = m->shared; vm < m->shared + SHARED_VMS; vm++) {
+    for (struct shared *vm = all; vm < all + SHARED_VMS; vm++) {
         if (vm->vm && agree(&vm->features, &reuse->features)) {
             *fits = reuse->slots <= POOL - vm->used;
             return vm;
@@ -59,11 +62,11 @@ static struct shared *choose(struct machine *m, const struct reuse *reuse, bool 
     return oldest;
 }
 
-struct shared *shared_vm(struct machine *m, const struct reuse *reuse)
+struct shared *shared_vm(const struct machine *m, const struct reuse *reuse)
 {
     static unsigned long cases;
     bool fits;
-    struct shared *vm = choose(m, reuse, &fits);
+    struct shared *vm = choose(reuse, &fits);
     if (!fits) {
         drop(vm);
         if (!fill(m, vm))
@@ -73,4 +76,9 @@ struct shared *shared_vm(struct machine *m, const struct reuse *reuse)
         vm->features = reuse->features;
     vm->last = ++cases;
     return vm;
+}
+
+int shared_take_vcpu(struct shared *vm)
+{
+    return vm->pool[vm->used++];
 }

@@ -13,12 +13,25 @@
 
 #define RAM_BASE 0x40000000ull
 #define RAM_SIZE 0x10000u
-#define VECTOR_OFFSET 0u
-#define CODE_OFFSET 0x1000u
+#define VECTOR_BASE RAM_BASE
+#define CODE_BASE (RAM_BASE + 0x1000)
 #define CODE_SIZE 0x3000u
 #define RUN_LIMIT_MS 500
 
-enum { FLAG_REUSE_VM = 1 };
+#define SLOTS 256
+#define BUFFER_SIZE 0x10000u /* mapped bytes of a user buffer without an edge */
+#define FILL 0x5a            /* what GET finds its buffer full of */
+#define LARGEST_REG 256u     /* bytes */
+#define VL_LIMIT 0xffffu     /* of HOST_RUN's `b`; above it are prctl's flags */
+
+#define FLAG_REUSE_VM 1u
+
+#define RUN_IMMEDIATE 1u    /* of RUN's `a` */
+#define RUN_NOT_RUNNABLE 1u /* of wire_run.flags */
+#define RUN_TIMED_OUT 2u
+
+#define HOST_FPCR 0x00c00000u
+#define HOST_FPSR 0x00000015u
 
 enum wire_kind {
     KIND_PROBE,
@@ -44,7 +57,6 @@ enum wire_status {
     STATUS_OK = 0,
     STATUS_MALFORMED = 1,
     STATUS_FULL = 2,
-    /* Beyond the contract's three: /dev/kvm or a VM could not be had. */
     STATUS_NO_VM = 3
 };
 
@@ -71,6 +83,7 @@ struct wire_observation {
     uint32_t size, pad;
 };
 
+/* Data of RUN. */
 struct wire_run {
     uint32_t reason, is_write;
     uint64_t address, value;
@@ -90,7 +103,8 @@ struct wire_record {
     uint32_t size;
 };
 
-enum migrate_stage { STAGE_LIST = 1, STAGE_CREATE, STAGE_INIT, STAGE_VLS, STAGE_FINALIZE };
+/* At which a migration can fail. */
+enum wire_stage { STAGE_LIST = 1, STAGE_CREATE, STAGE_INIT, STAGE_VLS, STAGE_FINALIZE };
 
 /* Data of HOST_RUN before its two states. */
 struct wire_host_run {
@@ -98,13 +112,6 @@ struct wire_host_run {
     uint32_t prctl_err, vl_before, vl_after;
     uint32_t fpsr, fpcr, zero;
 };
-
-#define HOST_FPCR 0x00c00000u
-#define HOST_FPSR 0x00000015u
-#define VL_LIMIT 0xffffu /* of HOST_RUN's `b`; above it are prctl's flags */
-
-enum { RUN_IMMEDIATE = 1 };                       /* bits of a RUN op's `a` */
-enum { RUN_NOT_RUNNABLE = 1, RUN_TIMED_OUT = 2 }; /* bits of wire_run.flags */
 
 _Static_assert(sizeof(struct wire_request) == 16, "request header");
 _Static_assert(sizeof(struct wire_op) == 24, "op header");

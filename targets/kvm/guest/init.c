@@ -124,7 +124,7 @@ static struct channel_slot *oldest_seen(void)
 {
     struct channel_slot *oldest = NULL;
     for (uint32_t i = 0; i < channel->slots; i++)
-        if (load(&slots[i].state) == SLOT_PENDING &&
+        if (load(&slots[i].state) == STATE_PENDING &&
             (!oldest || slots[i].sequence < oldest->sequence))
             oldest = &slots[i];
     return oldest;
@@ -255,7 +255,7 @@ static void serve(struct channel_slot *slot, int doorbell)
     size_t length;
 
     slot->began = channel->progress + 1;
-    store(&slot->state, SLOT_RUNNING);
+    store(&slot->state, STATE_RUNNING);
     mark();
     store(&channel->serving, (uint32_t)slot->sequence);
     if (slot->command == COMMAND_READ_FILE)
@@ -271,7 +271,7 @@ static void serve(struct channel_slot *slot, int doorbell)
     store(&channel->progress, channel->progress + 1);
     /* A byte on the line costs as much as many an ioctl: only where it says something. */
     slot->silent = !something_logged();
-    store(&slot->state, SLOT_DONE);
+    store(&slot->state, STATE_DONE);
     if (!slot->silent)
         send_byte(doorbell, DOORBELL);
     else if (load(&channel->waiting))

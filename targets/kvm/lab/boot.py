@@ -19,6 +19,7 @@ from targets.kvm.lab.pace import Pace
 from targets.kvm.lab.symbols import Symbols
 from targets.kvm.lab.vm import GuestDied, KilledAtBoot, Vm
 from targets.transport import TransportError
+from targets.vqs import ALL_VQS
 
 IMAGE_ALIGNMENT = 1 << 21
 """Where an Image begins, in memory and as it is linked (Documentation/arch/arm64/booting)."""
@@ -34,7 +35,7 @@ class LabSpec:
     kernel: Callable[[], Kernel]
     mode: str
     boot_options: str = ""
-    vqs: tuple[int, ...] = qemu.ALL_VQS
+    vqs: tuple[int, ...] = ALL_VQS
     coverage: bool = False
     initramfs: Callable[[], image.Image] = lambda: image.build()  # noqa: PLW0108 (late bound)
 
@@ -83,14 +84,16 @@ class Bootloader:
         initramfs = self.spec.initramfs()  # first: a missing compiler saves the download
         kernel = self.spec.kernel()
         machine = self._machine(kernel, initramfs)
-        if self.spec.coverage:
-            machine = self._with_plugin(program, version, machine, kernel)
-        vm = Vm(program, machine, self._layout, self.code, self.pace)
+        vm: Vm | None = None
         try:
+            if self.spec.coverage:
+                machine = self._with_plugin(program, version, machine, kernel)
+            vm = Vm(program, machine, self._layout, self.code, self.pace)
             log = vm.wait_ready()
             facts = self._probe(vm)
         except BaseException as error:
-            vm.close()
+            if vm:
+                vm.close()
             if isinstance(error, TransportError):
                 raise type(error)(f"{self.spec.name}: {error}") from error
             raise
@@ -174,10 +177,14 @@ class Bootloader:
                 text = kallsyms.decode("ascii", "replace")
                 self.code = maps.save(kernel.sha256, text)
                 self._symbols = symbols.save(kernel.sha256, text)
+        except KilledAtBoot:
+            raise
         except (TransportError, NoSymbols) as error:
             self.no_coverage = str(error)
             return machine
         except GuestDied as death:
+            if death.from_outside:
+                raise KilledAtBoot(f"QEMU was {death.cause} while it told symbols") from death
             self.no_coverage = f"the guest died while its symbols were read ({death})."
             return machine
         return replace(machine, plugin=plugin)

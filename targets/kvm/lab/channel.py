@@ -18,8 +18,36 @@ MAGIC = 0x48434656
 DOORBELL = b"\x06"
 WAKE = b"\x05"
 AREAS = 4096
-_HEAD = 64
-_SLOT = 64
+"""Where the first slot's request area begins."""
+HEADER_SIZE = 64
+SLOT_SIZE = 64
+
+
+class HeaderWord(IntEnum):
+    """Words of the page's header."""
+
+    MAGIC = 0
+    SLOTS = 1
+    REQUEST_CAP = 2
+    RESPONSE_CAP = 3
+    READY = 4
+    PROGRESS = 5
+    SLEEPING = 6
+    SERVING = 7
+    WAITING = 8
+
+
+class SlotWord(IntEnum):
+    """Words of a slot's header; the sequence number is two."""
+
+    STATE = 0
+    COMMAND = 1
+    REQUEST_LEN = 2
+    RESPONSE_LEN = 3
+    SEQUENCE = 4
+    ERROR = 6
+    SILENT = 7
+    BEGAN = 8
 
 
 class State(IntEnum):
@@ -64,7 +92,7 @@ class Layout:
     request_cap: int = 1 << 18
     response_cap: int = 1 << 20
 
-    MAX_SLOTS: ClassVar[int] = AREAS // _SLOT - 1
+    MAX_SLOTS: ClassVar[int] = (AREAS - HEADER_SIZE) // SLOT_SIZE
 
     def __post_init__(self) -> None:
         if not 0 < self.slots <= self.MAX_SLOTS:
@@ -81,9 +109,9 @@ class Layout:
         """Of the whole page: a PCI BAR, so a power of two."""
         return 1 << (AREAS + self.slots * self.stride - 1).bit_length()
 
-    def word(self, slot: int, index: int) -> int:
-        """Number of a slot header's word `index`, counted from the page's first."""
-        return (_HEAD + slot * _SLOT) // 4 + index
+    def word(self, slot: int, word: SlotWord) -> int:
+        """Number of a slot header's word, counted from the page's first."""
+        return (HEADER_SIZE + slot * SLOT_SIZE) // 4 + word
 
     def request_at(self, slot: int) -> int:
         return AREAS + slot * self.stride
@@ -111,36 +139,38 @@ class Channel:
     @property
     def ready(self) -> bool:
         """The guest serves requests."""
-        return bool(self._words[4])
+        return bool(self._words[HeaderWord.READY])
 
     @property
     def progress(self) -> int:
         """Ops the guest executed so far, modulo 2**32."""
-        return self._words[5]
+        return self._words[HeaderWord.PROGRESS]
 
     @property
     def sleeping(self) -> bool:
         """The guest sees a new request only after a doorbell."""
-        return bool(self._words[6])
+        return bool(self._words[HeaderWord.SLEEPING])
 
     def set_waiting(self, waiting: bool) -> None:
         """Whether the guest has to send a byte when it finishes something."""
-        self._words[8] = waiting
+        self._words[HeaderWord.WAITING] = waiting
 
     def ops_done(self, slot: int) -> int | None:
         """Ops executed of the request that a RUNNING slot holds, if the guest counts them."""
-        began = self._words[self._word(slot, 8)]
+        began = self._words[self._word(slot, SlotWord.BEGAN)]
         return (self.progress - began + 1) & 0xFFFF_FFFF if began else None
 
     def finished_silently(self, slot: int) -> bool:
         """The slot is done, and no doorbell follows, as the kernel logged nothing."""
-        return self.state(slot) is State.DONE and bool(self._words[self._word(slot, 7)])
+        return self.state(slot) is State.DONE and bool(
+            self._words[self._word(slot, SlotWord.SILENT)]
+        )
 
-    def _word(self, slot: int, index: int) -> int:
-        return self.layout.word(slot, index)
+    def _word(self, slot: int, word: SlotWord) -> int:
+        return self.layout.word(slot, word)
 
     def state(self, slot: int) -> State:
-        return State(self._words[self._word(slot, 0)])
+        return State(self._words[self._word(slot, SlotWord.STATE)])
 
     def free_slot(self) -> int | None:
         """A slot nobody uses, or None."""
@@ -157,15 +187,15 @@ class Channel:
             )
         at = self.layout.request_at(slot)
         self._bytes[at : at + len(request)] = request
-        head = _HEAD + slot * _SLOT
-        struct.pack_into("<3IQ", self._bytes, head + 4, command, len(request), 0, sequence)
-        self._words[self._word(slot, 0)] = State.PENDING
+        head = 4 * self._word(slot, SlotWord.COMMAND)
+        struct.pack_into("<3IQ", self._bytes, head, command, len(request), 0, sequence)
+        self._words[self._word(slot, SlotWord.STATE)] = State.PENDING
 
     def take(self, slot: int) -> tuple[int, bytes]:
         """(errno, response) of a slot that is DONE; frees the slot."""
-        error = self._words[self._word(slot, 6)]
-        length = min(self._words[self._word(slot, 3)], self.layout.response_cap)
+        error = self._words[self._word(slot, SlotWord.ERROR)]
+        length = min(self._words[self._word(slot, SlotWord.RESPONSE_LEN)], self.layout.response_cap)
         at = self.layout.response_at(slot)
         response = bytes(self._bytes[at : at + length])
-        self._words[self._word(slot, 0)] = State.FREE
+        self._words[self._word(slot, SlotWord.STATE)] = State.FREE
         return error, response

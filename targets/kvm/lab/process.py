@@ -10,9 +10,9 @@ import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
+
+from targets.ended import End, end_of
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -22,21 +22,7 @@ _spawner_lock = threading.Lock()
 END_LIMIT_S = 10.0
 """A QEMU whose lines are closed but which does not end is killed after this."""
 
-_FROM_OUTSIDE = frozenset(
-    (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-)
-"""Signals that a person or the system sends, not a program's own fault."""
-
 _TOLD_TO_END = re.compile(r"terminating on signal (\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """How QEMU ended. `cause`: empty when the guest ended it, else what did, in a few words.
-    `from_outside`: it was killed by somebody, so it says nothing of the guest."""
-
-    cause: str
-    from_outside: bool
 
 
 class Process:
@@ -79,34 +65,23 @@ class Process:
         return os.pread(self._stderr, 4096, 0).decode("utf-8", "replace").strip()
 
     @property
-    def state(self) -> str:
-        """The process state letter (T: stopped), empty if it is gone."""
-        with suppress(OSError, IndexError):
-            status = Path(f"/proc/{self.pid}/stat").read_text()
-            return status.rpartition(")")[2].split()[0]
-        return ""
-
-    @property
     def running(self) -> bool:
         return self._process.poll() is None
 
     def wait_end(self) -> End:
-        """How it ended; it is about to, since its lines are closed."""
+        """How it ended; it is about to, since its lines are closed. No cause: its guest did."""
         try:
             code = self._process.wait(END_LIMIT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            return End("closed its lines without ending", False)
-        if code < 0:
-            return End(f"killed by {signal.Signals(-code).name}", -code in _FROM_OUTSIDE)
+            return End("closed its lines without ending")
         told = _TOLD_TO_END.search(self.said)
         if told:
             return End(f"told to end by {signal.Signals(int(told[1])).name}", True)
-        if code:
-            first = self.said.partition("\n")[0]
-            return End(f"ended with status {code}" + (f": {first}" if first else ""), False)
-        return End("", False)
+        end = end_of(code)
+        first = self.said.partition("\n")[0]
+        return replace(end, cause=f"{end.cause}: {first}") if code > 0 and first else end
 
     def close(self) -> None:
         """Kill it and forget what it said."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from targets.transport import TransportError
+from targets.vqs import ALL_VQS
 
 VARIABLE = "VCPUFUZZ_QEMU"
 PROGRAM = "qemu-system-aarch64"
-ALL_VQS = tuple(range(1, 17))
 
 CMDLINE = (
     "console=ttyAMA0 rdinit=/init"
@@ -80,17 +80,6 @@ def version(qemu: str) -> str:
     if found is None:
         raise TransportError(f"{qemu} does not tell its version, so it is no QEMU.")
     return found[1]
-
-
-def possible(vqs: Sequence[int]) -> bool:
-    """Whether an emulated CPU can have just these lengths.
-
-    QEMU wants every power of two below the longest (docs/system/arm/cpu-features).
-    """
-    chosen = set(vqs)
-    if not chosen or not chosen <= set(ALL_VQS):
-        return False
-    return all(power in chosen for power in (1, 2, 4, 8, 16) if power <= max(chosen))
 
 
 def cpu(vqs: Sequence[int]) -> str:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-from corpus.fault import Fault, FaultKind
+from corpus.fault import Fault
 from corpus.trace import Ending
 from targets.kvm.lab import autopsy, kernellog
 from targets.kvm.lab.boot import Booted, Bootloader, LabSpec, read_file
 from targets.kvm.lab.channel import Command, Layout, State, batches
 from targets.kvm.lab.kernellog import MINE
 from targets.kvm.lab.vm import Completion, Fate, GuestDied, KilledAtBoot, Vm
-from targets.transport import Loss, Reply, Transport, TransportError
+from targets.transport import START_TRIES, Loss, Reply, Transport, TransportError, UnknownTicket
 
 __all__ = ["LabSpec", "LabTransport"]
-
-BOOT_TRIES = 4
-"""Of a guest that somebody kills while it boots."""
 
 _ENDINGS = {Fate.EXIT: Ending.CRASH, Fate.HANG: Ending.HANG, Fate.SILENT: Ending.HANG}
 
@@ -26,6 +23,7 @@ class LabTransport(Transport):
     """Real KVM in an emulated machine. Not for several threads at once."""
 
     def __init__(self, spec: LabSpec, depth: int = 2) -> None:
+        super().__init__()
         self.depth = depth
         self.spec = spec
         self.boot_log = ""
@@ -36,7 +34,6 @@ class LabTransport(Transport):
         self._in_flight: dict[int, int] = {}  # the VM's sequence number -> ticket
         self._submitted: dict[int, float] = {}
         self._replies: dict[int, Reply] = {}
-        self._losses: list[Loss] = []
         self._tickets = 0
         self._last_end = 0.0
 
@@ -55,16 +52,12 @@ class LabTransport(Transport):
     def collect(self, ticket: int) -> Reply:
         while ticket not in self._replies:
             if ticket not in self._submitted or self._vm is None:
-                raise ValueError(f"ticket {ticket} is not in flight")
+                raise UnknownTicket(ticket)
             try:
                 self._settle(self._vm.next_completion())
             except GuestDied as death:
                 self._bury(death)
         return self._replies.pop(ticket)
-
-    def losses(self) -> Sequence[Loss]:
-        told, self._losses = self._losses, []
-        return told
 
     def restart(self) -> None:
         death = self._vm.died() if self._vm else None
@@ -129,13 +122,12 @@ class LabTransport(Transport):
         return self._vm
 
     def _boot(self) -> Booted:
-        for _ in range(BOOT_TRIES - 1):
+        for _ in range(START_TRIES - 1):
             try:
                 return self._loader.boot()
             except KilledAtBoot as killed:
-                line, how = f"{MINE}{killed.__cause__}", str(killed.__cause__)
-                fault = Fault(FaultKind.LOST, how.removeprefix("QEMU was ")[:80], line=line)
-                self._losses.append(Loss(fault, f"{line}\n"))
+                how = str(killed.__cause__)
+                self._losses.append(Loss.told(f"{MINE}{how}", how.removeprefix("QEMU was ")))
         return self._loader.boot()
 
     def _settle(self, done: Completion) -> None:
@@ -211,4 +203,7 @@ class LabTransport(Transport):
         now = time.monotonic()
         begun = max(self._submitted.pop(ticket), self._last_end)
         self._last_end = now
-        self._replies[ticket] = Reply(ending, response, log, now - begun, blocks, at, fault)
+        seconds = now - begun
+        self._replies[ticket] = Reply(
+            ending, response, log, seconds, blocks, at, fault, boot=self.boots
+        )

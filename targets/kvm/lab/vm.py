@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from targets.codemap import CodeMap
+from targets.ended import is_dying, is_stopped
 from targets.kvm.lab import console, kconfig, kernellog, monitor, qemu
 from targets.kvm.lab.channel import DOORBELL, Channel, Command, Layout, State
 from targets.kvm.lab.coverage.log import BlockLog
@@ -245,9 +246,9 @@ class Vm:
         try:
             counters = self._monitor.program_counters()
         except monitor.Silent as why:
-            state = self._process.state
-            cause = "it is stopped" if state in ("T", "t") else f"{why}".rstrip(".")
-            return GuestDied(Fate.SILENT, log, cause, state in ("T", "t"))
+            stopped = is_stopped(self.pid)
+            cause = "it is stopped" if stopped else f"{why}".rstrip(".")
+            return GuestDied(Fate.SILENT, log, cause, stopped)
         return GuestDied(Fate.HANG, log, counters=counters)
 
     def states(self) -> list[InFlight]:
@@ -287,11 +288,11 @@ class Vm:
         end = time.monotonic() + LAST_WORDS_S
         while time.monotonic() < end:
             # The line takes little at a time: a kernel whose words nobody hears stands still.
-            complaining = kernellog.at_fault(self._console.pending)
-            readable, _, _ = select.select([self._line], [], [], LOOK_S if complaining else 0)
+            more = kernellog.at_fault(self._console.pending) or is_dying(self.pid)
+            readable, _, _ = select.select([self._line], [], [], LOOK_S if more else 0)
             if readable and not self._hear(0):
                 return self._ended()
-            if not readable and not complaining:
+            if not readable and not more:
                 return None
         return GuestDied(Fate.EXIT, self._console.drain())
 

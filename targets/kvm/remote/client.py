@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from corpus.fault import Fault, FaultKind
 from corpus.trace import Ending
@@ -28,7 +28,7 @@ from targets.kvm.remote.messages import (
     printable,
     wire_version,
 )
-from targets.transport import Loss, Reply, Transport, TransportError
+from targets.transport import Loss, Reply, Transport, TransportError, UnknownTicket
 
 CONNECT_S = 10.0
 """For the connection, and for each step until both sides are proven."""
@@ -67,14 +67,15 @@ class RemoteTransport(Transport):
         limit: float = LIMIT_S,
         patience: float = PATIENCE_S,
     ) -> None:
+        super().__init__()
         self.address = address
         self._coverage = coverage
         self._limit, self._patience = limit, patience
         self._line: Line | None = None
         self._facts: dict[str, str] = {}
         self._uptime_id = ""
-        self._stale = False  # the executor broke: the next request starts another
-        self._losses: list[Loss] = []
+        self._first_boot = 0  # what the executor is numbered that was there when we came
+        self._next_boot = 0  # the least that one for another request will be
         self._in_flight: dict[int, float] = {}  # ticket -> when it was submitted; oldest first
         self._replies: dict[int, Reply] = {}
         self._tickets = 0
@@ -91,8 +92,7 @@ class RemoteTransport(Transport):
                 f"a request of {len(request)} bytes exceeds the agent's {REQUEST_CAP}."
             )
         line = self._alive()
-        self.boots += self._stale
-        self._stale = False
+        self.boots = max(self.boots, self._next_boot)
         self._tickets += 1
         self._in_flight[self._tickets] = time.monotonic()
         line.queue(Run(self._tickets, request))
@@ -101,7 +101,7 @@ class RemoteTransport(Transport):
     def collect(self, ticket: int) -> Reply:
         while ticket not in self._replies:
             if ticket not in self._in_flight or self._line is None:
-                raise ValueError(f"ticket {ticket} is not in flight")
+                raise UnknownTicket(ticket)
             silent = time.monotonic() - max(self._heard, next(iter(self._in_flight.values())))
             try:
                 message = self._line.receive(max(0.0, self._limit - silent))
@@ -115,10 +115,6 @@ class RemoteTransport(Transport):
             except FrameError as error:
                 self._fail(f"it sends what is no answer: {error}")
         return self._replies.pop(ticket)
-
-    def losses(self) -> Sequence[Loss]:
-        told, self._losses = self._losses, []
-        return told
 
     def restart(self) -> None:
         self._lose(Ending.LOST, "closed to start afresh")
@@ -140,12 +136,15 @@ class RemoteTransport(Transport):
             raise FrameError("it answers a request that is not under way.")
         if (done.response is None) == (done.ending is Ending.OK):
             raise FrameError("a response comes with the ending ok, and with no other.")
+        boot = self._first_boot + done.boot
         self._replies[done.ticket] = Reply(
-            *(done.ending, done.response, done.log, done.seconds, done.blocks, done.at, done.fault)
+            *(done.ending, done.response, done.log, done.seconds, done.blocks, done.at),
+            done.fault,
+            boot,
         )
-        self._stale = self._stale or done.ending is not Ending.OK
+        self.boots = max(self.boots, boot)
+        self._next_boot = max(self._next_boot, boot + (done.ending is not Ending.OK))
         self.boot_seconds = done.boot_seconds
-        self.boots += len(done.losses)
         self._losses += done.losses
 
     def _broke(self, why: str, *, silent: bool) -> None:
@@ -180,8 +179,7 @@ class RemoteTransport(Transport):
     def _lost(self, why: str) -> None:
         """The agent was lost, and no request is at fault."""
         self._lose(Ending.LOST, why)
-        told = f"connection to the agent at {self.address}: {why}"
-        self._losses.append(Loss(Fault(FaultKind.LOST, line=told), f"{told}\n"))
+        self._losses.append(Loss.told(f"connection to the agent at {self.address}: {why}"))
 
     def _lose(self, ending: Ending, why: str) -> None:
         """Drop the line; give the oldest request this ending, the others are lost."""
@@ -190,7 +188,9 @@ class RemoteTransport(Transport):
             line = f"connection to the agent at {self.address}: {why}"
             kind = _FAULTS.get(ending)
             fault = Fault(kind, line=line) if kind else None
-            self._replies[ticket] = Reply(ending, None, f"{line}\n", now - since, fault=fault)
+            self._replies[ticket] = Reply(
+                ending, None, f"{line}\n", now - since, fault=fault, boot=self.boots
+            )
             ending = Ending.LOST
         self._in_flight.clear()
         self._drop()
@@ -281,7 +281,7 @@ class RemoteTransport(Transport):
         self._facts = {**ready.facts, "agent.leg": ready.leg}
         self._uptime_id = ready.uptime_id
         self.boots, self.boot_seconds = self.boots + 1, ready.boot_seconds
-        self._stale = False
+        self._first_boot = self._next_boot = self.boots
         self.depth = max(1, ready.depth)
         self.code = ready.code.map() if ready.code else None
         self.no_coverage = ready.no_coverage

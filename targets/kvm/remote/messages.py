@@ -111,7 +111,8 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
-    """Agent: the `Reply` to a request, and the leg's `losses` since the one before."""
+    """Agent: the `Reply` to a request, and the leg's `losses` since the one before. `boot`:
+    how often the leg's executor had been replaced when it got the request."""
 
     ticket: int
     ending: Ending
@@ -123,6 +124,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     losses: list[Loss] = []
     at: int | None = None
     fault: Fault | None = None
+    boot: int = 0
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):

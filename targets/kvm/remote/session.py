@@ -87,6 +87,7 @@ def _serve(line: Line, service: Service, coverage: bool, served: _Count) -> None
 
 def _answer(line: Line, transport: Transport, served: _Count) -> None:
     """Serve requests. Raises Gone, FrameError, TransportError."""
+    first = transport.boots
     running: deque[tuple[int, int]] = deque()  # the client's ticket, the transport's
     while True:
         while len(running) < max(1, transport.depth):
@@ -112,6 +113,7 @@ def _answer(line: Line, transport: Transport, served: _Count) -> None:
                 [replace(loss, log=loss.log[-LOG_CAP:]) for loss in transport.losses()],
                 reply.at,
                 reply.fault,
+                max(0, reply.boot - first),
             )
         )
 

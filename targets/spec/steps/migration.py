@@ -10,7 +10,7 @@ import struct
 
 from corpus import registers as regs
 from corpus.ops import GENERIC_V8, Migrate
-from corpus.wire import Record, WireError, unpack_migration
+from corpus.wire import Record, Stage, WireError, unpack_migration
 from targets.spec.errno import EBADF, EEXIST, error_name
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.permitted import Mismatch, Outcome, Part, Permitted, Tail
@@ -22,8 +22,6 @@ from targets.spec.steps.registry import step
 from targets.spec.vcpu import Vcpu
 from targets.spec.world import World
 
-LIST, CREATE, INIT = 1, 2, 3
-"""Stages at which a migration can fail (`corpus.wire`)."""
 AARCH32 = 0x10
 
 TIMERS = 14
@@ -36,24 +34,24 @@ _LISTED = struct.Struct("<2Q")
 def migrate(world: World, op: Migrate) -> Permitted:
     source = world.vm.vcpus.get(op.vcpu)
     if source is None:
-        return _stops("vcpu.missing", EBADF, LIST, (_length(0),))
+        return _stops("vcpu.missing", EBADF, Stage.LIST, (_length(0),))
     unlisted = refusal(source)
     if unlisted:
         rule, err = unlisted
-        return _stops(rule, err, LIST, (_length(0),))
+        return _stops(rule, err, Stage.LIST, (_length(0),))
     if source.core["pstate"][0][0] & AARCH32:
         raise Unpredictable("a migration of AArch32 state is not modelled", Decides.KERNEL)
     world.settle(source)
     block = read_parts(world, source)
     saved = (_length(sum(part.size for part in block)), *block)
     if op.to in world.vm.vcpus:
-        return _stops("migrate.destination-exists", EEXIST, CREATE, saved)
+        return _stops("migrate.destination-exists", EEXIST, Stage.CREATE, saved)
     world.vm.add(op.to)
     features = op.features & ~POWER_OFF
     destination = world.vm.vcpus[op.to]
     refused = refuses(world, destination, GENERIC_V8, features, 0)
     if refused:
-        return _stops("migrate.init-refused", refused.outcomes[0].err, INIT, saved)
+        return _stops("migrate.init-refused", refused.outcomes[0].err, Stage.INIT, saved)
     initialise(world, destination, features, op.features & POWER_OFF)()
     destination.finalised = destination.sve
     world.rules.update(("migrate.identity", "migrate.other-registers"))
@@ -88,7 +86,7 @@ def _length(size: int) -> Part:
     return Part("length", 8, exact(size))
 
 
-def _stops(rule: str, err: int, stage: int, parts: tuple[Part, ...]) -> Permitted:
+def _stops(rule: str, err: int, stage: Stage, parts: tuple[Part, ...]) -> Permitted:
     """The migration fails at `stage`: no register arrived."""
     tail = Tail(_check_nothing, lambda: _LISTED.pack(0, 0))
     return Permitted(rule, (Outcome(err, parts, stage, tail=tail),))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from corpus import registers as regs
 from corpus.ops import READ_GROUPS, GetReg, ReadAll, SetReg
+from corpus.wire import LARGEST_REG
 from targets.spec import onereg
 from targets.spec.errno import EBADF, EFAULT, ENOEXEC
 from targets.spec.permitted import Home, Outcome, Part, Permitted, fails, fault_on_get, with_prefill
@@ -14,8 +15,6 @@ from targets.spec.steps.registry import step
 from targets.spec.vcpu import Vcpu
 from targets.spec.world import World
 
-LARGEST = 256
-"""Bytes of the largest register; ids may ask for more."""
 VECTOR_KINDS = ("z", "p", "ffr")
 
 
@@ -23,7 +22,7 @@ VECTOR_KINDS = ("z", "p", "ffr")
 def get_reg(world: World, op: GetReg) -> Permitted:
     if op.reg == regs.VLS_ID:
         return read_vls(world, op.vcpu, op.edge)
-    size = min(regs.size_of(op.reg), LARGEST)
+    size = min(regs.size_of(op.reg), LARGEST_REG)
     seen = size if op.edge is None else min(op.edge, size)
     vcpu = world.vcpu(op.vcpu)
     if isinstance(vcpu, Permitted):
@@ -49,7 +48,7 @@ def get_reg(world: World, op: GetReg) -> Permitted:
 
 @step(SetReg)
 def set_reg(world: World, op: SetReg) -> Permitted:
-    size = min(regs.size_of(op.reg), LARGEST)
+    size = min(regs.size_of(op.reg), LARGEST_REG)
     data = op.value.expand(64 if op.reg == regs.VLS_ID else size)
     if op.reg == regs.VLS_ID:
         return write_vls(world, op.vcpu, int.from_bytes(data, "little"), op.edge)

@@ -26,8 +26,6 @@ from targets.spec.world import World
 PMU_V3 = 1 << 3
 KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT = 6, 24
 PROTECTED, LATE = "protected", "run.late-vcpu-in-protected-mode"
-IMMEDIATE, TIMED_OUT = 1, 2
-"""Flags of RUN's data (`corpus.wire`)."""
 
 
 @step(Run)
@@ -111,7 +109,7 @@ def _united_parts(a: Outcome, b: Outcome) -> Outcome:
 def _outcome(ended: Ended) -> Outcome:
     exit_ = ended.exit
     if exit_ is None:
-        return _failure(ended.err, 0, TIMED_OUT if ended.err == EINTR else 0)
+        return _failure(ended.err, 0, wire.RUN_TIMED_OUT if ended.err == EINTR else 0)
     if isinstance(exit_, SystemEvent):
         return Outcome(known_parts=_exit(KVM_EXIT_SYSTEM_EVENT, exit_.kind, exit_.flags, (0, 0), 0))
     value = exit_.value, exit_.mask
@@ -138,7 +136,7 @@ def _unfit(world: World, vcpu: Vcpu, immediate: bool) -> Permitted | None:
         return _failed(LATE, EINVAL, 0, None)
     vm.ran_once = vcpu.run_once = True
     if vcpu.stopped:
-        return _failed("run.stopped", EINTR, 0, IMMEDIATE)
+        return _failed("run.stopped", EINTR, 0, wire.RUN_NOT_RUNNABLE)
     if immediate:
         return _failed("run.immediate-exit", EINTR, 0, 0)
     return None
@@ -176,6 +174,6 @@ def _failed(rule: str, err: int, aux_err: int, flags: int | None = 0) -> Permitt
 def _failure(err: int, aux_err: int, flags: int | None) -> Outcome:
     """`aux_err`: how the SETs of PC and VBAR_EL1 before KVM_RUN fail; `flags` None: whether
     the harness asked for the immediate exit does not matter."""
-    seen = unknown(0, IMMEDIATE) if flags is None else exact(flags)
+    seen = unknown(0, wire.RUN_NOT_RUNNABLE) if flags is None else exact(flags)
     parts = (Part("exit", 28, exact(0)), Part("flags", 4, seen))
     return Outcome(err, parts, aux_err | aux_err << 32)

@@ -16,7 +16,15 @@ import tty
 from pathlib import Path
 
 from corpus.trace import Ending
-from targets.kvm.lab.channel import DOORBELL, MAGIC, Command, Layout, State
+from targets.kvm.lab.channel import (
+    DOORBELL,
+    MAGIC,
+    Command,
+    HeaderWord,
+    Layout,
+    SlotWord,
+    State,
+)
 from targets.kvm.native import NativeTransport
 from targets.transport import Transport, TransportError
 
@@ -24,9 +32,6 @@ _IVSHMEM = ("0x1af4", "0x1110")
 _PCI = Path("/sys/bus/pci/devices")
 _NAP_S = 1.0
 """Bounds the harm of a doorbell that got lost."""
-
-_READY, _PROGRESS, _SLEEPING = 4, 5, 6
-_STATE, _COMMAND, _REQUEST_LEN, _RESPONSE_LEN, _SEQUENCE, _ERROR = 0, 1, 2, 3, 4, 6
 
 
 class Broken(Exception):
@@ -50,10 +55,10 @@ class Page:
         self._bytes.release()
 
     def be_ready(self) -> None:
-        self._words[_READY] = 1
+        self._words[HeaderWord.READY] = 1
 
     def sleep(self, asleep: bool) -> None:
-        self._words[_SLEEPING] = asleep
+        self._words[HeaderWord.SLEEPING] = asleep
 
     def pending(self) -> int | None:
         """The slot whose request is next, or None. A second look sees what was posted before
@@ -62,27 +67,31 @@ class Page:
 
     def _oldest(self) -> int | None:
         waiting = [
-            (self._words[self.layout.word(slot, _SEQUENCE)], slot)
+            (self._words[self.layout.word(slot, SlotWord.SEQUENCE)], slot)
             for slot in range(self.layout.slots)
-            if self._words[self.layout.word(slot, _STATE)] == State.PENDING
+            if self._words[self.layout.word(slot, SlotWord.STATE)] == State.PENDING
         ]
         return min(waiting)[1] if waiting else None
 
     def take(self, slot: int) -> tuple[int, bytes]:
         """Begin with a request: its command and its bytes."""
-        self._words[self.layout.word(slot, _STATE)] = State.RUNNING
+        self._words[self.layout.word(slot, SlotWord.STATE)] = State.RUNNING
         at = self.layout.request_at(slot)
-        size = min(self._words[self.layout.word(slot, _REQUEST_LEN)], self.layout.request_cap)
-        return self._words[self.layout.word(slot, _COMMAND)], bytes(self._bytes[at : at + size])
+        size = min(
+            self._words[self.layout.word(slot, SlotWord.REQUEST_LEN)], self.layout.request_cap
+        )
+        return self._words[self.layout.word(slot, SlotWord.COMMAND)], bytes(
+            self._bytes[at : at + size]
+        )
 
     def finish(self, slot: int, response: bytes, error: int = 0) -> None:
         """Hand the response over."""
         at = self.layout.response_at(slot)
         self._bytes[at : at + len(response)] = response
-        self._words[self.layout.word(slot, _RESPONSE_LEN)] = len(response)
-        self._words[self.layout.word(slot, _ERROR)] = error
-        self._words[_PROGRESS] = (self._words[_PROGRESS] + 1) & 0xFFFF_FFFF
-        self._words[self.layout.word(slot, _STATE)] = State.DONE
+        self._words[self.layout.word(slot, SlotWord.RESPONSE_LEN)] = len(response)
+        self._words[self.layout.word(slot, SlotWord.ERROR)] = error
+        self._words[HeaderWord.PROGRESS] = (self._words[HeaderWord.PROGRESS] + 1) & 0xFFFF_FFFF
+        self._words[self.layout.word(slot, SlotWord.STATE)] = State.DONE
 
 
 def serve(page: Page, line: int, transport: Transport) -> None:

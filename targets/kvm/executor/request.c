@@ -1,0 +1,68 @@
+#include "request.h"
+
+#include <stddef.h>
+#include <string.h>
+
+bool next_op(const uint8_t **at, const uint8_t *end, struct op *op)
+{
+    if ((size_t)(end - *at) < sizeof op->head)
+        return false;
+    memcpy(&op->head, *at, sizeof op->head);
+    *at += sizeof op->head;
+    op->payload = *at;
+    if (wire_padded(op->head.size) > (size_t)(end - *at))
+        return false;
+    *at += wire_padded(op->head.size);
+    return true;
+}
+
+static bool groups_well_formed(const uint8_t *at, uint64_t size)
+{
+    while (size) {
+        uint32_t count;
+        if (size < 8)
+            return false;
+        memcpy(&count, at, sizeof count);
+        if (count > (size - 8) / 8)
+            return false;
+        at += 8 + 8ull * count;
+        size -= 8 + 8ull * count;
+    }
+    return true;
+}
+
+static bool op_well_formed(const struct op *op)
+{
+    switch (op->head.kind) {
+    case KIND_INIT:
+        return op->head.size == sizeof((struct wire_init *)0)->features;
+    case KIND_SET_REG:
+        return op->head.size <= BUFFER_SIZE && op->head.b <= 1 + BUFFER_SIZE;
+    case KIND_GET_REG:
+        return op->head.b <= 1 + BUFFER_SIZE;
+    case KIND_RUN:
+        return op->head.size <= CODE_SIZE;
+    case KIND_READ_ALL:
+        return groups_well_formed(op->payload, op->head.size);
+    case KIND_HOST_RUN:
+        return op->head.size <= CODE_SIZE && op->head.b <= VL_LIMIT;
+    case KIND_MIGRATE:
+        return op->head.size >= sizeof(struct wire_init) && op->head.a < SLOTS &&
+               groups_well_formed(op->payload + sizeof(struct wire_init),
+                                  op->head.size - sizeof(struct wire_init));
+    default:
+        return op->head.kind < KIND_COUNT;
+    }
+}
+
+bool request_well_formed(const struct wire_request *head, const uint8_t *at, const uint8_t *end)
+{
+    struct op op;
+    for (uint32_t i = 0; i < head->count; i++) {
+        if (!next_op(&at, end, &op) || !op_well_formed(&op))
+            return false;
+        if (op.head.kind == KIND_PROBE && head->count != 1)
+            return false;
+    }
+    return at == end;
+}

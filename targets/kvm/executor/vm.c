@@ -1,0 +1,81 @@
+#include "vm.h"
+
+#include <errno.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "nested.h"
+#include "shared.h"
+
+#define HAS_EL2 7 /* KVM_ARM_VCPU_HAS_EL2, newer than some headers */
+
+/* Where the present case is a guest; NULL: it has a VM of its own. */
+static struct shared *home;
+
+int vm_begin(struct machine *m, const struct reuse *reuse)
+{
+    home = reuse->allowed ? shared_vm(m, reuse) : NULL;
+    if (reuse->allowed)
+        m->vm = home ? home->vm : -1;
+    else
+        m->vm = machine_create_vm(m);
+    if (m->vm < 0)
+        return errno;
+    ram_reset(m);
+    return 0;
+}
+
+void vm_end(struct machine *m)
+{
+    for (unsigned slot = 0; slot < SLOTS; slot++) {
+        struct vcpu *v = &m->vcpus[slot];
+        if (v->fd < 0)
+            continue;
+        munmap(v->run, m->run_size);
+        close(v->fd);
+        v->fd = -1;
+        v->run = NULL;
+    }
+    if (m->el2)
+        nested_forget(m);
+    if (!home)
+        close(m->vm);
+    m->vm = -1;
+}
+
+static int get_vcpu(struct machine *m, uint8_t slot)
+{
+    if (home)
+        return shared_take_vcpu(home);
+    int fd = nested_take_spare(m, slot);
+    return fd >= 0 ? fd : ioctl(m->vm, KVM_CREATE_VCPU, (unsigned long)slot);
+}
+
+int vm_create_vcpu(struct machine *m, uint8_t slot)
+{
+    struct vcpu *v = &m->vcpus[slot];
+    if ((home || m->gic >= 0) && v->fd >= 0)
+        return EEXIST;
+    int fd = get_vcpu(m, slot);
+    if (fd < 0)
+        return errno;
+    void *run = mmap(NULL, m->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (run == MAP_FAILED) {
+        int err = errno;
+        close(fd);
+        return err;
+    }
+    v->fd = fd;
+    v->run = run;
+    return 0;
+}
+
+int vm_init_vcpu(struct machine *m, uint8_t slot, struct kvm_vcpu_init *init)
+{
+    bool el2 = init->features[0] >> HAS_EL2 & 1;
+    int err = call(m->vcpus[slot].fd, KVM_ARM_VCPU_INIT, init);
+    if (!err && el2)
+        m->el2 = true;
+    return err;
+}

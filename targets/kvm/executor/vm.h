@@ -1,0 +1,20 @@
+/* The VM that a case runs in, from its beginning to its end, and the vcpus of that case. */
+#ifndef VF_VM_H
+#define VF_VM_H
+
+#include <linux/kvm.h>
+
+#include "machine.h"
+#include "reuse.h"
+
+/* A VM with zeroed RAM, the vectors in it and no vcpu of this case. 0 or an errno. */
+int vm_begin(struct machine *m, const struct reuse *reuse);
+void vm_end(struct machine *m);
+
+/* 0 or an errno. */
+int vm_create_vcpu(struct machine *m, uint8_t slot);
+
+/* KVM_ARM_VCPU_INIT. 0 or an errno. */
+int vm_init_vcpu(struct machine *m, uint8_t slot, struct kvm_vcpu_init *init);
+
+#endif
