@@ -67,7 +67,16 @@ NO_LEGS += ("emulator:keep:vq=", "kvm:9.99:vhe", "kvm:6.12:odd", "kvm:6.12:vhe:v
 NO_LEGS += ("kvm:tcp=host", "kvm:tcp=host:99999", "kvm:tcp=:1:2:3", "kvm:6.12:vhe:vq=x", "x*y?z")
 NO_LEGS += ("kvm:junk.case:odd", "model,kvn", "[", ODD, LONG, "\udcff", "model,model:keep:x")
 NO_BUCKET = ("", "B", "x", "B-1", "-1", "B1.5", "BF1", "B" + "9" * 30, "B1e3", "٣", ODD)
-NO_DATABASE: tuple[str, ...] = ("", " ", "://", "x://", "nosuch://h/x", "sqlite:///.", "junk.db", "other.db")
+NO_DATABASE: tuple[str, ...] = (
+    "",
+    " ",
+    "://",
+    "x://",
+    "nosuch://h/x",
+    "sqlite:///.",
+    "junk.db",
+    "other.db",
+)
 NO_DATABASE += ("cut.db", "newer.db", ".", "/proc/version", "postgresql://u:geheim@h:x/y", LONG)
 NO_DATABASE += ("postgresql+nosuch://u:geheim@h/y", "mysql://u:geheim@h/x")
 NOT_THERE: tuple[str, ...] = (
