@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from fuzz import stopping
 from fuzz.cli import errors
@@ -21,7 +21,7 @@ from fuzz.cli.errors import Exit, UserError, explain
 ROOT = Path(__file__).parents[1]
 
 
-def _run_failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> object:
+def _run_failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Result:
     @click.command()
     def failing() -> None:
         raise error

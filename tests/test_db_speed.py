@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from big_database import BUCKETS, FINDINGS, fill
@@ -71,17 +72,14 @@ FILTERS = {
 }
 QUESTIONS: dict[str, Callable[[Store], object]] = {
     **{
-        f"page of {name}": lambda store, wanted=wanted: store.buckets(wanted, Order.WEIGHT, 100)
+        f"page of {name}": partial(Store.buckets, wanted=wanted, order=Order.WEIGHT, limit=100)
         for name, wanted in FILTERS.items()
     },
     **{
-        f"count of {name}": lambda store, wanted=wanted: store.bucket_count(wanted)
+        f"count of {name}": partial(Store.bucket_count, wanted=wanted)
         for name, wanted in FILTERS.items()
     },
-    **{
-        f"page by {order}": lambda store, order=order: store.buckets(order=order, limit=100)
-        for order in Order
-    },
+    **{f"page by {order}": partial(Store.buckets, order=order, limit=100) for order in Order},
     "the last page": lambda store: store.buckets(limit=100, offset=BUCKETS - 100),
     "overview": lambda store: store.overview(),
     "days": lambda store: store.days(datetime.now(UTC) - timedelta(days=30)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_every_change_is_in_the_log_and_can_be_undone(store: Store, campaign: in
     two = store.add_finding(campaign, OTHER).bucket_id
     extra = store.add_finding(campaign, RECORD).finding_id
     store.propose_same(two, one, "its case shows the other, too", "a test")
-    acts = [
+    acts: list[Callable[[], object]] = [
         lambda: store.set_status(one, Status.FIXED, "ada", fixed_in="6.12.9"),
         lambda: store.add_note(one, "a note", "ada"),
         lambda: store.assign(one, "ada", owner="bob"),

@@ -48,7 +48,7 @@ def _counted(*ops: Op) -> Pairs:
 
 
 def _met(pairs: Pairs, *values: tuple[str, object]) -> int:
-    first, second = (fact(*value) for value in values)  # type: ignore[arg-type]
+    first, second = (fact(*value) for value in values)
     return int(pairs.counts[first, second])
 
 
@@ -85,7 +85,8 @@ def test_every_fact_comes_from_a_table_once() -> None:
     assert sum(len(set(values)) for values in FACTORS.values()) == FACTS
     assert set(FACTORS["longest VL"]) == set(range(1, 17))
     assert len(FACTORS["number"]) == len(regs.Z_IDS)
-    assert {"set z", "get x", "set pstate", "migrate"} <= {call for call, _ in FACTORS["call"]}  # type: ignore[misc]
+    calls = [call for call in FACTORS["call"] if isinstance(call, tuple)]
+    assert {"set z", "get x", "set pstate", "migrate"} <= {word for word, _ in calls}
 
 
 def test_what_was_least_met_is_chosen_more_often() -> None:

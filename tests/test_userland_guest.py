@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from corpus.trace import Ending
-from targets.kvm.lab.channel import DOORBELL, Channel, Command, Layout, State
+from targets.kvm.lab.channel import DOORBELL, Channel, Command, Layout, SlotWord, State
 from targets.kvm.lab.image import find_compiler
 from targets.kvm.lab.userland import guest, image, packages
 from targets.kvm.lab.userland.guest import Broken, Page, serve
@@ -198,7 +198,7 @@ def test_requests_posted_during_one_look_are_served_in_order(
     word = Layout.word
     posted: list[int] = []
 
-    def look(layout: Layout, slot: int, index: int) -> int:
+    def look(layout: Layout, slot: int, index: SlotWord) -> int:
         if slot == 1 and not posted:
             posted.extend((0, 1))
             monkeypatch.undo()

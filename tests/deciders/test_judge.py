@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from corpus.trace import Observation
+from corpus.wire import FILL
 from targets.spec.errno import error_name
 from targets.spec.hexdump import rows_with, show
 from targets.spec.judge import Choices, invent, nearest, observe
 from targets.spec.permitted import (
-    PREFILL,
     Mismatch,
     Outcome,
     Part,
@@ -355,7 +355,7 @@ def test_a_failed_get_leaves_the_buffer_alone() -> None:
     assert rules == {"reg.failed-get-writes-nothing"}
     assert permitted.origins == {"buffer": "reg.failed-get-writes-nothing"}
     assert permitted.rule == "reg.unknown"
-    assert PREFILL == 0x5A
+    assert FILL == 0x5A
     assert held(permitted, Observation(2, 0, b"\x5a\x5a\x5a"))[0] is None
     wrong = held(permitted, Observation(2, 0, b"\x5a\x00\x5a"))[0]
     assert wrong

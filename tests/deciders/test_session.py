@@ -401,7 +401,7 @@ def test_a_recorded_fault_is_reported_and_another_one_is_followed_up() -> None:
 class Steered:
     """In place of libFuzzer's counters."""
 
-    sources = SOURCES
+    sources: frozenset[str] = frozenset(SOURCES)
 
     def __init__(self) -> None:
         self.features: list[set[Hashable]] = []

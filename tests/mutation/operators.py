@@ -7,6 +7,7 @@ import copy
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 GONE = "(gone)"
 
@@ -46,7 +47,7 @@ def mutants(path: str, text: str) -> Iterator[Mutant]:
     for line in data.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
 
-    def place(node: ast.AST) -> tuple[int, int]:
+    def place(node: Any) -> tuple[int, int]:
         lines = node.lineno, node.end_lineno
         columns = node.col_offset, node.end_col_offset
         begin, end = (starts[a - 1] + b for a, b in zip(lines, columns, strict=True))
@@ -54,6 +55,7 @@ def mutants(path: str, text: str) -> Iterator[Mutant]:
 
     seen: dict[tuple[str, str, str], int] = {}
     for scope, first, node in _places(ast.parse(text)):
+        at: Any
         for at, after, *part in _changes(node):
             begin, end = place(at)
             before = " ".join(data[begin:end].decode().split())
