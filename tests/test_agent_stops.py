@@ -37,7 +37,7 @@ SCRIPT = """if True:
 
     class Leg(Echo):
         def collect(self, ticket):
-            if self.requests[ticket] == b"killed with it":
+            if self.requests[ticket - 1] == b"killed with it":
                 os.kill(os.getppid(), signal.SIGTERM)
                 return Reply(Ending.CRASH, None, "the executor was killed by SIGTERM", 0.1)
             return super().collect(ticket)

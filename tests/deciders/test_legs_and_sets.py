@@ -46,7 +46,9 @@ class Wire(Transport):
         return 100 + len(self.requests)
 
     def collect(self, ticket: int) -> Reply:
-        return self.replies.pop(0) if self.replies else Reply(Ending.OK, EMPTY, "", 0.1)
+        reply = self.replies.pop(0) if self.replies else Reply(Ending.OK, EMPTY, "", 0.1)
+        self.boots += reply.ending is Ending.LOST
+        return reply
 
     def losses(self) -> Sequence[Loss]:
         told, self.lost = self.lost, []

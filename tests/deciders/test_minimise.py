@@ -140,7 +140,8 @@ def test_what_is_asked_of_the_host_is_dropped_last() -> None:
     assert list(passes.drop_requirement(Case((A,), 4))) == [Case((A,), 0)]
     assert list(passes.drop_requirement(Case((A,)))) == []
     assert [one.__name__ for one in PASSES] == [
-        *("drop_ops", "drop_instructions", "look_closer", "simplify_fields", "simplify_operands"),
+        *("drop_ops", "drop_instructions", "join_runs", "look_closer"),
+        *("simplify_fields", "simplify_operands"),
         "drop_requirement",
     ]
 
