@@ -368,3 +368,6 @@ RIGS: dict[str, Callable[[], Rig]] = {
     "fake": Fake,
 }
 """What every transport, and a fake of one, has to hold to."""
+
+PARAMS = [pytest.param(name, marks=[pytest.mark.lab] if name == "lab" else []) for name in RIGS]
+"""The same as parameters of tests."""

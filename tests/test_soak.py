@@ -12,8 +12,8 @@ from soak import soak
 @pytest.mark.parametrize(
     ("legs", "plan"),
     [
-        ("model,kvm", Counter(lost=2, panic=1)),
-        ("model,emulator:keep", Counter(lost=2, crash=2)),
+        pytest.param("model,kvm", Counter(lost=2, panic=1), marks=pytest.mark.lab),
+        pytest.param("model,emulator:keep", Counter(lost=2, crash=2), marks=pytest.mark.slow),
     ],
 )
 def test_executors_that_break_are_recorded_and_replaced(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from rigs import RIGS, Rig
+from rigs import PARAMS, RIGS, Rig
 
 from corpus.case import Case
 from corpus.fault import FaultKind
@@ -44,7 +44,7 @@ def wired(rig: Rig) -> Iterator[WireTarget]:
         yield target
 
 
-@pytest.fixture(scope="module", params=[*COMPUTED, *RIGS])
+@pytest.fixture(scope="module", params=[*COMPUTED, *PARAMS])
 def anything(request: pytest.FixtureRequest) -> Iterator[Target]:
     """A target of any kind."""
     if request.param in COMPUTED:
@@ -168,6 +168,7 @@ def test_a_case_whose_executor_somebody_killed_runs_again(rig: Rig, wired: WireT
     kill(rig, wired)
 
 
+@pytest.mark.lab
 def test_machines_of_the_lab_crash_and_are_killed() -> None:
     rig = RIGS["lab"]()
     with closing(WireTarget("a leg", "kvm", rig.make())) as wired:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from rigs import RIGS, Rig, await_end
+from rigs import PARAMS, RIGS, Rig, await_end
 
 from corpus.fault import FaultKind
 from corpus.trace import Ending
@@ -43,7 +43,7 @@ class Bench:
         return [self.transport.collect(ticket) for ticket in tickets]
 
 
-@pytest.fixture(scope="module", params=list(RIGS))
+@pytest.fixture(scope="module", params=PARAMS)
 def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     opened = RIGS[request.param]()
     yield opened
