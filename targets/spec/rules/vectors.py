@@ -21,6 +21,11 @@ TABLE: tuple[Rule, ...] = table(
             "fpsimd.c",
             "the effective VL is never above the vcpu maximum",
         ),
+        "vl.ffr-truncated": (
+            "ARCH",
+            "Arm ARM, FFR",
+            "a load that may not fault clears FFR from the first element that it did not load",
+        ),
         "tail.after-load": (
             "ARCH",
             "Arm ARM, sail",

@@ -78,7 +78,7 @@ def faulting_load(
         value |= lane << width * index
         mask |= lane_mask << width * index
     if faulted or maybe:
-        cpu.rules.add("isa.ffr-truncated")
+        cpu.rules.add("vl.ffr-truncated")
         cpu.set_ffr(ffr & ~ffr_mask, ffr_mask)
     put_z(cpu, zt, value, mask)
 
