@@ -66,6 +66,8 @@ class Process:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": ":".join(map(str, paths))},
+            # Who runs the tests may ignore a hang-up, and that is inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
         assert self.process.stdout is not None
         self.address: Address = address.parse(self.process.stdout.readline().strip())
