@@ -242,7 +242,7 @@ class Tracker:
         if isinstance(op, Init):
             self._reset(vcpu, op.features)
         elif isinstance(op, SetVls):
-            vcpu.max_vq = op.vqs.bit_length()
+            vcpu.max_vq = min(op.vqs.bit_length(), LENGTHS[-1])  # a draft may ask for more
         elif isinstance(op, Finalize):
             vcpu.finalised = True
         elif isinstance(op, SetReg):

@@ -29,7 +29,9 @@ from corpus.ops import (
 from corpus.text import parse_case
 from corpus.trace import Observation, Trace
 from fuzz.generate import el2, mutate, random_insn
+from fuzz.generate.facts import Tracker
 from fuzz.generate.mutate import crossed, mutated
+from fuzz.generate.pairs import Chooser, Pairs
 from fuzz.oracle.verdict import Agree, Verdict
 from fuzz.worker import feedback
 from fuzz.worker.features import features_of, rules_of
@@ -470,3 +472,13 @@ def test_the_model_is_what_traces_here_come_from() -> None:
     assert decode(CASE.encoded) == CASE
     assert len(sound(CASE).observations) == len(CASE.ops)
     assert any(isinstance(op, Finalize) for op in CASE.ops)
+
+
+def test_a_draft_that_asks_for_a_length_there_is_not_counts_as_the_longest() -> None:
+    tracker = Tracker()
+    for op in parse_case("create v0\ninit v0\nset-vls v0 1-512\n").ops:
+        tracker.done(op, 0)
+    assert tracker.lengths(0) == (16, 1)
+    assert tracker.lengths(1) == (0, 0)
+    chosen = Chooser(random.Random(1), Pairs()).form(lambda: FORMS["nop"], *tracker.lengths(0))
+    assert chosen is FORMS["nop"]
