@@ -61,13 +61,12 @@ class Process:
         paths = (Path(__file__).parent, Path(__file__).parents[1])
         argv = [sys.executable, "-c", SCRIPT, where, KEY, uptime, str(close_s)]
         self.process = subprocess.Popen(
-            [*shell.split(), *argv],
+            # Who runs the tests may ignore a hang-up, and that is inherited.
+            [*shell.split(), "env", "--default-signal=HUP", *argv],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": ":".join(map(str, paths))},
-            # Who runs the tests may ignore a hang-up, and that is inherited.
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
         assert self.process.stdout is not None
         self.address: Address = address.parse(self.process.stdout.readline().strip())
