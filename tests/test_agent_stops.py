@@ -62,7 +62,7 @@ class Process:
         argv = [sys.executable, "-c", SCRIPT, where, KEY, uptime, str(close_s)]
         self.process = subprocess.Popen(
             # Who runs the tests may ignore a hang-up, and that is inherited.
-            [*shell.split(), "env", "--default-signal=HUP", *argv],
+            ["env", "--default-signal=HUP", *shell.split(), *argv],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
