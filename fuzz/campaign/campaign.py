@@ -406,7 +406,9 @@ class Campaign:
 
     def _warnings(self) -> Iterator[str]:
         kept = self._kept
-        if kept is not None and (kept.broken or kept.trouble):
+        # A worker that is killed leaves half a file, which matters to nobody but the corpus' owner.
+        broken = self._options.corpus is not None and kept is not None and kept.broken
+        if kept is not None and (broken or kept.trouble):
             why = f": {kept.trouble}" if kept.trouble else ""
             yield (
                 f"{kept.directory} did not take every case{why};"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -46,6 +47,11 @@ class Worker:
     @property
     def cases(self) -> int:
         return self.stats.cases if self.stats else 0
+
+    def is_over(self) -> bool:
+        """Whether the process has ended; its number stays its own until it is waited for."""
+        how = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PIDFD, self.death, how) is not None
 
     def ended_how(self) -> str:
         """How an ended process ended, with the last line it said."""
@@ -107,11 +113,10 @@ class Pool:
         """What the workers say within a tick; None when one has ended and is no longer here."""
         ready = {key.data.pipe: key.data for key, _ in self._selector.select(TICK)}
         for worker in ready.values():
-            ended = worker.process.poll() is not None
+            ended = worker.is_over()
             yield from self._read(worker, whole=ended)
             if ended or worker.closed:
-                with suppress(subprocess.TimeoutExpired):  # its lines close before it has ended
-                    worker.process.wait(END_S)
+                select.select([worker.death], [], [], END_S)  # its lines close before it ends
                 self._forget(worker)
                 yield worker, None
 
