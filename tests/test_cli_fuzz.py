@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import corpus.store
 from corpus.store import ROOT
 from db.store import Store
 
@@ -137,18 +138,20 @@ def test_diff_marks_what_is_wrong(tmp_path: Path) -> None:
 
 @pytest.mark.lab
 def test_replay_knows_regressions_known_ones_and_gone_ones(tmp_path: Path) -> None:
-    twice = "create v0\ninit v0\nfinalize v0\nfinalize v0\n"
+    recorded = (Path(corpus.store.__file__).parent / "known" / "vixl-fscale-large.case").read_text()
+    heads = [line for line in recorded.splitlines() if line.startswith("# diverges:")]
     folder = tmp_path / "cases"
     folder.mkdir()
-    (folder / "plain.case").write_text(twice)
-    legs = ("--legs", "model,mutant:finalize-twice")
+    kept = folder / "one.case"
+    legs = ("--legs", "model,emulator:keep")
+    kept.write_text("".join(x for x in recorded.splitlines(True) if x.strip() not in heads))
     assert vcpufuzz("replay", "cases", *legs, cwd=tmp_path).returncode == 1
-    (folder / "plain.case").write_text("# diverges: mutant:* finalize.twice\n" + twice)
+    kept.write_text(recorded)
     done = vcpufuzz("replay", "cases", *legs, "--junit", "j.xml", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert "known" in done.stdout
-    assert "finalize.twice" in (tmp_path / "j.xml").read_text()
-    (folder / "plain.case").write_text("# diverges: model finalize.twice\n" + twice)
+    assert "isa.fscale" in (tmp_path / "j.xml").read_text()
+    kept.write_text("\n".join(heads) + "\ncreate v0\n")
     gone = vcpufuzz("replay", "cases", *legs, cwd=tmp_path)
     assert gone.returncode == 1
     assert "no longer shows" in gone.stdout

@@ -1,0 +1,52 @@
+"""Seeded defects hunted as a campaign does, without libFuzzer: the same cases every time."""
+
+from __future__ import annotations
+
+import random
+
+from corpus.case import Case, decode
+from db.records import FindingRecord
+from fuzz.followup.investigate import Investigator
+from fuzz.followup.suspicion import Departure
+from fuzz.generate import el2, random_case
+from fuzz.generate.mutate import mutate
+from fuzz.oracle.conformance import judge
+from fuzz.oracle.everywhere import Everywhere
+from fuzz.oracle.verdict import Diverge
+from targets.model.target import ModelTarget
+from targets.mutants import MUTANTS
+from targets.profile import Profile
+
+SEED = 2
+
+
+def leg_of(name: str) -> ModelTarget:
+    """The leg that has a seeded defect."""
+    mutant = MUTANTS[name]
+    leg = ModelTarget(mutant.machine(Profile()), f"mutant:{name}", make=mutant.make)
+    leg.kind = "mutant"
+    return leg
+
+
+def hunt(name: str, most: int) -> tuple[Case, int] | None:
+    """The first case that shows a defect, and how many it took; None after `most`."""
+    leg = leg_of(name)
+    rng = random.Random(SEED)
+    share = el2.share([leg.profile])
+    for count in range(1, most + 1):
+        fresh = random_case(rng, share)
+        case = decode(mutate(fresh.encoded, 4096, rng.randrange(1 << 30)))
+        if isinstance(judge(case, leg.run(case), leg.profile), Diverge):
+            return case, count
+    return None
+
+
+def minimal(name: str, case: Case) -> FindingRecord:
+    """What a campaign makes of a case that shows a defect."""
+    leg = leg_of(name)
+    verdict = judge(case, leg.run(case), leg.profile)
+    assert isinstance(verdict, Diverge), f"{name}: the case shows nothing"
+    investigator = Investigator(Everywhere([leg]), lambda _: None, 120.0)
+    found = investigator.follow(Departure(case, leg.name, verdict))
+    assert isinstance(found, FindingRecord), f"{name}: {found}"
+    return found
