@@ -28,7 +28,7 @@ from fuzz.worker.instrument import INSTRUMENTED
 from fuzz.worker.runner import Mutators, Runner
 from fuzz.worker.session import Session
 from targets.base import WireTarget
-from targets.kvm import legname
+from targets.kvm import legname, reuse
 from targets.kvm.lab import qemu
 from targets.kvm.lab.channel import batches
 from targets.kvm.lab.transport import LabTransport
@@ -151,7 +151,8 @@ def test_a_leg_that_does_not_start_is_one_sentence(monkeypatch: pytest.MonkeyPat
 @pytest.fixture(scope="module")
 def leg() -> Iterator[WireTarget]:
     name = "kvm:6.12:vhe"
-    with WireTarget(name, "kvm", legname.open_transport(legname.parse(name))) as target:
+    transport = legname.open_transport(legname.parse(name))
+    with WireTarget(name, "kvm", transport, can_share=reuse.is_sound) as target:
         yield cast(WireTarget, target)
 
 
