@@ -133,11 +133,11 @@ def test_divergences_in_shared_vms_are_confirmed_in_fresh_ones() -> None:
 
 
 def test_a_campaign_may_share_vms_and_still_finds(tmp_path: Path) -> None:
-    args = ["run", "--reuse-vms", "--cases", "40", "--legs", "model,mutant:finalize-twice"]
+    args = ["run", "--reuse-vms", "--cases", "300", "--legs", "model,mutant:finalize-twice"]
     place = ["--db", f"sqlite:///{tmp_path}/vf.db", "--json", str(tmp_path / "totals.json")]
     result = CliRunner().invoke(main, [*args, "--seed", "3", *place])
     assert result.exit_code == Exit.DIVERGENCE, result.output
-    assert json.loads((tmp_path / "totals.json").read_text())["cases"] >= 40
+    assert json.loads((tmp_path / "totals.json").read_text())["cases"] >= 300
 
 
 @pytest.mark.parametrize(("cpus", "workers"), [(1, 1), (2, 1), (5, 2), (8, 4)])
