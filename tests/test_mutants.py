@@ -23,7 +23,12 @@ from targets.profile import Profile
 
 SECONDS = 200
 LARGEST, LARGEST_OF_EL2 = 6, 8
-NEEDS = {"vls-survives-reinit": 8, "exit-cuts-registers": 7, "asimd-keeps-tail": 7}
+NEEDS = {
+    "vls-survives-reinit": 8,
+    "exit-cuts-registers": 7,
+    "asimd-keeps-tail": 7,
+    "predicate-permute-odd": 8,
+}
 """Ops that the smallest case of a mutant takes where it is more than LARGEST."""
 
 

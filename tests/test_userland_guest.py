@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import os
 import socket
@@ -209,3 +210,19 @@ def test_requests_posted_during_one_look_are_served_in_order(
     monkeypatch.setattr(Layout, "word", look)
     assert page.pending() == 0
     assert posted == [0, 1]
+
+
+def test_the_guest_gets_whatever_its_program_imports() -> None:
+    root = Path(__file__).parents[1]
+    wanted, todo = set(), ["targets/kvm/lab/userland/guest.py"]
+    while todo:
+        one = todo.pop()
+        wanted.add(one)
+        for node in ast.walk(ast.parse((root / one).read_text())):
+            if not isinstance(node, ast.ImportFrom) or node.module is None:
+                continue
+            for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
+                path = name.replace(".", "/") + ".py"
+                if name.startswith(("corpus", "targets")) and (root / path).exists():
+                    todo += [path] if path not in wanted else []
+    assert {path for path in wanted if path not in image.MODULES} == set()

@@ -37,7 +37,7 @@ LEFT_OUT = (
 MODULES = (
     *("corpus/__init__.py", "corpus/fault.py", "corpus/trace.py", "corpus/wire.py"),
     *("targets/__init__.py", "targets/cache.py", "targets/codemap.py", "targets/compiler.py"),
-    *("targets/entry.py", "targets/transport.py"),
+    *("targets/ended.py", "targets/entry.py", "targets/transport.py"),
     *("targets/kvm/__init__.py", "targets/kvm/build_native.py", "targets/kvm/native.py"),
     *("targets/kvm/kmsg.py", "targets/kvm/lab/__init__.py"),
     *("targets/kvm/lab/channel.py", "targets/kvm/lab/kernellog.py"),
