@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 REAL_TOOLS = (*("bash", "cat", "cut", "dirname", "env", "flock", "grep", "rm", "seq", "sha256sum"),)
 ALL = (
-    *("qemu-system-arm", "g++", "libvixl-dev", "pkgconf", "cpio"),
+    *("qemu-system-arm", "g++", "libvixl-dev", "pkgconf", "cpio", "postgresql"),
     *("gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "binutils-aarch64-linux-gnu"),
 )
 
