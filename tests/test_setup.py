@@ -165,7 +165,7 @@ def test_a_python_that_is_too_new_or_old_is_replaced_by_debians(machine: Maker) 
 
 
 def test_an_arm64_machine_needs_no_cross_compiler(machine: Maker) -> None:
-    here = machine(arch="aarch64", installed=ALL[:5])
+    here = machine(arch="aarch64", installed=ALL[:6])
     assert here.setup()[0] == 0
     assert here.calls[1].endswith("install-recommends gcc libc6-dev binutils python3-dev")
 
