@@ -55,7 +55,7 @@ def test_a_seeded_defect_is_found_stored_minimised_and_reproduced(
     leg = f"mutant:{mutant}"
     done = vcpufuzz(
         *("run", "--time", "60s", "--seed", "7", "--db", db, "--json", "out.json"),
-        *("--legs", f"model,{leg}", "--cases", "8000"),
+        *("--legs", f"model,{leg}", "--cases", "1500"),
         cwd=tmp_path,
     )
     assert done.returncode == 77, done.stderr
