@@ -58,6 +58,15 @@ def test_one_statement_about_all_forms_is_one_cause() -> None:
         assert traced("asimd-keeps-tail", case) == Cause("run", "asimd.clears-tail", "z")
 
 
+def test_a_wrong_vector_length_is_one_cause_whatever_it_spoils() -> None:
+    for line in ("index z1.d, #1, #3", "ptrue p1.b", "cntb x3", "add z1.d, z1.d, z2.d"):
+        text = (
+            UP + "set v0 cpacr_el1 0x330000\nset v0 zcr_el1 1\nset v0 z1 0xff*\nset v0 z2 0x01*\n"
+        )
+        case = parse_case(text + f"run v0 {{\n    {line}\n}}\nread-all v0\n")
+        assert traced("zcr-off-by-one", case) == Cause("run", "vl.as-asked", "length")
+
+
 def test_an_errno_is_taken_at_face_value() -> None:
     cause = traced("finalize-twice", parse_case(UP + "finalize v0\n"))
     assert cause == Cause("finalize", "finalize.twice", "op:EPERM->success")

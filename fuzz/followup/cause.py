@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 
 from corpus import registers as regs
 from corpus.case import MAX_OPS, Case
-from corpus.isa.table import FORMS
+from corpus.fields import MAX_PROGRAM
+from corpus.isa.table import FORMS, insn
 from corpus.ops import (
     CreateVcpu,
     GetReg,
@@ -130,11 +131,14 @@ def trace_back(case: Case, name: str, verdict: Diverge, legs: Everywhere) -> Tra
         # There was no room to look earlier: there is, now that less comes after.
         return trace_back(end, name, found, legs)
     if _gives(culprit, found.rule) and not _was_to_keep(looked, first, trace, name, legs):
+        wrong_length = _of_wrong_length(end, found, name, legs)
+        if wrong_length is not None:
+            cause = Cause(_word(culprit), "vl.as-asked", "length")
+            return Traced(*wrong_length, cause)
         simpler = _beside_the_writer(end, found, name, legs)
         if simpler is None:
             face = at_face_value(end, found)
-            relation = face.relation if face.rule.startswith("isa.") else "-"
-            return Traced(end, found, replace(face, op_word=_word(culprit), relation=relation))
+            return Traced(end, found, replace(face, op_word=_word(culprit), relation="-"))
         end, found = simpler
     what = class_of(found.label)
     return Traced(end, found, Cause(_word(culprit), KEEPS, "vector" if what in _VECTOR else what))
@@ -290,6 +294,28 @@ def _beside_the_writer(
         return None
     return Case(ops[: again.op_index + 1], case.min_vq), again
 
+
+def _of_wrong_length(
+    case: Case, verdict: Diverge, name: str, legs: Everywhere
+) -> tuple[Case, Diverge] | None:
+    """The case with the vector length read where its run ends, if that is wrong: then every
+    instruction of SVE is, and none is to blame."""
+    run = case.ops[-2] if len(case.ops) > 1 else None
+    if not isinstance(run, Run | HostRun) or not verdict.rule.startswith("isa."):
+        return None
+    if len(run.program) >= MAX_PROGRAM:
+        return None
+    read = replace(run, program=(*run.program, insn("rdvl", _SPARE, 1)))
+    ops = (*case.ops[:-2], read, GetReg(run.vcpu, regs.X_IDS[_SPARE]))
+    longer = Case(ops, case.min_vq)
+    _, again = _run(longer, name, legs)
+    if again is None or again.op_index != len(ops) - 1 or again.rule != "isa.rdvl":
+        return None
+    return longer, again
+
+
+_SPARE = 28
+"""A general register that programs seldom need."""
 
 _BYSTANDERS = {"z": ("z30", "z23", "z17"), "p": ("p14", "p9"), "x": ("x28", "x23")}
 """By class, registers that programs seldom write."""
