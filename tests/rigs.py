@@ -147,8 +147,8 @@ class ProcessRig(Rig):
     def kill_idle(self, transport: Transport, *, gone: bool = True) -> None:
         pid = self.pid(transport)
         os.kill(pid, signal.SIGKILL)
-        if gone:
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # with all its threads
+        # One that is still dying as it is closed is killed by that for all that can be seen.
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # with all its threads
 
 
 class Lab(ProcessRig):
@@ -208,10 +208,6 @@ class Emulator(ProcessRig):
 
 class Native(ProcessRig):
     """The forked executor of an arm64 host, with a function of ours in place of the C one."""
-
-    def kill_idle(self, transport: Transport, *, gone: bool = True) -> None:
-        # One that is still dying as it is closed is killed by that for all that can be seen.
-        super().kill_idle(transport, gone=True)
 
     def __init__(self) -> None:
         self._patch = pytest.MonkeyPatch()
