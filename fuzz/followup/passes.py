@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
@@ -106,6 +106,25 @@ def simplify_fields(case: Case) -> Iterator[Case]:
             yield _with(case, index, simpler)
 
 
+def lower_slots(case: Case) -> Iterator[Case]:
+    """One vcpu in the slot of a lower one, and that one in its: all ops at once, since alone
+    none can."""
+    used = {getattr(op, name, 0) for op in case.ops for name in _SLOTS}
+    for high in sorted(used, reverse=True):
+        for low in range(high):
+            swap = {high: low, low: high}
+            yield replace(case, ops=tuple(_moved(op, swap) for op in case.ops))
+
+
+_SLOTS = ("vcpu", "to")
+"""Fields that name a slot."""
+
+
+def _moved(op: Op, swap: Mapping[int, int]) -> Op:
+    slots = {name: getattr(op, name) for name in _SLOTS if hasattr(op, name)}
+    return replace(op, **{name: swap.get(slot, slot) for name, slot in slots.items()})
+
+
 def simplify_operands(case: Case) -> Iterator[Case]:
     """Simpler operands of single instructions."""
     for index, op in enumerate(case.ops):
@@ -132,6 +151,7 @@ PASSES: tuple[Callable[[Case], Iterator[Case]], ...] = (
     drop_instructions,
     join_runs,
     look_closer,
+    lower_slots,
     simplify_fields,
     simplify_operands,
     drop_requirement,

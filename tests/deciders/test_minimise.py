@@ -13,7 +13,7 @@ from strategies import cases
 from corpus import registers as regs
 from corpus.case import Case
 from corpus.ops import Finalize, GetReg, Init, ReadAll, Run, SetReg
-from corpus.text import parse_case
+from corpus.text import format_op, parse_case
 from fuzz.followup import passes
 from fuzz.followup.minimise import Minimizer, ShrinkPass
 from fuzz.followup.passes import PASSES, cost
@@ -105,6 +105,26 @@ def test_a_look_at_all_becomes_a_look_at_each() -> None:
     assert proposals(passes.look_closer, Case((A,))) == []
 
 
+def test_vcpus_move_to_lower_slots_with_all_their_ops() -> None:
+    case = case_of("preferred-target\ncreate v2\ncreate v1\nget v2 x0\n")
+    texts = ["".join(f"{format_op(op)}\n" for op in one.ops) for one in passes.lower_slots(case)]
+    head = "preferred-target\n"
+    assert texts == [
+        head + "create v0\ncreate v1\nget v0 x0\n",
+        head + "create v1\ncreate v2\nget v1 x0\n",
+        head + "create v2\ncreate v0\nget v2 x0\n",
+    ]
+    (moved,) = list(passes.lower_slots(case_of("create v0\nmigrate v0 to=v1\n")))
+    assert [format_op(op) for op in moved.ops] == ["create v1", "migrate v1 to=v0"]
+    alone = case_of("create v1\ninit v1\nget v1 x0\n")
+
+    def still(one: Case) -> bool:
+        return len(one.ops) == 3 and len({getattr(op, "vcpu", -1) for op in one.ops}) == 1
+
+    minimal = Minimizer(still, 99, 60).minimize(alone)
+    assert minimal.ops[0] == case_of("create v0\n").ops[0]
+
+
 def test_fields_are_simplified_one_by_one_but_not_of_runs() -> None:
     case = case_of("set v1 z3 0xab*\nrun v1 {\n nop\n}\nfinalize v0 what=7\n")
     found = list(passes.simplify_fields(case))
@@ -140,9 +160,8 @@ def test_what_is_asked_of_the_host_is_dropped_last() -> None:
     assert list(passes.drop_requirement(Case((A,), 4))) == [Case((A,), 0)]
     assert list(passes.drop_requirement(Case((A,)))) == []
     assert [one.__name__ for one in PASSES] == [
-        *("drop_ops", "drop_instructions", "join_runs", "look_closer"),
-        *("simplify_fields", "simplify_operands"),
-        "drop_requirement",
+        *("drop_ops", "drop_instructions", "join_runs", "look_closer", "lower_slots"),
+        *("simplify_fields", "simplify_operands", "drop_requirement"),
     ]
 
 
