@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--list", action="store_true", help="only list the mutants")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("tests", nargs="*", default=["tests"])
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     found = _mutants(args.module, again=args.again)
     if args.list:
         print(*found, sep="\n")
