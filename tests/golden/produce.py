@@ -21,7 +21,7 @@ from targets.kvm import legname
 
 HERE = Path(__file__).parent
 RELEASES = ("6.1", "6.12", "newest", "small-6.12")
-SILENT = {"small-6.12-hang"}  # it has no watchdogs
+SILENT = {"small-6.12-hang", "newest-hang"}
 UP = "create v0\ninit v0\nfinalize v0\n"
 GET_MP = "kvm_arch_vcpu_ioctl_get_mpstate"
 HYP_RUN = "__kvm_nvhe___kvm_vcpu_run"
