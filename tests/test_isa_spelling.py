@@ -13,6 +13,7 @@ from assemblers import assembled, disassembled, dumped
 from isa_draws import draws
 
 from corpus.domain import TextError
+from corpus.isa.aliases import ALIASES
 from corpus.isa.form import Args, Form, Insn
 from corpus.isa.spelling import Spelling, variants
 from corpus.isa.system import ANY
@@ -120,6 +121,10 @@ def _other_spellings() -> Iterator[Spelling]:
     for spelling in (s for spellings in SPELLINGS.values() for s in spellings):
         if len(spelling.form.words) == 1 and spelling.form.name != ANY:
             yield from (v for v in variants(spelling) if v.syntax != spelling.form.syntax)
+
+
+def test_every_alias_is_of_a_form_that_there_is() -> None:
+    assert set(ALIASES) <= set(FORMS)
 
 
 def test_every_alias_is_what_an_assembler_makes_of_it() -> None:

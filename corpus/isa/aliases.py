@@ -66,10 +66,6 @@ _ZERO = Choice({"0.0": 0})
 _LETTERS = {name: log2 for name, log2 in ESIZE.items() if name != "q"}
 
 
-def _is(operand: int, value: int) -> Callable[[Args], bool]:
-    return lambda args: args[operand] == value
-
-
 def _moves() -> Iterator[tuple[str, Alias]]:
     yield "movz", Alias("movz")
     yield "movz", Alias("movz {xd}, #{imm}, lsl #0")
