@@ -157,7 +157,8 @@ def _strike(pid: int, family: str, kind: str) -> bool:
             else:
                 os.kill(pid, signal.SIGKILL if kind == "lost" else signal.SIGSEGV)
         finally:
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # it may be gone already
+                os.kill(pid, signal.SIGCONT)
         return True
     return False
 
