@@ -15,6 +15,9 @@ FROM_OUTSIDE = frozenset(
 )
 """Signals that a person or the system sends, not a program's own fault."""
 
+_FLAGS, _PF_EXITING = 6, 4
+"""Where the kernel's flags of a process are behind its state, and one of them (sched.h)."""
+
 
 @dataclass(frozen=True, slots=True)
 class End:
@@ -44,21 +47,26 @@ def end_of(code: int) -> End:
     return End(f"ended with status {code}" if code else "")
 
 
+def _stat(pid: int) -> list[str]:
+    """The fields of a process's status from its state on (proc(5)); none if it is gone."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return []
+
+
 def state(pid: int) -> str:
-    """The letter of a process's state (proc(5)); empty if it is gone."""
-    with suppress(OSError, IndexError):
-        status = Path(f"/proc/{pid}/stat").read_text()
-        return status.rpartition(")")[2].split()[0]
-    return ""
+    """The letter of a process's state; empty if it is gone."""
+    return "".join(_stat(pid)[:1])
 
 
 def is_dying(pid: int) -> bool:
     """Whether a process is ending: it may have to be scheduled yet, or lose its threads, before
-    what it holds is closed."""
-    with suppress(OSError, IndexError, ValueError):
+    what it holds is closed. Just as it takes the signal that ends it, that does not show."""
+    fields = _stat(pid)
+    if fields and (fields[0] in "ZX" or int(fields[_FLAGS]) & _PF_EXITING):
+        return True
+    with suppress(OSError):
         status = Path(f"/proc/{pid}/status").read_text()
-        if re.search(r"^State:\s+[ZX]", status, re.MULTILINE):
-            return True
         pending = re.search(r"^SigPnd:\s+([0-9a-f]+)$", status, re.MULTILINE)
         return pending is not None and bool(int(pending[1], 16) >> signal.SIGKILL - 1 & 1)
     return False

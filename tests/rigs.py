@@ -27,7 +27,7 @@ from targets.kvm import build_native, native
 from targets.kvm.lab import pace
 from targets.kvm.lab.transport import LabTransport
 from targets.kvm.native import NativeTransport
-from targets.kvm.remote import secret
+from targets.kvm.remote import secret, session
 from targets.kvm.remote.client import RemoteTransport
 from targets.transport import Transport
 
@@ -94,9 +94,8 @@ class Rig(ABC):
         """End a paused executor as that signal does."""
 
     @abstractmethod
-    def kill_idle(self, transport: Transport, *, gone: bool = True) -> None:
-        """End an executor that has nothing to do, as somebody else would; see it `gone`, or
-        leave it to its end."""
+    def kill_idle(self, transport: Transport) -> None:
+        """End an executor that has nothing to do, as somebody else would, and see it gone."""
 
     @abstractmethod
     def impatient(self, transport: Transport) -> AbstractContextManager[bytes]:
@@ -144,7 +143,7 @@ class ProcessRig(Rig):
         os.kill(pid, number)
         os.kill(pid, signal.SIGCONT)
 
-    def kill_idle(self, transport: Transport, *, gone: bool = True) -> None:
+    def kill_idle(self, transport: Transport) -> None:
         pid = self.pid(transport)
         os.kill(pid, signal.SIGKILL)
         # One that is still dying as it is closed is killed by that for all that can be seen.
@@ -282,7 +281,7 @@ class Fake(Rig):
         self._struck = end_of(-number)
         self._goes_on.set()
 
-    def kill_idle(self, transport: Transport, *, gone: bool = True) -> None:
+    def kill_idle(self, transport: Transport) -> None:
         assert isinstance(transport, FakeExecutor)
         transport.kill()
 
@@ -306,6 +305,7 @@ class Remote(Rig):
         self._held = ExitStack()
         patch = self._held.enter_context(pytest.MonkeyPatch.context())
         patch.setenv(secret.VARIABLE, remote_fakes.KEY)
+        patch.setattr(session, "GRACE_S", 0.1)
         self._host = self._held.enter_context(remote_fakes.agent(self._open))
         self.notices_pause = served.notices_pause
 
@@ -345,8 +345,8 @@ class Remote(Rig):
         assert self._arrived.wait(20)  # else nothing is under way over there
         self._served.strike(self._opened[-1], number)
 
-    def kill_idle(self, transport: Transport, *, gone: bool = True) -> None:
-        self._served.kill_idle(self._opened[-1], gone=gone)
+    def kill_idle(self, transport: Transport) -> None:
+        self._served.kill_idle(self._opened[-1])
 
     def impatient(self, transport: Transport) -> AbstractContextManager[bytes]:
         return self._served.impatient(self._opened[-1])

@@ -73,7 +73,10 @@ def soak(folder: Path, legs: str, plan: Counter[str], seconds: int = 0, seed: in
             _injure(_Campaign(campaign, folder), kinds, chance, result)
             if not seconds:
                 campaign.send_signal(signal.SIGINT)
+            told = time.monotonic()
             code = campaign.wait(timeout=seconds + 2 * LATE_S)
+            if not seconds and time.monotonic() - told > LATE_S:
+                result.wrong.append("the campaign took long to end when it was told to")
         except subprocess.TimeoutExpired:
             result.wrong.append("the campaign did not end")
             return result
@@ -110,7 +113,7 @@ def _injure(campaign: _Campaign, kinds: list[str], chance: random.Random, result
             result.wrong.append(f"the campaign ended before {len(kinds) - number} of the injuries")
             return
         result.done[kind] += 1
-    found = "panic" not in kinds or campaign.wait_until(lambda: _panicked(campaign.folder))
+    found = campaign.wait_until(lambda: _is_followed_up(campaign.folder))
     if not found or not campaign.wait_until(lambda: any(map(_serves, campaign.executors()))):
         result.wrong.append("the campaign ended before it was over the last injury")
 
@@ -154,7 +157,8 @@ def _strike(pid: int, family: str, kind: str) -> bool:
             else:
                 os.kill(pid, signal.SIGKILL if kind == "lost" else signal.SIGSEGV)
         finally:
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # it may be gone already
+                os.kill(pid, signal.SIGCONT)
         return True
     return False
 
@@ -190,49 +194,60 @@ def _url(folder: Path) -> str:
     return f"sqlite:///{folder}/vcpufuzz.db"
 
 
-def _recorded(folder: Path) -> Counter[str]:
-    """Incidents by kind, read beside a campaign that may be creating its database."""
+def _read(folder: Path, query: str) -> list[tuple[str]]:
+    """Rows of a database that a campaign may be creating just now: none then."""
     with suppress(sqlite3.OperationalError):
         database = f"file:{folder}/vcpufuzz.db?mode=ro"
         with closing(sqlite3.connect(database, uri=True, timeout=30)) as connection:
-            return Counter(kind for (kind,) in connection.execute("select kind from incidents"))
-    return Counter()
+            return connection.execute(query).fetchall()
+    return []
 
 
-def _panicked(folder: Path) -> bool:
-    """Whether a panic became a finding. Only once there is a database."""
+def _recorded(folder: Path) -> Counter[str]:
+    """Incidents by kind."""
+    return Counter(kind for (kind,) in _read(folder, "select kind from incidents"))
+
+
+def _panics_to_follow_up(folder: Path) -> bool:
+    """Whether a guest panicked of a case, rather than while another one was looked into."""
+    query = "select kind from incidents where kind = 'panic' and not investigating"
+    return bool(_read(folder, query))
+
+
+def _is_followed_up(folder: Path) -> bool:
+    """Whether a panic became a finding, and only where one should. Once there is a database."""
     with Store.open(_url(folder)) as store:
-        return any(bucket.signature.rule == "ending.panic" for bucket in store.buckets())
+        found = any(bucket.signature.rule == "ending.panic" for bucket in store.buckets())
+    return found == _panics_to_follow_up(folder)
 
 
 def _check(result: Soak, folder: Path, code: int, seconds: int) -> None:
     result.incidents = _recorded(folder)
     said = (folder / "log").read_text()
-    if not (folder / "out.json").exists():
-        result.wrong.append(f"the campaign ended with {code} and no totals: {said[-300:]}")
+    with Store.open(_url(folder)) as store:
+        campaigns = list(store.campaigns())
+    if not campaigns or not (folder / "out.json").exists():
+        result.wrong.append(f"the campaign ended with {code} before it began: {said[-300:]}")
         return
     result.totals = json.loads((folder / "out.json").read_text())
     for kind in sorted({*result.done, "lost", "crash", "panic"}):
         made, found = result.done[kind], result.incidents[kind]
         if made != found:
             result.wrong.append(f"{made} times {kind} were made, {found} were recorded")
-    with Store.open(_url(folder)) as store:
-        (campaign,) = store.campaigns()
-        if campaign.ended is None:
-            result.wrong.append("the campaign is stored as not ended")
-        elif (campaign.ended - campaign.started).total_seconds() > (seconds or MOST_S) + LATE_S:
-            result.wrong.append("the campaign took longer than its time")
-    panics = bool(result.done["panic"])
-    if _panicked(folder) != panics:
+    (campaign,) = campaigns
+    if campaign.ended is None:
+        result.wrong.append("the campaign is stored as not ended")
+    elif (campaign.ended - campaign.started).total_seconds() > (seconds or MOST_S) + LATE_S:
+        result.wrong.append("the campaign took longer than its time")
+    panics = _panics_to_follow_up(folder)
+    if not _is_followed_up(folder):
         result.wrong.append("panics are findings, and nothing else is one")
     executions = result.totals["executions"]
     assert isinstance(executions, dict)
     if set(executions.values()) != {result.totals["cases"]}:
         result.wrong.append(f"not every leg ran every case: {executions}")
-    if code not in (
-        Exit.DIVERGENCE if panics else Exit.OK,
-        *([] if seconds else [Exit.INTERRUPTED]),
-    ):
+    calm = Exit.OK if seconds else Exit.INTERRUPTED
+    if code != (Exit.DIVERGENCE if panics else calm):
         result.wrong.append(f"the campaign ended with {code}")
     if "did not end in time" in said:
         result.wrong.append("a worker was stuck")

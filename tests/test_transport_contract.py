@@ -207,7 +207,7 @@ def test_a_death_that_nobody_waited_for_is_told_in_the_end(bench: Bench) -> None
     if not bench.rig.hears_last:
         return
     boots = bench.transport.boots
-    bench.rig.kill_idle(bench.transport, gone=False)
+    bench.rig.kill_idle(bench.transport)
     bench.transport.close()
     assert "SIGKILL" in the_loss(bench.transport).log
     bench.works()

@@ -48,12 +48,14 @@ class Events:
     """The way back to the campaign."""
 
     def __init__(self, descriptor: int) -> None:
-        self._pipe = os.fdopen(descriptor, "wb", buffering=0)
+        self._pipe = descriptor
 
     def send(self, event: events.Event) -> None:
         """One event; a campaign that is gone ends the worker."""
+        left = memoryview(events.encode(event) + b"\n")
         try:
-            self._pipe.write(events.encode(event) + b"\n")
+            while left:  # a signal may come when only some of it is written
+                left = left[os.write(self._pipe, left) :]
         except BrokenPipeError:
             os._exit(0)
 
