@@ -3,12 +3,14 @@
 BIN := .venv/bin
 TIME ?= 2m
 ARGS ?=
+JOBS ?= $(shell n=$$(nproc); echo $$((n < 8 ? n : 8)))
+SIDE_BY_SIDE = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup fuzz test test-fast mutation lint clean
 
 help:
 	@echo 'make fuzz   fuzz for TIME=$(TIME), with ARGS as further arguments of vcpufuzz run'
-	@echo 'make test   run the tests, with ARGS as arguments of pytest'
+	@echo 'make test   run the tests, JOBS=$(JOBS) side by side, with ARGS as arguments of pytest'
 	@echo 'make test-fast  run those that need no lab: a minute or two'
 	@echo 'make mutation   put small defects into what decides; each must be seen by a test'
 	@echo 'make lint   check style and types'
@@ -24,11 +26,11 @@ fuzz: setup
 	$(BIN)/vcpufuzz run --time $(TIME) $(ARGS) || test $$? -eq 77
 
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 # Tests that boot QEMU are marked: see tests/labguard.py.
 test-fast: setup
-	$(BIN)/python -m pytest -m 'not lab and not slow' $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not lab and not slow' $(ARGS)
 
 mutation: setup
 	PYTHONPATH=tests $(BIN)/python -m mutation $(ARGS)

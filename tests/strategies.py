@@ -28,7 +28,7 @@ plausible_cases = seeds.map(_plausible)
 mutated_cases = seeds.map(_mutated)
 cases = st.one_of(plausible_cases, mutated_cases, arbitrary_cases)
 
-WIDTH = 24
+WIDTH = 12
 """Bits of the small sets that are compared with exhaustive enumeration."""
 
 

@@ -232,4 +232,6 @@ def test_a_signal_to_all_of_a_busy_agents_processes_blames_no_case(number: signa
             enough.set()
             worker.join(60)
             client.close()
-    assert set(endings) == {Ending.OK, Ending.LOST}
+    # Lost or not begun: none of them is the case's own fault.
+    assert set(endings) <= {Ending.OK, Ending.LOST}
+    assert Ending.OK in endings

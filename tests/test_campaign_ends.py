@@ -20,6 +20,8 @@ import pytest
 from db.store import Store
 from fuzz import stopping
 
+pytestmark = pytest.mark.slow
+
 LEGS = ("--legs", "model,model:zero")
 VCPUFUZZ = str(Path(sys.executable).with_name("vcpufuzz"))
 

@@ -22,6 +22,8 @@ from fuzz.campaign.status import CampaignStatus
 from fuzz.cli.main import main
 from fuzz.cli.run import FailOn, exit_code
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 GOOD = "create v0\ninit v0 features=sve\nfinalize v0\nget v0 z3\n"
 TWICE = "create v0\ninit v0 features=sve\nfinalize v0\nfinalize v0\n"

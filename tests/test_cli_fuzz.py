@@ -17,6 +17,8 @@ import corpus.store
 from corpus.store import ROOT
 from db.store import Store
 
+pytestmark = pytest.mark.slow
+
 FOUNDING = ROOT / "seeds" / "tail-may-vanish.case"
 MODELS = "model,model:zero"
 
@@ -55,7 +57,7 @@ def test_a_seeded_defect_is_found_stored_minimised_and_reproduced(
     leg = f"mutant:{mutant}"
     done = vcpufuzz(
         *("run", "--time", "60s", "--seed", "7", "--db", db, "--json", "out.json"),
-        *("--legs", f"model,{leg}", "--cases", "1500"),
+        *("--legs", f"model,{leg}", "--cases", "250"),
         cwd=tmp_path,
     )
     assert done.returncode == 77, done.stderr

@@ -18,6 +18,8 @@ from postgres import postgres
 
 from db.store import Store, StoreError
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 CROWD_SECONDS = 10
 

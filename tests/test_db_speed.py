@@ -17,6 +17,8 @@ from db.filters import BucketFilter, Order
 from db.records import Status
 from db.store import Store
 
+pytestmark = pytest.mark.slow
+
 Clock = Callable[[], float]
 """Seconds of processor time."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from fuzz.cli.main import main
 from fuzz.worker.steering import Steering
 from targets.model.target import ModelTarget
 from targets.profile import Profile
+
+pytestmark = pytest.mark.slow
 
 LEG = ModelTarget(Profile())
 
@@ -34,16 +35,18 @@ def _campaign(work: Path, seed: int, legs: str, corpus: Path | None = None) -> d
 
 
 @pytest.mark.parametrize("legs", ["model", "model,emulator:keep,emulator:zero"])
-def test_a_seed_makes_one_sequence(tmp_path: Path, legs: str) -> None:
-    # Inside a long suite one run of a few was seen to differ; it is not known why.
-    *same, other = (
-        _campaign(tmp_path / str(n), seed, legs) for n, seed in enumerate((5, 5, 5, 5, 6))
-    )
-    assert all(one["cases"] >= 150 for one in same)
-    assert all(len(one["sequences"]) == 1 for one in same)
-    (sequence, times), *_ = Counter(str(one["sequences"]) for one in same).most_common()
-    assert times >= 2
-    assert sequence != str(other["sequences"])
+def test_a_seed_makes_one_sequence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, legs: str
+) -> None:
+    runs = []
+    # Names are hashed otherwise in each process: said, for what must not hang on it.
+    for hashing, seed in enumerate((5, 5, 6), 1):
+        monkeypatch.setenv("PYTHONHASHSEED", str(hashing))
+        runs.append(_campaign(tmp_path / str(hashing), seed, legs))
+    first, again, other = runs
+    assert first["cases"] >= 150
+    assert len(first["sequences"]) == 1
+    assert first["sequences"] == again["sequences"] != other["sequences"]
 
 
 def test_a_restart_from_the_same_corpus_makes_one_sequence(tmp_path: Path) -> None:

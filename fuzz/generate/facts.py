@@ -144,7 +144,8 @@ class _Vcpu:
     max_vq: int = 0
     controls: dict[str, int] = field(default_factory=dict)
     filled: set[str] = field(default_factory=set)
-    held: frozenset[str] = frozenset()
+    held: tuple[str, ...] = ()
+    """In order: which pairs a case is remembered by must not hang on how names are hashed."""
 
 
 _MSR = FORMS["msr"].operands[0].domain
@@ -257,7 +258,7 @@ class Tracker:
 
     def _reset(self, vcpu: _Vcpu, features: int) -> None:
         if vcpu.inits:
-            vcpu.held = frozenset(vcpu.filled)
+            vcpu.held = tuple(sorted(vcpu.filled))
         vcpu.inits += 1
         vcpu.features = features
         vcpu.controls, vcpu.filled = {}, set()
