@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -188,23 +189,11 @@ class Tracker:
 
     def _context(self, slot: int) -> Iterator[int]:
         vcpu = self._vcpus.get(slot, _NOBODY)
-        yield fact("life", self._life(vcpu))
-        if vcpu.ran and vcpu.finalised:
-            yield fact("life", "has run")
-        if vcpu.inits > 1:
-            yield fact("life", "second INIT" if vcpu.inits == 2 else "third INIT")
-        for name, bit in FEATURE_BITS.items():
-            if vcpu.features >> bit & 1:
-                yield fact("feature", name)
-        if vcpu.max_vq:
-            yield from known("longest VL", vcpu.max_vq)
-            yield from known("effective VL", self.effective(vcpu))
-        for name, bits in CONTROLS.items():
-            value = vcpu.controls.get(name, 0)
-            yield from (fact(name, bit) for bit in bits if value & bit)
-        yield from known("mode", vcpu.controls.get("pstate", 5) & MODE)
+        yield from _of_life(
+            *(vcpu.features, min(vcpu.inits, 3), vcpu.finalised, vcpu.ran, vcpu.max_vq),
+            *(tuple(vcpu.controls.items()), vcpu.held, self.effective(vcpu)),
+        )
         yield from self._returned
-        yield from (place for name in vcpu.held for place in known("held at INIT", name))
         yield from self._executed
         for other, vcpu_there in self._vcpus.items():
             if other != slot:
@@ -219,12 +208,6 @@ class Tracker:
         """The longest and the effective vector length of a slot's vcpu; 0 where none is."""
         vcpu = self._vcpus.get(slot, _NOBODY)
         return vcpu.max_vq, self.effective(vcpu) if vcpu.max_vq else 0
-
-    @staticmethod
-    def _life(vcpu: _Vcpu) -> str:
-        if not vcpu.inits:
-            return "new"
-        return "finalised" if vcpu.finalised else "initialised"
 
     def done(self, op: Op, err: int) -> None:
         """The op is over."""
@@ -283,6 +266,41 @@ class Tracker:
             operands = insn.form.operands
             if operands and operands[0].name[1:] in ("d", "t") and operands[0].name[0] in "zvpx":
                 vcpu.filled.add(f"{operands[0].name[0]}{args[0]}".replace("v", "z"))
+
+
+@lru_cache(maxsize=1 << 14)
+def _of_life(
+    features: int,
+    inits: int,
+    finalised: bool,
+    ran: bool,
+    max_vq: int,
+    controls: tuple[tuple[str, int], ...],
+    held: tuple[str, ...],
+    effective: int,
+) -> tuple[int, ...]:
+    """Facts of one vcpu. Remembered: most ops change nothing of them."""
+    found = [fact("life", _life(inits, finalised))]
+    if ran and finalised:
+        found.append(fact("life", "has run"))
+    if inits > 1:
+        found.append(fact("life", "second INIT" if inits == 2 else "third INIT"))
+    found += (fact("feature", name) for name, bit in FEATURE_BITS.items() if features >> bit & 1)
+    if max_vq:
+        found += (*known("longest VL", max_vq), *known("effective VL", effective))
+    values = dict(controls)
+    for name, bits in CONTROLS.items():
+        value = values.get(name, 0)
+        found += (fact(name, bit) for bit in bits if value & bit)
+    found += known("mode", values.get("pstate", 5) & MODE)
+    found += (place for name in held for place in known("held at INIT", name))
+    return tuple(found)
+
+
+def _life(inits: int, finalised: bool) -> str:
+    if not inits:
+        return "new"
+    return "finalised" if finalised else "initialised"
 
 
 def _set(vcpu: _Vcpu, reg: int, value: Pattern) -> None:

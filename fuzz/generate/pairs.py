@@ -86,8 +86,9 @@ class Pairs:
         """Count blocks once each, and what was around the last of them with itself."""
         flat = []
         for about, around in blocks:
-            both = np.concatenate((np.array(about, np.int64), around))
-            flat += [place * FACTS + both for place in about]
+            calls = np.array(about, np.int64)
+            both = np.concatenate((calls, around))
+            flat.append((calls[:, None] * FACTS + both).ravel())
         if not calls_only:
             around = blocks[-1][1]
             flat.append((around[:, None] * FACTS + around).ravel())

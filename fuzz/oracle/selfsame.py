@@ -77,6 +77,8 @@ def compare(case: Case, trace: Trace, retold: Retold, other: Trace) -> Diverge |
         again = other.observations[place]
         if time_ran_out(seen) or time_ran_out(again):
             return None  # somewhere in an endless loop
+        if seen == again:
+            continue  # facts are of nothing else, and take long to write
         first, second = retold.facts(op, seen), retold.facts(op, again)
         for label in dict.fromkeys((*first, *second)):
             one, two = first.get(label, "nothing"), second.get(label, "nothing")

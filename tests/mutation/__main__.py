@@ -1,6 +1,6 @@
 """`make mutation`: every mutant of the deciding modules against the tests that come to it.
 
-    python -m mutation [--module GLOB]... [--again] [--list] [TESTS...]
+    python -m mutation [--module GLOB]... [--again] [--every N] [--list] [TESTS...]
 
 Ends with 1 when a mutant survives that `survivors.toml` does not list, when that file lists what
 no longer is, or when fewer than WANTED percent were killed.
@@ -52,11 +52,12 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m mutation", description=__doc__)
     parser.add_argument("--module", action="append", default=[], help="only modules like this")
     parser.add_argument("--again", action="store_true", help="only what survived last time")
+    parser.add_argument("--every", type=int, default=1, help="one of so many, for a quick look")
     parser.add_argument("--list", action="store_true", help="only list the mutants")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("tests", nargs="*", default=["tests"])
     args = parser.parse_intermixed_args(argv)
-    found = _mutants(args.module, again=args.again)
+    found = _mutants(args.module, again=args.again)[:: args.every]
     if args.list:
         print(*found, sep="\n")
         return 0
@@ -65,7 +66,8 @@ def main(argv: Sequence[str]) -> int:
     pytest.main(
         ["-q", "-s", "-m", "not lab", "-p", "no:cacheprovider", *args.tests], plugins=[hunt]
     )
-    return hunt.tell(complete=not (args.module or args.again or args.tests != ["tests"]))
+    whole = not (args.module or args.again) and args.every == 1 and args.tests == ["tests"]
+    return hunt.tell(complete=whole)
 
 
 def _mutants(globs: Sequence[str], *, again: bool) -> list[Mutant]:
