@@ -44,7 +44,8 @@ from targets.spec.model import Model
 from targets.spec.sets import Set, narrow
 from targets.spec.stepper import Stepper
 
-_VECTOR = frozenset({"z", "v", "p", "ffr"})
+VECTOR = frozenset({"z", "v", "p", "ffr"})
+"""Classes of registers that are one thing to those who save and restore them."""
 _LOW = 128
 """Bits of a Z register that AdvSIMD knows."""
 
@@ -138,7 +139,7 @@ def trace_back(case: Case, name: str, verdict: Diverge, legs: Everywhere) -> Tra
             return Traced(end, found, replace(face, op_word=word_of(culprit), relation="-"))
         end, found = simpler
     what = class_of(found.label)
-    cause = Cause(word_of(culprit), KEEPS, "vector" if what in _VECTOR else what)
+    cause = Cause(word_of(culprit), KEEPS, "vector" if what in VECTOR else what)
     return Traced(end, found, cause)
 
 
@@ -217,7 +218,7 @@ def _with_looks(case: Case, verdict: Diverge) -> _Looked | None:
         for index in range(last)
         if not isinstance(case.ops[index], _SMALL) or not isinstance(case.ops[index + 1], _SMALL)
     ]
-    slots = list(dict.fromkeys(_made(case.ops[:last])))
+    slots = list(dict.fromkeys(slots_of(case.ops[:last])))
     room = (MAX_OPS - last - 1) // len(slots) if slots else 0
     if not places or room <= 0:
         return None
@@ -233,7 +234,7 @@ def _with_looks(case: Case, verdict: Diverge) -> _Looked | None:
     return _Looked(Case(tuple(ops), case.min_vq), tuple(origins), len(chosen) < len(places))
 
 
-def _made(ops: Sequence[Op]) -> Iterator[int]:
+def slots_of(ops: Sequence[Op]) -> Iterator[int]:
     """Slots of the vcpus that ops create."""
     for op in ops:
         if isinstance(op, CreateVcpu):

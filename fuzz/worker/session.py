@@ -13,6 +13,7 @@ from db.records import FindingRecord, SignatureRecord
 from fuzz.followup.breakage import Breakage
 from fuzz.followup.disagreement import Disagreement
 from fuzz.followup.investigate import Investigator
+from fuzz.followup.kinship import Family, Kin
 from fuzz.followup.otherwise import Otherwise
 from fuzz.followup.suspicion import Departure, Dropped, Shown, Suspicion
 from fuzz.oracle.everywhere import Everywhere, Seen
@@ -59,7 +60,7 @@ class Session:
     `share_vms`: cases run in VMs that served others; divergences are confirmed in fresh ones.
     `incident` is told, by leg, of every machine that broke, and whether that was during an
     investigation; `restarted`, how many seconds the machine after it took to start.
-    `steering` is shown every case.
+    `steering` is shown every case; `akin` is told of buckets that are probably the same.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Session:
         incident: Callable[[str, Incident, bool], None] = _ignore,
         restarted: Callable[[str, float], None] = _ignore,
         steering: Steering | None = None,
+        akin: Callable[[Kin], None] = _ignore,
     ) -> None:
         self.legs = sorted(legs, key=lambda leg: KINDS[leg.kind].turn)
         self.everywhere = Everywhere(self.legs, knowledge)
@@ -85,7 +87,8 @@ class Session:
         self.reached: list[Reached] = []
         self._feedback, self._steering = feedback, steering
         self._found, self._again, self._note = found, again, note
-        self._incident, self._restarted = incident, restarted
+        self._incident, self._restarted, self._akin = incident, restarted, akin
+        self._family = Family(self.everywhere)
         self._buckets: Counter[SignatureRecord] = Counter()
         self._investigator = Investigator(
             self.everywhere, note, minimize_seconds, lambda b: self._buckets[b] >= FOLLOW_UPS
@@ -290,6 +293,9 @@ class Session:
         self._signatures[rough] = found.signature
         self._buckets[found.signature] += 1
         self._found(found)
+        kin = self._family.relate(found)
+        if kin:
+            self._akin(kin)
 
     # -- broken machines ---------------------------------------------------------------
 
