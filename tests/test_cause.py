@@ -20,7 +20,8 @@ ON = UP + "set v0 cpacr_el1 0x330000\nset v0 zcr_el1 15\n"
 
 
 def leg_of(name: str) -> ModelTarget:
-    leg = ModelTarget(Profile(), f"mutant:{name}", make=MUTANTS[name].make)
+    mutant = MUTANTS[name]
+    leg = ModelTarget(mutant.machine(Profile()), f"mutant:{name}", make=mutant.make)
     leg.kind = "mutant"
     return leg
 
@@ -65,6 +66,44 @@ def test_a_wrong_vector_length_is_one_cause_whatever_it_spoils() -> None:
         )
         case = parse_case(text + f"run v0 {{\n    {line}\n}}\nread-all v0\n")
         assert traced("zcr-off-by-one", case) == Cause("run", "vl.as-asked", "length")
+
+
+def test_a_run_that_ends_otherwise_for_its_vector_length_is_the_same_cause() -> None:
+    for word in ("run", "host-run"):
+        lines = "mov x0, #1\n    msr zcr_el1, x0\n    fmmla z0.d, z0.d, z0.d"
+        case = parse_case(
+            UP + f"set v0 cpacr_el1 0x330000\n{word} v0 {{\n    mrs x1, zcr_el1\n    {lines}\n}}\n"
+        )
+        assert traced("zcr-write-ignored", case) == Cause("run", "vl.as-asked", "length")
+
+
+def test_an_instruction_that_alone_is_wrong_takes_the_blame() -> None:
+    on = UP + "set v0 cpacr_el1 0x330000\nset v0 zcr_el1 2\n"
+    case = parse_case(on + "set v0 p1 0xff*\nrun v0 {\n    zip1 p0.b, p1.b, p1.b\n}\nget v0 p0\n")
+    assert traced("predicate-permute-odd", case) == Cause("run", "isa.zip1_p", "p")
+
+
+def test_what_was_written_anew_was_not_to_be_kept() -> None:
+    lines = "index z2.b, #0, #1\n    sqshlu v2.8b, v0.8b, #0"
+    case = parse_case(ON + f"run v0 {{\n    {lines}\n}}\nread-all v0\n")
+    assert traced("asimd-keeps-tail", case) == Cause("run", "asimd.clears-tail", "z")
+
+
+def test_a_vcpu_that_a_migration_made_is_looked_at_too() -> None:
+    case = parse_case(
+        UP + "migrate v0 to=v1\nrun v1 {\n    movz x0, #25, lsl #16\n    msr cpacr_el1, x0\n"
+        "    isb\n    rdvl x1, #1\n}\nread-all v1\n"
+    )
+    assert traced("exit-leaves-maximum", case) == Cause("run", "keeps", "zcr_el1")
+
+
+def test_a_register_that_only_a_get_reads_is_looked_at_too() -> None:
+    case = parse_case(
+        "create v0\ninit v0 features=sve,has_el2\nfinalize v0\nrun v0 {\n"
+        "    movz x0, #25, lsl #16\n    msr cpacr_el1, x0\n    isb\n    mov x0, #1\n"
+        "    msr zcr_el1, x0\n}\nget-mp v0\nget v0 zcr_el2\n"
+    )
+    assert traced("zcr-el2-stale-view", case) == Cause("run", "isa.msr", "zcr_el2")
 
 
 def test_an_errno_is_taken_at_face_value() -> None:

@@ -32,17 +32,17 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A kernel source whose build is a few lines of make, in place of Debian's."""
     makefile = tmp_path / "Makefile"
 
-    def fetch(suite: str, scratch: Path, say: object) -> tuple[Path, str]:
+    def fetch(source: str, scratch: Path, say: object) -> tuple[Path, str]:
         tree = scratch / "tree"
         (tree / "arch/arm64/boot").mkdir(parents=True)
         (tree / "Makefile").write_text(makefile.read_text())
-        return tree, f"6.12.9-1~{suite}"
+        return tree, f"6.12.9-1~{kernels.SUITES[source]}"
 
     makefile.write_text(
         "allnoconfig:\n\tcp $(KCONFIG_ALLCONFIG) .config\n"
         "Image:\n\techo once >> ../../../made; echo kernel > arch/arm64/boot/Image\n"
     )
-    monkeypatch.setattr(build, "_fetch_source", fetch)
+    monkeypatch.setattr(build, "fetch_source", fetch)
     monkeypatch.setattr(build, "TOOLS", {"make": "make"})
     return makefile
 
@@ -135,13 +135,13 @@ SCRIPT = """
     from pathlib import Path
     from targets.kvm.lab import build
 
-    def fetch(suite, scratch, say):
+    def fetch(source, scratch, say):
         tree = scratch / "tree"
         (tree / "arch/arm64/boot").mkdir(parents=True)
         (tree / "Makefile").write_text(Path(sys.argv[1]).read_text())
         return tree, "1"
 
-    build._fetch_source = fetch
+    build.fetch_source = fetch
     build.TOOLS = {"make": "make"}
     print(build.build("6.12").sha256)
 """

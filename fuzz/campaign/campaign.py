@@ -301,6 +301,8 @@ class Campaign:
                 self._ledger.found(self._id, event)
             case events.Again():
                 self._ledger.again(SignatureRecord(*event.signature))
+            case events.Akin():
+                self._ledger.akin(self._id, event)
             case events.Broke():
                 self._ledger.broke(self._id, event)
             case events.Restarted():

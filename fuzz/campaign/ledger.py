@@ -65,6 +65,17 @@ class Ledger:
         self._store.count_again(signature)
         self._refresh(signature)
 
+    def akin(self, campaign: int, event: events.Akin) -> None:
+        """Two buckets are probably the same. Raises StoreError."""
+        one, other = (
+            self._store.bucket_of(SignatureRecord(*parts)) for parts in (event.one, event.other)
+        )
+        if one is None or other is None or one.id == other.id:
+            return  # one is, or was merged into, the other
+        later, earlier = max(one.id, other.id), min(one.id, other.id)
+        self._store.propose_same(later, earlier, event.reason, f"campaign {campaign}")
+        self._log(f"bucket {later} is probably the same as {earlier}: {event.reason}")
+
     def broke(self, campaign: int, event: events.Broke) -> None:
         """A leg's machine broke, complained or was lost. Raises StoreError."""
         record = travel.incident(event)

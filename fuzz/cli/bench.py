@@ -55,7 +55,12 @@ def default_legs() -> tuple[str, ...]:
 @click.option(
     "--legs", help="What to measure; else the model, the emulators and every kernel here."
 )
-@click.option("--cases", type=click.IntRange(1, 10000), default=60, show_default=True)
+@click.option(
+    "--cases",
+    type=click.IntRange(1, 10000),
+    default=None,
+    help="How many; 60 by default, and 300 with --buckets.",
+)
 @click.option("--rounds", type=click.IntRange(1, 100), default=7, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option(
@@ -76,6 +81,19 @@ def default_legs() -> tuple[str, ...]:
     "--profile",
     is_flag=True,
     help="Show instead where the time of a campaign's case goes, on --legs.",
+)
+@click.option(
+    "--buckets",
+    is_flag=True,
+    help="Show instead how many buckets each seeded defect makes, where one would be right.",
+)
+@click.option(
+    "--kernels",
+    is_flag=True,
+    help="--buckets: of kernels with a defect of one line, built for that; takes an hour or two.",
+)
+@click.option(
+    "--only", default="*", show_default=True, metavar="PATTERN", help="--buckets: these defects."
 )
 @click.option(
     "--count", type=click.IntRange(1, 5000), default=200, show_default=True, help="Drawn defects."
@@ -104,13 +122,16 @@ def default_legs() -> tuple[str, ...]:
 def bench(
     as_json: bool,
     legs: str | None,
-    cases: int,
+    cases: int | None,
     rounds: int,
     seed: int,
     kernel_coverage: bool,
     corners: bool,
     ablation: bool,
     profile: bool,
+    buckets: bool,
+    kernels: bool,
+    only: str,
     count: int,
     budget: int,
     searches: int,
@@ -124,14 +145,27 @@ def bench(
     With --corners, defects of the model are drawn, each behind a guard of one to four things
     that have to meet, and hunted from the seeds, on legs model,mutant; --seed draws them.
 
+    With --buckets, each seeded defect is hunted for as many cases as are asked for, and its
+    buckets are counted, as they are and with those as one that probably are the same.
+
     \b
     Example:
       vcpufuzz bench --json
       vcpufuzz bench --legs model,emulator:keep,kvm:6.12:vhe --cases 50
       vcpufuzz bench --corners --count 40 --budget 5000 --plot corners.svg
       vcpufuzz bench --profile --legs model,kvm --cases 500
+      vcpufuzz bench --buckets --only 'zcr-*'
+      vcpufuzz bench --buckets --kernels --cases 200 --json
       vcpufuzz bench --ablation --count 100 --budget 3000 --searches 5
     """
+    if (kernels or only != "*") and not buckets:
+        raise click.UsageError("--kernels and --only go with --buckets.")
+    if buckets:
+        from fuzz.cli.bench_buckets import CASES, bench_buckets  # noqa: PLC0415
+
+        bench_buckets(cases or CASES, seed, only, kernels, as_json)
+        return
+    cases = cases or 60
     if ablation:
         from fuzz.cli.bench_corners import bench_ablation  # noqa: PLC0415
 

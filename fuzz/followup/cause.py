@@ -8,29 +8,35 @@ at fault. Divergences that come from one op in one way are one bucket, however t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from corpus import registers as regs
 from corpus.case import MAX_OPS, Case
-from corpus.fields import MAX_PROGRAM
-from corpus.isa.table import FORMS, insn
+from corpus.isa.table import FORMS
 from corpus.ops import (
+    READ_GROUPS,
     CreateVcpu,
     GetReg,
     GetVls,
-    HostRun,
+    Migrate,
     Op,
     ReadAll,
     ReadMem,
     RegList,
-    Run,
     SetReg,
     WriteMem,
 )
 from corpus.trace import Trace
-from corpus.values import Pattern
+from fuzz.followup.blame import (
+    Bench,
+    beside_the_writer,
+    by_other_writers,
+    class_of,
+    of_wrong_length,
+    word_of,
+    wrote,
+)
 from fuzz.oracle.culprit import responsible
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge
@@ -38,9 +44,8 @@ from targets.spec.model import Model
 from targets.spec.sets import Set, narrow
 from targets.spec.stepper import Stepper
 
-_RAW_ID = re.compile(r"0x[0-9a-f]+")
-_NUMBERED = re.compile(r"([zpvx])\d+")
-_VECTOR = frozenset({"z", "v", "p", "ffr"})
+VECTOR = frozenset({"z", "v", "p", "ffr"})
+"""Classes of registers that are one thing to those who save and restore them."""
 _LOW = 128
 """Bits of a Z register that AdvSIMD knows."""
 
@@ -74,7 +79,7 @@ def at_face_value(case: Case, verdict: Diverge) -> Cause:
     relation = verdict.context.relation if verdict.context else "-"
     if _is_of_asimd(rule) and is_tail(verdict.wrong) and verdict.label.startswith("z"):
         rule = "asimd.clears-tail"  # one statement about all of them
-    return Cause(verdict.op_word, rule, _what(case, verdict), relation)
+    return Cause(_word(case, verdict), rule, _what(case, verdict), relation)
 
 
 def is_tail(wrong: int) -> bool:
@@ -87,6 +92,10 @@ def _is_of_asimd(rule: str) -> bool:
     return form is not None and form.group.startswith(("asimd", "fp"))
 
 
+def _word(case: Case, verdict: Diverge) -> str:
+    return word_of(case.ops[verdict.op_index]) if case.ops else verdict.op_word
+
+
 def _what(case: Case, verdict: Diverge) -> str:
     op = case.ops[verdict.op_index] if case.ops else None
     what = class_of(verdict.label)
@@ -97,53 +106,54 @@ def _what(case: Case, verdict: Diverge) -> str:
     return what
 
 
-def class_of(label: str) -> str:
-    """z3 -> z, id 0x60... -> raw id, mmio address -> mmio address."""
-    if _RAW_ID.fullmatch(label):
-        return "raw-id"
-    numbered = _NUMBERED.fullmatch(label)
-    if numbered:
-        return numbered[1]
-    return "" if label == "errno" else label
-
-
 def trace_back(case: Case, name: str, verdict: Diverge, legs: Everywhere) -> Traced:
     """Where what `verdict` says of the leg `name` comes from; a few runs. Raises TransportError."""
-    plain = Traced(case, verdict, at_face_value(case, verdict))
     if not case.ops or verdict.fault:
-        return plain
-    looked = _with_looks(case, verdict.op_index)
+        return Traced(case, verdict, at_face_value(case, verdict))
+    bench = Bench(name, legs)
+    looked = _with_looks(case, verdict)
     if looked is None:
-        return plain
-    trace, first = _run(looked.case, name, legs)
+        return _as_seen(case, verdict, bench)
+    trace, first = bench.run(looked.case)
     if first is None:
-        return plain
+        return _as_seen(case, verdict, bench)
     origin = looked.origins[first.op_index]
     if origin is None:  # an op of the case itself, not a look
         if looked.own(first.op_index) == verdict.op_index:
-            return plain
+            return _as_seen(case, verdict, bench)
         end = Case(looked.case.ops[: first.op_index + 1], case.min_vq)
-        return Traced(end, first, at_face_value(end, first))
+        return _as_seen(end, first, bench)
     culprit = case.ops[origin]
     end = Case(_ending(looked, first.op_index), case.min_vq)
     found = replace(first, op_index=len(end.ops) - 1)
     if looked.is_first(first.op_index) and looked.left_out and len(end.ops) < len(case.ops):
         # There was no room to look earlier: there is, now that less comes after.
         return trace_back(end, name, found, legs)
-    if _gives(culprit, found.rule) and not _was_to_keep(looked, first, trace, name, legs):
-        wrong_length = _of_wrong_length(end, found, name, legs)
+    if _gives(culprit, found.rule) and not _was_to_keep(looked, first, trace, bench):
+        wrong_length = of_wrong_length(end, found, bench)
         if wrong_length is not None:
-            cause = Cause(_word(culprit), "vl.as-asked", "length")
-            return Traced(*wrong_length, cause)
-        simpler = _beside_the_writer(end, found, name, legs)
+            return Traced(*wrong_length, LENGTH)
+        simpler = beside_the_writer(end, found, bench) or by_other_writers(end, found, bench)
         if simpler is None:
             face = at_face_value(end, found)
-            return Traced(end, found, replace(face, op_word=_word(culprit), relation="-"))
+            return Traced(end, found, replace(face, op_word=word_of(culprit), relation="-"))
         end, found = simpler
     what = class_of(found.label)
-    return Traced(end, found, Cause(_word(culprit), KEEPS, "vector" if what in _VECTOR else what))
+    cause = Cause(word_of(culprit), KEEPS, "vector" if what in VECTOR else what)
+    return Traced(end, found, cause)
 
 
+def _as_seen(case: Case, verdict: Diverge, bench: Bench) -> Traced:
+    """What shows at an op of the case itself: at face value, unless a run ended otherwise
+    because its vector length was wrong."""
+    wrong_length = of_wrong_length(case, verdict, bench)
+    if wrong_length is not None:
+        return Traced(*wrong_length, LENGTH)
+    return Traced(case, verdict, at_face_value(case, verdict))
+
+
+LENGTH = Cause("run", "vl.as-asked", "length")
+"""A run has another vector length than was asked for."""
 KEEPS = "keeps"
 """The rule of an op that spoils what it was to leave alone."""
 
@@ -168,17 +178,6 @@ def _gives(op: Op, rule: str) -> bool:
     return givers is None or op.word in givers
 
 
-def _word(op: Op) -> str:
-    return "run" if isinstance(op, HostRun) else op.word
-
-
-def _run(case: Case, name: str, legs: Everywhere) -> tuple[Trace, Diverge | None]:
-    trace = legs.leg(name).run(case)
-    verdict = legs.judge_one(case, name, trace)
-    wrong = isinstance(verdict, Diverge) and not verdict.fault
-    return trace, verdict if wrong and isinstance(verdict, Diverge) else None
-
-
 @dataclass(frozen=True, slots=True)
 class _Looked:
     """A case with looks put in. `origins`: for each look the op of the case that it follows;
@@ -192,25 +191,34 @@ class _Looked:
         """The place in the case of an op that is its own."""
         return sum(origin is None for origin in self.origins[:index])
 
+    def before(self, index: int) -> Op:
+        """The op of the case that the look at a place follows."""
+        return next(
+            self.case.ops[at] for at in range(index - 1, -1, -1) if self.origins[at] is None
+        )
+
     def is_first(self, index: int) -> bool:
         """Whether nothing was looked at before the op that this look follows."""
         origin = self.origins[index]
         return all(before in (None, origin) for before in self.origins[:index])
 
 
+_READ = frozenset(reg for group in READ_GROUPS for reg in group)
+"""Registers that a look at all reads."""
 _SMALL = (SetReg, GetReg, GetVls, ReadAll, RegList, ReadMem, WriteMem, CreateVcpu)
 """Ops that change little and are many: one look after all of them in a row has to do."""
 
 
-def _with_looks(case: Case, last: int) -> _Looked | None:
-    """The case up to an op, with a look at every vcpu before and after each op that may change
-    much, as far from the end as there is room; None if there is none."""
+def _with_looks(case: Case, verdict: Diverge) -> _Looked | None:
+    """The case up to the op that shows it, with a look at every vcpu before and after each op
+    that may change much, as far from the end as there is room; None if there is none."""
+    last = verdict.op_index
     places = [
         index
         for index in range(last)
         if not isinstance(case.ops[index], _SMALL) or not isinstance(case.ops[index + 1], _SMALL)
     ]
-    slots = list(dict.fromkeys(op.vcpu for op in case.ops[:last] if isinstance(op, CreateVcpu)))
+    slots = list(dict.fromkeys(slots_of(case.ops[:last])))
     room = (MAX_OPS - last - 1) // len(slots) if slots else 0
     if not places or room <= 0:
         return None
@@ -221,9 +229,26 @@ def _with_looks(case: Case, last: int) -> _Looked | None:
         ops.append(op)
         origins.append(None)
         if index in chosen:
-            ops += [ReadAll(slot) for slot in slots]
+            ops += [_look_at(slot, case.ops[last], verdict) for slot in slots]
             origins += [index] * len(slots)
     return _Looked(Case(tuple(ops), case.min_vq), tuple(origins), len(chosen) < len(places))
+
+
+def slots_of(ops: Sequence[Op]) -> Iterator[int]:
+    """Slots of the vcpus that ops create."""
+    for op in ops:
+        if isinstance(op, CreateVcpu):
+            yield op.vcpu
+        elif isinstance(op, Migrate):
+            yield op.to
+
+
+def _look_at(slot: int, seen: Op, verdict: Diverge) -> Op:
+    """A look at a vcpu: at all that is mostly read, or at a value that only a GET reads."""
+    own = isinstance(seen, GetReg) and seen.reg not in _READ
+    if isinstance(seen, GetReg) and own and regs.name_of(seen.reg) == verdict.label:
+        return GetReg(slot, seen.reg)
+    return ReadAll(slot)
 
 
 def _ending(looked: _Looked, index: int) -> tuple[Op, ...]:
@@ -232,13 +257,13 @@ def _ending(looked: _Looked, index: int) -> tuple[Op, ...]:
     return (*(op for op, origin in ops if origin is None), looked.case.ops[index])
 
 
-def _was_to_keep(
-    looked: _Looked, verdict: Diverge, trace: Trace, name: str, legs: Everywhere
-) -> bool:
+def _was_to_keep(looked: _Looked, verdict: Diverge, trace: Trace, bench: Bench) -> bool:
     """Whether the value is one that the op before was to leave alone: the look before that
-    showed one that is still permitted."""
+    showed one that is still permitted, and the op did not write it anew."""
     slot = getattr(looked.case.ops[verdict.op_index], "vcpu", None)
-    stepper = Stepper(Model(legs.machines[name]), looked.case, trace)
+    if wrote(looked.before(verdict.op_index), verdict.rule):
+        return False
+    stepper = Stepper(Model(bench.legs.machines[bench.name]), looked.case, trace)
     before: int | None = None
     while permitted := stepper.permitted():
         index = stepper.judged
@@ -247,9 +272,10 @@ def _was_to_keep(
         if index == verdict.op_index:
             return found is not None and before is not None and narrow(found[1], before) is not None
         op = looked.case.ops[index]
-        if isinstance(op, ReadAll) and op.vcpu == slot:
+        if isinstance(op, ReadAll | GetReg) and op.vcpu == slot:
             seen = stepper.seen
-            before = _value(found, seen.data) if found and seen else None
+            if found and seen:
+                before = _value(found, seen.data)
         stepper.narrow(permitted)
     return False
 
@@ -273,49 +299,3 @@ def _placed(parts: Sequence[object]) -> Iterator[tuple[str, _Placed]]:
 def _value(found: _Placed, data: bytes) -> int | None:
     (start, end), _ = found
     return int.from_bytes(data[start:end], "little") if end <= len(data) else None
-
-
-def _beside_the_writer(
-    case: Case, verdict: Diverge, name: str, legs: Everywhere
-) -> tuple[Case, Diverge] | None:
-    """The case with registers of the same class that nothing in it writes, if those go wrong,
-    too: then the instruction that the verdict names is not to blame."""
-    run = case.ops[-2] if len(case.ops) > 1 else None
-    bystanders = _BYSTANDERS.get(class_of(verdict.label), ())
-    if not isinstance(run, Run | HostRun) or not verdict.rule.startswith("isa."):
-        return None
-    ids = [regs.REGISTERS[one].id for one in bystanders if one != verdict.label]
-    sets = [SetReg(run.vcpu, one, Pattern("noise", 1 + n)) for n, one in enumerate(ids)]
-    ops = (*case.ops[:-2], *sets, run, *(GetReg(run.vcpu, one) for one in ids))
-    if not ids or len(ops) > MAX_OPS:
-        return None
-    _, again = _run(Case(ops, case.min_vq), name, legs)
-    if again is None or again.op_index < len(ops) - len(ids) or again.rule.startswith("isa."):
-        return None
-    return Case(ops[: again.op_index + 1], case.min_vq), again
-
-
-def _of_wrong_length(
-    case: Case, verdict: Diverge, name: str, legs: Everywhere
-) -> tuple[Case, Diverge] | None:
-    """The case with the vector length read where its run ends, if that is wrong: then every
-    instruction of SVE is, and none is to blame."""
-    run = case.ops[-2] if len(case.ops) > 1 else None
-    if not isinstance(run, Run | HostRun) or not verdict.rule.startswith("isa."):
-        return None
-    if len(run.program) >= MAX_PROGRAM:
-        return None
-    read = replace(run, program=(*run.program, insn("rdvl", _SPARE, 1)))
-    ops = (*case.ops[:-2], read, GetReg(run.vcpu, regs.X_IDS[_SPARE]))
-    longer = Case(ops, case.min_vq)
-    _, again = _run(longer, name, legs)
-    if again is None or again.op_index != len(ops) - 1 or again.rule != "isa.rdvl":
-        return None
-    return longer, again
-
-
-_SPARE = 28
-"""A general register that programs seldom need."""
-
-_BYSTANDERS = {"z": ("z30", "z23", "z17"), "p": ("p14", "p9"), "x": ("x28", "x23")}
-"""By class, registers that programs seldom write."""

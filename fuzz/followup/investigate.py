@@ -16,6 +16,9 @@ from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge
 from targets.transport import TransportError
 
+TRACINGS = 3
+"""How often a cause is looked for anew in what was minimised, at most."""
+
 
 class Investigator:
     """Follows suspicions up on `legs`; `note` gets a line for people now and then. From `end`
@@ -48,9 +51,11 @@ class Investigator:
             bucket = suspicion.signature(shown, self._legs)
             if self._enough(bucket):
                 return bucket
-            smaller = self._minimal(suspicion)
-            if smaller is not suspicion.case:
-                shown = suspicion.settle(smaller, self._legs) or shown
+            suspicion, shown = self._settled(suspicion, shown)
+            if suspicion.signature(shown, self._legs) != bucket:
+                bucket = suspicion.signature(shown, self._legs)
+                if self._enough(bucket):
+                    return bucket
         return record(suspicion, replace(confirmed, shown=shown), original, self._legs)
 
     def recorded(self, case: Case, name: str, verdict: Diverge) -> FindingRecord:
@@ -60,6 +65,22 @@ class Investigator:
         seen = as_is.look(case)
         shown = Shown(case, verdict, seen.traces, {**seen.verdicts, name: verdict})
         return record(Departure(case, name, verdict), Confirmed(shown, 1, 1), case, as_is)
+
+    def _settled(self, suspicion: Suspicion, shown: Shown) -> tuple[Suspicion, Shown]:
+        """The smallest case that shows it, and its cause as that one tells: with less around,
+        there is more room to look, and less that may be to blame. Raises TransportError."""
+        for _ in range(TRACINGS):
+            smaller = self._minimal(suspicion)
+            if smaller is not suspicion.case:
+                shown = suspicion.settle(smaller, self._legs) or shown
+            traced = suspicion.at(shown).traced(self._legs)
+            if traced.cause == suspicion.cause:
+                break
+            earlier = traced.settle(traced.case, self._legs)
+            if earlier is None:
+                break
+            suspicion, shown = traced, earlier
+        return suspicion, shown
 
     def _minimal(self, suspicion: Suspicion) -> Case:
         """The smallest case found that still shows it."""

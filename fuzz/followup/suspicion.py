@@ -99,6 +99,10 @@ class Suspicion(ABC):
         """The same, from where it first shows, with its cause. Raises TransportError."""
         return self
 
+    def at(self, shown: Shown) -> Suspicion:
+        """The same, where another case shows it."""
+        return self
+
     def deviating(self, shown: Shown) -> tuple[str, ...]:
         """The legs that do this, sorted; what else is wrong with others is another matter."""
         return attribution.deviating(shown.verdict, shown.verdicts) or (self.name,)
@@ -130,6 +134,9 @@ class Departure(Suspicion):
             verdicts = {**everyone.verdicts, self.name: self.verdict}
             shown = Shown(self.case, self.verdict, everyone.traces, verdicts)
         return Confirmed(shown, seen, CONFIRM_RUNS)
+
+    def at(self, shown: Shown) -> Suspicion:
+        return Departure(shown.case, self.name, shown.verdict, self.cause)
 
     def traced(self, legs: Everywhere) -> Suspicion:
         found = trace_back(self.case, self.name, self.verdict, legs)

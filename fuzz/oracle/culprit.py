@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from corpus.case import Case
-from corpus.ops import Run
+from corpus.ops import HostRun, Run
 from fuzz.oracle.verdict import Diverge
 
 _SILENT = frozenset({"run.exit", "run.fails", "ending.ok"})
@@ -17,7 +17,7 @@ def responsible(case: Case, verdict: Diverge) -> str:
     if verdict.fault and verdict.fault.named:
         return verdict.fault.rule_at
     op = case.ops[verdict.op_index] if case.ops else None
-    if verdict.rule not in _SILENT or not isinstance(op, Run):
+    if verdict.rule not in _SILENT or not isinstance(op, Run | HostRun):
         return verdict.rule
     suspects = [i.form.name for i in op.program if i.form.cap != "base" or i.form.group == "mem"]
     return f"isa.{suspects[-1]}" if suspects else verdict.rule

@@ -63,6 +63,15 @@ class Again(msgspec.Struct, frozen=True, tag=True):
     signature: tuple[str, ...]
 
 
+class Akin(msgspec.Struct, frozen=True, tag=True):
+    """Two buckets of this worker are probably the same: the signature of the later one, that of
+    the earlier one, and why."""
+
+    one: tuple[str, ...]
+    other: tuple[str, ...]
+    reason: str
+
+
 class Code(msgspec.Struct, frozen=True, tag=True):
     """The functions of a leg's kernel: (offset, size, name, area), ascending."""
 
@@ -129,6 +138,7 @@ Event = (
     | Exercised
     | Found
     | Again
+    | Akin
     | Broke
     | Restarted
     | Coverage

@@ -209,6 +209,7 @@ def main(argv: Sequence[str]) -> None:
         incident=lambda *what: out.send(travel.broke(*what)),
         restarted=lambda leg, seconds: out.send(events.Restarted(leg, seconds)),
         steering=steering,
+        akin=lambda kin: out.send(events.Akin(kin.one.parts, kin.other.parts, kin.reason)),
     )
     session.end_at(deadline)
     if config.report_known:

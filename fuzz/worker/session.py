@@ -12,7 +12,9 @@ from corpus.case import Case
 from db.records import FindingRecord, SignatureRecord
 from fuzz.followup.breakage import Breakage
 from fuzz.followup.disagreement import Disagreement
+from fuzz.followup.hypotheses import HYPOTHESES
 from fuzz.followup.investigate import Investigator
+from fuzz.followup.kinship import Family, Kin
 from fuzz.followup.otherwise import Otherwise
 from fuzz.followup.suspicion import Departure, Dropped, Shown, Suspicion
 from fuzz.oracle.everywhere import Everywhere, Seen
@@ -26,6 +28,7 @@ from fuzz.worker.steering import Steering
 from fuzz.worker.tally import Tally
 from targets.base import Incident, Ran, Target
 from targets.kind import KINDS
+from targets.mutants.mutant import Make
 from targets.profile import Profile
 from targets.spec.judge import Choices
 from targets.spec.model import Model
@@ -59,7 +62,8 @@ class Session:
     `share_vms`: cases run in VMs that served others; divergences are confirmed in fresh ones.
     `incident` is told, by leg, of every machine that broke, and whether that was during an
     investigation; `restarted`, how many seconds the machine after it took to start.
-    `steering` is shown every case.
+    `steering` is shown every case; `akin` is told of buckets that are probably the same,
+    as `hypotheses` of what may be wrong tell, too.
     """
 
     def __init__(
@@ -76,6 +80,8 @@ class Session:
         incident: Callable[[str, Incident, bool], None] = _ignore,
         restarted: Callable[[str, float], None] = _ignore,
         steering: Steering | None = None,
+        akin: Callable[[Kin], None] = _ignore,
+        hypotheses: Mapping[str, Make] = HYPOTHESES,
     ) -> None:
         self.legs = sorted(legs, key=lambda leg: KINDS[leg.kind].turn)
         self.everywhere = Everywhere(self.legs, knowledge)
@@ -85,7 +91,8 @@ class Session:
         self.reached: list[Reached] = []
         self._feedback, self._steering = feedback, steering
         self._found, self._again, self._note = found, again, note
-        self._incident, self._restarted = incident, restarted
+        self._incident, self._restarted, self._akin = incident, restarted, akin
+        self._family = Family(self.everywhere, hypotheses)
         self._buckets: Counter[SignatureRecord] = Counter()
         self._investigator = Investigator(
             self.everywhere, note, minimize_seconds, lambda b: self._buckets[b] >= FOLLOW_UPS
@@ -290,6 +297,9 @@ class Session:
         self._signatures[rough] = found.signature
         self._buckets[found.signature] += 1
         self._found(found)
+        kin = self._family.relate(found)
+        if kin:
+            self._akin(kin)
 
     # -- broken machines ---------------------------------------------------------------
 

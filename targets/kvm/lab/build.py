@@ -30,6 +30,9 @@ META = "linux-source"
 
 CROSS = "" if platform.machine() == "aarch64" else "aarch64-linux-gnu-"
 
+IMAGE = Path("arch/arm64/boot/Image")
+"""Where a build leaves the kernel."""
+
 TOOLS = {
     "make": "make",
     "gcc": "gcc",
@@ -107,19 +110,22 @@ def _build(
     say: Callable[[str], None],
 ) -> Kernel:
     say(f"fetching the source of kernel {source}")
-    tree, version = _fetch_source(kernels.SUITES[source], scratch, say)
-    wanted = scratch / "wanted.config"
-    wanted.write_text(fragment(checks))
+    tree, version = fetch_source(source, scratch, say)
     with _log(cache_dir() / "builds" / f"{name}.log") as log:
-        _make(tree, log, [f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig"])
-        refused = list(denied(kconfig.parse(wanted.read_text()), _read_config(tree / ".config")))
-        if refused:
-            raise TransportError(
-                f"the source of kernel {source} does not take {', '.join(refused)}."
-            )
+        configure(tree, log, source, checks)
         say(f"compiling kernel {name} ({version}) with {jobs} jobs")
-        _make(tree, log, [f"-j{jobs}", "Image"])
-    return kernels.keep(name, version, tree / "arch/arm64/boot/Image")
+        make(tree, log, [f"-j{jobs}", "Image"])
+    return kernels.keep(name, version, tree / IMAGE)
+
+
+def configure(tree: Path, log: Path, source: str, checks: Sequence[str]) -> None:
+    """Give a source tree the configuration of a small kernel. Raises TransportError."""
+    wanted = tree.parent / "wanted.config"
+    wanted.write_text(fragment(checks))
+    make(tree, log, [f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig"])
+    refused = list(denied(kconfig.parse(wanted.read_text()), _read_config(tree / ".config")))
+    if refused:
+        raise TransportError(f"the source of kernel {source} does not take {', '.join(refused)}.")
 
 
 def fragment(checks: Sequence[str]) -> str:
@@ -138,8 +144,10 @@ def denied(wanted: Mapping[str, str], got: Mapping[str, str]) -> Iterator[str]:
             yield f"{option}={value}"
 
 
-def _fetch_source(suite: str, scratch: Path, say: Callable[[str], None]) -> tuple[Path, str]:
-    """The unpacked kernel source of a suite, and its package version."""
+def fetch_source(source: str, scratch: Path, say: Callable[[str], None]) -> tuple[Path, str]:
+    """The unpacked kernel source of a release, and its package version. Raises
+    TransportError."""
+    suite = kernels.SUITES[source]
     root = AptRoot(suite)
     root.update()
     package = next((p for p in root.depends(META) if p.startswith(f"{META}-")), None)
@@ -175,7 +183,8 @@ def _log(path: Path) -> Iterator[Path]:
     path.unlink()
 
 
-def _make(tree: Path, log: Path, arguments: Sequence[str]) -> None:
+def make(tree: Path, log: Path, arguments: Sequence[str]) -> None:
+    """Run make in a source tree, with what it says added to a log. Raises TransportError."""
     libc = ctypes.CDLL(None, use_errno=True)
 
     def die_with_parent() -> None:

@@ -1,0 +1,1 @@
+"""How many buckets one defect makes, where one would be right."""

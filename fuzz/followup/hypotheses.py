@@ -1,0 +1,37 @@
+"""Ways in which a rule may be broken: specifications that are wrong in one way each.
+
+What a leg did follows from one if that specification permits it. The seeded defects are such ways
+already; those here are of the vector length, which spoils most when it is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from targets.mutants import MUTANTS
+from targets.mutants.mutant import Make, executing, method
+from targets.spec.cpu import Cpu
+
+_recompute = Cpu._recompute_vl
+
+
+def _at_length(length: Callable[[Cpu], int]) -> Make:
+    def wrong(cpu: Cpu) -> int:
+        _recompute(cpu)
+        cpu.vl = length(cpu)
+        return cpu._tail_vl
+
+    return executing(method(Cpu, "_recompute_vl", wrong))
+
+
+_LENGTHS: Mapping[str, Make] = {
+    "the effective VL is one step too short": _at_length(lambda cpu: max(cpu.vl - 16, 16)),
+    "the effective VL is the vcpu's maximum": _at_length(lambda cpu: cpu.vcpu.max_vq * 16),
+    "the effective VL is 128 bits": _at_length(lambda _: 16),
+}
+
+HYPOTHESES: Mapping[str, Make] = MappingProxyType(
+    {**{mutant.about: mutant.make for mutant in MUTANTS.values()}, **_LENGTHS}
+)
+"""What may be wrong, in words -> the specification that is so."""

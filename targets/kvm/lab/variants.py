@@ -1,0 +1,83 @@
+"""Small kernels that differ from each other in a line: built one after the other in one tree.
+
+Only what a change touches is compiled again, so that each takes seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from targets import cache
+from targets.cache import cache_dir, locked
+from targets.kvm.lab import build
+from targets.transport import TransportError
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A change of a file of the kernel's source: `new` in place of `old`, which stands there
+    once. `about`: what is wrong then."""
+
+    name: str
+    about: str
+    file: str
+    old: str
+    new: str
+
+    def applied(self, text: str) -> str:
+        """The file with the change. Raises TransportError if it does not fit."""
+        count = text.count(self.old)
+        if count != 1:
+            raise TransportError(
+                f"{self.name} does not fit {self.file}: what it changes is there {count} times."
+            )
+        return text.replace(self.old, self.new)
+
+
+class Tree:
+    """A configured source tree, in which kernels are built."""
+
+    def __init__(self, root: Path, jobs: int) -> None:
+        self._root, self._jobs = root, jobs
+        self.log = root.parent / "build.log"
+
+    def build(self) -> Path:
+        """The Image of the tree as it is; the next one takes its place. Raises TransportError."""
+        self.log.write_bytes(b"")
+        build.make(self._root, self.log, [f"-j{self._jobs}", "Image"])
+        return self._root / build.IMAGE
+
+    @contextmanager
+    def edited(self, edit: Edit) -> Iterator[Path]:
+        """The Image with a change, which is taken back afterwards. Raises TransportError."""
+        path = self._root / edit.file
+        before = path.read_text()
+        path.write_text(edit.applied(before))
+        try:
+            yield self.build()
+        finally:
+            path.write_text(before)
+
+    def check(self, edits: Sequence[Edit]) -> None:
+        """Raises TransportError for a change that does not fit the source."""
+        for edit in edits:
+            edit.applied((self._root / edit.file).read_text())
+
+
+@contextmanager
+def source_tree(
+    source: str, jobs: int = 0, say: Callable[[str], None] = lambda _: None
+) -> Iterator[Tree]:
+    """The source of a release's small kernel, configured; gone afterwards. Raises
+    TransportError."""
+    build.check_tools()
+    work = cache_dir() / "variants"
+    with locked(work, "building kernels"), cache.scratch(work) as scratch:
+        say(f"fetching the source of kernel {source}")
+        root, _ = build.fetch_source(source, scratch, say)
+        tree = Tree(root, jobs or build.cpus())
+        build.configure(root, tree.log, source, ())
+        yield tree
