@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from corpus.case import Case
@@ -132,6 +132,15 @@ def coverage(db: Session, campaign_id: int | None) -> tuple[LegCoverage, ...]:
         functions = tuple(FunctionRecord(*one) for one in link.code.functions)
         found.append(LegCoverage(leg_record(leg), functions, tuple(reached.get(leg.id, ()))))
     return tuple(found)
+
+
+def mark(db: Session, campaign_id: int | None) -> tuple[int, int]:
+    """How many rows of coverage there are, and the last one's id: nothing of it is ever changed."""
+    query = select(func.count(), func.coalesce(func.max(s.Reached.id), 0))
+    if campaign_id is not None:
+        query = query.where(s.Reached.campaign_id == campaign_id)
+    number, last = db.execute(query).one()
+    return number, last
 
 
 def case_texts(db: Session, ids: Iterable[str]) -> Mapping[str, str]:

@@ -97,6 +97,20 @@ class CampaignStore(Database):
             query = query.where(s.Incident.campaign_id == campaign_id)
         return self._read(lambda db: tuple(map(rows.incident_view, db.scalars(query))))
 
+    def incident_lines(
+        self, campaign_id: int | None = None, limit: int = 100, offset: int = 0
+    ) -> tuple[queries.IncidentLine, ...]:
+        """A page of incidents in short, the newest first."""
+        return self._read(lambda db: queries.incident_lines(db, campaign_id, limit, offset))
+
+    def incident(self, incident_id: int) -> r.IncidentView:
+        """One incident. Raises NotFound."""
+
+        def work(db: Session) -> r.IncidentView:
+            return rows.incident_view(sightings.fetch(db, s.Incident, incident_id, "incident"))
+
+        return self._read(work)
+
     def count_again(self, signature: r.SignatureRecord, times: int = 1) -> int:
         """Note that a bucket was seen again, without a finding; return its id. NotFound."""
 
@@ -151,6 +165,14 @@ class CampaignStore(Database):
     def case_texts(self, ids: Iterable[str]) -> Mapping[str, str]:
         """The text of stored cases by id; ids that are not stored are left out."""
         return self._read(lambda db: blocks.case_texts(db, ids))
+
+    def coverage_mark(self, campaign_id: int | None = None) -> tuple[int, int]:
+        """What changes whenever kernel coverage is stored."""
+        return self._read(lambda db: blocks.mark(db, campaign_id))
+
+    def recent_legs(self, campaigns: int) -> tuple[queries.Took, ...]:
+        """Which legs took part in the last campaigns, the newest first."""
+        return self._read(lambda db: queries.recent_legs(db, campaigns))
 
     def samples(self, campaign_id: int) -> tuple[queries.SampleView, ...]:
         """How a campaign went, oldest first. Raises NotFound."""

@@ -15,15 +15,26 @@ from db.edits import AUTOMATIC, Change, now
 
 
 def set_status(
-    db: Session, bucket: s.Bucket, status: r.Status, actor: str, *, fixed_in: str = ""
+    db: Session,
+    bucket: s.Bucket,
+    status: r.Status,
+    actor: str,
+    *,
+    fixed_in: str = "",
+    was: r.Status | None = None,
 ) -> None:
-    """Move a bucket to another status. Raises Refused for one that was merged away."""
+    """Move a bucket to another status. Raises Refused for one that was merged away, and for one
+    that is not what it `was` when somebody decided."""
     if status is r.Status.DUPLICATE:
         raise r.Refused("a duplicate needs the bucket that it is the same as: merge the two")
     if bucket.status == r.Status.DUPLICATE.value:
         raise r.Refused(
             f"bucket {bucket.id} is part of bucket {bucket.duplicate_of} now: undo that, or split"
             f" bucket {bucket.duplicate_of}"
+        )
+    if was is not None and bucket.status != was.value:
+        raise r.Refused(
+            f"bucket {bucket.id} is {bucket.status} by now, no longer {was.value}: look at it again"
         )
     change = Change(db, "status", actor)
     change.set(bucket, status=status.value, returned=None)

@@ -186,6 +186,93 @@ def campaign_lines(db: Session, limit: int, offset: int) -> tuple[CampaignLine, 
     return tuple(CampaignLine(*row, *counted.get(row.id, (0, 0))) for row in found)
 
 
+@dataclass(frozen=True, slots=True)
+class IncidentLine:
+    """An incident in one line, without its log."""
+
+    id: int
+    campaign_id: int
+    leg: str
+    kind: str
+    place: str
+    case_id: str | None
+    investigating: bool
+    created: datetime
+
+
+def incident_lines(
+    db: Session, campaign_id: int | None, limit: int, offset: int
+) -> tuple[IncidentLine, ...]:
+    """A page of incidents, the newest first."""
+    i = s.Incident
+    query = select(
+        *(i.id, i.campaign_id, i.leg, i.kind, i.place),
+        *(i.case_id, i.investigating, i.created),
+    )
+    if campaign_id is not None:
+        query = query.where(i.campaign_id == campaign_id)
+    found = db.execute(query.order_by(i.id.desc()).limit(limit).offset(offset))
+    return tuple(IncidentLine(*row) for row in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """A leg took part in a campaign."""
+
+    campaign_id: int
+    started: datetime
+    leg: r.LegRecord
+
+
+def recent_legs(db: Session, campaigns: int) -> tuple[Took, ...]:
+    """The legs of the last campaigns, the newest campaign first."""
+    last = select(s.Campaign.id).order_by(s.Campaign.id.desc()).limit(campaigns).subquery()
+    query = (
+        select(s.Campaign.id, s.Campaign.started, s.Leg)
+        .join(s.campaign_legs, s.campaign_legs.c.campaign_id == s.Campaign.id)
+        .join(s.Leg, s.Leg.id == s.campaign_legs.c.leg_id)
+        .where(s.Campaign.id.in_(select(last.c.id)))
+        .order_by(s.Campaign.id.desc(), s.Leg.id)
+    )
+    found = db.execute(query)
+    return tuple(Took(number, started, rows.leg_record(leg)) for number, started, leg in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A bucket that somebody wrote a note on."""
+
+    bucket_id: int
+    status: r.Status
+    count: int
+    last_seen: datetime
+
+
+def noted_by(db: Session, authors: Sequence[str]) -> dict[str, tuple[Noted, ...]]:
+    """By author, the buckets that each wrote a note on, those seen last first."""
+    b = s.Bucket
+    query = (
+        select(s.Note.author, b.id, b.status, b.count, b.last_seen)
+        .join(b, b.id == s.Note.bucket_id)
+        .where(s.Note.author.in_(authors), s.Note.withdrawn.is_(False))
+        .distinct()
+        .order_by(b.last_seen.desc(), b.id.desc())
+    )
+    found: dict[str, list[Noted]] = {}
+    for author, number, status, count_, last in db.execute(query):
+        found.setdefault(author, []).append(Noted(number, r.Status(status), count_, last))
+    return {author: tuple(those) for author, those in found.items()}
+
+
+def rule_counts(db: Session) -> dict[str, int]:
+    """Buckets that want somebody to do something, by the rule that they break."""
+    query = BucketFilter(statuses=r.TO_DO, muted=False).apply(
+        select(s.Bucket.rule, func.count(s.Bucket.id))
+    )
+    found = db.execute(query.group_by(s.Bucket.rule))
+    return {str(row[0]): int(row[1]) for row in found}
+
+
 def cut_off(db: Session, limit: int) -> list[s.Campaign]:
     """Campaigns that neither ended nor say that they run, the newest first."""
     silent = func.coalesce(s.Campaign.beat, s.Campaign.started) < now() - SILENT

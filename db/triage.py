@@ -49,6 +49,14 @@ class TriageStore(Database):
         """Findings and new buckets by day, oldest first."""
         return self._read(lambda db: queries.days(db, since))
 
+    def rule_counts(self) -> dict[str, int]:
+        """How many buckets that want somebody to do something break each rule."""
+        return self._read(queries.rule_counts)
+
+    def noted_by(self, authors: Sequence[str]) -> dict[str, tuple[queries.Noted, ...]]:
+        """By author, the buckets that each wrote a note on."""
+        return self._read(lambda db: queries.noted_by(db, authors))
+
     def bucket(self, bucket_id: int) -> r.BucketView:
         """One bucket."""
         return self._read(lambda db: queries.bucket(db, _bucket(db, bucket_id)))
@@ -152,12 +160,19 @@ class TriageStore(Database):
     # -- deciding ----------------------------------------------------------------------
 
     def set_status(
-        self, bucket_id: int, status: r.Status, actor: str = "", *, fixed_in: str = ""
+        self,
+        bucket_id: int,
+        status: r.Status,
+        actor: str = "",
+        *,
+        fixed_in: str = "",
+        was: r.Status | None = None,
     ) -> None:
-        """Move a bucket to another status. A duplicate is made by `merge`."""
+        """Move a bucket to another status; only if it is still what it `was`. A duplicate is
+        made by `merge`."""
         self._write(
             lambda db: lifecycle.set_status(
-                db, _bucket(db, bucket_id), status, actor, fixed_in=fixed_in
+                db, _bucket(db, bucket_id), status, actor, fixed_in=fixed_in, was=was
             )
         )
 

@@ -18,11 +18,12 @@ from corpus.trace import Ending, Observation, Trace
 from db.records import Earlier, IncidentRecord, LegRecord
 from db.store import Store
 from fuzz.cli.main import main
-from fuzz.cli.views import brief, leg_rows, log_excerpt
+from fuzz.cli.views import leg_rows
 from fuzz.followup.cause import at_face_value
 from fuzz.followup.signature import signature
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Diverge
+from fuzz.report.findings import brief, log_excerpt
 from targets.legs import open_leg
 
 Cli = Callable[..., Result]

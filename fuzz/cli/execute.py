@@ -21,7 +21,6 @@ from db.store import Store
 from fuzz.cli.console import console as open_console
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, json_option, kernel_option, legs_option, resolve_legs
-from fuzz.cli.views import log_excerpt
 from fuzz.followup.disagreement import Disagreement, steady_difference
 from fuzz.followup.inquest import run_after
 from fuzz.followup.otherwise import Otherwise, differences
@@ -30,6 +29,7 @@ from fuzz.oracle.knowledge import Knowledge
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from fuzz.report.compare import Row, Step, compare
 from fuzz.report.disassemble import disassemble
+from fuzz.report.findings import log_excerpt
 from targets.base import Ran, Target
 from targets.kind import KINDS
 from targets.legs import open_legs

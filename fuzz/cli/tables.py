@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,14 +22,12 @@ from fuzz.cli.table import Column, print_table
 from fuzz.followup.cause import is_tail
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.knowledge import NOTHING, Knowledge
+from fuzz.report.exercised import LAST_CAMPAIGNS, Exercised
 from fuzz.suites.isa import LENGTHS, SuiteResult, Tested, run_suite, suite
 from targets.base import Target
 from targets.legs import open_legs
 from targets.profile import Profile
 from targets.spec.rules import RULES, Rule
-from targets.spec.rules.needs import reachable
-
-LAST_CAMPAIGNS = 10
 
 
 @click.command()
@@ -115,62 +113,13 @@ def isa(
     return Exit.OK
 
 
-@dataclass(frozen=True, slots=True)
-class Exercised:
-    """What the last campaigns of a store used: how often, and on which legs."""
-
-    counts: Counter[str]
-    legs: dict[str, set[str]]
-    """By leg, the rules that its observations were held against."""
-    machines: dict[str, Profile]
-    """By leg, the machine behind it, where its probe was kept."""
-
-    def beyond(self, leg: str, rows: set[str]) -> set[str]:
-        """Rules and forms that nothing can come to on a leg: what its machine lacks."""
-        machine = self.machines.get(leg)
-        if machine is None:
-            return set()
-        return {row for row in rows if not _in_reach(row, machine)} - self.legs[leg]
-
-    def on(self, rule: str) -> list[str]:
-        """The legs on which a rule was used."""
-        return sorted(leg for leg, rules in self.legs.items() if rule in rules)
-
-    def out_of_reach(self, rule: str) -> list[str]:
-        """The legs whose machine lacks what the rule is about."""
-        return sorted(leg for leg in self.legs if self.beyond(leg, {rule}))
-
-    def cells(self, rule: str) -> tuple[str, str]:
-        """How often, and on how many of the legs, as a table shows it."""
-        legs = f"{len(self.on(rule))}/{len(self.legs)}" if self.legs else ""
-        return str(self.counts[rule]), legs
-
-
 def exercised(url: str) -> Exercised:
     """What the last campaigns of a store used; nothing without a store, which is said."""
-    used = Exercised(Counter(), defaultdict(set), {})
     if not Store.exists(url) and url == DEFAULT_DB:
         click.echo(f"No campaign is counted: there is no database {shown(url)}.", err=True)
-        return used
+        return Exercised.of(())
     with Store.read(url) as store:
-        for campaign in store.campaigns()[:LAST_CAMPAIGNS]:
-            counts = campaign.statistics.get("rules", {})
-            if isinstance(counts, dict):
-                used.counts.update({rule: int(n) for rule, n in counts.items()})
-            by_leg = campaign.statistics.get("exercised", {})
-            if isinstance(by_leg, dict):
-                for leg, rules in by_leg.items():
-                    used.legs[leg].update(rules)
-            for record in campaign.legs:
-                if "vqs" in record.fingerprint:
-                    used.machines[record.name] = Profile.from_probe(record.fingerprint)
-    return used
-
-
-def _in_reach(row: str, machine: Profile) -> bool:
-    if row.startswith("isa."):
-        return FORMS[row.removeprefix("isa.")].cap not in machine.lacks
-    return reachable(row, machine)
+        return Exercised.of(store.campaigns()[:LAST_CAMPAIGNS])
 
 
 def _say_per_leg(used: Exercised, rows: set[str], what: str) -> None:

@@ -26,20 +26,24 @@ ANYTHING = "anything"
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One value that a leg observed. `choice`: which candidate it took, if there were
-    several (0 keeps, others clear)."""
+    several (0 keeps, others clear). `value`: the same as a number, and `wrong` its bits that
+    differ from the candidate it is most like."""
 
     text: str
     permitted: bool
     choice: int | None = None
+    value: int = 0
+    wrong: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One observed thing (an errno, a register) across legs."""
+    """One observed thing (an errno, a register) across legs; `size` in bytes, 0 for an errno."""
 
     label: str
     expected: tuple[str, ...]
     cells: Mapping[str, Cell]
+    size: int = 0
 
     @property
     def remarkable(self) -> bool:
@@ -112,7 +116,12 @@ class _Gathered:
         cells = {
             name: self._cell(value, permits, rows) for name, (value, permits) in self.values.items()
         }
-        return Row(label, tuple(self._text(c, rows) for c in self.expected) or (ANYTHING,), cells)
+        return Row(
+            label,
+            tuple(self._text(c, rows) for c in self.expected) or (ANYTHING,),
+            cells,
+            self.size,
+        )
 
     def _rows(self) -> list[int]:
         """The rows that matter of long values: what is wrong, else what differs between legs,
@@ -132,10 +141,11 @@ class _Gathered:
     def _cell(self, value: int, candidates: Set | None, rows: Sequence[int]) -> Cell:
         text = self._text((value, 0), rows)
         if candidates is None:
-            return Cell(text, True)
+            return Cell(text, True, None, value)
         index = narrow(candidates, value)
         choice = index if len(candidates) > 1 and self.size else None
-        return Cell(text, index is not None, choice)
+        wrong = nearest(candidates, value) if index is None and self.size else 0
+        return Cell(text, index is not None, choice, value, wrong)
 
     def _text(self, candidate: Candidate, rows: Sequence[int]) -> str:
         return show(candidate, self.size, rows) if self.size else error_name(candidate[0])

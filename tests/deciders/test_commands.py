@@ -30,6 +30,7 @@ from fuzz.cli.main import main
 from fuzz.cli.plain_options import DEFAULT_DB
 from fuzz.cli.screen import Screen
 from fuzz.oracle.everywhere import Everywhere
+from fuzz.report.exercised import LAST_CAMPAIGNS, in_reach
 from fuzz.suites.isa import LENGTHS, SuiteResult, Tested, run_suite, suite
 from targets.base import Target
 from targets.profile import Profile
@@ -409,7 +410,7 @@ PROBE = {"vqs": "1-16", "release": "6.12.9", "mode": "vhe", "cap.sve": "1"}
 def store(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path}/t.db"
     with Store.open(url) as opened:
-        for number in range(tables.LAST_CAMPAIGNS + 1):
+        for number in range(LAST_CAMPAIGNS + 1):
             legs = [LegRecord("kvm:a", "kvm", PROBE), LegRecord("model", "model")]
             campaign = opened.begin_campaign(number, legs, {})
             used = {"vcpu.create": 2, "isa.rdvl": 1, "only.first" if number == 0 else "x": 1}
@@ -420,7 +421,7 @@ def store(tmp_path: Path) -> str:
 
 def test_what_the_last_campaigns_used_is_added_up(store: str) -> None:
     used = tables.exercised(store)
-    assert tables.LAST_CAMPAIGNS == 10
+    assert LAST_CAMPAIGNS == 10
     assert used.counts["vcpu.create"] == 20
     assert used.counts["only.first"] == 0
     assert used.legs == {"kvm:a": {"vcpu.create", "isa.rdvl"}, "model": {"vcpu.create"}}
@@ -449,8 +450,8 @@ def test_what_a_machine_lacks_is_out_of_reach_unless_it_was_used(store: str) -> 
     used.legs["kvm:a"].add("el2.init")
     assert used.beyond("kvm:a", rows) == set()
     lacking = Profile(lacks=frozenset({FORMS["rdvl"].cap}))
-    assert not tables._in_reach("isa.rdvl", lacking)
-    assert tables._in_reach("isa.rdvl", Profile())
+    assert not in_reach("isa.rdvl", lacking)
+    assert in_reach("isa.rdvl", Profile())
 
 
 def test_rules_are_printed_with_what_used_them(store: str) -> None:

@@ -12,7 +12,6 @@ import click
 from corpus.text import format_case
 from db.store import Store
 from fuzz import output
-from fuzz.cli import views
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.plain_options import OUTPUT_FILE, STDOUT, db_option, json_option
 from fuzz.cli.triage.keys import (
@@ -21,6 +20,7 @@ from fuzz.cli.triage.keys import (
     bucket_argument,
     parse_key,
 )
+from fuzz.report.findings import export_comment
 
 EVERYTHING: Key = ("*", 0)
 LARGEST = 2 << 30
@@ -52,7 +52,7 @@ def export(url: str, what: Key, file: Path, force: bool, as_json: bool) -> None:
     with Store.read(url) as store:
         if kind == "F":
             found = store.finding(number)
-            data = format_case(found.minimal, views.export_comment(found))
+            data = format_case(found.minimal, export_comment(found))
         else:
             data = store.export(number if kind == "B" else None)
     _write(file, data, force)

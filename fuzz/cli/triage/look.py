@@ -23,6 +23,7 @@ from fuzz.cli.plain_options import db_option, json_option
 from fuzz.cli.table import print_table
 from fuzz.cli.triage import views
 from fuzz.cli.triage.keys import Moment, key
+from fuzz.report.findings import finding_json, log_excerpt, op_text, ratio
 from fuzz.report.recorded import recorded_line
 
 LARGE = 12
@@ -276,7 +277,7 @@ def show(url: str, key: tuple[str, int], as_json: bool) -> None:
         whole = {
             **views.bucket_json(bucket),
             **views.extras_json(more),
-            "finding": found_views.finding_json(finding, traces),
+            "finding": finding_json(finding, traces),
             "more_findings": [f"F{other}" for other in others],
         }
         click.echo(json.dumps(whole, indent=2))
@@ -300,12 +301,12 @@ def _print_finding(finding: FindingView, traces: Sequence[TraceView]) -> None:
     gone = "; the specification permits it by now" if finding.gone else ""
     click.echo(
         f"\nF{finding.id}  found {finding.created:%Y-%m-%d %H:%M} UTC, "
-        f"reproduced {found_views.ratio(finding.reproduced)}, rule {finding.rule or '-'}{gone}\n"
+        f"reproduced {ratio(finding.reproduced)}, rule {finding.rule or '-'}{gone}\n"
     )
     click.echo(f"{finding.explanation}\n")
     _print_preceding(finding)
     click.echo(finding.minimal_text)
-    click.echo(f"At op {finding.op_index}: {found_views.op_text(finding).partition(chr(10))[0]}")
+    click.echo(f"At op {finding.op_index}: {op_text(finding).partition(chr(10))[0]}")
     click.echo(f"  expected  {finding.expected}")
     click.echo(f"  observed  {finding.observed}  ({', '.join(finding.deviating) or 'no leg'})\n")
     if not traces:
@@ -313,7 +314,7 @@ def _print_finding(finding: FindingView, traces: Sequence[TraceView]) -> None:
         return
     print_table(found_views.LEG_COLUMNS, list(found_views.leg_rows(finding, traces)))
     for view in traces:
-        excerpt = found_views.log_excerpt(view.trace)
+        excerpt = log_excerpt(view.trace)
         if excerpt:
             click.echo(f"\nLog of {view.leg.name}:")
             click.echo("\n".join(f"  {line}" for line in excerpt))

@@ -18,7 +18,7 @@ from db.records import (
     SignatureRecord,
 )
 from fuzz.cli.table import Column
-from fuzz.cli.views import ratio, strictness
+from fuzz.report.findings import ratio, strictness
 
 BUCKET_COLUMNS = (
     Column("Bucket"),
