@@ -50,6 +50,7 @@ SYSREG_ENCODINGS: dict[str, tuple[int, int, int, int, int]] = {
     "sctlr_el1": (3, 0, 1, 0, 0),
     "tpidr_el0": (3, 3, 13, 0, 2),
     "tpidr_el1": (3, 0, 13, 0, 4),
+    "tpidrro_el0": (3, 3, 13, 0, 3),
     "vbar_el1": (3, 0, 12, 0, 0),
     "esr_el1": (3, 0, 5, 2, 0),
     "far_el1": (3, 0, 6, 0, 0),

@@ -29,6 +29,7 @@ RESET_SYSREGS: dict[str, Set] = {
     "vbar_el1": ZERO,
     "tpidr_el0": unknown(0, U64),
     "tpidr_el1": unknown(0, U64),
+    "tpidrro_el0": unknown(0, U64),
     "esr_el1": unknown(0, U64),
     "far_el1": unknown(0, U64),
 }

@@ -17,7 +17,8 @@ from targets.model.target import ModelTarget
 from targets.mutants import MUTANTS
 from targets.profile import Profile
 
-SEED = 2
+SEEDS = (2, 3, 4, 5)
+"""One hunt is luck; each of these has the same chances."""
 
 
 def leg_of(name: str) -> ModelTarget:
@@ -28,10 +29,10 @@ def leg_of(name: str) -> ModelTarget:
     return leg
 
 
-def hunt(name: str, most: int) -> tuple[Case, int] | None:
+def hunt(name: str, most: int, seed: int = SEEDS[0]) -> tuple[Case, int] | None:
     """The first case that shows a defect, and how many it took; None after `most`."""
     leg = leg_of(name)
-    rng = random.Random(SEED)
+    rng = random.Random(seed)
     share = el2.share([leg.profile])
     for count in range(1, most + 1):
         fresh = random_case(rng, share)
