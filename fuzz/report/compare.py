@@ -15,7 +15,7 @@ from targets.spec.errno import error_name
 from targets.spec.hexdump import rows_with, show
 from targets.spec.judge import nearest
 from targets.spec.model import Model
-from targets.spec.permitted import Permitted
+from targets.spec.permitted import Outcome, Permitted
 from targets.spec.sets import Candidate, Set, narrow
 from targets.spec.stepper import Stepper
 
@@ -168,9 +168,16 @@ def _values(permitted: Permitted, seen: Observation) -> list[_Value]:
         return [("errno", 0, seen.err, None)]
     errs = tuple((err, 0) for err in dict.fromkeys(o.err for o in permitted.outcomes))
     found: list[_Value] = [("errno", 0, seen.err, errs)]
-    outcome = next((o for o in permitted.outcomes if o.err == seen.err), None)
+    ways = [_of_outcome(o, seen) for o in permitted.outcomes if o.err == seen.err]
+    # Of several outcomes the one that was taken, else the last, whose misfit the verdict tells.
+    taken = (way for way in ways if all(narrow(c, value) is not None for _, _, value, c in way))
+    return [*found, *next(taken, ways[-1] if ways else [])]
+
+
+def _of_outcome(outcome: Outcome, seen: Observation) -> list[tuple[str, int, int, Set]]:
+    found = []
     at = 0
-    for part in outcome.parts if outcome else ():
+    for part in outcome.parts:
         piece = seen.data[at : at + part.size]
         at += part.size
         if part.label and len(piece) == part.size:

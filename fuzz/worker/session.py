@@ -189,7 +189,8 @@ class Session:
                 self.tell_incidents()
                 if not isinstance(verdict, Diverge):
                     continue
-                if verdict.fault and not knowledge.explains(leg, item.case, verdict):
+                if not knowledge.explains(leg, item.case, verdict):
+                    # It shows something else: news, and it may be a slow machine's doing.
                     seen = Seen({leg.name: trace}, {leg.name: verdict})
                     for suspicion in self._suspicions(item.case, seen, {}):
                         self._follow_up(suspicion, seen)

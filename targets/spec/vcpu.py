@@ -58,6 +58,8 @@ class Vcpu:
     slot: int = 0
     late: bool = False
     """Created after another vcpu of the VM had run."""
+    initialised_late: bool = False
+    """It was there, but had no INIT yet, when the first vcpu of the VM ran."""
     tainted: bool = False
     """A failed INIT may have left features behind, on a kernel that does not take them back."""
     initialised: bool = False
@@ -166,6 +168,9 @@ class Vm:
 
     def first_run(self) -> None:
         """The first run of some vcpu."""
+        if not self.ran_once:
+            for vcpu in self.vcpus.values():
+                vcpu.initialised_late = not vcpu.initialised
         if self.affinities is None and len(self.vcpus) > 1:
             self.affinities = {slot: vcpu.mpidr for slot, vcpu in self.vcpus.items()}
 

@@ -163,4 +163,11 @@ TABLE: tuple[Rule, ...] = (
         "protected mode knows the vcpus that a VM had at its first run; others give EINVAL",
         since=(6, 2),
     ),
+    Rule(
+        "run.late-init-in-protected-mode",
+        "IMPL",
+        "pkvm.c, hyp/nvhe/pkvm.c",
+        "and a vcpu that has its INIT after that has all the features that it asked for",
+        since=(6, 2),
+    ),
 )

@@ -40,7 +40,7 @@ NEEDS: dict[str, Need] = {
     "core.cut-to-32-bits": lambda profile: profile.el0_32bit,
     "init.unsupported-feature": lambda profile: profile.features & 0x7F != 0x7F,
     "run.pmu-not-created": _feature("pmu_v3"),
-    "run.late-vcpu-in-protected-mode": lambda profile: profile.mode == "protected",
+    "run.late-*-in-protected-mode": lambda profile: profile.mode == "protected",
     "run.unallocated": lambda profile: NEWER in profile.lacks,
     "run.undefined-feature": lambda profile: bool(profile.lacks & _CAPS),
     "vl.rounded-down": _a_gap_in_its_lengths,

@@ -26,6 +26,7 @@ from targets.spec.world import World
 PMU_V3 = 1 << 3
 KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT = 6, 24
 PROTECTED, LATE = "protected", "run.late-vcpu-in-protected-mode"
+LATE_INIT = "run.late-init-in-protected-mode"
 
 
 @step(Run)
@@ -64,9 +65,17 @@ def run_vcpu(world: World, slot: int, program: tuple[Insn, ...], immediate: bool
     ended = paths[0].ended
     rule = "run.exit" if ended.exit else "psci.waits" if ended.err == EINTR else "run.fails"
     cause = None
-    if ended.exit:
+    if vcpu.initialised_late and vcpu.sve and _copies_vcpus(world):
+        rule = LATE_INIT
+    elif ended.exit:
         cause = dict.fromkeys(("mmio address", "mmio data", "exit reason"), ended.cause)
     return Permitted(rule, _outcomes(world, paths), world.context(vcpu), origins=cause)
+
+
+def _copies_vcpus(world: World) -> bool:
+    """Whether the hypervisor has copies of its own of the vcpus."""
+    profile = world.profile
+    return profile.mode == PROTECTED and in_force(LATE_INIT, profile.kernel)
 
 
 def _outcomes(world: World, paths: Sequence[Path[Ended]]) -> tuple[Outcome, ...]:
