@@ -111,6 +111,14 @@ def test_an_errno_is_taken_at_face_value() -> None:
     assert cause == Cause("finalize", "finalize.twice", "op:EPERM->success")
 
 
+def test_vector_lengths_are_set_in_one_way_however_it_is_told() -> None:
+    causes = {
+        traced("vls-after-finalize", parse_case(UP + f"{line}\n"))
+        for line in ("set-vls v0 1-16", "set v0 vls 0xffff")
+    }
+    assert causes == {Cause("set-vls", "vls.after-finalize", "op:EPERM->success")}
+
+
 def test_a_case_without_room_for_looks_keeps_what_is_seen() -> None:
     text = ON + "set v0 z1 noise:1\n" + "get v0 z2\n" * 32 + RUN + "get v0 z1\n"
     case = parse_case(text)

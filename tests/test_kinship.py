@@ -79,6 +79,23 @@ def test_the_same_on_other_legs_is_akin() -> None:
     assert "other legs" in kin.reason
 
 
+def test_a_migration_that_fails_as_a_part_of_it_is_akin() -> None:
+    name = "vls-shortest-only"
+    legs = legs_with(name)
+    family = Family(legs, {})
+    alone = "create v0\ninit v0\nset-vls v0 1-16\n"
+    assert family.relate(finding(legs, f"mutant:{name}", alone)) is None
+    part = finding(legs, f"mutant:{name}", alone)
+    whole = replace(
+        part, signature=replace(part.signature, op_kind="migrate", rule="migrate.saves")
+    )
+    kin = family.relate(whole)
+    assert kin is not None
+    assert kin.reason == "a migration holds such a set-vls, and goes wrong as that does"
+    other = replace(part.signature, op_kind="migrate", register_class="op:success->ENOENT")
+    assert family.relate(replace(part, signature=other)) is None
+
+
 def test_what_follows_from_a_spoilt_register_is_akin() -> None:
     legs = legs_with(CUT)
     name = f"mutant:{CUT}"

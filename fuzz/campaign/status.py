@@ -32,6 +32,14 @@ class BucketStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Reruns:
+    """Stored buckets that were run again in spare time, and those of them that are fixed."""
+
+    buckets: int = 0
+    fixed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CampaignStatus:
     """A snapshot. Times are seconds; a budget of None is unlimited.
 
@@ -62,6 +70,7 @@ class CampaignStatus:
     incidents: tuple[tuple[str, int], ...] = ()
     events: tuple[str, ...] = field(default=())
     warnings: tuple[str, ...] = ()
+    reruns: Reruns = Reruns()
 
     @property
     def executions(self) -> int:

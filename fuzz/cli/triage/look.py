@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 import click
 from rich.text import Text
@@ -13,7 +14,7 @@ from rich.text import Text
 from corpus.text import format_case
 from db.filters import BucketFilter, Order
 from db.queries import Group
-from db.records import TO_DO, BucketView, FindingView, Status, TraceView
+from db.records import TO_DO, BucketView, FindingView, KinView, Status, TraceView
 from db.session import shown
 from db.store import Store
 from db.suspects import Suspect
@@ -127,13 +128,19 @@ def list_(
             store.campaign(campaign)
         if as_json:
             found = store.buckets(wanted, Order(order))
-            click.echo(json.dumps([views.bucket_json(bucket) for bucket in found], indent=2))
+            click.echo(json.dumps(list(_listed(found, store.proposals())), indent=2))
         elif filtered or everything:
             limit = None if everything else LINES
             found = store.buckets(wanted, Order(order), limit)
             _print_table(found, store.bucket_count(wanted), filtered)
         else:
             _print_urgent(store)
+
+
+def _listed(found: Sequence[BucketView], kin: Sequence[KinView]) -> Iterator[dict[str, Any]]:
+    for bucket in found:
+        same = [views.kin_json(one) for one in kin if bucket.id == one.bucket_id]
+        yield {**views.bucket_json(bucket), "same_as": same}
 
 
 def _print_table(found: Sequence[BucketView], number: int, filtered: bool) -> None:
@@ -173,9 +180,11 @@ def _print_new(store: Store, groups: Sequence[Group]) -> None:
         return
     new = BucketFilter(statuses=frozenset({Status.NEW}), muted=False)
     found = store.buckets(new, Order.WEIGHT, LARGE)
+    kin = store.proposals()
     _bold(f"{number} new:\n")
     for bucket in found:
-        _bold("\n".join(views.headline(bucket)))
+        mine = [one for one in kin if bucket.id == one.bucket_id]
+        _bold("\n".join(views.headline(bucket, mine)))
         click.echo(views.indented(bucket.explanation) + "\n")
     if number > len(found):
         rest = number - len(found)
