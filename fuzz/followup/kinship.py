@@ -4,6 +4,7 @@ A bucket follows from another in one of these ways, the surest first:
 
 - the same goes wrong at the same op, on other legs or at other vector lengths;
 - the same goes wrong at the same op, and only another of the rules tells that it is wrong;
+- the same rule is broken of the same thing, at another op;
 - a migration fails in the way of one of the ops that it is made of;
 - its case is permitted once what the other's op spoils is taken for granted;
 - one wrong specification permits what both did (`fuzz.followup.hypotheses`).
@@ -61,7 +62,14 @@ class Family:
             return None
         earlier = list(self._members.values())[:COMPARED]
         self._members[new] = record
-        for way in (self._but_for_legs, _but_for_rule, _as_part, self._follows, self._assumed):
+        for way in (
+            self._but_for_legs,
+            _but_for_rule,
+            _but_for_op,
+            _as_part,
+            self._follows,
+            self._assumed,
+        ):
             for other in earlier:
                 reason = way(record, other)
                 if reason:
@@ -123,6 +131,15 @@ def _but_for_rule(one: FindingRecord, other: FindingRecord) -> str:
     if named or not alike or not a.register_class or not _shared_leg(one, other):
         return ""
     return f"{a.op_kind} goes wrong in the same way, by another rule"
+
+
+def _but_for_op(one: FindingRecord, other: FindingRecord) -> str:
+    a, b = one.signature, other.signature
+    alike = (a.oracle, a.rule, a.register_class) == (b.oracle, b.rule, b.register_class)
+    generic = a.rule == KEEPS or a.rule.startswith("isa.")
+    if generic or not alike or not a.register_class or not _shared_leg(one, other):
+        return ""
+    return f"{a.rule} is broken in the same way, at {b.op_kind}"
 
 
 _PARTS_OF_A_MIGRATION = frozenset(
