@@ -27,6 +27,7 @@ class Ledger:
         self._restarts: dict[str, list[float]] = defaultdict(list)
         self._retested: Counter[int] = Counter()
         self._fixed: set[int] = set()
+        self._same: dict[int, int] = {}
         self.legs: dict[str, LegRecord] = {}
         self.new_buckets = 0
         self.hangs = 0
@@ -76,6 +77,8 @@ class Ledger:
             return  # one is, or was merged into, the other
         later, earlier = max(one.id, other.id), min(one.id, other.id)
         self._store.propose_same(later, earlier, event.reason, f"campaign {campaign}")
+        self._same[later] = earlier
+        self._refresh(SignatureRecord(*(event.one if one.id == later else event.other)))
         self._log(f"bucket {later} is probably the same as {earlier}: {event.reason}")
 
     def retested(self, campaign: int, event: events.Retested) -> None:
@@ -155,6 +158,8 @@ class Ledger:
                 new=bucket.id in self._new,
                 status=bucket.status.value,
                 suspect=bucket.suspect,
+                explanation=bucket.explanation,
+                same_as=self._same.get(bucket.id, 0),
             )
 
 

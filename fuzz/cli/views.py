@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -29,6 +30,8 @@ INCIDENT_COLUMNS = (
     Column("Case"),
 )
 
+_WIDTH = 76
+_EXPLAINED = 300
 _SHORT = 24
 _EXCERPT = 16
 
@@ -36,6 +39,18 @@ _EXCERPT = 16
 def strictness(strict: bool) -> str:
     """The verdict class in one word."""
     return "strict" if strict else "lenient"
+
+
+def indented(text: str) -> str:
+    """A few lines that fit a narrow screen."""
+    short = textwrap.shorten(text, _EXPLAINED, placeholder=" ...")
+    pad = "    "
+    return textwrap.fill(short, _WIDTH, initial_indent=pad, subsequent_indent=pad)
+
+
+def times(number: int) -> str:
+    """`once`, `14 times`."""
+    return "once" if number == 1 else f"{number} times"
 
 
 def ratio(reproduced: tuple[int, int]) -> str:

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 import click
-from rich.text import Text
 
 from corpus.text import format_case
 from db.filters import BucketFilter, Order
@@ -19,7 +18,7 @@ from db.session import shown
 from db.store import Store
 from db.suspects import Suspect
 from fuzz.cli import views as found_views
-from fuzz.cli.console import console
+from fuzz.cli.console import print_bold
 from fuzz.cli.plain_options import db_option, json_option
 from fuzz.cli.table import print_table
 from fuzz.cli.triage import views
@@ -181,18 +180,14 @@ def _print_new(store: Store, groups: Sequence[Group]) -> None:
     new = BucketFilter(statuses=frozenset({Status.NEW}), muted=False)
     found = store.buckets(new, Order.WEIGHT, LARGE)
     kin = store.proposals()
-    _bold(f"{number} new:\n")
+    print_bold(f"{number} new:\n")
     for bucket in found:
         mine = [one for one in kin if bucket.id == one.bucket_id]
-        _bold("\n".join(views.headline(bucket, mine)))
-        click.echo(views.indented(bucket.explanation) + "\n")
+        print_bold("\n".join(views.headline(bucket, mine)))
+        click.echo(found_views.indented(bucket.explanation) + "\n")
     if number > len(found):
         rest = number - len(found)
         click.echo(f"and {rest} more; `vcpufuzz triage list --status new` lists them\n")
-
-
-def _bold(text: str) -> None:
-    console(soft_wrap=True).print(Text(text, style="bold"))
 
 
 def _print_to_do(store: Store) -> None:
@@ -299,7 +294,7 @@ def show(url: str, key: tuple[str, int], as_json: bool) -> None:
 
 
 def _print_bucket(bucket: BucketView, more: views.BucketExtras) -> None:
-    _bold(f"B{bucket.id}  {bucket.title}")
+    print_bold(f"B{bucket.id}  {bucket.title}")
     click.echo("\n".join(views.bucket_lines(bucket, more)))
     if more.matrix:
         print_table(views.CELL_COLUMNS, [views.cell_row(cell) for cell in more.matrix])

@@ -18,7 +18,7 @@ from db.records import (
     SignatureRecord,
 )
 from fuzz.cli.table import Column
-from fuzz.cli.views import ratio, strictness
+from fuzz.cli.views import indented, ratio, strictness, times
 
 BUCKET_COLUMNS = (
     Column("Bucket"),
@@ -56,9 +56,6 @@ CHANGE_COLUMNS = (
     Column("Of", wrap=True),
     Column("Change", wrap=True),
 )
-
-_WIDTH = 76
-_EXPLAINED = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +113,6 @@ def headline(bucket: BucketView, kin: Sequence[KinView] = ()) -> Iterator[str]:
     )
     for one in kin:
         yield f"    probably the same as B{_other(one, bucket.id)}"
-
-
-def indented(text: str) -> str:
-    """A few lines that fit a narrow screen."""
-    short = textwrap.shorten(text, _EXPLAINED, placeholder=" ...")
-    pad = "    "
-    return textwrap.fill(short, _WIDTH, initial_indent=pad, subsequent_indent=pad)
-
-
-def times(number: int) -> str:
-    """`once`, `14 times`."""
-    return "once" if number == 1 else f"{number} times"
 
 
 def bucket_lines(bucket: BucketView, more: BucketExtras) -> Iterator[str]:
