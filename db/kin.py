@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from db import lifecycle
 from db import records as r
 from db import schema as s
-from db.edits import Change, now
+from db.edits import AUTOMATIC, Change, now
 
 PROPOSED, CONFIRMED, REJECTED = "proposed", "confirmed", "rejected"
 
@@ -47,6 +49,59 @@ def settle(db: Session, bucket: s.Bucket, other: s.Bucket, same: bool, actor: st
     change.write()
     if same:
         lifecycle.merge(db, other, [bucket], actor)
+
+
+def weigh(db: Session, bucket: s.Bucket, enough: int) -> list[r.Settled]:
+    """Settle what retests of a bucket and of its kin tell. Legs count on which both deviated, and
+    on which both were last run again as the very same: where both passed often enough, they were
+    fixed together; where one still shows and the other passed, they are two."""
+    settled = []
+    for row in of(db, bucket.id):
+        if row.state != PROPOSED:
+            continue
+        one, other = db.get_one(s.Bucket, row.bucket_id), db.get_one(s.Bucket, row.other_id)
+        told = set(_told(_again(db, one.id, enough), _again(db, other.id, enough)))
+        if len(told) != 1 or r.Status.DUPLICATE.value in (one.status, other.status):
+            continue
+        (same,) = told
+        settle(db, one, other, same, AUTOMATIC)
+        settled.append(r.Settled(one.id, other.id, same))
+    return settled
+
+
+_Again = Mapping[str, tuple[int | None, bool | None]]
+"""By leg that deviated: which one it was when it last ran again, and whether it passed often
+enough, as another than it had deviated as; None if it neither did nor showed."""
+
+
+def _again(db: Session, bucket_id: int, enough: int) -> _Again:
+    found: dict[str, tuple[int | None, bool | None]] = {}
+    query = select(s.Retest).where(s.Retest.bucket_id == bucket_id, s.Retest.tried > 0)
+    for retest in db.scalars(query.order_by(s.Retest.id)):
+        found[retest.leg_name] = retest.leg_id, False if retest.seen == retest.tried else None
+    votes = lifecycle.votes_of(db, bucket_id)
+    for name, (leg, shows) in list(found.items()):
+        if name not in votes or not votes[name].deviated:
+            del found[name]
+        elif shows is None and votes[name].passes >= enough and leg != votes[name].leg_id:
+            found[name] = leg, True
+    return found
+
+
+def _told(one: _Again, other: _Again) -> Iterator[bool]:
+    """By leg, whether the two are the same."""
+    for name in sorted(one.keys() & other.keys()):
+        (leg, passed), (same_leg, also) = one[name], other[name]
+        if leg is None or leg != same_leg or passed is None or also is None:
+            continue
+        if passed or also:  # where both show, nothing is told
+            yield passed == also
+
+
+def proposed(db: Session) -> list[s.Kinship]:
+    """Every proposal that nobody settled."""
+    query = select(s.Kinship).where(s.Kinship.state == PROPOSED).order_by(s.Kinship.id)
+    return list(db.scalars(query))
 
 
 def of(db: Session, bucket_id: int) -> list[s.Kinship]:

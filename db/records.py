@@ -333,12 +333,22 @@ class RetestRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """Retests told whether a bucket is the same as another, which it then is part of."""
+
+    bucket_id: int
+    other_id: int
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Retested:
     """What a retest brought about."""
 
     fixed: bool
     returned: bool
     status: Status
+    settled: tuple[Settled, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

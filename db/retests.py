@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import lifecycle
+from db import kin, lifecycle
 from db import records as r
 from db import schema as s
 from db.edits import now
@@ -27,7 +27,8 @@ def add(
     enough: int = ENOUGH,
 ) -> r.Retested:
     """Note how legs did when a finding was run again. A fixed bucket that shows returns; one
-    whose every deviating leg has passed `enough` times in a row is fixed."""
+    whose every deviating leg has passed `enough` times in a row is fixed. Together with what its
+    kin did, that may tell whether they are the same."""
     bucket.retested = now()
     votes = lifecycle.votes_of(db, bucket.id)
     shown = False
@@ -68,7 +69,9 @@ def add(
     fixed = bool(not shown and _passes(votes, enough) and bucket.status in r.OPEN)
     if fixed:
         lifecycle.close(db, bucket, _releases(records))
-    return r.Retested(fixed, returned, r.Status(bucket.status))
+    db.flush()
+    settled = kin.weigh(db, bucket, enough)
+    return r.Retested(fixed, returned, r.Status(bucket.status), tuple(settled))
 
 
 def _passes(votes: Mapping[str, s.Vote], enough: int) -> bool:

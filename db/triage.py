@@ -157,6 +157,10 @@ class TriageStore(Database):
         """What a bucket is probably the same as, or the other way round."""
         return self._read(lambda db: tuple(map(rows.kin_view, kin.of(db, bucket_id))))
 
+    def proposals(self) -> tuple[r.KinView, ...]:
+        """What is probably the same, and not settled, of all buckets."""
+        return self._read(lambda db: tuple(map(rows.kin_view, kin.proposed(db))))
+
     # -- deciding ----------------------------------------------------------------------
 
     def set_status(

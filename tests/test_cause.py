@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from corpus.case import Case
@@ -109,6 +111,16 @@ def test_a_register_that_only_a_get_reads_is_looked_at_too() -> None:
 def test_an_errno_is_taken_at_face_value() -> None:
     cause = traced("finalize-twice", parse_case(UP + "finalize v0\n"))
     assert cause == Cause("finalize", "finalize.twice", "op:EPERM->success")
+
+
+def test_vector_lengths_are_set_in_one_way_however_it_is_told() -> None:
+    case = parse_case(UP + "set-vls v0 1-16\n")
+    leg = leg_of("vls-after-finalize")
+    verdict = judge(case, leg.run(case), leg.profile)
+    assert isinstance(verdict, Diverge)
+    by_id = parse_case(UP + "set v0 vls 0xffff\n")
+    causes = {at_face_value(case, verdict), at_face_value(by_id, replace(verdict, op_word="set"))}
+    assert causes == {Cause("set-vls", "vls.after-finalize", "op:EPERM->success")}
 
 
 def test_a_case_without_room_for_looks_keeps_what_is_seen() -> None:

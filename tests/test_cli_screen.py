@@ -18,6 +18,7 @@ from fuzz.campaign.status import (
     BucketStatus,
     CampaignStatus,
     LegStatus,
+    Reruns,
     clock,
     headline,
     plain_line,
@@ -153,16 +154,61 @@ def test_plain_lines_come_at_intervals_and_events_once(capsys: pytest.CaptureFix
     assert told == [f"event {n}" for n in range(24)]
 
 
-def test_the_end_is_a_sentence_and_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    print_summary(replace(STATUS, elapsed=120.0, cases=6000))
-    sentence, heading, *rows, hint = capsys.readouterr().out.splitlines()
-    assert sentence == (
-        "6000 cases in 2:00 (50.0/s), 61 rules hit, corpus of 56, "
-        "251 divergences in 3 buckets (2 new)"
+def test_the_end_tells_what_is_new_in_full_and_the_rest_in_a_table(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    known, lenient, strict = BUCKETS
+    strict = replace(
+        strict, suspect="kernel", explanation="z1 = 0, observed 1 (bytes 16..31)", same_as=2
     )
-    assert heading.split()[:3] == ["BUCKET", "NEW", "CLASS"]
-    assert [row.split()[0] for row in rows] == ["B3", "B2", "B1"]
-    assert hint == "`vcpufuzz triage show B3` tells more."
+    recorded = [replace(known, id=9 + n, status="known", suspect="lab CPU") for n in range(10)]
+    buckets = (known, lenient, strict, *recorded)
+    print_summary(replace(STATUS, elapsed=120.0, cases=6000, buckets=buckets))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == (
+        "6000 cases in 2:00 (50.0/s), 61 rules hit, corpus of 56, "
+        "251 divergences in 13 buckets (2 new)"
+    )
+    assert lines[1:4] == [
+        "B3  NEW, strict, suspect: kernel, seen 12 times, probably the same as B2",
+        "    zreg-after-run: get z",
+        "    z1 = 0, observed 1 (bytes 16..31)",
+    ]
+    assert lines[5].startswith("B2  NEW, lenient, suspect: kvm:6.12, seen 230 times")
+    table = lines.index("BUCKET  NEW  CLASS   SEEN  SUSPECT        TITLE")
+    assert lines[table + 1].split()[:2] == ["B1", "strict"]
+    assert lines[-2].startswith("10 recorded: 10 of the lab's CPU; ")
+    assert lines[-1] == "`vcpufuzz triage show B3` tells more."
+
+
+def test_many_new_buckets_do_not_flood_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    many = tuple(replace(BUCKETS[2], id=n) for n in range(1, 31))
+    print_summary(replace(STATUS, buckets=many))
+    out = capsys.readouterr().out
+    assert out.count("NEW, strict") == 6
+    assert out.count("zreg-after-run: get z") == 30
+
+
+def test_the_end_tells_what_was_run_again(capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(replace(STATUS, reruns=Reruns(1)))
+    assert "1 stored bucket ran again in spare time, none" in capsys.readouterr().out
+    print_summary(replace(STATUS, reruns=Reruns(3, (1, 7))))
+    assert "3 stored buckets ran again in spare time, fixed by now: B1, B7." in (
+        capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(("width", "height"), [(60, 24), (80, 24), (160, 45)])
+def test_the_dashboard_tells_known_defects_in_a_line(width: int, height: int) -> None:
+    known = replace(BUCKETS[0], title="recorded-title", status="known", suspect="emulator")
+    status = replace(STATUS, buckets=(*[known] * 22, BUCKETS[2]), legs=LEGS[:1])
+    screen = "\n".join(_drawn(status, width, height))
+    assert "22 recorded: 22 of VIXL" in screen
+    assert "recorded-title" not in screen
+    assert "zreg-after-run" in screen
+    only = "\n".join(_drawn(replace(status, buckets=(known,)), width, height))
+    assert "nothing new" in only
+    assert "1 recorded: 1 of VIXL" in only
 
 
 def test_the_end_of_a_clean_campaign(capsys: pytest.CaptureFixture[str]) -> None:

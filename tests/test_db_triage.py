@@ -270,6 +270,59 @@ def test_kin_are_proposed_once_and_settled_by_a_person(store: Store, campaign: i
         store.propose_same(one, one, "", "")
 
 
+OLD, LATER = (LegRecord("kvm:own", "kvm", {"release": release}) for release in ("6.1", "6.13"))
+PASSES, SHOWS = (RetestRecord("kvm:own", seen, 3, leg=LATER) for seen in (0, 3))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        (PASSES, PASSES, True),
+        (PASSES, SHOWS, False),
+        (SHOWS, SHOWS, None),
+        (PASSES, replace(PASSES, judged=False), None),
+        (PASSES, replace(PASSES, leg=replace(LATER, fingerprint={"release": "6.14"})), None),
+        (replace(PASSES, leg=OLD), replace(PASSES, leg=OLD), None),  # it merely comes and goes
+        (PASSES, RetestRecord("kvm:own", 0, 0, "it cannot be had"), None),
+    ],
+)
+def test_a_retest_on_a_later_kernel_settles_what_is_the_same(
+    store: Store, first: RetestRecord, second: RetestRecord, same: bool | None
+) -> None:
+    campaign = store.begin_campaign(1, [OLD], {})
+    trace = RECORD.traces["model"]
+    one, two = (
+        store.add_finding(campaign, replace(one, deviating=("kvm:own",), traces={"kvm:own": trace}))
+        for one in (RECORD, OTHER)
+    )
+    store.propose_same(two.bucket_id, one.bucket_id, "why", "a test")
+    assert store.add_retest(one.finding_id, [first]).settled == ()
+    told = store.add_retest(two.finding_id, [second]).settled
+    state = {True: "confirmed", False: "rejected", None: "proposed"}[same]
+    assert store.kin(two.bucket_id)[0].state == state
+    assert len(store.proposals()) == (same is None)
+    if same is None:
+        assert told == ()
+    else:
+        assert [(s.bucket_id, s.other_id, s.same) for s in told] == [
+            (two.bucket_id, one.bucket_id, same)
+        ]
+        assert (store.bucket(two.bucket_id).duplicate_of == one.bucket_id) is same
+
+
+def test_legs_that_never_deviated_settle_nothing(store: Store) -> None:
+    campaign = store.begin_campaign(1, [OLD], {})
+    trace = RECORD.traces["model"]
+    one, two = (
+        store.add_finding(campaign, replace(one, deviating=("kvm:own",), traces={"kvm:own": trace}))
+        for one in (RECORD, OTHER)
+    )
+    store.propose_same(two.bucket_id, one.bucket_id, "why", "a test")
+    for stored in (one, two):
+        done = store.add_retest(stored.finding_id, [replace(PASSES, name="kvm:other")])
+        assert done.settled == ()
+
+
 def test_filters_and_orders(store: Store, campaign: int) -> None:
     one = store.add_finding(campaign, RECORD).bucket_id
     second = store.begin_campaign(8, [MODEL, KVM], {})

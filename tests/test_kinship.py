@@ -79,6 +79,46 @@ def test_the_same_on_other_legs_is_akin() -> None:
     assert "other legs" in kin.reason
 
 
+def test_the_same_rule_at_another_op_is_akin_unless_it_says_little() -> None:
+    legs = legs_with(TWICE)
+    twice = finding(legs, f"mutant:{TWICE}", UP + "finalize v0\n")
+    for rule, akin in (("vls.get", True), ("keeps", False), ("isa.add_x", False)):
+        family = Family(legs, {})
+        base = replace(twice.signature, rule=rule, register_class="errno")
+        family.relate(replace(twice, signature=base))
+        other = replace(base, op_kind="get-vls")
+        assert (family.relate(replace(twice, signature=other)) is not None) is akin
+
+
+def test_a_machine_that_is_another_than_it_says_explains_what_follows() -> None:
+    legs = legs_with(TWICE)
+    (about,) = (about for about in HYPOTHESES if "longer than KVM says" in about)
+    short = replace(Profile(), vqs=Profile().vqs >> 1)
+    text = ON + "set v0 zcr_el1 15\nrun v0 {\n    rdvl x0, #1\n}\nget v0 x0\n"
+    case = parse_case(text)
+    trace = ModelTarget(Profile()).run(case)
+    found = replace(finding(legs, f"mutant:{TWICE}", UP + "finalize v0\n"), minimal=case)
+    assert not explains(Model, found, trace, short)
+    assert explains(HYPOTHESES[about], found, trace, short)
+
+
+def test_a_migration_that_fails_as_a_part_of_it_is_akin() -> None:
+    name = "vls-shortest-only"
+    legs = legs_with(name)
+    family = Family(legs, {})
+    alone = "create v0\ninit v0\nset-vls v0 1-16\n"
+    assert family.relate(finding(legs, f"mutant:{name}", alone)) is None
+    part = finding(legs, f"mutant:{name}", alone)
+    whole = replace(
+        part, signature=replace(part.signature, op_kind="migrate", rule="migrate.saves")
+    )
+    kin = family.relate(whole)
+    assert kin is not None
+    assert kin.reason == "a migration holds such a set-vls, and goes wrong as that does"
+    other = replace(part.signature, op_kind="migrate", register_class="op:success->ENOENT")
+    assert family.relate(replace(part, signature=other)) is None
+
+
 def test_what_follows_from_a_spoilt_register_is_akin() -> None:
     legs = legs_with(CUT)
     name = f"mutant:{CUT}"

@@ -15,6 +15,7 @@ from corpus.trace import Ending, Trace
 from db.records import FindingRecord, LegRecord, Rejudged, RejudgedRecord, SignatureRecord, Status
 from db.store import Store
 from fuzz.followup.cause import at_face_value
+from fuzz.followup.retest import ABSENT, OTHER, PASSES, SHOWS, Again, matrix, retest
 from fuzz.followup.signature import signature
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.culprit import responsible
@@ -22,7 +23,6 @@ from fuzz.oracle.knowledge import NOTHING
 from fuzz.oracle.verdict import Diverge
 from fuzz.suites import rejudge as module
 from fuzz.suites.rejudge import rejudge
-from fuzz.suites.retest import ABSENT, OTHER, PASSES, SHOWS, Again, matrix, retest
 from targets.base import Target
 from targets.legs import open_leg, open_legs
 from targets.profile import Profile

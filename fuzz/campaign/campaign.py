@@ -10,6 +10,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -24,14 +25,16 @@ from db.store import Store
 from fuzz import stopping
 from fuzz.campaign.combinations import Combinations
 from fuzz.campaign.coverage import CoverageKeeper
+from fuzz.campaign.due import due_findings
 from fuzz.campaign.kept import KeptCases
 from fuzz.campaign.ledger import Ledger
 from fuzz.campaign.pool import Pool, Worker
 from fuzz.campaign.status import CampaignStatus, LegStatus
 from fuzz.campaign.totals import statistics
-from fuzz.worker import events
+from fuzz.worker import events, travel
 from fuzz.worker.events import STOPPED
 from fuzz.worker.feedback import SOURCES
+from fuzz.worker.spare import AGAIN_S
 from fuzz.worker.tally import Tally
 from targets.spec.rules import RULES
 
@@ -211,12 +214,24 @@ class Campaign:
             report_known=reports,
             feedback=self._options.feedback,
             alone=self._options.workers == 1,
+            due=str(self._due(index)),
         )
         try:
             worker = self._pool.spawn(index, config, self._scratch)
         except OSError as error:
             raise CampaignFailed(f"a worker cannot be started: {_why(error)}") from None
         worker.reports_known = reports
+
+    def _due(self, index: int) -> Path:
+        """A file of the stored findings whose turn it is to be run again: each worker has its
+        share of them. Raises StoreError."""
+        path = self._scratch / f"due-{index}"
+        due = due_findings(self._store, datetime.now(UTC) - timedelta(seconds=AGAIN_S))
+        try:
+            travel.write_due(path, due[index :: self._options.workers])
+        except OSError as error:
+            raise CampaignFailed(f"{path} cannot be written: {_why(error)}") from None
+        return path
 
     def _loop(self, stop: stopping.Request) -> None:
         """Until every worker is done, somebody ends it, or nothing can go on."""
@@ -303,6 +318,8 @@ class Campaign:
                 self._ledger.again(SignatureRecord(*event.signature))
             case events.Akin():
                 self._ledger.akin(self._id, event)
+            case events.Retested():
+                self._ledger.retested(self._id, event)
             case events.Broke():
                 self._ledger.broke(self._id, event)
             case events.Restarted():
@@ -404,6 +421,7 @@ class Campaign:
             seed=self._seed,
             events=tuple(self._events),
             warnings=tuple(self._warnings()),
+            reruns=self._ledger.reruns,
         )
 
     def _warnings(self) -> Iterator[str]:

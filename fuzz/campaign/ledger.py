@@ -10,7 +10,7 @@ from corpus.fault import FaultKind
 from corpus.kept import KeptCase
 from db.records import FindingRecord, LegRecord, SignatureRecord, Status
 from db.store import Store
-from fuzz.campaign.status import BucketStatus
+from fuzz.campaign.status import BucketStatus, Reruns
 from fuzz.oracle.knowledge import Knowledge
 from fuzz.worker import events, travel
 
@@ -25,6 +25,9 @@ class Ledger:
         self._knowledge = Knowledge.shipped()
         self._incidents: Counter[tuple[str, str, bool]] = Counter()
         self._restarts: dict[str, list[float]] = defaultdict(list)
+        self._retested: Counter[int] = Counter()
+        self._fixed: set[int] = set()
+        self._same: dict[int, int] = {}
         self.legs: dict[str, LegRecord] = {}
         self.new_buckets = 0
         self.hangs = 0
@@ -74,7 +77,33 @@ class Ledger:
             return  # one is, or was merged into, the other
         later, earlier = max(one.id, other.id), min(one.id, other.id)
         self._store.propose_same(later, earlier, event.reason, f"campaign {campaign}")
+        self._same[later] = earlier
+        self._refresh(SignatureRecord(*(event.one if one.id == later else event.other)))
         self._log(f"bucket {later} is probably the same as {earlier}: {event.reason}")
+
+    def retested(self, campaign: int, event: events.Retested) -> None:
+        """A stored finding was run again. Raises StoreError."""
+        done = self._store.add_retest(event.finding, travel.retests(event), campaign)
+        bucket = self._store.bucket(self._store.finding(event.finding).bucket_id)
+        self._retested[bucket.id] += 1
+        if done.fixed:
+            self._fixed.add(bucket.id)
+            self._log(f"bucket {bucket.id} is fixed: every leg passed, as often as it takes")
+        if done.returned:
+            self._fixed.discard(bucket.id)
+            if bucket.id not in self._new and bucket.muted_by is None:
+                self.new_buckets += 1
+                self._new.add(bucket.id)
+            self._log(f"bucket {bucket.id} RETURNED although it was fixed")
+            self._refresh(bucket.signature)
+        for one in done.settled:
+            word = "is the same as" if one.same else "is another than"
+            self._log(f"bucket {one.bucket_id} {word} {one.other_id}, as retests tell")
+
+    @property
+    def reruns(self) -> Reruns:
+        """What was run again in spare time, and what came of that."""
+        return Reruns(len(self._retested), tuple(sorted(self._fixed)))
 
     def broke(self, campaign: int, event: events.Broke) -> None:
         """A leg's machine broke, complained or was lost. Raises StoreError."""
@@ -106,7 +135,11 @@ class Ledger:
             }
             for leg, seconds in sorted(self._restarts.items())
         }
-        return {"incidents": dict(broke), "machine_restarts": restarts}
+        retests = {
+            "buckets": len(self._retested),
+            "fixed": [f"B{one}" for one in sorted(self._fixed)],
+        }
+        return {"incidents": dict(broke), "machine_restarts": restarts, "retests": retests}
 
     def _known_from(self, record: FindingRecord) -> KeptCase | None:
         """The kept case that explains this divergence, if one does."""
@@ -125,6 +158,8 @@ class Ledger:
                 new=bucket.id in self._new,
                 status=bucket.status.value,
                 suspect=bucket.suspect,
+                explanation=bucket.explanation,
+                same_as=self._same.get(bucket.id, 0),
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
@@ -19,7 +20,8 @@ class LegStatus:
 @dataclass(frozen=True, slots=True)
 class BucketStatus:
     """One bucket this campaign saw; `new` if no campaign before had seen it, or it came back.
-    `status`: where it stands in triage; `suspect`: whose fault it may be."""
+    `status`: where it stands in triage; `suspect`: whose fault it may be; `explanation`: what was
+    expected, and what seen; `same_as`: the bucket that it probably is the same as, or 0."""
 
     title: str
     strict: bool
@@ -29,6 +31,21 @@ class BucketStatus:
     id: int = 0
     status: str = ""
     suspect: str = ""
+    explanation: str = ""
+    same_as: int = 0
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it is a known defect: only how many of those there are is news."""
+        return self.status == "known" and not self.new
+
+
+@dataclass(frozen=True, slots=True)
+class Reruns:
+    """Stored buckets that were run again in spare time, and those of them that are fixed."""
+
+    buckets: int = 0
+    fixed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +79,7 @@ class CampaignStatus:
     incidents: tuple[tuple[str, int], ...] = ()
     events: tuple[str, ...] = field(default=())
     warnings: tuple[str, ...] = ()
+    reruns: Reruns = Reruns()
 
     @property
     def executions(self) -> int:
@@ -121,6 +139,11 @@ def headline(status: CampaignStatus) -> str:
         f"{counted(status.divergences, 'divergence')} "
         f"in {counted(len(status.buckets), 'bucket')} ({status.new_buckets} new)"
     )
+
+
+def by_weight(buckets: Iterable[BucketStatus]) -> list[BucketStatus]:
+    """New before known, strict before lenient, frequent before rare."""
+    return sorted(buckets, key=lambda b: (not b.new, not b.strict, -b.count))
 
 
 def counted(number: int, noun: str) -> str:

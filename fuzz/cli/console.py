@@ -9,6 +9,7 @@ from typing import IO, cast
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
 from fuzz.cli.streams import SafeStream
 from fuzz.printable import printable
@@ -33,3 +34,8 @@ def console(*, soft_wrap: bool = False, highlight: bool = True) -> Console:
     raw = stream.raw if isinstance(stream, SafeStream) else stream
     file = cast(IO[str], raw or io.StringIO())
     return _SafeConsole(file=file, soft_wrap=soft_wrap, highlight=highlight)
+
+
+def print_bold(text: str) -> None:
+    """Text that stands out, in lines as they are."""
+    console(soft_wrap=True).print(Text(text, style="bold"))

@@ -6,7 +6,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self, TypeVar
@@ -24,12 +24,18 @@ from fuzz.campaign.status import (
     BucketStatus,
     CampaignStatus,
     LegStatus,
+    Reruns,
+    by_weight,
     clock,
+    counted,
     headline,
     plain_line,
 )
 from fuzz.cli.console import console as open_console
+from fuzz.cli.console import print_bold
 from fuzz.cli.table import Column, print_table
+from fuzz.cli.views import indented, times
+from fuzz.report.findings import strictness
 from fuzz.report.recorded import recorded_line
 from fuzz.stopping import on_terminal
 
@@ -127,7 +133,7 @@ def dashboard(status: CampaignStatus, width: int, height: int) -> RenderableType
     head = (_title(status), _bar(status), _numbers(status, width), Text())
     spare = height - _FIXED_LINES
     if width >= _WIDE:
-        tallest = max(len(status.legs), len(status.buckets), 1)
+        tallest = max(len(status.legs), _rows(status.buckets), 1)
         rows, events = _share(spare, tallest, len(status.events))
         halves = Table.grid(expand=True, padding=(0, 2, 0, 0))
         names = max((len(leg.name) for leg in status.legs), default=0)
@@ -139,7 +145,7 @@ def dashboard(status: CampaignStatus, width: int, height: int) -> RenderableType
         )
         return Group(*head, halves, _rule("events"), _events(status.events, events))
     legs = min(len(status.legs), _MOST_LEGS)
-    rows, events = _share(spare - legs - 2, len(status.buckets), len(status.events))
+    rows, events = _share(spare - legs - 2, _rows(status.buckets), len(status.events))
     return Group(
         *head,
         *(_rule("legs"), _legs(status.legs, legs, width)),
@@ -160,23 +166,57 @@ def print_summary(status: CampaignStatus) -> None:
     if status.incidents:
         broke = ", ".join(f"{number} {kind}" for kind, number in status.incidents)
         click.echo(f"Machines broke: {broke}; `vcpufuzz triage incidents` lists them.")
+    if status.reruns.buckets:
+        click.echo(_rerun(status.reruns))
     for warning in status.warnings:
         click.echo(warning)
     if not status.buckets:
         return
-    columns = (
-        *(Column("Bucket"), Column("New"), Column("Class"), Column("Seen", "right")),
-        *(Column("Suspect"), Column("Title", wrap=True)),
-    )
-    recorded = Counter(b.suspect for b in status.buckets if _is_recorded(b))
-    rest = [b for b in _by_weight(status.buckets) if not _is_recorded(b)]
+    new = [bucket for bucket in by_weight(status.buckets) if bucket.new]
+    for bucket in new[:_LARGE]:
+        print_bold("\n".join(_headline(bucket)))
+        click.echo(indented(bucket.explanation) + "\n" if bucket.explanation else "")
+    rest = [b for b in by_weight(status.buckets) if not b.is_recorded and b not in new[:_LARGE]]
     if rest:
-        print_table(columns, [_summary_row(bucket) for bucket in rest])
+        print_table(_SUMMARY, [_summary_row(bucket) for bucket in rest])
+    recorded = _recorded(status.buckets)
     if recorded:
         click.echo(f"{recorded_line(recorded)}; `vcpufuzz triage list --status known` lists them.")
-    first = next((b for b in rest if b.id), None)
+    first = next((b for b in (*new, *rest) if b.id), None)
     if first is not None:
         click.echo(f"`vcpufuzz triage show B{first.id}` tells more.")
+
+
+def _rerun(done: Reruns) -> str:
+    """What came of running stored buckets again."""
+    fixed = ", ".join(f"B{bucket}" for bucket in done.fixed)
+    came = f"fixed by now: {fixed}" if fixed else "none of them is fixed"
+    return f"{counted(done.buckets, 'stored bucket')} ran again in spare time, {came}."
+
+
+_LARGE = 6
+"""New buckets that the end tells in full; others are lines of a table."""
+
+_SUMMARY = (
+    *(Column("Bucket"), Column("New"), Column("Class"), Column("Seen", "right")),
+    *(Column("Suspect"), Column("Title", wrap=True)),
+)
+
+
+def _headline(bucket: BucketStatus) -> Iterator[str]:
+    """A new bucket, and what one asks first."""
+    same = f", probably the same as B{bucket.same_as}" if bucket.same_as else ""
+    suspect = bucket.suspect or bucket.first_leg
+    yield (
+        f"B{bucket.id}  NEW, {strictness(bucket.strict)}, suspect: {suspect}, seen"
+        f" {times(bucket.count)}{same}"
+    )
+    yield indented(bucket.title)
+
+
+def _recorded(buckets: Sequence[BucketStatus]) -> Counter[str]:
+    """How many known defects there are, by suspect."""
+    return Counter(bucket.suspect for bucket in buckets if bucket.is_recorded)
 
 
 def write_json(path: Path, content: object) -> None:
@@ -192,11 +232,6 @@ def _unseen(told: Sequence[str], events: Sequence[str]) -> Sequence[str]:
     return events
 
 
-def _by_weight(buckets: Sequence[BucketStatus]) -> list[BucketStatus]:
-    """New before known, strict before lenient, frequent before rare."""
-    return sorted(buckets, key=lambda b: (not b.new, not b.strict, -b.count))
-
-
 def _summary_row(bucket: BucketStatus) -> tuple[str, ...]:
     return (
         f"B{bucket.id}" if bucket.id else "-",
@@ -206,10 +241,6 @@ def _summary_row(bucket: BucketStatus) -> tuple[str, ...]:
         bucket.suspect or bucket.first_leg,
         bucket.title,
     )
-
-
-def _is_recorded(bucket: BucketStatus) -> bool:
-    return bucket.status == "known" and not bucket.new
 
 
 def _rule(title: str) -> Rule:
@@ -295,21 +326,32 @@ def _legs(legs: Sequence[LegStatus], room: int, width: int) -> RenderableType:
 
 
 def _buckets(buckets: Sequence[BucketStatus], room: int) -> RenderableType:
+    """What wants to be looked at, the new ones first; of what is recorded, how much there is."""
     if not buckets:
         return Text("nothing found yet", style="dim")
-    table = _table(("class", 0), ("seen", 0), ("title", 3), ("first leg", 2))
+    recorded = _recorded(buckets)
+    known = [Text(recorded_line(recorded), style="dim", overflow="ellipsis")] if recorded else []
+    rest = [bucket for bucket in by_weight(buckets) if not bucket.is_recorded]
+    if not rest:
+        return Group(Text("nothing new", style="green"), *known)
+    table = _table(("class", 0), ("seen", 0), ("suspect", 0), ("title", 1))
     table.columns[1].justify = "right"
-    shown, hidden = _fit(_by_weight(buckets), room)
+    shown, hidden = _fit(rest, max(room - len(known), 1))
     for bucket in shown:
         table.add_row(
             Text("strict", style="red") if bucket.strict else Text("lenient", style="yellow"),
             f"{bucket.count:,}",
+            Text(bucket.suspect or bucket.first_leg),
             Text(bucket.title, style="bold" if bucket.new else ""),
-            Text(bucket.first_leg),
         )
     if hidden:
-        table.add_row("", "", Text(f"and {hidden} more", style="dim"))
-    return table
+        table.add_row("", "", "", Text(f"and {hidden} more", style="dim"))
+    return Group(table, *known)
+
+
+def _rows(buckets: Sequence[BucketStatus]) -> int:
+    """Lines that they want, all known defects together one."""
+    return sum(not bucket.is_recorded for bucket in buckets) + bool(_recorded(buckets))
 
 
 def _events(events: Sequence[str], room: int) -> RenderableType:

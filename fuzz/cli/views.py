@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,6 +27,21 @@ INCIDENT_COLUMNS = (
     Column("Place", wrap=True),
     Column("Case"),
 )
+
+_WIDTH = 76
+_EXPLAINED = 300
+
+
+def indented(text: str) -> str:
+    """A few lines that fit a narrow screen."""
+    short = textwrap.shorten(text, _EXPLAINED, placeholder=" ...")
+    pad = "    "
+    return textwrap.fill(short, _WIDTH, initial_indent=pad, subsequent_indent=pad)
+
+
+def times(number: int) -> str:
+    """`once`, `14 times`."""
+    return "once" if number == 1 else f"{number} times"
 
 
 def incident_row(incident: IncidentView) -> tuple[str, ...]:

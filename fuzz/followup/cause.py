@@ -99,7 +99,7 @@ def _word(case: Case, verdict: Diverge) -> str:
 def _what(case: Case, verdict: Diverge) -> str:
     op = case.ops[verdict.op_index] if case.ops else None
     what = class_of(verdict.label)
-    if isinstance(op, GetReg | SetReg) and what == "":
+    if isinstance(op, GetReg | SetReg) and what == "" and op.reg != regs.VLS_ID:
         what = class_of(regs.name_of(op.reg))
     if verdict.label == "errno":
         return f"{what or 'op'}:{verdict.expected}->{verdict.observed}"

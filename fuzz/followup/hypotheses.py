@@ -1,17 +1,21 @@
 """Ways in which a rule may be broken: specifications that are wrong in one way each.
 
 What a leg did follows from one if that specification permits it. The seeded defects are such ways
-already; those here are of the vector length, which spoils most when it is wrong.
+already; those here are of the vector length, which spoils most when it is wrong, and of what the
+machine is taken for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from targets.mutants import MUTANTS
 from targets.mutants.mutant import Make, executing, method
+from targets.profile import Profile
 from targets.spec.cpu import Cpu
+from targets.spec.model import Model
 
 _recompute = Cpu._recompute_vl
 
@@ -31,7 +35,19 @@ _LENGTHS: Mapping[str, Make] = {
     "the effective VL is 128 bits": _at_length(lambda _: 16),
 }
 
+MOST_VQ = 16
+
+
+def _longer_host(machine: Profile) -> Model:
+    longest = min(machine.vqs.bit_length(), MOST_VQ - 1)
+    return Model(replace(machine, vqs=machine.vqs | 1 << longest))
+
+
+_MACHINES: Mapping[str, Make] = {
+    "the host's longest VL is a step longer than KVM says": _longer_host,
+}
+
 HYPOTHESES: Mapping[str, Make] = MappingProxyType(
-    {**{mutant.about: mutant.make for mutant in MUTANTS.values()}, **_LENGTHS}
+    {**{mutant.about: mutant.make for mutant in MUTANTS.values()}, **_LENGTHS, **_MACHINES}
 )
 """What may be wrong, in words -> the specification that is so."""

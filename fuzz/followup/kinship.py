@@ -4,6 +4,8 @@ A bucket follows from another in one of these ways, the surest first:
 
 - the same goes wrong at the same op, on other legs or at other vector lengths;
 - the same goes wrong at the same op, and only another of the rules tells that it is wrong;
+- the same rule is broken of the same thing, at another op;
+- a migration fails in the way of one of the ops that it is made of;
 - its case is permitted once what the other's op spoils is taken for granted;
 - one wrong specification permits what both did (`fuzz.followup.hypotheses`).
 
@@ -16,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from corpus.case import MAX_OPS, Case
-from corpus.ops import Op, ReadAll
+from corpus.ops import Migrate, Op, ReadAll
 from corpus.trace import Trace
 from db.records import FindingRecord, SignatureRecord
 from fuzz.followup.blame import class_of, word_of
@@ -60,7 +62,14 @@ class Family:
             return None
         earlier = list(self._members.values())[:COMPARED]
         self._members[new] = record
-        for way in (self._but_for_legs, _but_for_rule, self._follows, self._assumed):
+        for way in (
+            self._but_for_legs,
+            _but_for_rule,
+            _but_for_op,
+            _as_part,
+            self._follows,
+            self._assumed,
+        ):
             for other in earlier:
                 reason = way(record, other)
                 if reason:
@@ -122,6 +131,31 @@ def _but_for_rule(one: FindingRecord, other: FindingRecord) -> str:
     if named or not alike or not a.register_class or not _shared_leg(one, other):
         return ""
     return f"{a.op_kind} goes wrong in the same way, by another rule"
+
+
+def _but_for_op(one: FindingRecord, other: FindingRecord) -> str:
+    a, b = one.signature, other.signature
+    alike = (a.oracle, a.rule, a.register_class) == (b.oracle, b.rule, b.register_class)
+    generic = a.rule == KEEPS or a.rule.startswith("isa.")
+    if generic or not alike or not a.register_class or not _shared_leg(one, other):
+        return ""
+    return f"{a.rule} is broken in the same way, at {b.op_kind}"
+
+
+_PARTS_OF_A_MIGRATION = frozenset(
+    {"init", "finalize", "get", "set", "get-vls", "set-vls", "reg-list"}
+)
+
+
+def _as_part(one: FindingRecord, other: FindingRecord) -> str:
+    """One is a migration that fails, or does not, as the other's op does."""
+    a, b = one.signature, other.signature
+    if {a.op_kind, b.op_kind} & _PARTS_OF_A_MIGRATION and Migrate.word in (a.op_kind, b.op_kind):
+        turns = {signature.register_class.partition(":")[2] for signature in (a, b)}
+        if len(turns) == 1 and turns != {""} and _shared_leg(one, other):
+            part = b if a.op_kind == Migrate.word else a
+            return f"a migration holds such a {part.op_kind}, and goes wrong as that does"
+    return ""
 
 
 def _shared_leg(one: FindingRecord, other: FindingRecord) -> str:

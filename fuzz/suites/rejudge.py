@@ -17,6 +17,7 @@ from db.records import (
     TraceView,
 )
 from fuzz.followup.cause import at_face_value
+from fuzz.followup.same import is_it
 from fuzz.followup.signature import signature
 from fuzz.oracle import agreement, attribution
 from fuzz.oracle.conformance import judge
@@ -24,7 +25,6 @@ from fuzz.oracle.culprit import responsible
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.oracle.twins import twins
 from fuzz.oracle.verdict import Diverge, Verdict
-from fuzz.suites.same import is_it
 from targets.kind import KINDS
 from targets.kvm.lab import kernellog
 from targets.profile import Profile

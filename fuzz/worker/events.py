@@ -72,6 +72,13 @@ class Akin(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
+class Retested(msgspec.Struct, frozen=True, tag=True):
+    """A stored finding was run again (`fuzz.worker.travel`)."""
+
+    finding: int
+    records: bytes
+
+
 class Code(msgspec.Struct, frozen=True, tag=True):
     """The functions of a leg's kernel: (offset, size, name, area), ascending."""
 
@@ -139,6 +146,7 @@ Event = (
     | Found
     | Again
     | Akin
+    | Retested
     | Broke
     | Restarted
     | Coverage
@@ -155,7 +163,8 @@ decode = msgspec.json.Decoder(Event, dec_hook=lambda _, counts: Counter(counts))
 
 class WorkerConfig(msgspec.Struct, frozen=True):
     """What a worker is to do. `seconds` and `cases`: 0 for no limit. `known`: recorded defects
-    leave unjudged what they can spoil; `report_known`: they are reported, too."""
+    leave unjudged what they can spoil; `report_known`: they are reported, too. `due`: a file of
+    findings to run again now and then (`fuzz.worker.travel`)."""
 
     legs: list[str]
     seed: int
@@ -169,5 +178,6 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     kernel_coverage: bool = True
     reuse_vms: bool = False
     feedback: tuple[str, ...] = SOURCES
+    due: str = ""
     alone: bool = False
     """No other worker writes to the corpus."""

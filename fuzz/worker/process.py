@@ -28,6 +28,7 @@ from targets import cache
 if TYPE_CHECKING:
     from db.records import SignatureRecord
     from fuzz.worker.session import Session
+    from fuzz.worker.spare import Spare
     from fuzz.worker.steering import Steering
 
 STATS_EVERY = 1.0
@@ -69,10 +70,11 @@ class Worker:
         config: events.WorkerConfig,
         session: Session,
         steering: Steering,
+        spare: Spare,
         out: Events,
         deadline: float,
     ) -> None:
-        self._config = config
+        self._config, self._spare = config, spare
         self._steering = steering
         self._send = out.send
         self._session = session
@@ -92,6 +94,7 @@ class Worker:
 
         try:
             self._session.execute(data)
+            self._spare.turn()
         except TransportError as error:
             self._session.tell_incidents()
             self.report()
@@ -167,6 +170,7 @@ def main(argv: Sequence[str]) -> None:
     from fuzz.worker.feedback import Feedback  # noqa: PLC0415
     from fuzz.worker.runner import Mutators  # noqa: PLC0415
     from fuzz.worker.session import Session  # noqa: PLC0415
+    from fuzz.worker.spare import Spare  # noqa: PLC0415
     from fuzz.worker.steering import Steering  # noqa: PLC0415
     from targets.base import WireTarget  # noqa: PLC0415
     from targets.kind import KINDS  # noqa: PLC0415
@@ -218,7 +222,13 @@ def main(argv: Sequence[str]) -> None:
         for leg in legs:
             if isinstance(leg, WireTarget) and KINDS[leg.kind].kernel and not leg.shares:
                 out.send(events.Note(f"{leg.name}: cases cannot share VMs, each has its own"))
-    worker = Worker(config, session, steering, out, deadline)
+    spare = Spare(
+        travel.read_due(config.due),
+        session.run_again,
+        lambda finding, records: out.send(travel.retested(finding, records)),
+        deadline,
+    )
+    worker = Worker(config, session, steering, spare, out, deadline)
     mutators = Mutators(session.runner, steering=steering)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Read again, what libFuzzer itself wrote would make a sequence depend on the clock.

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from itertools import chain
 
 from corpus.case import Case
-from db.records import FindingRecord, SignatureRecord
+from db.records import FindingRecord, RetestRecord, SignatureRecord
 from fuzz.followup.breakage import Breakage
 from fuzz.followup.disagreement import Disagreement
 from fuzz.followup.hypotheses import HYPOTHESES
 from fuzz.followup.investigate import Investigator
 from fuzz.followup.kinship import Family, Kin
 from fuzz.followup.otherwise import Otherwise
-from fuzz.followup.suspicion import Departure, Dropped, Shown, Suspicion
+from fuzz.followup.retest import Again, retest
+from fuzz.followup.suspicion import CONFIRM_RUNS, Departure, Dropped, Shown, Suspicion
 from fuzz.oracle.everywhere import Everywhere, Seen
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.oracle.selfsame import compare, retellings
@@ -24,6 +25,7 @@ from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from fuzz.worker.features import features_of, rules_of
 from fuzz.worker.feedback import Feedback
 from fuzz.worker.runner import Result, Runner
+from fuzz.worker.spare import Due
 from fuzz.worker.steering import Steering
 from fuzz.worker.tally import Tally
 from targets.base import Incident, Ran, Target
@@ -198,6 +200,17 @@ class Session:
                     self._found(self._investigator.recorded(item.case, leg.name, verdict))
                 self.tell_incidents(investigating=True)
                 break
+
+    def run_again(self, due: Due) -> list[RetestRecord]:
+        """How a stored finding does on those of its legs that are here. Raises TransportError."""
+        legs = [leg for leg in self._run if leg.name in due.legs]
+        if not legs:
+            return []
+        self.runner.settle()
+        self.tell_incidents()
+        records = retest(Again(due.finding), legs, CONFIRM_RUNS, {})
+        self.tell_incidents(investigating=True)
+        return records
 
     def _verdict(
         self,

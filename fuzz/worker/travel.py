@@ -7,9 +7,12 @@ case travels as its canonical bytes.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
+from pathlib import Path
 
-from db.records import FindingRecord, IncidentRecord
+from db.records import FindingRecord, IncidentRecord, RetestRecord
 from fuzz.worker import events
+from fuzz.worker.spare import Due
 from targets.base import Incident
 from targets.kvm.lab import kernellog
 
@@ -39,3 +42,27 @@ def incident(event: events.Broke) -> IncidentRecord:
     record = pickle.loads(event.record)
     assert isinstance(record, IncidentRecord)
     return record
+
+
+def retested(finding_id: int, records: Sequence[RetestRecord]) -> events.Retested:
+    """How a finding did when it was run again, in the form that travels."""
+    return events.Retested(finding_id, pickle.dumps(list(records)))
+
+
+def retests(event: events.Retested) -> list[RetestRecord]:
+    """The same as the store wants it."""
+    records = pickle.loads(event.records)
+    assert isinstance(records, list)
+    return records
+
+
+def write_due(path: Path, due: Sequence[Due]) -> None:
+    """Leave a worker the findings that it is to run again. Raises OSError."""
+    path.write_bytes(pickle.dumps(list(due)))
+
+
+def read_due(path: str) -> list[Due]:
+    """What the campaign left; nothing without a path."""
+    due = pickle.loads(Path(path).read_bytes()) if path else []
+    assert isinstance(due, list)
+    return due

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 import click
-from rich.text import Text
 
 from corpus.text import format_case
 from db.filters import BucketFilter, Order
 from db.queries import Group
-from db.records import TO_DO, BucketView, FindingView, Status, TraceView
+from db.records import TO_DO, BucketView, FindingView, KinView, Status, TraceView
 from db.session import shown
 from db.store import Store
 from db.suspects import Suspect
 from fuzz.cli import views as found_views
-from fuzz.cli.console import console
+from fuzz.cli.console import print_bold
 from fuzz.cli.plain_options import db_option, json_option
 from fuzz.cli.table import print_table
 from fuzz.cli.triage import views
@@ -128,13 +128,19 @@ def list_(
             store.campaign(campaign)
         if as_json:
             found = store.buckets(wanted, Order(order))
-            click.echo(json.dumps([views.bucket_json(bucket) for bucket in found], indent=2))
+            click.echo(json.dumps(list(_listed(found, store.proposals())), indent=2))
         elif filtered or everything:
             limit = None if everything else LINES
             found = store.buckets(wanted, Order(order), limit)
             _print_table(found, store.bucket_count(wanted), filtered)
         else:
             _print_urgent(store)
+
+
+def _listed(found: Sequence[BucketView], kin: Sequence[KinView]) -> Iterator[dict[str, Any]]:
+    for bucket in found:
+        same = [views.kin_json(one) for one in kin if bucket.id == one.bucket_id]
+        yield {**views.bucket_json(bucket), "same_as": same}
 
 
 def _print_table(found: Sequence[BucketView], number: int, filtered: bool) -> None:
@@ -174,17 +180,15 @@ def _print_new(store: Store, groups: Sequence[Group]) -> None:
         return
     new = BucketFilter(statuses=frozenset({Status.NEW}), muted=False)
     found = store.buckets(new, Order.WEIGHT, LARGE)
-    _bold(f"{number} new:\n")
+    kin = store.proposals()
+    print_bold(f"{number} new:\n")
     for bucket in found:
-        _bold("\n".join(views.headline(bucket)))
-        click.echo(views.indented(bucket.explanation) + "\n")
+        mine = [one for one in kin if bucket.id == one.bucket_id]
+        print_bold("\n".join(views.headline(bucket, mine)))
+        click.echo(found_views.indented(bucket.explanation) + "\n")
     if number > len(found):
         rest = number - len(found)
         click.echo(f"and {rest} more; `vcpufuzz triage list --status new` lists them\n")
-
-
-def _bold(text: str) -> None:
-    console(soft_wrap=True).print(Text(text, style="bold"))
 
 
 def _print_to_do(store: Store) -> None:
@@ -291,7 +295,7 @@ def show(url: str, key: tuple[str, int], as_json: bool) -> None:
 
 
 def _print_bucket(bucket: BucketView, more: views.BucketExtras) -> None:
-    _bold(f"B{bucket.id}  {bucket.title}")
+    print_bold(f"B{bucket.id}  {bucket.title}")
     click.echo("\n".join(views.bucket_lines(bucket, more)))
     if more.matrix:
         print_table(views.CELL_COLUMNS, [views.cell_row(cell) for cell in more.matrix])

@@ -18,7 +18,7 @@ from fuzz.cli.table import Column, print_table
 from fuzz.cli.triage.keys import Key, actor_option, bucket_argument, existing, keys
 
 if TYPE_CHECKING:
-    from fuzz.suites.retest import Again
+    from fuzz.followup.retest import Again
     from targets.base import Target
 
 _kernel = click.option(
@@ -63,11 +63,12 @@ def retest(
       vcpufuzz triage retest B3
       vcpufuzz triage retest B3 --legs kvm:7.2:vhe --times 10
     """
-    from fuzz.suites.retest import retest as run_again  # noqa: PLC0415
+    from fuzz.followup.retest import affected  # noqa: PLC0415
+    from fuzz.followup.retest import retest as run_again  # noqa: PLC0415
 
     with existing(url) as store:
         number = store.best_finding(bucket[1])
-        names = ",".join(_affected(store, bucket[1])) if legs is None else legs
+        names = ",".join(affected(store.bucket(bucket[1]))) if legs is None else legs
         again = _again(store, number)
         opened, missing = _open(names, kernel)
         try:
@@ -83,6 +84,10 @@ def retest(
             "status": outcome.status.value,
             "fixed": outcome.fixed,
             "returned": outcome.returned,
+            "settled": [
+                {"bucket": f"B{one.bucket_id}", "other": f"B{one.other_id}", "same": one.same}
+                for one in outcome.settled
+            ],
             "legs": [
                 {"leg": one.name, "seen": one.seen, "tried": one.tried, "said": one.said}
                 for one in records
@@ -98,6 +103,9 @@ def retest(
     word = "is fixed" if outcome.fixed else "RETURNED" if outcome.returned else "is"
     rest = "" if outcome.fixed else f" {outcome.status.value}"
     click.echo(f"B{bucket[1]} {word}{rest if word == 'is' else ''}")
+    for one in outcome.settled:
+        word = "is the same as, and part of," if one.same else "is another than"
+        click.echo(f"B{one.bucket_id} {word} B{one.other_id}")
 
 
 @click.command()
@@ -115,7 +123,7 @@ def matrix(url: str, bucket: Key, legs: str | None, kernel: Path | None, as_json
       vcpufuzz triage matrix B3
       vcpufuzz triage matrix B3 --legs 'kvm:6.12:*,emulator:keep'
     """
-    from fuzz.suites.retest import matrix as run_matrix  # noqa: PLC0415
+    from fuzz.followup.retest import matrix as run_matrix  # noqa: PLC0415
 
     with existing(url) as store:
         number = store.best_finding(bucket[1])
@@ -221,17 +229,9 @@ def _judged_json(one: RejudgedRecord) -> dict[str, object]:
 
 
 def _again(store: Store, finding: int) -> Again:
-    from fuzz.suites.retest import Again  # noqa: PLC0415
+    from fuzz.followup.retest import Again  # noqa: PLC0415
 
     return Again(store.finding(finding))
-
-
-def _affected(store: Store, bucket: int) -> list[str]:
-    """Legs that deviated, and with them, where legs are held against each other, the rest."""
-    found = store.bucket(bucket)
-    if found.signature.oracle == "legs":
-        return [leg for leg in found.votes if leg.startswith("kvm")]
-    return [leg for leg, vote in found.votes.items() if vote["deviated"]]
 
 
 def _names(legs: str, kernel: Path | None) -> Sequence[str]:

@@ -18,6 +18,7 @@ from db.records import (
     SignatureRecord,
 )
 from fuzz.cli.table import Column
+from fuzz.cli.views import indented, times
 from fuzz.report.findings import ratio, strictness
 
 BUCKET_COLUMNS = (
@@ -56,9 +57,6 @@ CHANGE_COLUMNS = (
     Column("Of", wrap=True),
     Column("Change", wrap=True),
 )
-
-_WIDTH = 76
-_EXPLAINED = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ def moment(when: datetime) -> str:
     return f"{when:%m-%d}" if when.year == now.year else f"{when:%Y-%m}"
 
 
-def headline(bucket: BucketView) -> Iterator[str]:
+def headline(bucket: BucketView, kin: Sequence[KinView] = ()) -> Iterator[str]:
     """A new bucket on top of the list: its title, and what one asks first."""
     back = ", RETURNED although fixed" if bucket.returned else ""
     back += f" in {bucket.fixed_in}" if bucket.returned and bucket.fixed_in else ""
@@ -114,18 +112,8 @@ def headline(bucket: BucketView) -> Iterator[str]:
         f"    seen {times(bucket.count)}, last {bucket.last_seen:%Y-%m-%d %H:%M} UTC,"
         f" reproduced {ratio(bucket.reproduced)}{whose}"
     )
-
-
-def indented(text: str) -> str:
-    """A few lines that fit a narrow screen."""
-    short = textwrap.shorten(text, _EXPLAINED, placeholder=" ...")
-    pad = "    "
-    return textwrap.fill(short, _WIDTH, initial_indent=pad, subsequent_indent=pad)
-
-
-def times(number: int) -> str:
-    """`once`, `14 times`."""
-    return "once" if number == 1 else f"{number} times"
+    for one in kin:
+        yield f"    probably the same as B{_other(one, bucket.id)}"
 
 
 def bucket_lines(bucket: BucketView, more: BucketExtras) -> Iterator[str]:
@@ -145,8 +133,7 @@ def bucket_lines(bucket: BucketView, more: BucketExtras) -> Iterator[str]:
         yield f"  muted by mute {mute.id}{until}: {mute.reason}"
     for kin in more.kin:
         if kin.state == "proposed":
-            other = kin.other_id if kin.bucket_id == bucket.id else kin.bucket_id
-            yield f"  probably the same as B{other}: {kin.reason}"
+            yield f"  probably the same as B{_other(kin, bucket.id)}: {kin.reason}"
     if len(more.signatures) > 1:
         yield f"  {len(more.signatures)} signatures lead here"
     for leg, vote in sorted(bucket.votes.items()):
@@ -160,6 +147,10 @@ def bucket_lines(bucket: BucketView, more: BucketExtras) -> Iterator[str]:
         )
     for note in bucket.notes:
         yield f"  note of {note.author}, {note.created:%Y-%m-%d}: {note.text}"
+
+
+def _other(kin: KinView, bucket_id: int) -> int:
+    return kin.other_id if kin.bucket_id == bucket_id else kin.bucket_id
 
 
 def bucket_json(bucket: BucketView) -> dict[str, Any]:
@@ -208,18 +199,20 @@ def extras_json(more: BucketExtras) -> dict[str, Any]:
     """The rest of a bucket for machines."""
     return {
         "signatures": [signature_json(one) for one in more.signatures],
-        "same_as": [
-            {
-                "bucket": f"B{kin.bucket_id}",
-                "other": f"B{kin.other_id}",
-                "reason": kin.reason,
-                "source": kin.source,
-                "state": kin.state,
-            }
-            for kin in more.kin
-        ],
+        "same_as": [kin_json(kin) for kin in more.kin],
         "matrix": [cell_json(cell) for cell in more.matrix],
         "retests": [retest_json(one) for one in more.retests],
+    }
+
+
+def kin_json(kin: KinView) -> dict[str, str]:
+    """What a bucket is probably the same as, for machines."""
+    return {
+        "bucket": f"B{kin.bucket_id}",
+        "other": f"B{kin.other_id}",
+        "reason": kin.reason,
+        "source": kin.source,
+        "state": kin.state,
     }
 
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from corpus.trace import Trace
-from db.records import CellRecord, FindingView, LegRecord, RetestRecord
+from db.records import BucketView, CellRecord, FindingView, LegRecord, RetestRecord
 from fuzz.followup.inquest import run_after
+from fuzz.followup.same import is_it
 from fuzz.oracle import agreement
 from fuzz.oracle.culprit import responsible
 from fuzz.oracle.everywhere import Everywhere, Seen
 from fuzz.oracle.verdict import Agree, Verdict
-from fuzz.suites.same import is_it
 from targets.base import Ran, Target
 from targets.transport import TransportError
 
@@ -83,6 +83,14 @@ class Again:
         culprit = responsible(self._finding.minimal, verdict)
         same = is_it(self._finding, verdict.oracle, culprit, verdict.op_index)
         return Tried(SHOWS if same else OTHER, verdict.explanation)
+
+
+def affected(bucket: BucketView) -> tuple[str, ...]:
+    """The legs to run it again on: those that deviated, and with them, where legs are held
+    against each other, the rest."""
+    if bucket.signature.oracle == agreement.ORACLE:
+        return tuple(leg for leg in bucket.votes if leg.startswith("kvm"))
+    return tuple(leg for leg, vote in bucket.votes.items() if vote["deviated"])
 
 
 def retest(
