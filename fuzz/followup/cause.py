@@ -166,7 +166,7 @@ _GIVERS = {
     "reg": ("set",),
     "core": ("set",),
     "sve": ("set",),
-    "sys": ("set",),
+    "sysreg": ("set",),
 }
 """By the first word of a rule about values, the ops that give a register such a value."""
 
