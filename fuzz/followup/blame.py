@@ -39,8 +39,7 @@ class Bench:
         TransportError."""
         trace = self.legs.leg(self.name).run(case)
         verdict = self.legs.judge_one(case, self.name, trace)
-        wrong = isinstance(verdict, Diverge) and not verdict.fault
-        return trace, verdict if wrong and isinstance(verdict, Diverge) else None
+        return trace, verdict if isinstance(verdict, Diverge) and not verdict.fault else None
 
 
 def class_of(label: str) -> str:
@@ -90,7 +89,7 @@ def of_wrong_length(case: Case, verdict: Diverge, bench: Bench) -> tuple[Case, D
 def _run_before(case: Case, verdict: Diverge) -> int | None:
     """The run that a verdict is about: its own op, or the one that it looks back at."""
     for at in (verdict.op_index, verdict.op_index - 1):
-        if 0 <= at < len(case.ops) and isinstance(case.ops[at], Run | HostRun):
+        if at >= 0 and isinstance(case.ops[at], Run | HostRun):
             return at
     return None
 
@@ -147,7 +146,7 @@ def by_other_writers(case: Case, verdict: Diverge, bench: Bench) -> tuple[Case, 
         for register, writer in _WRITERS.get(class_of(verdict.label), ())
         if register != verdict.label and verdict.rule != f"isa.{writer.form.name}"
     ]
-    if run is None or not writers or len(run.program) >= MAX_PROGRAM:
+    if run is None or len(run.program) >= MAX_PROGRAM:
         return None
     shown = None
     for register, writer in writers:

@@ -41,6 +41,7 @@ from fuzz.oracle.culprit import responsible
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge
 from targets.spec.model import Model
+from targets.spec.permitted import Permitted
 from targets.spec.sets import Set, narrow
 from targets.spec.stepper import Stepper
 
@@ -166,7 +167,7 @@ _GIVERS = {
     "reg": ("set",),
     "core": ("set",),
     "sve": ("set",),
-    "sys": ("set",),
+    "sysreg": ("set",),
 }
 """By the first word of a rule about values, the ops that give a register such a value."""
 
@@ -266,36 +267,21 @@ def _was_to_keep(looked: _Looked, verdict: Diverge, trace: Trace, bench: Bench) 
     stepper = Stepper(Model(bench.legs.machines[bench.name]), looked.case, trace)
     before: int | None = None
     while permitted := stepper.permitted():
-        index = stepper.judged
-        parts = _parts(permitted.outcomes[0].parts) if permitted.outcomes else {}
-        found = parts.get(verdict.label)
-        if index == verdict.op_index:
+        found = _placed(permitted).get(verdict.label)
+        if stepper.judged == verdict.op_index:
             return found is not None and before is not None and narrow(found[1], before) is not None
-        op = looked.case.ops[index]
-        if isinstance(op, ReadAll | GetReg) and op.vcpu == slot:
-            seen = stepper.seen
-            if found and seen:
-                before = _value(found, seen.data)
+        op, seen = stepper.op, stepper.seen
+        if found and seen and getattr(op, "vcpu", None) == slot:
+            before = int.from_bytes(seen.data[found[0]], "little")
         stepper.narrow(permitted)
     return False
 
 
-_Placed = tuple[tuple[int, int], Set]
-
-
-def _parts(parts: Sequence[object]) -> Mapping[str, _Placed]:
+def _placed(permitted: Permitted) -> Mapping[str, tuple[slice, Set]]:
     """By label, where in the data a value is, and what it may be."""
-    return dict(_placed(parts))
-
-
-def _placed(parts: Sequence[object]) -> Iterator[tuple[str, _Placed]]:
+    found: dict[str, tuple[slice, Set]] = {}
     at = 0
-    for part in parts:
-        size, label = getattr(part, "size", 0), getattr(part, "label", "")
-        yield label, ((at, at + size), getattr(part, "candidates", ()))
-        at += size
-
-
-def _value(found: _Placed, data: bytes) -> int | None:
-    (start, end), _ = found
-    return int.from_bytes(data[start:end], "little") if end <= len(data) else None
+    for part in permitted.outcomes[0].parts if permitted.outcomes else ():
+        found[part.label] = slice(at, at + part.size), part.candidates
+        at += part.size
+    return found
