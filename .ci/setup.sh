@@ -41,10 +41,10 @@ have_llvm() {
     return 1
 }
 
-# The packages of the lab guest's compiler, the emulator, and the tests' assemblers, archiver
-# and database server.
+# The packages of the lab guest's compiler, the emulator, and the tests' assemblers, archiver,
+# database server and browser.
 wanted() {
-    echo qemu-system-arm g++ libvixl-dev pkgconf cpio postgresql
+    echo qemu-system-arm g++ libvixl-dev pkgconf cpio postgresql chromium
     if [ "$(uname -m)" = aarch64 ]; then
         echo gcc libc6-dev binutils python3-dev
     else

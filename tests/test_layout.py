@@ -22,6 +22,7 @@ MAY_IMPORT = {
 FLOORS = {
     "fuzz": (
         ("cli",),
+        ("web",),
         ("campaign", "bench", "report"),
         ("worker", "suites"),
         ("followup",),
@@ -47,6 +48,10 @@ CORNERS = {
     "sqlite3": ("db/",),
     "click": ("fuzz/cli/",),
     "rich": ("fuzz/cli/",),
+    "starlette": ("fuzz/web/",),
+    "uvicorn": ("fuzz/web/",),
+    "jinja2": ("fuzz/web/",),
+    "itsdangerous": ("fuzz/web/",),
 }
 """Library -> the only places that may know it."""
 

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 REAL_TOOLS = (*("bash", "cat", "cut", "dirname", "env", "flock", "grep", "rm", "seq", "sha256sum"),)
 ALL = (
     *("qemu-system-arm", "g++", "libvixl-dev", "pkgconf", "cpio", "postgresql"),
+    "chromium",
     *("gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "binutils-aarch64-linux-gnu"),
 )
 
@@ -165,7 +166,7 @@ def test_a_python_that_is_too_new_or_old_is_replaced_by_debians(machine: Maker) 
 
 
 def test_an_arm64_machine_needs_no_cross_compiler(machine: Maker) -> None:
-    here = machine(arch="aarch64", installed=ALL[:6])
+    here = machine(arch="aarch64", installed=ALL[:7])
     assert here.setup()[0] == 0
     assert here.calls[1].endswith("install-recommends gcc libc6-dev binutils python3-dev")
 

@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "isa": ("fuzz.cli.tables:isa", "Print the instruction table, or check every form on legs."),
     "bench": ("fuzz.cli.bench:bench", "Measure how fast legs and the whole pipeline are."),
     "triage": ("fuzz.cli.triage:triage", "Look through what was found, and decide about it."),
+    "web": ("fuzz.cli.web:web", "Show what was found in a browser."),
 }
 """name -> (module:attribute, help line), in the order `--help` shows them.
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +18,7 @@ from db.records import (
 )
 from fuzz.cli.table import Column
 from fuzz.cli.views import indented, times
+from fuzz.report.changes import differences
 from fuzz.report.findings import ratio, strictness
 
 BUCKET_COLUMNS = (
@@ -288,26 +288,8 @@ def change_row(change: AuditView) -> tuple[str, ...]:
         change.actor,
         what,
         change.subject,
-        "; ".join(_differences(change.before, change.after)),
+        "; ".join(differences(change.before, change.after)),
     )
-
-
-def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """What an entry of the audit log changed; moves of many rows in short."""
-    for row, columns in after.items():
-        if not isinstance(columns, dict):
-            yield f"{row}: {textwrap.shorten(str(columns), 60)}"
-        elif row.startswith("bucket "):
-            for name, value in columns.items():
-                if name not in {"first_seen", "last_seen", "reproduced", "attempts"}:
-                    old = before.get(row, {}).get(name)
-                    yield f"{row}: {name} {_shown(old)} -> {_shown(value)}"
-        elif row.startswith(("finding ", "mute ", "note ")):
-            yield textwrap.shorten(row, 40, placeholder=" ...")
-
-
-def _shown(value: Any) -> str:
-    return "-" if value in (None, "") else str(value)
 
 
 def change_json(change: AuditView) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""From records to what a template shows. Pure: no database, no request."""
