@@ -13,7 +13,7 @@ from fuzz.followup.minimise import Minimizer
 from fuzz.followup.suspicion import Confirmed, Departure, Dropped, Shown, Suspicion
 from fuzz.oracle.culprit import responsible
 from fuzz.oracle.everywhere import Everywhere
-from fuzz.oracle.verdict import Diverge
+from fuzz.oracle.verdict import Diverge, Verdict
 from targets.transport import TransportError
 
 TRACINGS = 3
@@ -59,12 +59,19 @@ class Investigator:
         return record(suspicion, replace(confirmed, shown=shown), original, self._legs)
 
     def recorded(self, case: Case, name: str, verdict: Diverge) -> FindingRecord:
-        """A kept case that diverges on the leg `name` as it is known to. Raises
-        TransportError."""
+        """A kept case that diverges on the leg `name` as it is known to. What other legs do
+        wrong there counts if it is recorded of them, too. Raises TransportError."""
         as_is = self._legs.as_is()
         seen = as_is.look(case)
-        shown = Shown(case, verdict, seen.traces, {**seen.verdicts, name: verdict})
+        known = {n: v for n, v in seen.verdicts.items() if self._is_known(n, case, v)}
+        shown = Shown(case, verdict, seen.traces, {**known, name: verdict})
         return record(Departure(case, name, verdict), Confirmed(shown, 1, 1), case, as_is)
+
+    def _is_known(self, name: str, case: Case, verdict: Verdict) -> bool:
+        """Whether nothing is wrong, or what is known to be."""
+        if not isinstance(verdict, Diverge):
+            return True
+        return self._legs.knowledge.explains(self._legs.leg(name), case, verdict) is not None
 
     def _settled(self, suspicion: Suspicion, shown: Shown) -> tuple[Suspicion, Shown]:
         """The smallest case that shows it, and its cause as that one tells: with less around,

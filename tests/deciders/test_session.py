@@ -348,6 +348,27 @@ def test_recorded_cases_that_still_diverge_are_reported_as_recorded() -> None:
     assert session.tally.divergences == 0
 
 
+def test_a_leg_that_happens_to_fail_a_recorded_case_too_does_not_make_it_news() -> None:
+    heard = Heard()
+    emulator = Scripted("emulator:e", bad, kind="emulator")
+    session = heard.session([Scripted("kvm:a", bad), emulator], record_of(CASE, "*", "emulator"))
+    session.show_known()
+    (record,) = heard.found
+    assert record.deviating == ("emulator:e",)
+
+
+def test_a_recorded_case_that_shows_something_else_is_followed_up() -> None:
+    heard = Heard()
+    session = heard.session([Scripted("kvm:a", bad)], record_of(CASE, "no.such-rule"))
+    session.show_known()
+    assert [record.reproduced for record in heard.found] == [(3, 3)]
+    assert session.tally.divergences == 1
+    once = Heard()
+    flaky = Scripted("kvm:a", lambda case, turn: bad(case, turn) if turn == 0 else sound(case))
+    once.session([flaky], record_of(CASE, "no.such-rule")).show_known()
+    assert once.found == []
+
+
 def test_a_recorded_case_is_reported_once_for_all_legs_and_not_if_it_is_gone() -> None:
     heard = Heard()
     legs = [Scripted("kvm:a", bad), Scripted("kvm:b", bad)]
