@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("fuzz.cli.execute:diff", "Run one case and set the legs side by side."),
     "repro": ("fuzz.cli.execute:repro", "Run a stored finding again."),
     "replay": ("fuzz.cli.replay:replay", "Run kept cases and compare with what is recorded."),
+    "corpus": ("fuzz.cli.corpus:corpus", "Look after directories of cases."),
     "coverage": (
         "fuzz.cli.coverage:coverage",
         "Show what campaigns reached in the lab's kernels.",

@@ -1,0 +1,236 @@
+"""`vcpufuzz corpus`: look after directories of cases."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from corpus.case import Case
+from fuzz.campaign import shelf
+from fuzz.campaign.bring import SOURCES, Bringing
+from fuzz.campaign.distil import adding, smallest
+from fuzz.cli.errors import Exit, UserError
+from fuzz.cli.options import json_option, kernel_option, resolve_legs
+from fuzz.cli.plain_options import OUTPUT_DIRECTORY
+from fuzz.cli.table import Column, print_table
+from targets.legs import open_legs
+
+PLACES = click.argument(
+    "places", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
+)
+BY = ("rules", "semantic", "kernel")
+"""Combinations are left out unless asked for: there are so many that every case brings some."""
+
+
+class _By(click.ParamType[tuple[str, ...]]):
+    name = "source,..."
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        names = tuple(name.strip() for name in str(value).split(","))
+        for name in names:
+            if name not in SOURCES:
+                self.fail(f"{name!r} is none of {', '.join(SOURCES)}.", param, ctx)
+        return names
+
+
+def _brought(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of commands that run cases to see what they bring."""
+    for option in (
+        click.option(
+            "--by", type=_By(), default=",".join(BY), show_default=True, help="What counts."
+        ),
+        click.option(
+            "--legs",
+            metavar="LEG,...",
+            default="model",
+            show_default=True,
+            help="What cases are run on to see what they bring.",
+        ),
+        kernel_option,
+        json_option,
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def corpus() -> None:
+    """Look after directories of cases, in text or as libFuzzer keeps them.
+
+    What is written is named by its content, as libFuzzer's own tools do, and is written whole or
+    not at all.
+    """
+
+
+@corpus.command()
+@PLACES
+@_brought
+def stats(
+    places: tuple[Path, ...], by: tuple[str, ...], legs: str, kernel: Path | None, as_json: bool
+) -> int:
+    """Tell what is in directories, and how much of it is needed.
+
+    \b
+    Example:
+      vcpufuzz corpus stats kept
+    """
+    found = _read(places)
+    features = _features(found, by, legs, kernel)
+    ops = Counter(op.word for case in found.cases.values() for op in case.ops)
+    lengths = sorted(len(case.ops) for case in found.cases.values())
+    told = {
+        "cases": len(found.cases),
+        "again": found.again,
+        "refused": len(found.refused),
+        "not_run": len(found.cases) - len(features),
+        "features": len(set().union(*features.values())),
+        "needed": len(smallest(features, _sizes(found))),
+        "ops": dict(ops.most_common()),
+        "ops_median": lengths[len(lengths) // 2] if lengths else 0,
+        "bytes": sum(_sizes(found).values()),
+    }
+    if as_json:
+        click.echo(json.dumps(told, indent=2))
+        return Exit.OK
+    click.echo(
+        f"{told['cases']} cases, {told['bytes']} bytes, {told['ops_median']} ops each (median);"
+        f" {found.again} files say a case again, {len(found.refused)} say none"
+    )
+    click.echo(
+        f"{told['features']} features ({', '.join(by)}); {told['needed']} cases have all of them"
+    )
+    if told["not_run"]:
+        click.echo(f"{told['not_run']} cases take a longer vector length than the legs have")
+    columns = (Column("Op"), Column("Times", "right"))
+    print_table(columns, [(word, str(count)) for word, count in ops.most_common()])
+    return Exit.OK
+
+
+@corpus.command()
+@click.argument("into", type=OUTPUT_DIRECTORY)
+@PLACES
+@_brought
+def merge(
+    into: Path,
+    places: tuple[Path, ...],
+    by: tuple[str, ...],
+    legs: str,
+    kernel: Path | None,
+    as_json: bool,
+) -> int:
+    """Add to INTO the cases of other places that bring something new.
+
+    \b
+    Example:
+      vcpufuzz corpus merge kept other/kept --legs model,kvm:6.12:vhe
+    """
+    there = _read([into]) if into.is_dir() else shelf.Shelf()
+    found = _read(places)
+    for name in there.cases.keys() & found.cases.keys():
+        del found.cases[name]
+    have: set[Hashable] = set()
+    have.update(*_features(there, by, legs, kernel).values())
+    features = _features(found, by, legs, kernel)
+    chosen = adding(features, _sizes(found), have)
+    written = _put(into, [found.cases[name] for name in chosen])
+    return _tell(as_json, into, written, len(found.cases), len(there.cases) + written)
+
+
+@corpus.command()
+@click.argument("into", type=OUTPUT_DIRECTORY)
+@PLACES
+@_brought
+def minimize(
+    into: Path,
+    places: tuple[Path, ...],
+    by: tuple[str, ...],
+    legs: str,
+    kernel: Path | None,
+    as_json: bool,
+) -> int:
+    """Write to INTO, which must be empty or new, few and small cases that bring all that those of
+    other places do.
+
+    \b
+    Example:
+      vcpufuzz corpus minimize small kept
+    """
+    if into.is_dir() and any(into.iterdir()):
+        raise UserError(f"{into}: it is not empty, so the smallest set has no place.", Exit.USAGE)
+    found = _read(places)
+    features = _features(found, by, legs, kernel)
+    chosen = smallest(features, _sizes(found))
+    written = _put(into, [found.cases[name] for name in chosen])
+    return _tell(as_json, into, written, len(found.cases), written)
+
+
+@corpus.command("import")
+@click.argument("into", type=OUTPUT_DIRECTORY)
+@PLACES
+@json_option
+def import_(into: Path, places: tuple[Path, ...], as_json: bool) -> int:
+    """Add to INTO every case of other places, whatever it brings.
+
+    \b
+    Example:
+      vcpufuzz corpus import kept corpus/regressions a.case
+    """
+    found = _read(places)
+    written = _put(into, list(found.cases.values()))
+    return _tell(as_json, into, written, len(found.cases), None)
+
+
+def _read(places: Sequence[Path]) -> shelf.Shelf:
+    found = shelf.read(places)
+    for why in found.refused:
+        click.echo(f"vcpufuzz: passed over {why}", err=True)
+    return found
+
+
+def _sizes(found: shelf.Shelf) -> dict[str, int]:
+    return {name: len(case.encoded) for name, case in found.cases.items()}
+
+
+def _features(
+    found: shelf.Shelf, by: Sequence[str], legs: str, kernel: Path | None
+) -> dict[str, frozenset[Hashable]]:
+    """By case, what it brings on the legs; without cases that they cannot run."""
+    if not found.cases:
+        return {}
+    with _opened(resolve_legs(legs, kernel), "kernel" in by) as opened:
+        bringing = Bringing(opened, by)
+        return {n: bringing.of(c) for n, c in found.cases.items() if bringing.fits(c)}
+
+
+@contextmanager
+def _opened(names: Sequence[str], coverage: bool) -> Iterator[list[Any]]:
+    opened = open_legs(names, coverage=coverage)
+    try:
+        yield opened
+    finally:
+        for leg in opened:
+            leg.close()
+
+
+def _put(into: Path, cases: Sequence[Case]) -> int:
+    into.mkdir(parents=True, exist_ok=True)
+    return sum(shelf.put(into, case) for case in cases)
+
+
+def _tell(as_json: bool, into: Path, written: int, of: int, total: int | None) -> int:
+    if as_json:
+        click.echo(json.dumps({"written": written, "of": of, "total": total}))
+    else:
+        holds = "" if total is None else f"; it holds {total}"
+        click.echo(f"{written} of {of} cases written to {into}{holds}")
+    return Exit.OK
