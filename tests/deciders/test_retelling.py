@@ -24,6 +24,7 @@ from fuzz.oracle.selfsame import (
     compare,
     retellings,
 )
+from targets.spec.rules import RULES
 
 UP = "create v0\ninit v0\nfinalize v0\n"
 NOP = "run v0 {\n nop\n}\n"
@@ -39,7 +40,7 @@ def ops_of(case: Case) -> list[str]:
 
 
 def ends(reason: int = 6, address: int = MMIO_BASE, flags: int = 0, err: int = 0) -> Observation:
-    return Observation(err, 0, RUN_DATA.pack(reason, 1, address, 0, 8, flags))
+    return Observation(err, 0, RUN_DATA.pack(reason, 1, address, 7, 8, flags))
 
 
 # -- when --------------------------------------------------------------------------------------
@@ -51,6 +52,10 @@ def test_only_cases_that_ran_well_to_their_end_are_told_otherwise() -> None:
     assert set(told(case)) == {SET_ORDER}
     assert not told(case, replace(trace, ending=Ending.HOST_LOG))
     assert not told(case, replace(trace, observations=trace.observations[:-1]))
+
+
+def test_each_way_of_telling_is_a_rule() -> None:
+    assert {SET_ORDER, READING, WRITING_BACK, SPLIT_RUN} <= RULES.keys()
 
 
 # -- the order of SETs -------------------------------------------------------------------------
@@ -128,7 +133,10 @@ def test_what_does_more_is_not(op: str) -> None:
 
 
 @pytest.mark.parametrize("word", ["run", "host-run"])
-@pytest.mark.parametrize(("line", "calls"), [("hvc #0", True), ("nop", False), ("svc #0", False)])
+@pytest.mark.parametrize(
+    ("line", "calls"),
+    [("hvc #0", True), ("nop", False), ("svc #0", False), (".inst 0x6400d000", True)],
+)
 def test_a_case_with_calls_is_read_as_it_is(word: str, line: str, calls: bool) -> None:
     case = parse_case(f"{UP}get v0 x1\n{word} v0 {{\n nop\n {line}\n}}\nget v0 x1\n")
     observations = (Observation(0),) * len(case.ops)
