@@ -63,7 +63,7 @@ class Breakage(Suspicion):
 
     def settle(self, case: Case, legs: Everywhere) -> Shown | None:
         last, trace = self._again(case, legs)
-        if not isinstance(last, Diverge) or not alike(last, self.verdict):
+        if not alike(last, self.verdict):
             return None
         return self._beside(case, last, trace, legs)
 

@@ -194,9 +194,7 @@ class _Looked:
 
     def before(self, index: int) -> Op:
         """The op of the case that the look at a place follows."""
-        return next(
-            self.case.ops[at] for at in range(index - 1, -1, -1) if self.origins[at] is None
-        )
+        return next(self.case.ops[at] for at in reversed(range(index)) if self.origins[at] is None)
 
     def is_first(self, index: int) -> bool:
         """Whether nothing was looked at before the op that this look follows."""
@@ -246,9 +244,9 @@ def slots_of(ops: Sequence[Op]) -> Iterator[int]:
 
 def _look_at(slot: int, seen: Op, verdict: Diverge) -> Op:
     """A look at a vcpu: at all that is mostly read, or at a value that only a GET reads."""
-    own = isinstance(seen, GetReg) and seen.reg not in _READ
-    if isinstance(seen, GetReg) and own and regs.name_of(seen.reg) == verdict.label:
-        return GetReg(slot, seen.reg)
+    reg = seen.reg if isinstance(seen, GetReg) else None
+    if reg is not None and reg not in _READ and regs.name_of(reg) == verdict.label:
+        return GetReg(slot, reg)
     return ReadAll(slot)
 
 

@@ -148,6 +148,6 @@ class Departure(Suspicion):
     def settle(self, case: Case, legs: Everywhere) -> Shown | None:
         seen = legs.look(case)
         last = seen.verdicts[self.name]
-        if not isinstance(last, Diverge) or not alike(last, self.verdict):
+        if not alike(last, self.verdict):
             return None
         return Shown(case, last, seen.traces, seen.verdicts)

@@ -144,14 +144,15 @@ def _facts(op: object, seen: Observation | None, follow: bool, asked: Decides) -
 def _suspects(
     case: Case, index: int, label: str, values: Mapping[str, str], reason: str
 ) -> Mapping[str, Diverge]:
-    """Who is to be named, and why: the minority; with no majority, everybody."""
+    """Who is to be named, and why: the minority; with no majority, everybody. `values` are by
+    name, in the order of names."""
     (common, count), *_ = Counter(values.values()).most_common()
     if 2 * count > len(values):
         named = [name for name, value in values.items() if value != common]
     else:
-        named, common = list(values), values[min(values)]
+        named, common = list(values), next(iter(values.values()))
     told = "; ".join(f"{value} on {', '.join(on)}" for value, on in _by_value(values))
-    other = next(values[name] for name in sorted(named) if values[name] != common)
+    other = next(values[name] for name in named if values[name] != common)
     op = case.ops[index]
     verdict = Diverge(
         oracle=ORACLE,
@@ -167,11 +168,11 @@ def _suspects(
         told=f"op {index} ({op.word}): {label} is {told}; the model predicts nothing there "
         f"({reason}), but legs on one machine should agree",
     )
-    return dict.fromkeys(sorted(named), verdict)
+    return dict.fromkeys(named, verdict)
 
 
 def _by_value(values: Mapping[str, str]) -> list[tuple[str, list[str]]]:
     by_value: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(values):
-        by_value[values[name]].append(name)
+    for name, value in values.items():
+        by_value[value].append(name)
     return list(by_value.items())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TypeGuard
 
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from targets.kind import Kind
 
 
-def alike(a: Verdict, b: Diverge) -> bool:
+def alike(a: Verdict, b: Diverge) -> TypeGuard[Diverge]:
     """Whether `a` is the divergence `b`, as far as a minimiser may not change it."""
     if not isinstance(a, Diverge):
         return False
@@ -23,7 +24,7 @@ def deviating(verdict: Diverge, verdicts: Mapping[str, Verdict]) -> tuple[str, .
 
 
 def _same(a: Verdict, b: Diverge) -> bool:
-    return alike(a, b) and isinstance(a, Diverge) and (a.fault is not None or a.label == b.label)
+    return alike(a, b) and (a.fault is not None or a.label == b.label)
 
 
 def pattern(

@@ -73,6 +73,6 @@ class Everywhere:
 
     def compare(self, case: Case, seen: Seen) -> Compared:
         """Twins held against each other, where the model said nothing."""
-        if not self.twins or not agreement.concerns(seen.verdicts):
+        if not agreement.concerns(seen.verdicts):
             return Compared()
         return agreement.compare(case, seen.traces, seen.verdicts, self.twins)

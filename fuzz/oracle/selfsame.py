@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from corpus import registers as regs
 from corpus.case import Case
@@ -133,42 +134,34 @@ _KINDS = frozenset({"z", "p", "ffr", "v"})
 _CONTROLS = frozenset({"zcr_el1", "fpcr", "fpsr"})
 
 
-def _is_orderless(op: Op) -> bool:
+def _table_of(op: Op) -> int | None:
+    """The vcpu whose registers an op sets one of, where no order matters; else None."""
     row = regs.BY_ID.get(op.reg) if isinstance(op, SetReg) else None
-    return row is not None and (row.kind in _KINDS or row.name in _CONTROLS)
+    if row is None or not (row.kind in _KINDS or row.name in _CONTROLS):
+        return None
+    assert isinstance(op, SetReg)
+    return op.vcpu
 
 
 def _other_order(case: Case, _trace: Trace) -> Retold | None:
     """Every block of SETs backwards, but for those of one register."""
     order: list[int] = []
-    block: list[int] = []
-    for index, op in enumerate((*case.ops, None)):
-        if op is not None and _is_orderless(op) and _same_vcpu(case.ops, block, op):
-            block.append(index)
-            continue
-        order += _backwards(case.ops, block)
-        block = []
-        if op is not None and _is_orderless(op):
-            block.append(index)
-        elif op is not None:
-            order.append(index)
-    if order == list(range(len(case.ops))):
+    for slot, group in groupby(range(len(case.ops)), lambda index: _table_of(case.ops[index])):
+        block = list(group)
+        order += block if slot is None else _backwards(case.ops, block)
+    if order == sorted(order):
         return None
-    places = [0] * len(order)
-    for place, index in enumerate(order):
-        places[index] = place
+    places = tuple(order.index(index) for index in range(len(order)))
     told = replace(case, ops=tuple(case.ops[index] for index in order))
-    return Retold(SET_ORDER, told, tuple(places), "with its SETs in another order", _everything)
-
-
-def _same_vcpu(ops: Sequence[Op], block: Sequence[int], op: Op) -> bool:
-    return not block or getattr(ops[block[0]], "vcpu", 0) == getattr(op, "vcpu", 0)
+    return Retold(SET_ORDER, told, places, "with its SETs in another order", _everything)
 
 
 def _backwards(ops: Sequence[Op], block: Sequence[int]) -> list[int]:
     by_register: dict[int, list[int]] = {}
     for index in block:
-        by_register.setdefault(getattr(ops[index], "reg", 0), []).append(index)
+        op = ops[index]
+        assert isinstance(op, SetReg)
+        by_register.setdefault(op.reg, []).append(index)
     return [index for found in reversed(by_register.values()) for index in found]
 
 
@@ -229,8 +222,9 @@ def _value(op: Op, seen: Observation) -> Pattern | None:
     row = regs.BY_ID.get(op.reg)
     if row is None or not (row.kind in _KINDS or row.name in _WRITTEN_BACK or row.id in regs.X_IDS):
         return None
-    if len(set(seen.data)) == 1:
-        return Pattern("fill", seen.data[0])
+    distinct = set(seen.data)
+    if len(distinct) == 1:
+        return Pattern("fill", distinct.pop())
     number = int.from_bytes(seen.data, "little")
     return Pattern("int", number) if number < 1 << 64 else None
 

@@ -8,7 +8,7 @@ from scripted import agree, diverge
 from corpus.fault import BY_KERNEL, Fault, FaultKind
 from fuzz.oracle.attribution import ALL_BUT_THE_MODEL, alike, deviating, pattern
 from fuzz.oracle.verdict import Diverge, Verdict
-from targets.kind import KINDS
+from targets.kind import KINDS, Kind
 
 WARN_F = Fault(FaultKind.WARN, "f", True)
 WARN_G = Fault(FaultKind.WARN, "g", True)
@@ -63,6 +63,8 @@ def test_a_fault_without_a_name_goes_by_the_case() -> None:
     assert not alike(one, diverge(fault=CRASH, rule="ending.ok", op_word="run"))
     assert not alike(one, diverge(fault=WARN_F, rule="ending.ok", op_word="run"))
     assert not alike(diverge(fault=WARN_F, rule="a"), diverge(fault=CRASH, rule="b"))
+    assert alike(diverge(fault=WARN_F), diverge(fault=CRASH))
+    assert alike(diverge(fault=CRASH), diverge(fault=WARN_F))
 
 
 @pytest.mark.parametrize("kind", FaultKind)
@@ -131,3 +133,23 @@ def test_the_pattern_of_legs_names_the_suspect(
 def test_a_leg_that_is_wrong_otherwise_is_not_right() -> None:
     verdicts = {KVM[0]: BASE, KVM[1]: BASE, KVM[2]: diverge(rule="sve.p")}
     assert pattern(KVM[:2], verdicts, KIND_OF) == "every kvm"
+
+
+def test_all_but_the_model_are_all_that_there_are() -> None:
+    third = {**KIND_OF, "board": Kind("board", 9, own=True)}
+    wrong = (KVM[0], EMULATORS[0])
+    verdicts: dict[str, Verdict] = {KVM[0]: BASE, EMULATORS[0]: BASE, "board": agree()}
+    assert pattern(wrong, verdicts, third) == "emulator:keep,kvm:6.1:vhe"
+    verdicts["board"] = BASE
+    assert pattern((*wrong, "board"), verdicts, third) == ALL_BUT_THE_MODEL
+
+
+def test_what_kinds_of_legs_there_are() -> None:
+    assert all(name == kind.name for name, kind in KINDS.items())
+    in_turn = sorted(KINDS.values(), key=lambda kind: kind.turn)
+    assert [kind.name for kind in in_turn] == ["kvm", "emulator", "mutant", "model"]
+    assert len({kind.turn for kind in in_turn}) == len(in_turn)
+    assert [kind.name for kind in KINDS.values() if kind.own] == ["kvm", "emulator"]
+    assert [kind.name for kind in KINDS.values() if kind.lends] == ["kvm", "mutant"]
+    assert [kind.name for kind in KINDS.values() if kind.reference] == ["model"]
+    assert [kind.name for kind in KINDS.values() if kind.kernel] == ["kvm"]

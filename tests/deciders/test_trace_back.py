@@ -52,6 +52,7 @@ class Judged(Everywhere):
 
 UP = "create v0\ninit v0\nfinalize v0\n"
 ON = UP + "set v0 cpacr_el1 0x330000\nset v0 zcr_el1 15\n"
+NOP, INDEX = "run v0 {\n nop\n}", "run v0 {\n index z1.b, #1, #1\n}"
 BASE = parse_case(UP + "set v0 z1 noise:1\nrun v0 {\n nop\n}\nget v0 z1\n")
 SHOWN = diverge(op_index=5, rule="sve.z", label="z1")
 
@@ -152,10 +153,15 @@ def test_two_vcpus_share_the_room() -> None:
     assert looks(found) == "cc" + "p" * 30 + "p..p..p"
 
 
-@pytest.mark.parametrize("text", ["create v0\nget-mp v0\n", "preferred-target\n" * 3])
-def test_without_an_op_or_a_vcpu_before_it_there_is_nothing_to_look_at(text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [("create v0\nget-mp v0\n", 0), ("preferred-target\n" * 3, 2), ("create v0\nget v0 x1\n", 1)],
+)
+def test_without_an_op_or_a_vcpu_before_it_there_is_nothing_to_look_at(
+    text: str, index: int
+) -> None:
     case = parse_case(text)
-    verdict = diverge(op_index=0 if "create" in text else 2)
+    verdict = diverge(op_index=index)
     assert not looked_at(case, verdict).ops
     assert traced(case, verdict) == Traced(case, verdict, at_face_value(case, verdict))
 
@@ -176,8 +182,10 @@ def test_a_fault_is_where_it_is_and_nothing_is_run_for_it() -> None:
 
 
 def test_what_no_look_shows_is_taken_as_it_is_seen() -> None:
-    for says in (None, diverge(op_index=10, rule="sve.z", label="z1")):
-        assert traced(BASE, SHOWN, says) == Traced(BASE, SHOWN, at_face_value(BASE, SHOWN))
+    for case, index, at in ((BASE, 5, 10), (parse_case(f"{ON}{NOP}\nget v0 z1\n"), 6, 11)):
+        shown = diverge(op_index=index, rule="sve.z", label="z1")
+        for says in (None, diverge(op_index=at, rule="sve.z", label="z1")):
+            assert traced(case, shown, says) == Traced(case, shown, at_face_value(case, shown))
 
 
 def test_an_op_that_is_wrong_itself_before_is_where_it_ends() -> None:
@@ -283,9 +291,6 @@ def kept(text: str, op: str, rule: str, label: str, shown: str = "get v0 x1\n") 
     return cause.rule == KEEPS
 
 
-NOP, INDEX = "run v0 {\n nop\n}", "run v0 {\n index z1.b, #1, #1\n}"
-
-
 def test_what_was_there_before_an_op_was_to_be_kept() -> None:
     text = ON + "set v0 z1 noise:1\nset v0 x1 7\n"
     assert kept(text, NOP, "isa.other", "z1")
@@ -297,11 +302,28 @@ def test_what_was_there_before_an_op_was_to_be_kept() -> None:
     assert not kept(ON, NOP, "isa.nop", "z1")  # written, if with the same
 
 
+def test_what_was_written_anew_with_the_same_was_not_to_be_kept() -> None:
+    up = "create v0\ninit v0\nfinalize v0\ncreate v1\ninit v1\nfinalize v1\n"
+    on = "set v1 cpacr_el1 0x330000\nset v1 zcr_el1 15\n"
+    run = INDEX.replace("v0", "v1")
+    case = parse_case(f"{up}{on}{run}\nget-mp v1\n{run}\nget v1 z1\n")
+    last = len(case.ops) - 1
+
+    def says(looked: Case) -> Diverge:
+        """The look at the second vcpu after the second run."""
+        at = len(looked.ops) - 2
+        return diverge(op_index=at, rule="isa.index_ii", label="z1")
+
+    shown = diverge(op_index=last, rule="isa.index_ii", label="z1")
+    assert traced(case, shown, says).cause == Cause("run", "isa.index_ii", "z")
+
+
 def test_what_a_look_did_not_show_before_was_not_to_be_kept() -> None:
     assert not kept("", "create v0", "vcpu.create", "x1")
     assert not kept("create v0\n", "init v0", "reset.core", "x1")
     assert not kept("create v0\ninit v0\n", "finalize v0", "reset.vectors", "z1")
     assert kept("create v0\ninit v0\n", "finalize v0", "reset.core", "x1")
+    assert not kept(UP, "init v0", "reset.vectors", "z1")  # nor is it shown any more
 
 
 def test_what_other_vcpus_hold_was_not_to_be_kept() -> None:
@@ -326,8 +348,14 @@ def test_nothing_is_known_of_what_comes_after_the_end_of_a_trace() -> None:
     says = look_after(NOP, rule="isa.other", label="x1")
     assert trace_back(case, "a", shown, Judged(says)).cause.rule == KEEPS
     fault = Fault(FaultKind.WARN, "f", True)
-    leg = Scripted("a", lambda case, turn: broken(fault, seen=sound(case).observations[:5]))
-    assert trace_back(case, "a", shown, Judged(says, leg=leg)).cause.rule == "isa.other"
+    for size in (4, 5, 6):
+        ends = (
+            lambda case, turn, size=size: broken(fault, seen=sound(case).observations[:size]),
+            lambda case, turn, size=size: Trace(sound(case).observations[:size]),
+        )
+        for script in ends:
+            legs = Judged(says, leg=Scripted("a", script))
+            assert trace_back(case, "a", shown, legs).cause.rule == "isa.other"
 
 
 # -- whose fault a value is that an instruction wrote ------------------------------------------
@@ -388,6 +416,16 @@ def test_where_the_first_look_shows_it_there_is_room_for_earlier_ones() -> None:
     assert len(found.case.ops) == 18
 
 
+def test_the_first_look_is_at_every_vcpu() -> None:
+    case = parse_case("create v0\ncreate v1\n" + "get-mp v0\n" * 30 + "preferred-target\n")
+    shown = diverge(op_index=32, rule="core.x", label="x1")
+    for at, rounds in ((30, 2), (31, 2), (33, 1)):
+        legs = Judged(diverge(op_index=at, rule="core.x", label="x1"))
+        trace_back(case, "a", shown, legs)
+        assert isinstance(legs.cases[0].ops[at], ReadAll)
+        assert len(legs.cases) == rounds
+
+
 @pytest.mark.parametrize(
     ("ops", "index", "reason"),
     [
@@ -399,10 +437,10 @@ def test_where_the_first_look_shows_it_there_is_room_for_earlier_ones() -> None:
 def test_else_one_look_round_has_to_do(ops: int, index: int, reason: str) -> None:
     case = parse_case("create v0\n" + "get-mp v0\n" * (ops - 1))
     shown = diverge(op_index=ops - 1, rule="mp.get", label="x1")
-    legs = Judged(diverge(op_index=index, rule="mp.get", label="x1"))
+    legs = Judged(diverge(op_index=index, rule="core.x", label="x1"))
     found = trace_back(case, "a", shown, legs)
     assert isinstance(found.case.ops[-1], ReadAll)
-    assert len(legs.cases) == 1, reason
+    assert (len(legs.cases), found.cause.rule) == (1, KEEPS), reason
 
 
 # -- at face value -----------------------------------------------------------------------------

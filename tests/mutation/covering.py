@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
 import time
 from collections import defaultdict
@@ -17,18 +18,20 @@ from mutation.operators import Mutant
 
 @dataclass
 class Covering:
-    """`lines`: by path, per line, ids of tests that come to it; `seconds` of the processor that
-    each test takes, and by the clock (`waited`); `failed`: tests that fail as things are, and
-    say nothing of mutants."""
+    """`lines`: by path, per line, ids of tests that come to it; `importers`: by path, ids of tests
+    whose file imports it, and so may see what stands outside of functions; `seconds` of the
+    processor that each test takes, and by the clock (`waited`); `failed`: tests that fail as
+    things are, and say nothing of mutants."""
 
     lines: dict[str, dict[int, set[str]]] = field(default_factory=dict)
+    importers: dict[str, set[str]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     waited: dict[str, float] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
 
     def tests_of(self, mutant: Mutant) -> tuple[set[str], bool]:
         """The tests that come to a mutant's line; if none does, or it is outside of functions,
-        those that come to its module. And whether it is the former."""
+        those that come to its module or import it. And whether it is the former."""
         lines = self.lines.get(mutant.path, {})
         statement, first, last = mutant.lines
         if mutant.scope:
@@ -36,7 +39,7 @@ class Covering:
             own = own or lines.get(statement, set())
             if own:
                 return own, True
-        return set().union(*lines.values()), False
+        return self.importers.get(mutant.path, set()).union(*lines.values()), False
 
 
 def observe(items: Sequence[pytest.Item], paths: Sequence[Path], root: Path) -> Covering:
@@ -63,7 +66,31 @@ def observe(items: Sequence[pytest.Item], paths: Sequence[Path], root: Path) -> 
         for line, contexts in data.contexts_by_lineno(str(path)).items():
             per_line[line] = set(contexts) & set(found.seconds)
         found.lines[str(path.relative_to(root))] = dict(per_line)
+    found.importers = _importers(items, [str(path.relative_to(root)) for path in paths])
     return found
+
+
+def _importers(items: Sequence[pytest.Item], paths: Sequence[str]) -> dict[str, set[str]]:
+    files = {item.path: _imported(item.path.read_text()) for item in items}
+    return {
+        path: {item.nodeid for item in items if _module(path) in files[item.path]} for path in paths
+    }
+
+
+def _module(path: str) -> str:
+    return ".".join(Path(path).with_suffix("").parts)
+
+
+def _imported(text: str) -> frozenset[str]:
+    """The modules that a file imports, and what it takes from them, which may be modules."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(names)
 
 
 class _Reporter:

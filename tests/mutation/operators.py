@@ -118,11 +118,15 @@ def _walk(
 
 
 def _children(node: ast.AST) -> list[ast.AST]:
-    """What is below a node but types."""
+    """What is below a node but types and claims."""
     children = list(ast.iter_child_nodes(node))
     if isinstance(node, ast.AnnAssign):
         children.remove(node.annotation)
-    return children
+    return [one for one in children if not _is_claim(one)]
+
+
+def _is_claim(node: ast.AST) -> bool:
+    return isinstance(node, ast.keyword) and node.arg in _ASSERTS
 
 
 def _is_docstring(node: ast.AST) -> bool:
@@ -175,6 +179,8 @@ _JOINING = (ast.Add, ast.BitOr, ast.BitAnd)
 """Operators of which one side may be forgotten."""
 
 _CALLED = {"any": "all", "all": "any", "min": "max", "max": "min", "sorted": "list"}
+_ASSERTS = ("strict",)
+"""Arguments that claim what holds anyway, as assertions do."""
 _ORDERED = frozenset({"isinstance", "getattr", "min", "max", "zip", "range", "frozenset"})
 """Calls whose first two arguments nobody exchanges by mistake."""
 
@@ -298,7 +304,7 @@ def _call(node: ast.Call) -> Iterator[Change]:
     if isinstance(node.func, ast.Name) and node.func.id in _CALLED:
         yield node.func, _CALLED[node.func.id]
     for keyword in node.keywords:
-        if keyword.arg is not None:
+        if keyword.arg not in (None, *_ASSERTS):
             changed = copy.copy(node)
             changed.keywords = [one for one in node.keywords if one is not keyword]
             yield node, _shown(changed), keyword
