@@ -6,6 +6,9 @@
     # machine: release=6.12.*
     # diverges: kvm isa.shll*_v tail
     # avoid: kvm run.late-vcpu-in-protected-mode
+    # expires: 2027-12-31
+    # matches: kvm release=6.12.73 mode=vhe
+    # differs: kvm release=7.2.1
 
 What they mean is in `corpus.text` and `corpus.kept`.
 """
@@ -39,12 +42,21 @@ class _Syntax:
 _KIND = f"({'|'.join(KINDS)})"
 _WHERE = f"; KIND is {' or '.join(KINDS)}"
 
+_EXAMPLE = re.compile(rf"{_KIND}\s+([\w.]+=\S+(?:\s+[\w.]+=\S+)*)")
+
 _HEADERS: dict[str, _Syntax] = {
     "requires": _Syntax("vq>=N", re.compile(r"(vq)>=(1[0-6]|[0-9])"), "; N is up to 16", once=True),
     "machine": _Syntax("KEY=PATTERN", re.compile(r"([\w.]+)=(\S+)"), once=True),
     "diverges": _Syntax(
         "KIND RULE [EFFECT]", re.compile(rf"{_KIND}\s+(\S+?)(?:\s+([a-z]+))?"), _WHERE
     ),
+    "expires": _Syntax(
+        "DAY, or KEY=VERSION",
+        re.compile(r"(\d{4}-\d\d-\d\d|[\w.]+=\d+(?:\.\d+)*)"),
+        "; DAY is like 2027-12-31",
+    ),
+    "matches": _Syntax("KIND KEY=VALUE...", _EXAMPLE, _WHERE),
+    "differs": _Syntax("KIND KEY=VALUE...", _EXAMPLE, _WHERE),
     "avoid": _Syntax("KIND RULE", re.compile(rf"{_KIND}\s+(\S+)"), _WHERE),
 }
 _LINE = re.compile(r"\s*(\w+)\s*(:?)\s*(.*)")

@@ -9,12 +9,22 @@ means: on legs of that kind whose fingerprint matches the machine lines, whateve
 called, a divergence from a rule that matches the pattern is a known, true defect of the leg
 (the comments around say which). Everything else must agree. The third word tells a campaign
 what the defect can spoil, so that it can go on behind it (`Effect`).
+
+::
+
+    # expires: release=7.0
+    # matches: kvm release=6.12.73 mode=vhe
+    # differs: kvm release=7.2.1
+
+say until when that is believed (`corpus.expiry`), and name examples of machines that it is about,
+and that it is not about.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,6 +32,7 @@ from typing import Protocol
 
 from corpus.case import Case
 from corpus.domain import TextError, quoted
+from corpus.expiry import Expiry, parse_expiry
 from corpus.store import load_document
 
 
@@ -66,9 +77,18 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A leg that might be, told by what it is."""
+
+    kind: str
+    fingerprint: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class KeptCase:
     """A case file with what it expects. `about`: its first comment lines; `avoid`: like
-    `known`, what a campaign must not try because it kills the machine."""
+    `known`, what a campaign must not try because it kills the machine. `expires`: what of that
+    is believed, as of the day `today`; `matches`, `differs`: examples of legs."""
 
     path: Path
     case: Case
@@ -76,6 +96,10 @@ class KeptCase:
     about: str
     machine: tuple[tuple[str, str], ...] = ()
     avoid: tuple[Known, ...] = ()
+    expires: tuple[Expiry, ...] = ()
+    matches: tuple[Example, ...] = ()
+    differs: tuple[Example, ...] = ()
+    today: date = date.min
 
     def recorded(self, leg: Described) -> tuple[Known, ...]:
         """The divergences that are expected on a leg."""
@@ -89,29 +113,68 @@ class KeptCase:
         """Whether `leg` breaking `rule` is known from this case."""
         return any(fnmatchcase(rule, known.rule) for known in self.recorded(leg))
 
-    def _on(self, leg: Described, rows: tuple[Known, ...]) -> tuple[Known, ...]:
-        found = tuple(known for known in rows if known.kind == leg.kind)
+    def is_about(self, leg: Described) -> bool:
+        """Whether `leg` is one of those whose defect this records, believed or not."""
         facts = leg.fingerprint
         here = all(fnmatchcase(facts.get(key, ""), value) for key, value in self.machine)
-        return found if here else ()
+        return here and any(known.kind == leg.kind for known in (*self.known, *self.avoid))
+
+    def expired(self, leg: Described) -> Expiry | None:
+        """Why the record is not believed of `leg` any more, if it would be about it."""
+        over = (one for one in self.expires if one.is_over(leg.fingerprint, self.today))
+        return next(over, None) if self.is_about(leg) else None
+
+    def _on(self, leg: Described, rows: tuple[Known, ...]) -> tuple[Known, ...]:
+        if not self.is_about(leg) or self.expired(leg):
+            return ()
+        return tuple(known for known in rows if known.kind == leg.kind)
 
 
-def load_kept(path: Path) -> KeptCase:
-    """A kept case with its expectations. Raises TextError, OSError."""
+def load_kept(path: Path, today: date | None = None) -> KeptCase:
+    """A kept case with its expectations, as they are believed on a day, by default this one.
+    Raises TextError, OSError."""
     document = load_document(path)
     known: list[Known] = []
     machine: list[tuple[str, str]] = []
     avoid: list[Known] = []
+    expires: list[Expiry] = []
+    examples: dict[str, list[Example]] = {"matches": [], "differs": []}
     for header in document.headers:
-        first, second, *rest = header.parts
+        first, second, *rest = (*header.parts, "")
         if header.name == "diverges":
             known.append(Known(first, second, _effect(rest[0], header.number, path)))
         elif header.name == "machine":
             machine.append((first, second))
         elif header.name == "avoid":
             avoid.append(Known(first, second))
-    about = document.about
-    return KeptCase(path, document.case, tuple(known), about, tuple(machine), tuple(avoid))
+        elif header.name == "expires":
+            expires.append(_expiry(first, header.number, path))
+        elif header.name in examples:
+            examples[header.name].append(_example(first, second))
+    return KeptCase(
+        path,
+        document.case,
+        tuple(known),
+        document.about,
+        tuple(machine),
+        tuple(avoid),
+        tuple(expires),
+        tuple(examples["matches"]),
+        tuple(examples["differs"]),
+        today or datetime.now(UTC).date(),
+    )
+
+
+def _example(kind: str, facts: str) -> Example:
+    pairs = (fact.partition("=") for fact in facts.split())
+    return Example(kind, {key: value for key, _, value in pairs})
+
+
+def _expiry(text: str, line: int, path: Path) -> Expiry:
+    try:
+        return parse_expiry(text)
+    except TextError as error:
+        raise TextError(f"{path}: line {line}: {error}") from None
 
 
 def _effect(word: str, line: int, path: Path) -> Effect:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -135,6 +135,10 @@ class CampaignStore(Database):
             return rows.campaign_view(sightings.fetch(db, s.Campaign, campaign_id, "campaign"))
 
         return self._read(work)
+
+    def campaigns_showing(self, cases: Collection[str]) -> dict[int, frozenset[str]]:
+        """By campaign, which of some cases, by id, it found to diverge as they are."""
+        return self._read(lambda db: queries.campaigns_showing(db, cases))
 
     def set_functions(
         self, campaign_id: int, leg: str, functions: Sequence[blocks.FunctionRecord]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -332,3 +332,13 @@ def history(db: Session, bucket_id: int | None, limit: int) -> tuple[r.AuditView
         query = query.join(links, links.c.audit_id == s.Audit.id)
         query = query.where(links.c.bucket_id == bucket_id)
     return tuple(map(rows.audit_view, db.scalars(query)))
+
+
+def campaigns_showing(db: Session, cases: Collection[str]) -> dict[int, frozenset[str]]:
+    """By campaign, which of some cases are findings of it as they are."""
+    f = s.Finding
+    query = select(f.campaign_id, f.minimal_id).where(f.minimal_id.in_(sorted(cases))).distinct()
+    found: dict[int, set[str]] = {}
+    for campaign, case in db.execute(query):
+        found.setdefault(campaign, set()).add(case)
+    return {campaign: frozenset(seen) for campaign, seen in found.items()}

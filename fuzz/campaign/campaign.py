@@ -425,6 +425,7 @@ class Campaign:
         )
 
     def _warnings(self) -> Iterator[str]:
+        yield from self._ledger.expired
         kept = self._kept
         # A worker that is killed leaves half a file, which matters to nobody but the corpus' owner.
         broken = self._options.corpus is not None and kept is not None and kept.broken

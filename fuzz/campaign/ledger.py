@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from corpus.fault import FaultKind
 from corpus.kept import KeptCase
@@ -45,6 +45,11 @@ class Ledger:
             if not investigating:
                 counted[kind] += count
         return counted
+
+    @property
+    def expired(self) -> Sequence[str]:
+        """Records of known defects that are not believed any more, in a sentence each."""
+        return self._knowledge.expired(self.legs.values())
 
     def found(self, campaign: int, event: events.Found) -> None:
         """A worker found something. Raises StoreError."""

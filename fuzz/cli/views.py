@@ -36,7 +36,9 @@ def indented(text: str) -> str:
     """A few lines that fit a narrow screen."""
     short = textwrap.shorten(text, _EXPLAINED, placeholder=" ...")
     pad = "    "
-    return textwrap.fill(short, _WIDTH, initial_indent=pad, subsequent_indent=pad)
+    return textwrap.fill(
+        short, _WIDTH, initial_indent=pad, subsequent_indent=pad, break_on_hyphens=False
+    )
 
 
 def times(number: int) -> str:

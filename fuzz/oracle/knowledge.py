@@ -70,6 +70,20 @@ class Knowledge:
             if those:
                 yield item, those
 
+    def expired(self, legs: Iterable[Described]) -> list[str]:
+        """A sentence for each record that would be about one of the legs, and is not believed
+        any more."""
+        legs = tuple(legs)
+        found = []
+        for item in self.kept:
+            over = next((why for leg in legs if (why := item.expired(leg))), None)
+            if over is not None:
+                found.append(
+                    f"{item.path.name} expired ({over}): the defect that it records is judged"
+                    " again."
+                )
+        return found
+
     def explanation(self, legs: Iterable[Described], rule: str) -> KeptCase | None:
         """The record that explains why these legs, all of them, break `rule`; None if there is
         none, or no leg."""

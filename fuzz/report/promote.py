@@ -46,7 +46,24 @@ def known_text(
     comment = format_case(finding.minimal, _about(finding, about)).removesuffix(body)
     headers = [f"# machine: {key}={value}" for key, value in facts.items()]
     headers.append(f"# diverges: {kind} {finding.culprit or finding.rule} {effect}")
+    headers += _examples(kind, facts, deviating, [leg for leg in legs if leg not in deviating])
     return comment + "\n".join(headers) + "\n" + body
+
+
+def _examples(
+    kind: str, facts: Mapping[str, str], those: Sequence[LegRecord], others: Sequence[LegRecord]
+) -> Iterator[str]:
+    """A leg that the record is about, and those here, of its kind, that it is not about."""
+    told = {leg.name: _told(leg, facts) for leg in (*those, *others) if leg.kind == kind}
+    mine = told[those[0].name]
+    yield f"# matches: {kind} {mine}"
+    different = (told[leg.name] for leg in others if leg.kind == kind)
+    yield from (f"# differs: {kind} {one}" for one in dict.fromkeys(different) if one != mine)
+
+
+def _told(leg: LegRecord, facts: Mapping[str, str]) -> str:
+    """A leg by some facts; of a value, its first word."""
+    return " ".join(f"{key}={(leg.fingerprint.get(key) or '-').split()[0]}" for key in facts)
 
 
 def _about(finding: FindingView, about: str) -> str:

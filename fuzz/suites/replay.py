@@ -97,8 +97,10 @@ def _result(item: KeptCase, leg: Target, verdict: Verdict, seconds: float) -> Re
         return Result(item, leg.name, Outcome.GONE, why, seconds, choices)
     rule = responsible(item.case, verdict)
     outcome = Outcome.KNOWN if item.covers(leg, rule) else Outcome.REGRESSION
+    over = item.expired(leg)
+    expired = f"the record of this expired ({over}): " if over else ""
     return Result(
-        *(item, leg.name, outcome, verdict.explanation, seconds),
+        *(item, leg.name, outcome, expired + verdict.explanation, seconds),
         rule=rule,
         strict=verdict.strict,
         op_index=verdict.op_index,
