@@ -29,7 +29,7 @@ from fuzz.web.app import application
 from targets.kvm.remote.address import Address
 from targets.legs import open_leg
 
-VCPUFUZZ = Path(sys.executable).with_name("vcpufuzz")
+VCPUFUZZ = str(Path(sys.executable).with_name("vcpufuzz"))
 HERE = Address("127.0.0.1", 7012)
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}\x1b[31m\u202e"
 """What a guest, a kernel or a file may say."""
