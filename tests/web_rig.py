@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from contextlib import ExitStack
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 from starlette.testclient import TestClient
 from test_db_store import KVM, MINIMAL, ORIGINAL, RECORD, SIGNATURE
@@ -25,6 +29,7 @@ from fuzz.web.app import application
 from targets.kvm.remote.address import Address
 from targets.legs import open_leg
 
+VCPUFUZZ = str(Path(sys.executable).with_name("vcpufuzz"))
 HERE = Address("127.0.0.1", 7012)
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}\x1b[31m\u202e"
 """What a guest, a kernel or a file may say."""
@@ -121,3 +126,20 @@ def token(client: TestClient, page: str = "/buckets") -> str:
     found = re.search(r'name="token" value="([^"]+)"', client.get(page).text)
     assert found
     return found[1]
+
+
+@contextmanager
+def served(url: str, *args: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The server as people start it; its address, and the process."""
+    command = [VCPUFUZZ, "web", "--db", url, "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(
+        [*command, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout
+            told = process.stdout.readline()
+            found = re.match(r"(http://127\.0\.0\.1:\d+/) shows what was found", told)
+            assert found, told or process.communicate()
+            yield found[1], process
+        finally:
+            process.kill()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ def access(
     would be."""
     if password and user_header:
         raise AccessError("either a password or a proxy says who a visitor is, not both")
+    if user_header and not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", user_header):
+        raise AccessError(f"{user_header!r} is no name of a header such as X-Remote-User")
     if not (is_loopback(listen.host) or password or user_header):
         raise AccessError(
             f"{listen} can be reached from other machines: give --password-file FILE,"

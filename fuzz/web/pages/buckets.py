@@ -82,10 +82,10 @@ def _merge(store: Store, bucket: int, values: Values, who: str) -> None:
 
 
 ACTS: Mapping[str, tuple[str, Act]] = {
-    "status": ("have another status", _status),
-    "owner": ("have another owner", _owner),
-    "note": ("have a note more", _note),
-    "merge": ("are part of another", _merge),
+    "status": ("status set on", _status),
+    "owner": ("owner set on", _owner),
+    "note": ("note added to", _note),
+    "merge": ("made part of another:", _merge),
 }
 """What can be done with several buckets -> how that is told, and what does it."""
 
@@ -108,7 +108,7 @@ def act(request: Request) -> Response:
             done += 1
         except (NotFound, Refused) as error:
             trouble.append(f"B{bucket}: {error}")
-    notice = Notice(f"{counted(done, 'bucket')} {told} now", None, tuple(trouble))
+    notice = Notice(f"{told} {counted(done, 'bucket')}", None, tuple(trouble))
     return desk.done(local(questions.text(values, "back", 2000)), notice)
 
 
