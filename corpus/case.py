@@ -7,21 +7,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from corpus.blocks import fitted
 from corpus.domain import TAG_SIZE
-from corpus.ops import OP_TAGS, Op, fields_of
+from corpus.ops import MAX_SPAN, OP_TAGS, Op, fields_of
 from corpus.stream import Sink, Source
 from corpus.wire import pack_request
 
-MAX_OPS = 40
+MAX_OPS = MAX_SPAN + 1
 MAX_VQ = 16
 
 
 @dataclass(frozen=True)
 class Case:
-    """A sequence of ops. `min_vq`: the host must offer a vector length of at least this."""
+    """A sequence of ops. `min_vq`: the host must offer a vector length of at least this.
+    A block ends at the latest where the one around it does."""
 
     ops: tuple[Op, ...]
     min_vq: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ops", fitted(self.ops))
 
     def __reduce__(self) -> tuple[Callable[[bytes], Case], tuple[bytes]]:
         """Travels as its canonical bytes, whose decoding is this case again."""

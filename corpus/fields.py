@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from corpus.domain import Domain, TextError, nearest, parse_int, quoted
+from corpus.domain import UNSIGNED, Domain, IntRange, TextError, nearest, parse_int, quoted
 from corpus.isa.form import Insn
 from corpus.isa.table import draw_insn, parse_insn, put_insn, simpler_insn
 from corpus.stream import Sink, Source
+from corpus.wire import DELAY_LIMIT
 
 FEATURE_BITS: dict[str, int] = {
     "power_off": 0,
@@ -206,6 +207,48 @@ class EdgeDomain(Domain[int | None]):
             yield None
             if value:
                 yield 0
+
+
+class DelayDomain(Domain[int]):
+    """Nanoseconds, each magnitude as likely as another."""
+
+    _RAW = 0xFF
+    pattern = UNSIGNED
+
+    def draw(self, source: Source) -> int:
+        tag = source.u8()
+        if tag == self._RAW:
+            return source.uint(3)
+        return (0x100 | source.u8()) << tag % 16 & ~0xFF if tag else 0
+
+    def put(self, value: int, sink: Sink) -> None:
+        sink.u8(self._RAW if value else 0)
+        if value:
+            sink.uint(value, 3)
+
+    def parse(self, text: str) -> int:
+        value = parse_int(text)
+        if not 0 <= value <= DELAY_LIMIT:
+            raise TextError(f"{quoted(text)}: a delay is 0 to {DELAY_LIMIT} ns")
+        return value
+
+    def format(self, value: int) -> str:
+        return str(value)
+
+    def simpler(self, value: int) -> Iterator[int]:
+        """Shorter ones, then rounder ones: what a delay means shows in its first digits."""
+        if not value:
+            return
+        yield from dict.fromkeys((0, value // 2))
+        unit = 10 ** (len(str(value)) - 1)
+        while unit > 1:
+            if value % unit:
+                yield value // unit * unit
+            unit //= 10
+
+
+class SpanDomain(IntRange):
+    """How many ops behind it a block takes in; in the text form they stand in its braces."""
 
 
 MAX_PROGRAM = 48

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from corpus.domain import TextError, quoted
@@ -34,11 +34,20 @@ class Comment:
 
 @dataclass(slots=True)
 class Statement:
-    """An op: its words, and the lines in braces behind them with their numbers, if any."""
+    """An op: its words, and the lines in braces behind them with their numbers, if any. `opens`:
+    the braces hold ops, which are statements that follow, up to a Closing."""
 
     number: int
     head: str
     block: list[tuple[int, str]] | None = field(default=None)
+    opens: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The brace behind a block of ops."""
+
+    number: int
 
 
 def check_size(size: int) -> None:
@@ -60,8 +69,9 @@ def decoded(data: bytes) -> str:
         raise TextError(f"line {number}: the byte {byte:#04x} is not UTF-8") from None
 
 
-def statements(text: str) -> Iterator[Comment | Statement]:
-    """The comment lines and ops of a text, in order. Raises TextError naming the line."""
+def statements(text: str, nesting: Collection[str] = ()) -> Iterator[Comment | Statement | Closing]:
+    """The comment lines and ops of a text, in order; `nesting`: words of ops whose braces hold
+    ops. Raises TextError naming the line."""
     check_size(len(text))
     text = text.removeprefix(_BOM)
     wrong = _CONTROL.search(text)
@@ -69,6 +79,7 @@ def statements(text: str) -> Iterator[Comment | Statement]:
         raise _at(1 + len(_ENDS.findall(text, 0, wrong.start())), _unprintable(wrong[0]))
     leading = True
     begun: Statement | None = None
+    open_blocks: list[int] = []
     for number, raw in enumerate(_ENDS.split(text), 1):
         line = raw.strip(" \t")
         if not line:
@@ -78,6 +89,10 @@ def statements(text: str) -> Iterator[Comment | Statement]:
             continue
         leading = False
         if begun is None:
+            if open_blocks and _cut(line, _COMMENT.search(line)) == "}":
+                open_blocks.pop()
+                yield Closing(number)
+                continue
             head, brace, line = line.partition("{")
             comment = _COMMENT.search(head)
             begun = Statement(number, _ascii(number, _cut(head, comment)))
@@ -87,12 +102,30 @@ def statements(text: str) -> Iterator[Comment | Statement]:
                 continue
             if not begun.head:
                 raise _at(number, "a block has to follow an op, on its line")
+            if begun.head.split()[0] in nesting:
+                begun.opens = True
+                yield begun
+                begun = None
+                if _opened_and_closed(number, _cut(line, _COMMENT.search(line)).strip(" \t")):
+                    yield Closing(number)
+                else:
+                    open_blocks.append(number)
+                continue
             begun.block = []
         if _fill(begun, number, _ascii(number, _cut(line, _COMMENT_IN_BLOCK.search(line)))):
             yield begun
             begun = None
     if begun is not None:
         raise _at(begun.number, "the brace is never closed")
+    if open_blocks:
+        raise _at(open_blocks[-1], "the brace is never closed")
+
+
+def _opened_and_closed(number: int, rest: str) -> bool:
+    """Whether a block of ops ends on its first line, where no op may stand."""
+    if rest not in ("", "}"):
+        raise _at(number, f"{quoted(rest)}: an op in a block has a line of its own")
+    return rest == "}"
 
 
 def _cut(line: str, comment: re.Match[str] | None) -> str:

@@ -14,13 +14,23 @@ from typing import Any, ClassVar
 
 from corpus import registers as regs
 from corpus.domain import Choice, Domain, IntRange, TagTable, Word
-from corpus.fields import CodeDomain, EdgeDomain, FeatureDomain, VqDomain
+from corpus.fields import (
+    CodeDomain,
+    DelayDomain,
+    EdgeDomain,
+    FeatureDomain,
+    SpanDomain,
+    VqDomain,
+)
 from corpus.isa.form import Insn
 from corpus.values import Pattern, PatternDomain
-from corpus.wire import RAM_SIZE, Kind, WireOp, pack_groups
+from corpus.wire import BLOCK, RAM_SIZE, Kind, Stranger, WireOp, pack_groups
 
 MAX_VCPUS = 3
 """Slots a case may name; the last one is for the op that migrates."""
+
+MAX_SPAN = 39
+"""Ops in a block: all but the one that begins it."""
 
 GENERIC_V8 = 5
 FEATURE_SVE = 1 << 4
@@ -308,11 +318,30 @@ class Migrate(Op):
         return WireOp(Kind.MIGRATE, self.vcpu, self.to, 0, init + _read_payload())
 
 
+_STRANGER = Choice({stranger.name.lower(): stranger.value for stranger in Stranger})
+
+
+@dataclass(frozen=True, slots=True)
+class Disturb(Op):
+    """A stranger around the next `span` ops, which strikes `after` ns from when each begins, a
+    run when the guest does; a thread asks for a vector length of `vl` bytes. It changes nothing
+    for them. Observes how often it struck, and a thread its own vector state."""
+
+    code, word = 18, "disturb"
+    by: int = _at(_STRANGER)
+    after: int = _at(DelayDomain(), 0)
+    vl: int = _at(HOST_VLS, 256)
+    span: int = _at(SpanDomain(0, MAX_SPAN), 1)
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.DISTURB, 0, self.by, self.after, BLOCK.pack(self.span, self.vl))
+
+
 OPS: dict[str, type[Op]] = {
     op.word: op
     for op in (
         *(CreateVcpu, PreferredTarget, Init, SetVls, GetVls, Finalize, SetReg, GetReg),
-        *(RegList, Run, ReadAll, SetMp, GetMp, ReadMem, WriteMem, HostRun, Migrate),
+        *(RegList, Run, ReadAll, SetMp, GetMp, ReadMem, WriteMem, HostRun, Migrate, Disturb),
     )
 }
 BY_CODE: dict[int, type[Op]] = {op.code: op for op in OPS.values()}

@@ -17,28 +17,41 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from textwrap import indent
 from typing import Any
 
+from corpus.blocks import closings
 from corpus.case import MAX_OPS, Case
 from corpus.domain import TextError, nearest, quoted
-from corpus.fields import MAX_PROGRAM, CodeDomain
+from corpus.fields import MAX_PROGRAM, CodeDomain, SpanDomain
 from corpus.headers import Header, is_header, read_headers
 from corpus.isa.form import Insn
 from corpus.isa.table import parse_insn
-from corpus.lines import Comment, Statement, statements
+from corpus.lines import Closing, Comment, Statement, statements
 from corpus.ops import OPS, Op, OpField, fields_of
+
+NESTING = {
+    kind: field.name
+    for kind in OPS.values()
+    for field in fields_of(kind)
+    if isinstance(field.domain, SpanDomain)
+}
+"""Ops with a block of ops, and the field that says how many."""
+_NESTING_WORDS = frozenset(kind.word for kind in NESTING)
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def format_op(op: Op) -> str:
-    """The text of one op, without a newline at the end."""
+    """The text of one op, without a newline at the end and without the ops in its block."""
     words = [op.word]
     block = ""
     for field in fields_of(type(op)):
         value = getattr(op, field.name)
+        if isinstance(field.domain, SpanDomain):
+            continue
         if isinstance(field.domain, CodeDomain):
             lines = "".join(f"    {insn.format()}\n" for insn in value)
             block = " {\n" + lines + "}" if value else " { }"
@@ -54,8 +67,26 @@ def format_case(case: Case, comment: str = "") -> str:
     lines = [f"{_mark(line)} {line}".rstrip() for line in _printable(comment).splitlines()]
     if case.min_vq:
         lines.append(f"# requires: vq>={case.min_vq}")
-    lines += [format_op(op) for op in case.ops]
+    lines += _nested(case.ops)
     return "\n".join(lines) + "\n"
+
+
+def _nested(ops: Sequence[Op]) -> Iterator[str]:
+    """The ops with what is in a block further to the right."""
+    depth = 0
+    ends = closings(ops)
+    for index, op in enumerate(ops):
+        for _ in range(ends[index] if index else 0):
+            depth -= 1
+            yield "    " * depth + "}"
+        text = format_op(op)
+        if type(op) in NESTING:
+            text += " {"
+        yield indent(text, "    " * depth)
+        depth += type(op) in NESTING
+    while depth:
+        depth -= 1
+        yield "    " * depth + "}"
 
 
 def _printable(comment: str) -> str:
@@ -85,12 +116,19 @@ def parse_document(text: str) -> Document:
     """A case with what is said of it. Raises TextError naming the line."""
     comments: list[Comment] = []
     ops: list[Op] = []
-    for item in statements(text):
+    begun: list[int] = []
+    for item in statements(text, _NESTING_WORDS):
         if isinstance(item, Comment):
             comments.append(item)
             continue
+        if isinstance(item, Closing):
+            at = begun.pop()
+            ops[at] = replace(ops[at], **{NESTING[type(ops[at])]: len(ops) - at - 1})
+            continue
         if len(ops) == MAX_OPS:
             raise TextError(f"line {item.number}: a case has at most {MAX_OPS} ops")
+        if item.opens:
+            begun.append(len(ops))
         ops.append(_parse_op(item))
     headers, about = read_headers(comments)
     if not ops:
@@ -105,6 +143,8 @@ def usage(kind: type[Op]) -> str:
     for field in fields_of(kind):
         if isinstance(field.domain, CodeDomain):
             words.append("{ <instructions> }")
+        elif isinstance(field.domain, SpanDomain):
+            words.append("{ <ops> }")
         else:
             words.append(f"[{field.name}=...]" if field.optional else f"<{field.name}>")
     return " ".join(words)
@@ -123,7 +163,8 @@ class _Places:
     def of(cls, kind: type[Op]) -> _Places:
         fields = fields_of(kind)
         code = next((f.name for f in fields if isinstance(f.domain, CodeDomain)), "")
-        named = {f.name: f for f in fields if f.optional and f.name != code}
+        inside = code, NESTING.get(kind)
+        named = {f.name: f for f in fields if f.optional and f.name not in inside}
         return cls(kind, tuple(f for f in fields if not f.optional), named, code)
 
 
@@ -136,8 +177,10 @@ def _parse_op(statement: Statement) -> Op:
         places = _PLACES.get(word)
         if places is None:
             raise TextError(f"{quoted(word)} is no op{nearest(word, OPS) or _all_ops()}")
-        if statement.block is not None and not places.code:
+        if statement.block is not None and not places.code and not statement.opens:
             raise TextError(f"{word} takes no block")
+        if places.kind in NESTING and not statement.opens:
+            raise TextError(f"{word} needs a block{_how(places)}")
         named = _named([w for w in words if "=" in w], places)
         values = _plain([w for w in words if "=" not in w], places) | named
     except TextError as error:

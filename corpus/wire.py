@@ -81,6 +81,18 @@ MIGRATE       a = slot of the destination; payload = features[7] | u32 target | 
               zeros after an error, padded to 8). There is one, in order, for each
               listed register, except VLS, for which an errno is not 0 or the values
               differ. After a failed stage there is none.
+DISTURB       a = `Stranger`, b = delay in ns; payload = u32 span | u32 VL in bytes. From now
+              on and over the next `span` ops there is a stranger: something beside the vcpu
+              that is no business of its. It strikes b ns after each of these ops begins; in
+              RUN and HOST_RUN, after KVM_RUN does. Of two of a kind the later counts.
+              SOFTIRQ: kernel-mode NEON in a softirq on this CPU. THREAD, once: a thread on
+              this CPU that comes before ours, with vector state at a length asked for as in
+              HOST_RUN. SIGNAL: one to this thread; a run that it ends goes on. MOVE: this
+              thread goes on on another CPU.
+              Data, which is complete when the block is over = u32 strikes | u32 strikes that
+              came to nothing; of THREAD also what HOST_RUN has behind RUN's bytes, the first
+              state being that after its sleep. EOPNOTSUPP, and no stranger and no data, where
+              there is none of the kind.
 PROBE         only op of a request -> text, "key=value" lines.
 ============  =====================================================================
 
@@ -130,7 +142,11 @@ FILL = 0x5A
 LARGEST_REG = 256
 """Bytes that are shown of a register; ids may ask for more."""
 VL_LIMIT = 0xFFFF
-"""The most that HOST_RUN's `b` may be: above it are prctl's flags."""
+"""The most that a VL asked for may be: above it are prctl's flags."""
+DELAY_LIMIT = 0xFF_FFFF
+"""The most that DISTURB's `b` may be, in ns."""
+BLOCK_LIMIT = 0xFFFF
+"""The most that DISTURB's span may be."""
 
 FLAG_REUSE_VM = 1
 """Request flag: the executor may run this case in a VM that served an earlier case."""
@@ -160,6 +176,16 @@ class Kind(IntEnum):
     WRITE_MEM = 13
     HOST_RUN = 14
     MIGRATE = 15
+    DISTURB = 16
+
+
+class Stranger(IntEnum):
+    """Who disturbs."""
+
+    SOFTIRQ = 0
+    THREAD = 1
+    SIGNAL = 2
+    MOVE = 3
 
 
 class Status(IntEnum):
@@ -200,9 +226,12 @@ _HEADER = struct.Struct("<4I")
 _OP = struct.Struct("<HBBIQQ")
 _OBS = struct.Struct("<HBBIQII")
 RUN_DATA = struct.Struct("<2I2Q2I")
-HOST_RUN_DATA = struct.Struct(RUN_DATA.format + "6I")
+HOST_THREAD_DATA = struct.Struct("<6I")
+DISTURB_DATA = struct.Struct("<2I")
 INIT_PARAMETERS = struct.Struct("<7II")
-"""The fixed parts of RUN's and HOST_RUN's data and of MIGRATE's payload."""
+BLOCK = struct.Struct("<2I")
+"""The fixed parts of data of RUN, of HOST_RUN behind it, and of DISTURB, and of the payloads of
+MIGRATE and DISTURB."""
 
 
 def _padding(n: int) -> int:

@@ -85,10 +85,11 @@ def test_the_ops_and_fields_in_the_readme_are_the_real_ones() -> None:
         words = [text.partition(" ")[0] for text in texts]
         shown.update(words)
         names = {f.name: word for word in words for f in fields_of(OPS[word]) if f.optional}
-        assert {field.partition("=")[0] for field in fields} == set(names) - {"program"}
+        assert {field.partition("=")[0] for field in fields} == set(names) - {"program", "span"}
         for field in fields:
             text = next(t for t in texts if t.startswith(names[field.partition("=")[0]]))
-            parse_case(text.replace(" { }", "") + f" {field}")
+            head, brace, block = text.partition(" {")
+            parse_case(f"{head} {field}{brace}{block}")
         for text in texts:
             parse_case(text)
     assert shown == set(OPS)

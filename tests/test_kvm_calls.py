@@ -37,7 +37,8 @@ from corpus.wire import (
     FLAG_REUSE_VM,
     HOST_FPCR,
     HOST_FPSR,
-    HOST_RUN_DATA,
+    HOST_THREAD_DATA,
+    RUN_DATA,
     Kind,
     WireOp,
     host_fill,
@@ -194,10 +195,11 @@ def host_run(vl: int, *code: int, vcpu: int = 0, immediate: int = 0) -> WireOp:
 
 
 def host_ran(seen: Observation) -> HostRun:
-    *run_data, err, before, after, fpsr, fpcr, zero = HOST_RUN_DATA.unpack_from(seen.data)
+    run_data = RUN_DATA.unpack_from(seen.data)
+    err, before, after, fpsr, fpcr, zero = HOST_THREAD_DATA.unpack_from(seen.data, RUN_DATA.size)
     ran = Exit(*run_data)
     assert zero == 0
-    states = seen.data[HOST_RUN_DATA.size :]
+    states = seen.data[RUN_DATA.size + HOST_THREAD_DATA.size :]
     half = len(host_fill(0, before))
     assert len(states) == 2 * half
     vl = (before, after)

@@ -36,8 +36,20 @@ def test_leg_names(name: str, kernel: str | Path, mode: str, vqs: tuple[int, ...
     assert legname.parse(name) == legname.LegSpec(kernel, mode, vqs)
 
 
+_OF_MACHINES = (
+    *("kvm:6.12:vhe:smp=2", "kvm:6.12:nvhe:icount=4", "kvm:6.12:vhe:icount=0"),
+    "kvm:6.12:vhe:vq=1,2:smp=3:icount=10",
+)
+
+
+def test_a_leg_can_have_cpus_and_a_clock_that_counts_instructions() -> None:
+    assert legname.parse("kvm:6.12:smp=2") == legname.LegSpec("6.12", smp=2)
+    both = legname.parse("kvm:6.12:vhe:vq=1,2:smp=2:icount=4")
+    assert both == legname.LegSpec("6.12", "vhe", (1, 2), 2, 4)
+
+
 @pytest.mark.parametrize(
-    "name", ["kvm:6.12:vhe", "kvm:6.1:nvhe:vq=1,2,4", "kvm:/a/Image:protected"]
+    "name", ["kvm:6.12:vhe", "kvm:6.1:nvhe:vq=1,2,4", "kvm:/a/Image:protected", *_OF_MACHINES]
 )
 def test_leg_name_round_trip(name: str) -> None:
     assert legname.parse(name).name == name
@@ -53,6 +65,11 @@ def test_leg_name_round_trip(name: str) -> None:
         ("kvm:6.12:vhe:vl=1", "not vq="),
         ("kvm:6.12:vhe:vq=1,2:more", "no list"),
         ("kvm:6.12:vhe:vq=1,3", "power of two"),
+        ("kvm:6.12:vhe:smp=5", "smp=N with N from 1 to 4"),
+        ("kvm:6.12:vhe:smp=", "smp=N with"),
+        ("kvm:6.12:vhe:icount=11", "icount=N with N from 0 to 10"),
+        ("kvm:6.12:vhe:icount=4:smp=2", "not vq="),
+        ("kvm:6.12:vhe:smp=2:smp=2", "not vq="),
     ],
 )
 def test_bad_leg_names_say_why(name: str, says: str) -> None:

@@ -114,6 +114,28 @@ def test_a_built_kernel_is_kept_and_becomes_the_default(source: Path, cache: Pat
     assert "small-6.12 " in CliRunner().invoke(main, ["lab", "kernels"]).output
 
 
+def test_a_kernel_of_another_recipe_serves_but_is_built_anew(
+    source: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build.build("6.12")
+    assert build.recipe(()) != build.recipe(("kasan",))
+    monkeypatch.setattr(build, "fragment", lambda _: "CONFIG_OTHER=y\n")
+    assert kernels.cached("small-6.12") is not None
+    build.build("6.12")
+    assert (cache / "made").read_text() == "once\nonce\n"
+    build.build("6.12")
+    assert (cache / "made").read_text() == "once\nonce\n"
+
+
+def test_the_driver_is_built_in(tmp_path: Path) -> None:
+    misc = tmp_path / "drivers/misc"
+    misc.mkdir(parents=True)
+    (misc / "Makefile").write_text("obj-y += other.o\n")
+    build.add_driver(tmp_path)
+    assert (misc / "Makefile").read_text() == "obj-y += other.o\nobj-y += vcpufuzz.o\n"
+    assert "kernel_neon_begin" in (misc / "vcpufuzz.c").read_text()
+
+
 def test_an_option_that_is_refused_is_named(source: Path) -> None:
     source.write_text("allnoconfig:\n\tgrep -v _SVE $(KCONFIG_ALLCONFIG) > .config\n")
     with pytest.raises(TransportError, match=r"6\.12 does not take CONFIG_ARM64_SVE=y\.$"):

@@ -23,7 +23,9 @@ RECORDS = {
     "op": "_OP",
     "observation": "_OBS",
     "run": "RUN_DATA",
-    "host_run": "HOST_RUN_DATA",
+    "host_thread": "HOST_THREAD_DATA",
+    "disturb": "DISTURB_DATA",
+    "block": "BLOCK",
     "init": "INIT_PARAMETERS",
     "record": "_RECORD",
 }
@@ -35,7 +37,7 @@ PYTHON_ALONE = frozenset({"DATA_BASE", "MMIO_BASE", "VECTOR_MMIO"})
 NOT_IN_THE_EMULATOR = frozenset(
     {
         *("RUN_LIMIT_MS", "FLAG_REUSE_VM", "NO_VM"),  # it counts steps and makes no VM
-        *("HOST_FPCR", "HOST_FPSR", "host_run"),  # it has no host thread with SVE
+        *("HOST_FPCR", "HOST_FPSR", "host_thread", "disturb"),  # it has no host thread with SVE
         "FEATURE_BYTES",  # of a record that both have
     }
 )
@@ -91,15 +93,15 @@ def test_nothing_is_overlooked(read: Callable[[str], Form], source: str) -> None
     form = read(source)
     assert form.numbers["REQUEST_MAGIC"] == int.from_bytes(b"VFC1", "little")
     assert form.numbers["CODE_BASE"] == 0x4000_1000
-    assert form.lists.keys() == {"Kind", "Status", "Stage"}
-    assert form.lists["Kind"]["MIGRATE"] == 15
+    assert form.lists.keys() == {"Kind", "Status", "Stage", "Stranger"}
+    assert form.lists["Kind"]["DISTURB"] == 16
     op = RECORDS["op"] if read is of_python else "op"
     assert form.layouts[op] == ((0, 2), (2, 1), (3, 1), (4, 4), (8, 8), (16, 8))
 
 
 DOCTORED = [
     ("py", "REQUEST_MAGIC = 0x31434656", "REQUEST_MAGIC = 0x31434657", "constant REQUEST_MAGIC"),
-    ("py", "    MIGRATE = 15\n", "    MIGRATE = 15\n    PAUSE = 16\n", "Kind PAUSE"),
+    ("py", "    MIGRATE = 15\n", "    MIGRATE = 15\n    PAUSE = 17\n", "Kind PAUSE"),
     ("py", "    FULL = 2", "    FULL = 4", "Status FULL is 0x4 in Python, 0x2 in the header"),
     ("py", '_OP = struct.Struct("<HBBIQQ")', '_OP = struct.Struct("<HHIQQ")', "record op"),
     ("py", "SLOTS = 256", "SLOTS = 255", "constant SLOTS"),
@@ -110,7 +112,7 @@ DOCTORED = [
     ("c", "#define FILL 0x5a", "#define FILL 0x5a\n#define MORE 1", "MORE is known in the header"),
     ("c", "uint64_t address, value;", "uint64_t address;", "record run"),
     ("c", "uint32_t features[7];", "uint32_t features[8];", "record init"),
-    ("c", "uint32_t fpsr, fpcr, zero;", "uint32_t fpsr, fpcr;", "record host_run"),
+    ("c", "uint32_t fpsr, fpcr, zero;", "uint32_t fpsr, fpcr;", "record host_thread"),
     ("c", "STAGE_LIST = 1,", "STAGE_LIST,", "Stage LIST is 0x1 in Python, 0x0 in the header"),
     ("cpp", "uint8_t vcpu, zero;", "uint8_t vcpu;", "record op"),
     ("cpp", "  kRun,\n", "", "Kind RUN is known in Python only"),

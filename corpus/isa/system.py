@@ -63,8 +63,21 @@ def _mode(values: dict[str, int]) -> Operand:
     )
 
 
+HVC_LOOP = "hvc_loop"
+"""The form of a loop that asks for PSCI's version again and again: a guest that is left and
+entered many times within one KVM_RUN."""
+
 CALLS: tuple[Form, ...] = (
     Form("hvc", "hvc #{imm}", (0xD400_0002,), (imm("imm", 0, 65535, at(5)),), "sys", "base"),
+    Form(
+        HVC_LOOP,
+        "hvc-loop #{imm}",
+        (0xD280_001C, 0xD2B0_8000, 0xD400_0002, 0xD100_079C, 0xB5FF_FFBC),
+        (imm("imm", 1, 1024, at(5)),),
+        "sys",
+        "base",
+        asm="movz x28, #{imm}\nmovz x0, #33792, lsl #16\nhvc #0\nsub x28, x28, #1\ncbnz x28, .-12",
+    ),
     Form(
         "eret_to",
         "eret-to {mode}",
@@ -119,7 +132,7 @@ def unsynchronised(program: Sequence[Insn]) -> int:
     return count
 
 
-_SYNCHRONISES = frozenset({"isb", "hvc"})
+_SYNCHRONISES = frozenset({"isb", "hvc", HVC_LOOP})
 _SYSREG_NAMES = {value: name for name, value in _SYSREG.items()}
 
 FORMS: tuple[Form, ...] = (

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
+from corpus.blocks import without
 from corpus.case import Case
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.form import Insn
@@ -45,7 +46,7 @@ def drop_ops(case: Case) -> Iterator[Case]:
     span = size // 2
     while span:
         for start in range(size - span, -1, -1):
-            yield replace(case, ops=case.ops[:start] + case.ops[start + span :])
+            yield replace(case, ops=without(case.ops, start, start + span))
         span //= 2
 
 
@@ -86,7 +87,8 @@ def join_runs(case: Case) -> Iterator[Case]:
                 )
             ):
                 joined = replace(after, program=program)
-                yield replace(case, ops=(*case.ops[:index], joined, *case.ops[index + 2 :]))
+                ops = (*case.ops[: index + 1], joined, *case.ops[index + 2 :])
+                yield replace(case, ops=without(ops, index, index + 1))
 
 
 def look_closer(case: Case) -> Iterator[Case]:

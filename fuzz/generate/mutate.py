@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from corpus.case import MAX_OPS, Case
@@ -20,6 +20,7 @@ from fuzz.generate import (
     random_program,
     random_run,
     source,
+    strangers,
 )
 from fuzz.generate.combine import combined_case
 from fuzz.generate.looks import insert_look
@@ -156,13 +157,18 @@ def fresh(rng: random.Random, pairs: Pairs | None = None, el2_share: float = el2
 
 
 def mutated(
-    data: bytes, seed: int, el2_share: float = el2.SHARE, pairs: Pairs | None = None
+    data: bytes,
+    seed: int,
+    el2_share: float = el2.SHARE,
+    pairs: Pairs | None = None,
+    beside: Sequence[int] = (),
 ) -> Case:
-    """A changed case, or a new one: `el2_share` of those have EL2."""
+    """A changed case, or a new one: `el2_share` of those have EL2, and a share of all some of
+    the strangers `beside`."""
     rng = random.Random(seed)
-    if len(data) < 2 or rng.random() < FRESH:
-        return fresh(rng, pairs, el2_share)
-    return mutated_case(case_of(data), rng)
+    new = len(data) < 2 or rng.random() < FRESH
+    case = fresh(rng, pairs, el2_share) if new else mutated_case(case_of(data), rng)
+    return strangers.sometimes(rng, case, beside)
 
 
 def mutated_case(case: Case, rng: random.Random) -> Case:

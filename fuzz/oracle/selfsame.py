@@ -21,6 +21,7 @@ from corpus.case import Case
 from corpus.isa.form import Insn
 from corpus.isa.operands import GeneralRegister
 from corpus.ops import (
+    Disturb,
     GetMp,
     GetReg,
     GetVls,
@@ -111,6 +112,8 @@ def _differs(op: Op, index: int, label: str, one: str, two: str, retold: Retold)
 def _everything(op: Op, seen: Observation) -> Facts:
     """All that an op returned, but for registers that go on by themselves."""
     found = answer(op, seen) | {"aux": hex(seen.aux)}
+    if isinstance(op, Disturb):
+        return found  # when it struck is chance
     if isinstance(op, Migrate) or (isinstance(op, GetReg) and op.reg not in regs.BY_ID):
         return found  # timers are among them
     if isinstance(op, ReadAll | Run | HostRun):

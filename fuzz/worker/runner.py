@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from corpus.case import Case, decode
 from corpus.inputs import case_of
 from corpus.trace import Trace
-from fuzz.generate import el2
+from fuzz.generate import el2, strangers
 from fuzz.generate.mutate import crossed, mutated
 from fuzz.worker.steering import Steering
 from targets.base import Target
@@ -155,13 +155,16 @@ class Mutators:
         self._runner, self._swap, self._steering = runner, swap, steering
         self._queue: deque[bytes] = deque()
         self._el2_share = el2.share(runner.machines)
+        self._beside = strangers.kinds(runner.machines)
 
     def mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
         """libFuzzer's custom mutator."""
         steering = self._steering
         if steering:
-            return self._next(lambda _: steering.child(self._el2_share), max_size)
-        return self._next(lambda turn: mutated(data, seed + turn, self._el2_share), max_size)
+            return self._next(lambda _: steering.child(self._el2_share, self._beside), max_size)
+        return self._next(
+            lambda turn: mutated(data, seed + turn, self._el2_share, beside=self._beside), max_size
+        )
 
     def crossover(self, first: bytes, second: bytes, max_size: int, seed: int) -> bytes:
         """libFuzzer's custom crossover."""

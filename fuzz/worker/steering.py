@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from corpus.case import Case
 from corpus.trace import Trace
-from fuzz.generate import el2
+from fuzz.generate import el2, strangers
 from fuzz.generate.mutate import crossed_cases, fresh, mutated_case
 from fuzz.generate.pairs import Gain, Pairs, one
 
@@ -99,9 +99,13 @@ class Steering:
         chosen.children += 1
         return chosen.case
 
-    def child(self, el2_share: float = el2.SHARE) -> Case:
-        """The next case; `el2_share`: how many of the new ones have EL2."""
+    def child(self, el2_share: float = el2.SHARE, beside: Sequence[int] = ()) -> Case:
+        """The next case; `el2_share`: how many of the new ones have EL2; `beside`: strangers
+        that some leg has."""
         self._begin()
+        return strangers.sometimes(self._rng, self._child(el2_share), beside)
+
+    def _child(self, el2_share: float) -> Case:
         rng = self._rng
         roll = rng.random()
         if not self._pool or roll < FRESH:

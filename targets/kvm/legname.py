@@ -1,15 +1,19 @@
 """Names of KVM legs, and the transport each name stands for.
 
-`kvm:<release>:<mode>[:vq=...]`: a catalogue release (6.1, 6.12, newest), a kernel that
-`vcpufuzz lab build` made (small-6.12, small-6.12-kasan, ...) or the path of an Image; a
-KVM mode; and the vector lengths of the machine in quadwords, such as `kvm:6.12:vhe`,
-`kvm:/src/linux/arch/arm64/boot/Image:nvhe:vq=1,2,4` or `kvm:6.1:vhe:vq=1-4`.
+`kvm:<release>:<mode>[:vq=...][:smp=...][:icount=...]`: a catalogue release (6.1, 6.12,
+newest), a kernel that `vcpufuzz lab build` made (small-6.12, small-6.12-kasan, ...) or the
+path of an Image; a KVM mode; and the vector lengths of the machine in quadwords, such as
+`kvm:6.12:vhe`, `kvm:/src/linux/arch/arm64/boot/Image:nvhe:vq=1,2,4` or `kvm:6.1:vhe:vq=1-4`.
+`smp=2`: with two CPUs; `icount=4`: with a clock that goes by instructions, 1 << 4 ns each, so
+that what depends on time does so again.
 `kvm:native` is the KVM of the machine vcpufuzz runs on, `kvm:tcp=HOST:PORT` the leg that
 an agent serves there (`targets.kvm.remote`).
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,6 +48,8 @@ class LegSpec:
     kernel: str | Path | Address
     mode: str = "vhe"
     vqs: tuple[int, ...] = ALL_VQS
+    smp: int = 1
+    icount: int | None = None
 
     @property
     def name(self) -> str:
@@ -52,7 +58,9 @@ class LegSpec:
             return f"kvm:{NATIVE}"
         if isinstance(self.kernel, Address):
             return f"{_AGENT}{self.kernel}"
-        return named(f"kvm:{self.kernel}:{self.mode}", self.vqs)
+        name = named(f"kvm:{self.kernel}:{self.mode}", self.vqs)
+        name += f":smp={self.smp}" if self.smp != 1 else ""
+        return name + (f":icount={self.icount}" if self.icount is not None else "")
 
 
 def is_lab(name: str) -> bool:
@@ -79,6 +87,7 @@ def parse(name: str) -> LegSpec:
             f"{name!r} names no known kernel: {', '.join(kernels.SUITES)}, small-6.12 and its like"
             " once built, or the path of an Image."
         )
+    numbers = {option: _number(rest.pop(), option) for option in _last_of(rest)}
     mode, vqs = "vhe", ALL_VQS
     if rest and not rest[0].startswith("vq="):
         mode = rest.pop(0)
@@ -86,7 +95,27 @@ def parse(name: str) -> LegSpec:
             raise TextError(f"{name!r} names no KVM mode: {', '.join(MODES)}.")
     if rest:
         vqs = parse_option(":".join(rest))
-    return LegSpec(kernel, mode, vqs)
+    return LegSpec(kernel, mode, vqs, numbers.get("smp", 1), numbers.get("icount"))
+
+
+_NUMBERS = {"icount": range(11), "smp": range(1, 5)}
+"""Options of a leg's machine that are numbers, the last in its name first, and their values."""
+
+
+def _last_of(parts: Sequence[str]) -> Iterator[str]:
+    """The options of _NUMBERS that a name ends in, the last first."""
+    left = list(parts)
+    for option in _NUMBERS:
+        if left and left[-1].startswith(f"{option}="):
+            left.pop()
+            yield option
+
+
+def _number(part: str, option: str) -> int:
+    text, values = part.removeprefix(f"{option}="), _NUMBERS[option]
+    if not re.fullmatch("[0-9]{1,2}", text) or int(text) not in values:
+        raise TextError(f"{part!r} is not {option}=N with N from {values[0]} to {values[-1]}.")
+    return int(text)
 
 
 def open_transport(spec: LegSpec, *, depth: int = 6, coverage: bool = False) -> Transport:
@@ -107,5 +136,15 @@ def open_transport(spec: LegSpec, *, depth: int = 6, coverage: bool = False) -> 
         else partial(kernels.fetch, spec.kernel)
     )
     return LabTransport(
-        LabSpec(spec.name, fetch, spec.mode, MODES[spec.mode], spec.vqs, coverage), depth
+        LabSpec(
+            spec.name,
+            fetch,
+            spec.mode,
+            MODES[spec.mode],
+            spec.vqs,
+            coverage,
+            smp=spec.smp,
+            icount=spec.icount,
+        ),
+        depth,
     )

@@ -156,6 +156,8 @@ Observation Execution::Do(const Op& op) {
       return WriteMem(op);
     case Kind::kHostRun:  // this process has no SVE of its own
       return Failed(EOPNOTSUPP);
+    case Kind::kDisturb:  // nothing goes on beside it
+      return Failed(EOPNOTSUPP);
     case Kind::kMigrate:
       return Migrate(vm_, vcpu, op);
     case Kind::kCount:

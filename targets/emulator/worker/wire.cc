@@ -15,6 +15,10 @@ bool GroupsFit(const uint8_t* at, size_t size) {
   return true;
 }
 
+bool BlockFits(const WireBlock& block) {
+  return block.span <= kBlockLimit && block.vl <= kVlLimit;
+}
+
 // What the form of each kind demands of its payload and arguments.
 bool OpWellFormed(const Op& op) {
   switch (op.kind) {
@@ -30,6 +34,9 @@ bool OpWellFormed(const Op& op) {
       return GroupsFit(op.payload, op.size);
     case Kind::kHostRun:
       return op.size <= kCodeSize && op.b <= kVlLimit;
+    case Kind::kDisturb:
+      return op.size == sizeof(WireBlock) && op.a < static_cast<uint64_t>(Stranger::kCount) &&
+             op.b <= kDelayLimit && BlockFits(Take<WireBlock>(op.payload));
     case Kind::kMigrate:
       return op.size >= sizeof(WireInit) && op.a < kSlots &&
              GroupsFit(op.payload + sizeof(WireInit), op.size - sizeof(WireInit));

@@ -27,7 +27,9 @@ constexpr size_t kSlots = 256;
 constexpr size_t kBufferSize = 0x10000;  // mapped bytes of a user buffer without an edge
 constexpr uint8_t kFill = 0x5a;          // what GET finds its buffer full of
 constexpr size_t kLargestReg = 256;      // bytes
-constexpr uint64_t kVlLimit = 0xffff;    // of HOST_RUN's `b`; above it are prctl's flags
+constexpr uint64_t kVlLimit = 0xffff;    // of a VL asked for; above it are prctl's flags
+constexpr uint64_t kDelayLimit = 0xffffff;  // of DISTURB's `b`, ns
+constexpr uint64_t kBlockLimit = 0xffff;    // ops in a block
 
 constexpr uint64_t kRunImmediate = 1;    // of RUN's `a`
 constexpr uint32_t kRunNotRunnable = 1;  // of WireRun::flags
@@ -50,8 +52,12 @@ enum class Kind : uint16_t {
   kWriteMem,
   kHostRun,
   kMigrate,
+  kDisturb,
   kCount,
 };
+
+// DISTURB's `a`.
+enum class Stranger : uint64_t { kSoftirq, kThread, kSignal, kMove, kCount };
 
 enum class Status : uint32_t { kOk = 0, kMalformed = 1, kFull = 2 };
 
@@ -92,6 +98,11 @@ struct WireRun {
 struct WireInit {
   uint32_t features[7];
   uint32_t target;
+};
+
+// Payload of DISTURB.
+struct WireBlock {
+  uint32_t span, vl;
 };
 
 // A register that did not arrive unchanged; both values follow, each padded to 8.

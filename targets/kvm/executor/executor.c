@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "disturb.h"
 #include "host_run.h"
 #include "migrate.h"
 #include "ops.h"
@@ -39,6 +40,7 @@ static handler *const handlers[KIND_COUNT] = {
     [KIND_WRITE_MEM] = op_write_mem,
     [KIND_HOST_RUN] = op_host_run,
     [KIND_MIGRATE] = op_migrate,
+    [KIND_DISTURB] = op_disturb,
 };
 
 /* Execute one op and append its observation; false if that did not fit. */
@@ -76,7 +78,12 @@ static void execute(const struct wire_request *head, const uint8_t *at, const ui
     }
     while (answer->count < head->count && next_op(&at, end, &op)) {
         uint8_t *before = out->at;
-        if (!observe(m, &op, out)) {
+        if (disturb_active() && op.head.kind != KIND_RUN && op.head.kind != KIND_HOST_RUN)
+            disturb_arm(); /* runs are armed for where the guest begins */
+        bool fits = observe(m, &op, out);
+        if (disturb_active())
+            disturb_op_done();
+        if (!fits) {
             out->at = before;
             answer->status = STATUS_FULL;
             break;
@@ -85,6 +92,7 @@ static void execute(const struct wire_request *head, const uint8_t *at, const ui
         if (progress)
             ++*progress;
     }
+    disturb_end();
     vm_end(m);
 }
 

@@ -13,6 +13,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "disturb.h"
 #include "vm.h"
 
 #ifndef KVM_CAP_ARM_EL2
@@ -175,6 +176,24 @@ static void fp_control(struct sink *out)
     line(out, "fpsr_bits", "%#llx", (unsigned long long)first.fpsr);
 }
 
+static const char *const stranger_names[STRANGER_COUNT] = {
+    [STRANGER_SOFTIRQ] = "softirq",
+    [STRANGER_THREAD] = "thread",
+    [STRANGER_SIGNAL] = "signal",
+    [STRANGER_MOVE] = "move",
+};
+
+static void strangers(struct sink *out)
+{
+    char names[64] = "";
+    for (unsigned kind = 0; kind < STRANGER_COUNT; kind++)
+        if (disturb_available(kind)) {
+            strcat(names, *names ? "," : "");
+            strcat(names, stranger_names[kind]);
+        }
+    line(out, "strangers", "%s", names);
+}
+
 struct outcome op_probe(struct machine *m, const struct op *op, struct sink *out)
 {
     (void)op;
@@ -201,6 +220,7 @@ struct outcome op_probe(struct machine *m, const struct op *op, struct sink *out
     line(out, "page_size", "%ld", sysconf(_SC_PAGESIZE));
     line(out, "memory_pages", "%ld", sysconf(_SC_PHYS_PAGES));
     fp_control(out);
+    strangers(out);
     scratch_vcpu(m, out);
     return (struct outcome){0};
 }

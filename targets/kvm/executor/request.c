@@ -31,6 +31,13 @@ static bool groups_well_formed(const uint8_t *at, uint64_t size)
     return true;
 }
 
+static bool block_well_formed(const uint8_t *payload)
+{
+    struct wire_block block;
+    memcpy(&block, payload, sizeof block);
+    return block.vl <= VL_LIMIT && block.span <= BLOCK_LIMIT;
+}
+
 static bool op_well_formed(const struct op *op)
 {
     switch (op->head.kind) {
@@ -46,6 +53,9 @@ static bool op_well_formed(const struct op *op)
         return groups_well_formed(op->payload, op->head.size);
     case KIND_HOST_RUN:
         return op->head.size <= CODE_SIZE && op->head.b <= VL_LIMIT;
+    case KIND_DISTURB:
+        return op->head.size == sizeof(struct wire_block) && op->head.a < STRANGER_COUNT &&
+               op->head.b <= DELAY_LIMIT && block_well_formed(op->payload);
     case KIND_MIGRATE:
         return op->head.size >= sizeof(struct wire_init) && op->head.a < SLOTS &&
                groups_well_formed(op->payload + sizeof(struct wire_init),

@@ -8,8 +8,10 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "disturb.h"
 #include "nested.h"
 #include "run.h"
+#include "stranger_signal.h"
 
 /* A run of a vcpu in AArch32 state that does not take its way out soon does not end. */
 #define BRIEF_MS 50
@@ -105,6 +107,16 @@ static bool slept(const struct usage *since)
            2 * passed_ns(&since->cpu, &now.cpu) < passed_ns(&since->wall, &now.wall);
 }
 
+/* `entry`, again where a stranger's signal ended it. */
+static int enter_disturbed(const struct vcpu *v, bool immediate, const struct entry *entry)
+{
+    int err;
+    do
+        err = entry->enter(v->fd, entry->context);
+    while (err == EINTR && !struck && !immediate && stranger_signalled());
+    return err;
+}
+
 /* `entry`, until the guest exits, has waited or spent its time. A run that is only looked at
  * goes on as if nothing had happened. */
 static int enter_limited(const struct vcpu *v, bool immediate, bool brief,
@@ -114,13 +126,15 @@ static int enter_limited(const struct vcpu *v, bool immediate, bool brief,
     limit_start(v->run, brief ? BRIEF_MS : look_ms);
     if (immediate)
         v->run->immediate_exit = 1;
-    int err = entry->enter(v->fd, entry->context);
+    if (disturb_active())
+        disturb_arm();
+    int err = enter_disturbed(v, immediate, entry);
     limit_stop();
     v->run->immediate_exit = 0;
     if (err == EINTR && struck && !immediate && !brief && look_ms < RUN_LIMIT_MS &&
         !slept(&before)) {
         limit_start(v->run, RUN_LIMIT_MS - look_ms);
-        err = entry->enter(v->fd, entry->context);
+        err = enter_disturbed(v, immediate, entry);
         limit_stop();
         v->run->immediate_exit = 0;
     }

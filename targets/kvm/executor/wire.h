@@ -22,7 +22,9 @@
 #define BUFFER_SIZE 0x10000u /* mapped bytes of a user buffer without an edge */
 #define FILL 0x5a            /* what GET finds its buffer full of */
 #define LARGEST_REG 256u     /* bytes */
-#define VL_LIMIT 0xffffu     /* of HOST_RUN's `b`; above it are prctl's flags */
+#define VL_LIMIT 0xffffu     /* of a VL asked for; above it are prctl's flags */
+#define DELAY_LIMIT 0xffffffu /* of DISTURB's `b`, ns */
+#define BLOCK_LIMIT 0xffffu  /* ops in a block */
 
 #define FLAG_REUSE_VM 1u
 
@@ -50,7 +52,17 @@ enum wire_kind {
     KIND_WRITE_MEM,
     KIND_HOST_RUN,
     KIND_MIGRATE,
+    KIND_DISTURB,
     KIND_COUNT
+};
+
+/* DISTURB's `a`. */
+enum wire_stranger {
+    STRANGER_SOFTIRQ,
+    STRANGER_THREAD,
+    STRANGER_SIGNAL,
+    STRANGER_MOVE,
+    STRANGER_COUNT
 };
 
 enum wire_status {
@@ -106,11 +118,20 @@ struct wire_record {
 /* At which a migration can fail. */
 enum wire_stage { STAGE_LIST = 1, STAGE_CREATE, STAGE_INIT, STAGE_VLS, STAGE_FINALIZE };
 
-/* Data of HOST_RUN before its two states. */
-struct wire_host_run {
-    struct wire_run run;
+/* What a host thread says before its two states: all that HOST_RUN does after its run. */
+struct wire_host_thread {
     uint32_t prctl_err, vl_before, vl_after;
     uint32_t fpsr, fpcr, zero;
+};
+
+/* Payload of DISTURB. */
+struct wire_block {
+    uint32_t span, vl;
+};
+
+/* Data of DISTURB; of a thread, a wire_host_thread and its two states follow. */
+struct wire_disturb {
+    uint32_t fired, missed;
 };
 
 _Static_assert(sizeof(struct wire_request) == 16, "request header");
@@ -118,7 +139,9 @@ _Static_assert(sizeof(struct wire_op) == 24, "op header");
 _Static_assert(sizeof(struct wire_response) == 16, "response header");
 _Static_assert(sizeof(struct wire_observation) == 24, "observation header");
 _Static_assert(sizeof(struct wire_run) == 32, "run result");
-_Static_assert(sizeof(struct wire_host_run) == 56, "host run result");
+_Static_assert(sizeof(struct wire_host_thread) == 24, "host thread's state");
+_Static_assert(sizeof(struct wire_block) == 8, "block of ops");
+_Static_assert(sizeof(struct wire_disturb) == 8, "disturbance");
 _Static_assert(sizeof(struct wire_init) == 32, "init parameters");
 _Static_assert(sizeof(struct wire_record) == 24, "migration record");
 

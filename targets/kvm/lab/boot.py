@@ -37,6 +37,8 @@ class LabSpec:
     boot_options: str = ""
     vqs: tuple[int, ...] = ALL_VQS
     coverage: bool = False
+    smp: int = 1
+    icount: int | None = None
     initramfs: Callable[[], image.Image] = lambda: image.build()  # noqa: PLW0108 (late bound)
 
 
@@ -130,7 +132,13 @@ class Bootloader:
         # KVM walks the whole IPA space when it drops a vcpu with EL2: 48 bits take it 16 times
         # less than 52.
         return qemu.Machine(
-            kernel.path, initramfs.path, spec.boot_options, spec.vqs, lpa2=spec.mode != "nested"
+            kernel.path,
+            initramfs.path,
+            spec.boot_options,
+            spec.vqs,
+            lpa2=spec.mode != "nested",
+            smp=spec.smp,
+            icount=spec.icount,
         )
 
     def _known_symbols(self) -> Symbols | None:

@@ -195,10 +195,26 @@ def _download(release: str, suite: str) -> Kernel:
         return _keep(release, version, image)
 
 
-def keep(release: str, version: str, image: Path) -> Kernel:
-    """Copy a built image into the store. Safe in several processes at once."""
+def keep(release: str, version: str, image: Path, recipe: str = "") -> Kernel:
+    """Copy an image that was built by `recipe` into the store. Safe in several processes at
+    once."""
     with locked(_store(), f"kernel {release}"):
-        return _keep(release, version, image)
+        kernel = _keep(release, version, image)
+        cache.write(_recipe(release), recipe.encode())
+        return kernel
+
+
+def built(release: str, recipe: str) -> Kernel | None:
+    """The kept kernel if it was built by `recipe`; an older one serves, but is out of date."""
+    try:
+        same = _recipe(release).read_text(encoding="utf-8", errors="replace") == recipe
+    except FileNotFoundError:
+        return None
+    return cached(release) if same else None
+
+
+def _recipe(release: str) -> Path:
+    return _store() / f"{release}.recipe"
 
 
 def _keep(release: str, version: str, image: Path) -> Kernel:

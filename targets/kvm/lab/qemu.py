@@ -41,6 +41,10 @@ class Machine:
     memory_mib: int = 512
     lpa2: bool = True
     """Whether addresses can have 52 bits."""
+    smp: int = 1
+    """CPUs."""
+    icount: int | None = None
+    """The clock goes by instructions, so many powers of two of a ns each; None: with the host's."""
     plugin: Path | None = None
     """Of QEMU, for kernel coverage (targets/kvm/lab/coverage)."""
 
@@ -93,6 +97,10 @@ def cpu(vqs: Sequence[int]) -> str:
     return ",".join((base, *switches))
 
 
+_SAME_AGAIN = ",dtb-randomness=off"
+"""No seeds that differ from boot to boot."""
+
+
 def key(machine: Machine) -> str:
     """12 hexadecimal digits that change with anything of the machine but the files it boots
     and what watches it."""
@@ -103,12 +111,13 @@ def key(machine: Machine) -> str:
 
 def command(qemu: str, machine: Machine, shared: Shared) -> list[str]:
     """The argv that boots `machine`."""
+    timed = machine.icount is None
     argv = [
         qemu,
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-        *("-machine", "virt,virtualization=on,gic-version=3"),
+        *("-machine", "virt,virtualization=on,gic-version=3" + ("" if timed else _SAME_AGAIN)),
         *("-cpu", cpu(machine.vqs) + ("" if machine.lpa2 else ",lpa2=off")),
-        *("-accel", "tcg", "-smp", "1", "-m", str(machine.memory_mib)),
+        *("-accel", "tcg", "-smp", str(machine.smp), "-m", str(machine.memory_mib)),
         *("-chardev", f"socket,id=line,fd={shared.serial_fd}", "-serial", "chardev:line"),
         "-object",
         f"memory-backend-file,id=page,share=on,size={shared.memory_size}"
@@ -120,6 +129,9 @@ def command(qemu: str, machine: Machine, shared: Shared) -> list[str]:
     if shared.monitor_fd >= 0:
         argv += ["-chardev", f"socket,id=monitor,fd={shared.monitor_fd}"]
         argv += ["-mon", "chardev=monitor,mode=control"]
+    if not timed:
+        argv += ["-icount", f"shift={machine.icount},sleep=off"]
+        argv += ["-rtc", "base=2026-01-01,clock=vm"]
     if machine.plugin:
         path = str(machine.plugin).replace(",", ",,")
         argv += ["-plugin", f"{path},log={shared.log_fd},page={shared.memory_fd}"]

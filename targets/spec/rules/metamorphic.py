@@ -46,6 +46,12 @@ TABLE: tuple[Rule, ...] = table(
             "sve.rst 4",
             "after KVM_RUN a signal handler returns to all of Z, P and FFR",
         ),
+        "disturb.no-stranger": ("IMPL", "-", "a machine without a kind of stranger says so"),
+        "disturb.strikes": (
+            "ABI",
+            "api.rst 5, sve.rst 3",
+            "softirqs, other threads, signals and other CPUs change nothing for a vcpu",
+        ),
         "self.set-order": (
             "ABI",
             "design thread of the interface, api.rst 4.68",

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from corpus.fields import FEATURE_BITS
 from corpus.isa.table import FORMS
 from corpus.isa.unallocated import NEWER
+from corpus.wire import Stranger
 from targets.profile import Profile
 from targets.spec.rules.el2 import ZCR_MASKED
 from targets.spec.rules.rule import FIRST
@@ -46,6 +47,8 @@ NEEDS: dict[str, Need] = {
     "vl.rounded-down": _a_gap_in_its_lengths,
     "host.no-thread": lambda profile: not profile.host_thread,
     "host.[!n]*": lambda profile: profile.host_thread,
+    "disturb.strikes": lambda profile: bool(profile.strangers),
+    "disturb.no-stranger": lambda profile: len(profile.strangers) < len(Stranger),
     "legs.agree": lambda profile: profile.kernel != FIRST,
 }
 """Pattern of rule ids -> what the machine needs; every other rule can be reached anywhere."""

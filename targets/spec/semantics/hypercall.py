@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from corpus.isa.system import HVC_LOOP
 from targets.spec.cpu import U64, Cpu
 from targets.spec.errors import (
     UNDEFINED,
@@ -211,6 +212,21 @@ def _answer(cpu: Cpu, value: int) -> None:
     cpu.set_x(0, value & U64)
     for n in (1, 2, 3):
         cpu.set_x(n, 0)
+
+
+@semantic(HVC_LOOP)
+def hvc_loop(cpu: Cpu, count: int) -> None:
+    """movz x28, #count; 1: movz x0, #0x8400, lsl #16; hvc #0; sub x28, x28, #1; cbnz x28, 1b.
+    What the first call does, none of the others changes."""
+    cpu.set_x(28, count)
+    cpu.set_x(0, _BASE)
+    cpu.pc += _TO_THE_CALL
+    hvc(cpu, 0)
+    cpu.set_x(28, 0)
+    cpu.pc -= _TO_THE_CALL
+
+
+_TO_THE_CALL = 8
 
 
 @semantic("hvc")

@@ -10,9 +10,13 @@ from targets.spec.steps import (
     power,
     registers,
     running,
+    strangers,
 )
 from targets.spec.steps.registry import STEPS
 
-_MODULES = (hosts, lengths, lists, lives, memory, migration, power, registers, running)
+_MODULES = (
+    *(hosts, lengths, lists, lives, memory, migration),
+    *(power, registers, running, strangers),
+)
 
 __all__ = ["STEPS"]

@@ -8,8 +8,6 @@ is there must at least not be the guest's. A signal handler returns to all of it
 
 from __future__ import annotations
 
-import struct
-
 from corpus import wire
 from corpus.ops import HostRun
 from targets.spec.errno import EINVAL, EOPNOTSUPP
@@ -18,7 +16,7 @@ from targets.spec.steps.registry import step
 from targets.spec.steps.running import run_vcpu
 from targets.spec.world import World
 
-HEADER = struct.Struct("<6I")
+HEADER = wire.HOST_THREAD_DATA
 VL_LIMIT = 8192
 """Bytes; the longest length that prctl(PR_SVE_SET_VL) can be asked for."""
 
@@ -39,14 +37,16 @@ def host_run(world: World, op: HostRun) -> Permitted:
         return Permitted("host.no-thread", (Outcome(EOPNOTSUPP),))
     ran = run_vcpu(world, op.vcpu, op.program, immediate=False)
     outcomes = tuple(
-        Outcome(o.err, o.known_parts, o.aux, tail=_tail(world, op.vl), effect=o.effect)
+        Outcome(o.err, o.known_parts, o.aux, tail=thread_tail(world, op.vl), effect=o.effect)
         for o in ran.outcomes
     )
     world.rules.update(LABELS.values())
     return Permitted(ran.rule, outcomes, ran.context, origins={**(ran.origins or {}), **LABELS})
 
 
-def _tail(world: World, asked: int) -> Tail:
+def thread_tail(world: World, asked: int) -> Tail:
+    """What a thread with vector state of its own, which asked for a VL of `asked` bytes, finds
+    after an event and after a signal (`corpus.wire`, HOST_RUN)."""
     vqs = world.profile.vqs
 
     def check(data: bytes) -> Mismatch | None:

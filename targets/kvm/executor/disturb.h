@@ -1,0 +1,24 @@
+/* DISTURB: strangers around the ops that follow. */
+#ifndef VF_DISTURB_H
+#define VF_DISTURB_H
+
+#include "handler.h"
+
+handler op_disturb;
+
+/* Whether there are strangers around. */
+bool disturb_active(void);
+
+/* What they are to disturb begins now. */
+void disturb_arm(void);
+
+/* An op is over, and with it perhaps what is around it. */
+void disturb_op_done(void);
+
+/* The case is over. */
+void disturb_end(void);
+
+/* Whether there is such a stranger here: a number of enum wire_stranger. */
+bool disturb_available(uint64_t kind);
+
+#endif

@@ -1,0 +1,111 @@
+"""Strangers beside vcpus on real KVM: they strike, and nobody loses anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from corpus.case import Case
+from corpus.ops import Disturb, HostRun, Run
+from corpus.text import parse_case
+from corpus.trace import Ending, Observation
+from corpus.wire import DISTURB_DATA
+from fuzz.oracle.conformance import judge
+from fuzz.oracle.verdict import Agree
+from targets.base import Target
+from targets.legs import open_leg
+from targets.spec.errno import EOPNOTSUPP
+
+pytestmark = pytest.mark.lab
+
+SETUP = """create v0
+init v0 features=sve,psci_0_2
+finalize v0
+set v0 z3 0xab*
+set v0 p3 0x55*
+"""
+GUEST = """
+    movz x0, #0x33, lsl #16
+    msr cpacr_el1, x0
+    isb
+    mov x0, #1
+    msr zcr_el1, x0
+    ptrue p0.b
+    hvc-loop #200
+    rdvl x5, #1
+"""
+
+
+@pytest.fixture(scope="module")
+def leg() -> Iterator[Target]:
+    """A stock kernel, which has no driver for softirqs, with two CPUs."""
+    with open_leg("kvm:6.12:vhe:smp=2") as opened:
+        yield opened
+
+
+def case(*strangers: str, run: str = "run v0") -> Case:
+    """A run that is left and entered often, in the blocks of `strangers`."""
+    opening = "".join(f"disturb {stranger} {{\n" for stranger in strangers)
+    return parse_case(
+        f"{SETUP}{opening}{run} {{\n{GUEST}\n}}\n" + "}\n" * len(strangers) + "read-all v0"
+    )
+
+
+def struck(observation: Observation) -> tuple[int, int]:
+    """How often, and how often to no avail."""
+    fired, missed = DISTURB_DATA.unpack_from(observation.data)
+    return fired, missed
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        "thread after=300000 vl=32",
+        "thread after=300000",
+        "signal after=300000",
+        "move after=300000",
+    ],
+)
+@pytest.mark.parametrize("run", ["run v0", "host-run v0 vl=64"])
+def test_a_stranger_in_the_middle_of_a_run_changes_nothing(
+    leg: Target, stranger: str, run: str
+) -> None:
+    disturbed = case(stranger, run=run)
+    plain = Case(tuple(op for op in disturbed.ops if not isinstance(op, Disturb)))
+    trace, calm = leg.run(disturbed), leg.run(plain)
+    assert isinstance(judge(disturbed, trace, leg.profile), Agree)
+    seen = dict(zip(disturbed.ops, trace.observations, strict=True))
+    (said,) = [seen.pop(op) for op in disturbed.ops if isinstance(op, Disturb)]
+    assert struck(said) == (1, 0)
+    alike = dict(zip(plain.ops, calm.observations, strict=True))
+    for op in plain.ops:
+        if not isinstance(op, HostRun):  # of the thread's own state some may go
+            assert seen[op] == alike[op]
+
+
+def test_a_stranger_that_comes_too_late_says_so(leg: Target) -> None:
+    late = parse_case(SETUP + "disturb thread after=16000000 {\nget v0 z3\n}\nget v0 z3\n")
+    trace = leg.run(late)
+    assert struck(trace.observations[5]) == (0, 1)
+    assert isinstance(judge(late, trace, leg.profile), Agree)
+
+
+def test_many_strangers_at_once(leg: Target) -> None:
+    crowd = case("thread after=100000 vl=16", "signal after=150000", "move after=200000")
+    for _ in range(20):
+        trace = leg.run(crowd)
+        assert trace.ending is Ending.OK
+        assert isinstance(judge(crowd, trace, leg.profile), Agree)
+    (run,) = [op for op in crowd.ops if isinstance(op, Run)]
+    assert trace.observations[crowd.ops.index(run)].err == 0
+
+
+def test_what_a_kernel_cannot_do_is_skipped_and_told(leg: Target) -> None:
+    assert leg.profile.strangers == {"thread", "signal", "move"}
+    skipped = case("softirq after=100")
+    trace = leg.run(skipped)
+    assert trace.observations[5] == Observation(EOPNOTSUPP)
+    assert isinstance(judge(skipped, trace, leg.profile), Agree)
+    plain = leg.run(Case(tuple(op for op in skipped.ops if not isinstance(op, Disturb))))
+    assert trace.observations[6:] == plain.observations[5:]
