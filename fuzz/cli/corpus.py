@@ -69,6 +69,11 @@ def corpus() -> None:
 
     What is written is named by its content, as libFuzzer's own tools do, and is written whole or
     not at all.
+
+    \b
+    Example:
+      vcpufuzz corpus stats kept
+      vcpufuzz corpus minimize small kept
     """
 
 

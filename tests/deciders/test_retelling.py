@@ -14,7 +14,7 @@ from corpus.ops import READ_GROUPS, GetReg, HostRun, Migrate, Op, ReadAll, Run, 
 from corpus.text import format_op, parse_case
 from corpus.trace import Ending, Observation, Trace
 from corpus.values import Pattern
-from corpus.wire import HOST_RUN_DATA, MMIO_BASE, RUN_DATA, RUN_TIMED_OUT, pack_groups
+from corpus.wire import HOST_THREAD_DATA, MMIO_BASE, RUN_DATA, RUN_TIMED_OUT, pack_groups
 from fuzz.oracle.selfsame import (
     READING,
     SET_ORDER,
@@ -308,7 +308,9 @@ def test_while_no_guest_runs_all_that_an_op_returns_is_the_same(rule: str) -> No
     assert {"data", "x1", "z1", "registers read"} <= found.keys()
     ran = facts(rule, Run(0), ends())
     assert {"data", "exit reason", "mmio address"} <= ran.keys()
-    host = Observation(0, 0, HOST_RUN_DATA.pack(6, 1, MMIO_BASE, 0, 8, 0, *[0] * 6))
+    host = Observation(
+        0, 0, RUN_DATA.pack(6, 1, MMIO_BASE, 0, 8, 0) + HOST_THREAD_DATA.pack(*[0] * 6)
+    )
     found = facts(rule, HostRun(0), host)
     assert "mmio address" in found
     assert "data" not in found
