@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from corpus.case import Case
@@ -42,6 +45,28 @@ def adopt_texts(directory: Path) -> None:
                 place = directory / case.id
                 if not place.is_file() or place.read_bytes() != case.encoded:
                     place.write_bytes(case.encoded)
+
+
+def keep(directory: Path, case: Case) -> bool:
+    """Write a case under the name of its content, as libFuzzer does: whole or not at all; False
+    if it is there. Raises OSError."""
+    data = case.encoded
+    place = directory / hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    with suppress(FileNotFoundError):
+        if place.read_bytes() == data:
+            return False
+    directory.mkdir(parents=True, exist_ok=True)
+    # libFuzzer passes over what begins with a dot.
+    descriptor, name = tempfile.mkstemp(dir=directory, prefix=".")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        os.chmod(name, 0o644)
+        os.replace(name, place)
+    except BaseException:
+        os.unlink(name)
+        raise
+    return True
 
 
 def _read(path: Path) -> bytes:

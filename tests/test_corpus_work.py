@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from corpus.case import Case
 from corpus.inputs import case_of
-from corpus.store import kept_cases
+from corpus.store import keep, kept_cases
 from corpus.text import format_case, parse_case
 from fuzz.campaign import shelf
 from fuzz.campaign.bring import Bringing
@@ -95,7 +95,7 @@ def test_minimising_keeps_all_that_a_corpus_brings(tmp_path: Path) -> None:
     cases = [fresh(rng) for _ in range(60)] + list(kept_cases("seeds"))
     full = tmp_path / "full"
     for case in cases:
-        shelf.put(full, case)
+        keep(full, case)
     code, _ = vcpufuzz("minimize", tmp_path / "small", full)
     assert code == 0
     assert rules_of(tmp_path / "small") == rules_of(full)
@@ -157,13 +157,13 @@ def test_a_case_is_written_whole_or_not_at_all(
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", full)
         with pytest.raises(OSError, match="No space"):
-            shelf.put(tmp_path, case)
+            keep(tmp_path, case)
     assert list(tmp_path.iterdir()) == []
-    assert shelf.put(tmp_path, case)
-    assert not shelf.put(tmp_path, case)
+    assert keep(tmp_path, case)
+    assert not keep(tmp_path, case)
     damaged = next(tmp_path.iterdir())
     damaged.write_bytes(b"")
-    assert shelf.put(tmp_path, case)
+    assert keep(tmp_path, case)
     assert damaged.read_bytes() == case.encoded
 
 

@@ -71,6 +71,7 @@ class CampaignOptions:
     kernel_coverage: bool = True
     reuse_vms: bool = False
     feedback: tuple[str, ...] = SOURCES
+    engine: str = "libfuzzer"
 
 
 class CampaignFailed(RuntimeError):
@@ -213,6 +214,7 @@ class Campaign:
             reuse_vms=self._options.reuse_vms,
             report_known=reports,
             feedback=self._options.feedback,
+            engine=self._options.engine,
             alone=self._options.workers == 1,
             due=str(self._due(index)),
         )

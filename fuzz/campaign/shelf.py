@@ -1,14 +1,9 @@
-"""A corpus as files: cases in text or bytes, found wherever they lie below a directory, and
-written under the name of their content, as libFuzzer does.
-"""
+"""A corpus as files: cases in text or bytes, found wherever they lie below directories."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,27 +44,6 @@ def read(places: Sequence[Path]) -> Shelf:
         shelf.cases[case.id] = case
         shelf.paths[case.id] = path
     return shelf
-
-
-def put(directory: Path, case: Case) -> bool:
-    """Write a case, whole or not at all; False if it is there. Raises OSError."""
-    data = case.encoded
-    place = directory / hashlib.sha1(data, usedforsecurity=False).hexdigest()
-    with suppress(FileNotFoundError):
-        if place.read_bytes() == data:
-            return False
-    directory.mkdir(parents=True, exist_ok=True)
-    # libFuzzer passes over what begins with a dot.
-    descriptor, name = tempfile.mkstemp(dir=directory, prefix=".")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        os.chmod(name, 0o644)
-        os.replace(name, place)
-    except BaseException:
-        os.unlink(name)
-        raise
-    return True
 
 
 def _files(places: Sequence[Path]) -> Iterator[Path]:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from corpus.case import Case
+from corpus.store import keep
 from fuzz.campaign import shelf
 from fuzz.campaign.bring import SOURCES, Bringing
 from fuzz.campaign.distil import adding, smallest
@@ -229,7 +230,7 @@ def _opened(names: Sequence[str], coverage: bool) -> Iterator[list[Any]]:
 
 def _put(into: Path, cases: Sequence[Case]) -> int:
     into.mkdir(parents=True, exist_ok=True)
-    return sum(shelf.put(into, case) for case in cases)
+    return sum(keep(into, case) for case in cases)
 
 
 def _tell(as_json: bool, into: Path, written: int, of: int, total: int | None) -> int:

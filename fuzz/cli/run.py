@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
 
@@ -25,6 +26,7 @@ from fuzz.cli.plain_options import OUTPUT_DIRECTORY, OUTPUT_FILE, STDOUT
 from fuzz.cli.screen import Screen, open_screen, print_summary, write_json
 from fuzz.output import OutputError
 from fuzz.stopping import Stopped
+from fuzz.worker.engines import ENGINES
 from fuzz.worker.flags import FlagError
 from fuzz.worker.flags import check as check_flags
 
@@ -98,6 +100,13 @@ class Duration(click.ParamType[float]):
     " saw, all that none saw, any, or none. Anything but `never` ends a hang in 70.",
 )
 @feedback_option
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default=ENGINES[0],
+    show_default=True,
+    help="What makes cases: libFuzzer, or Hypothesis, which also runs where there is no atheris.",
+)
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
 def run(
     seconds: float | None,
@@ -113,6 +122,7 @@ def run(
     reuse_vms: bool,
     fail_on: str,
     feedback: tuple[str, ...],
+    engine: str,
     flags: tuple[str, ...],
 ) -> int:
     """Fuzz: generate cases, run each on every leg, keep what diverges.
@@ -131,6 +141,7 @@ def run(
         check_flags(flags)
     except FlagError as error:
         raise UserError(str(error), Exit.USAGE) from None
+    _check_engine(engine, flags)
     names = resolve_legs(legs, kernel)
     options = CampaignOptions(
         legs=names,
@@ -143,6 +154,7 @@ def run(
         kernel_coverage=kernel_coverage,
         reuse_vms=reuse_vms,
         feedback=feedback,
+        engine=engine,
     )
     stdout = sys.stdout
     # Totals on standard output are for a program: what is for people goes beside.
@@ -153,6 +165,17 @@ def run(
     if failure is not None:
         raise failure
     return exit_code(campaign, FailOn(fail_on))
+
+
+def _check_engine(engine: str, flags: tuple[str, ...]) -> None:
+    if engine == "hypothesis" and flags:
+        raise UserError(f"{flags[0]}: Hypothesis has no flags of libFuzzer.", Exit.USAGE)
+    if engine == "libfuzzer" and find_spec("atheris") is None:
+        raise UserError(
+            "atheris is not installed, without which there is no libFuzzer: try --engine"
+            " hypothesis.",
+            Exit.UNAVAILABLE,
+        )
 
 
 def _watched(

@@ -179,5 +179,6 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     reuse_vms: bool = False
     feedback: tuple[str, ...] = SOURCES
     due: str = ""
+    engine: str = "libfuzzer"
     alone: bool = False
     """No other worker writes to the corpus."""

@@ -1,4 +1,4 @@
-"""A fuzzing process: libFuzzer, through atheris, drives cases into a session.
+"""A fuzzing process: an engine drives cases into a session.
 
 Started by the campaign with three arguments: the descriptor on which it says what happens,
 one JSON line per event, a `WorkerConfig`, and the number of the process to end with.
@@ -21,12 +21,15 @@ import msgspec
 import numpy as np
 
 from fuzz.worker import events
+from fuzz.worker.engines import hypothesis
 from fuzz.worker.instrument import traced_model
 from fuzz.worker.lifeline import end_with_parent
+from fuzz.worker.marks import Marks
 from targets import cache
 
 if TYPE_CHECKING:
     from db.records import SignatureRecord
+    from fuzz.worker.feedback import Feedback
     from fuzz.worker.session import Session
     from fuzz.worker.spare import Spare
     from fuzz.worker.steering import Steering
@@ -75,7 +78,7 @@ class Worker:
         deadline: float,
     ) -> None:
         self._config, self._spare = config, spare
-        self._steering = steering
+        self.steering = steering
         self._send = out.send
         self._session = session
         self._stop = ""
@@ -120,7 +123,7 @@ class Worker:
         for leg in self._session.legs:
             leg.close()
         self._session.tell_incidents()
-        self._send(events.Done(self._stop, self._steering.sequence))
+        self._send(events.Done(self._stop, self.steering.sequence))
         sys.stderr.flush()
         os._exit(0)
 
@@ -132,7 +135,7 @@ class Worker:
         if reached:
             told = [events.Reached(r.leg, r.case.encoded, r.at, list(r.blocks)) for r in reached]
             self._send(events.Coverage(told))
-        pairs = self._steering.pairs.fresh
+        pairs = self.steering.pairs.fresh
         if pairs:
             met = np.concatenate(pairs).astype("<u4").tobytes()
             pairs.clear()
@@ -163,12 +166,8 @@ def main(argv: Sequence[str]) -> None:
     out = Events(int(argv[1]))
     config = msgspec.json.decode(argv[2].encode(), type=events.WorkerConfig)
     cache.listen(lambda line: out.send(events.Note(line)))
-    import atheris  # noqa: PLC0415
-
     from fuzz.oracle.knowledge import NOTHING, Knowledge  # noqa: PLC0415
     from fuzz.worker import travel  # noqa: PLC0415
-    from fuzz.worker.feedback import Feedback  # noqa: PLC0415
-    from fuzz.worker.runner import Mutators  # noqa: PLC0415
     from fuzz.worker.session import Session  # noqa: PLC0415
     from fuzz.worker.spare import Spare  # noqa: PLC0415
     from fuzz.worker.steering import Steering  # noqa: PLC0415
@@ -200,16 +199,18 @@ def main(argv: Sequence[str]) -> None:
         out.send(events.Again(record.parts))
 
     steering = Steering(config.seed or 1, by_pairs="pairs" in config.feedback)
+    by_libfuzzer = config.engine == "libfuzzer"
+    guidance = _for_libfuzzer(config) if by_libfuzzer else Marks(config.feedback)
     session = Session(
         legs,
-        Feedback(config.feedback),
+        guidance,
         found=lambda record: out.send(travel.found(record)),
         again=again,
         note=lambda text: out.send(events.Note(text)),
         minimize_seconds=config.minimize_seconds,
         knowledge=knowledge,
         share_vms=config.reuse_vms,
-        traced=traced_model() if "model" in config.feedback else Model,
+        traced=traced_model() if "model" in guidance.sources else Model,
         incident=lambda *what: out.send(travel.broke(*what)),
         restarted=lambda leg, seconds: out.send(events.Restarted(leg, seconds)),
         steering=steering,
@@ -229,8 +230,25 @@ def main(argv: Sequence[str]) -> None:
         deadline,
     )
     worker = Worker(config, session, steering, spare, out, deadline)
-    mutators = Mutators(session.runner, steering=steering)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if isinstance(guidance, Marks):
+        signal.signal(signal.SIGTERM, worker.stop)
+        hypothesis(worker.one_input, guidance, Path(config.corpus), config.seed or 1)
+    _drive_libfuzzer(config, worker, session)
+
+
+def _for_libfuzzer(config: events.WorkerConfig) -> Feedback:
+    from fuzz.worker.feedback import Feedback  # noqa: PLC0415 (starts libFuzzer's runtime)
+
+    return Feedback(config.feedback)
+
+
+def _drive_libfuzzer(config: events.WorkerConfig, worker: Worker, session: Session) -> None:
+    import atheris  # noqa: PLC0415
+
+    from fuzz.worker.runner import Mutators  # noqa: PLC0415
+
+    mutators = Mutators(session.runner, steering=worker.steering)
     # Read again, what libFuzzer itself wrote would make a sequence depend on the clock.
     reload = ["-reload=0"] if config.alone else []
     flags = [*QUIET_FLAGS, *reload, f"-seed={config.seed or 1}", *config.flags, config.corpus]

@@ -24,6 +24,7 @@ from fuzz.oracle.selfsame import compare, retellings
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from fuzz.worker.features import features_of, rules_of
 from fuzz.worker.feedback import Feedback
+from fuzz.worker.marks import Marks
 from fuzz.worker.runner import Result, Runner
 from fuzz.worker.spare import Due
 from fuzz.worker.steering import Steering
@@ -71,7 +72,7 @@ class Session:
     def __init__(
         self,
         legs: Sequence[Target],
-        feedback: Feedback | None,
+        feedback: Feedback | Marks | None,
         found: Callable[[FindingRecord], None],
         again: Callable[[SignatureRecord], None],
         note: Callable[[str], None],
@@ -167,7 +168,9 @@ class Session:
         self.tell_incidents(bool(followed))
         self._preceding = {k: v for k, v in self._preceding.items() if k[1] != case.id}
 
-    def _report_blocks(self, case: Case, results: Mapping[str, Result], feedback: Feedback) -> int:
+    def _report_blocks(
+        self, case: Case, results: Mapping[str, Result], feedback: Feedback | Marks
+    ) -> int:
         """Steer by what the case reached in the legs' kernels; note what is new, and tell
         how many blocks that is."""
         count = 0
