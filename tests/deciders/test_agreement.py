@@ -110,6 +110,11 @@ def test_only_those_on_which_the_model_stopped_alike_are_compared() -> None:
     ):
         assert compared(a | b, {"a": same, "b": other}) == ""
     assert compared(a, {"a": same, "b": same}) == ""  # one that left no trace
+    assert compared(a | b, {"a": agree(1), "b": agree(1)}) == ""  # nothing was left unjudged
+    three = a | b | {"c": trace}
+    for name in "abc":
+        others = "".join(sorted({*"abc"} - {name}))
+        assert compared(three, {**dict.fromkeys("abc", same), name: diverge()}) == others
     assert compared(a | b, {"a": same}) == ""
     differed = {"b": Trace((Observation(17), ends()))}
     assert compared(a | differed, {"a": same, "b": same}) == ""
@@ -148,6 +153,21 @@ def test_a_larger_group_may_tell_the_odd_one_and_no_other_group_may_say_more() -
         assert "".join(held(RUNS, *odd, groups=groups)) == named
 
 
+def test_of_two_groups_that_name_the_same_the_first_has_its_say() -> None:
+    text = "create v0\nread-all v0\n"
+    legs = [OK, pack(z=[None], v=[1])], [OK, pack(z=[None], v=[None])]
+    by_kernel, by_cpu = Twins(("a", "b"), KERNEL), Twins(("a", "b"), CPU)
+    assert held(text, *legs, groups=(by_kernel, by_cpu))["a"].label == "registers read"
+    assert held(text, *legs, groups=(by_cpu, by_kernel))["a"].label == "v0"
+
+
+def test_legs_are_named_in_the_order_of_their_names() -> None:
+    groups = (Twins(("c", "b", "a"), KERNEL),)
+    found = held(RUNS, [OK, ends(9)], [OK, ends(17)], [OK, ends()], groups=groups)
+    assert list(found) == ["a", "b", "c"]
+    assert "0x9 on a; 0x11 on b; 0x6 on c" in found["a"].explanation
+
+
 # -- from where, and in what -------------------------------------------------------------------
 
 
@@ -156,6 +176,7 @@ def test_what_is_missing_of_a_trace_is_a_difference() -> None:
     (verdict,) = set(found.values())
     assert (verdict.label, verdict.expected, verdict.observed) == ("observation", "one", "none")
     assert held(RUNS, [OK], [OK]) == {}
+    assert held(RUNS, [OK, ends()], [OK], asked=CPU) == {}
 
 
 def test_how_legs_answer_comes_first() -> None:
@@ -193,6 +214,8 @@ OTHERS = PLAIN.replace("run v0 { }\nget v0 x3\nrun v0", "run v0 { }\nget v0 x3\n
         (OTHERS, 5, KERNEL, False),  # what another vcpu did to memory
         (PLAIN, 3, CPU, True),
         (PLAIN, 5, CPU, False),
+        (PLAIN.replace("features=psci_0_2", "features=bit16"), 5, KERNEL, True),
+        (PLAIN.replace("create v0", "migrate v0 to=v1"), 5, KERNEL, False),
         (LATER.replace("run v0", "host-run v0"), 3, KERNEL, True),
         (LATER.replace("run v0", "host-run v0"), 5, KERNEL, False),
     ],
@@ -449,3 +472,15 @@ def test_only_what_an_instruction_left_in_fpsr_is_about_cumulative_bits() -> Non
         found = judge(case, wrong(case, last, Observation(0, 0, b"\1" * size)), Profile())
         assert isinstance(found, Diverge)
         assert found.rule == rule
+
+
+def test_what_is_permitted_is_so_by_rules_and_by_how_it_ended() -> None:
+    case = parse_case("create v0\ninit v0\n")
+    found = judge(case, sound(case), Profile())
+    assert isinstance(found, Agree)
+    assert {"vcpu.create", "init.first", "ending.ok"} <= found.rules
+    assert found.judged == 2
+    seen = judge(case, wrong(case, 1), Profile())
+    assert isinstance(seen, Diverge)
+    assert seen.oracle == "conformance"
+    assert "ending.ok" not in seen.rules
