@@ -10,12 +10,14 @@ import pytest
 from scripted import LAB, Scripted, agree, diverge, sound, wrong
 
 from corpus import registers as regs
+from corpus.case import Case
 from corpus.ops import GetMp, GetReg, HostRun, Migrate, ReadAll, ReadMem, RegList, Run
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation, Trace
 from corpus.wire import RUN_DATA, RUN_NOT_RUNNABLE, RUN_TIMED_OUT
 from fuzz.oracle.agreement import Compared, compare, concerns
 from fuzz.oracle.conformance import judge
+from fuzz.oracle.culprit import responsible
 from fuzz.oracle.everywhere import Everywhere, Seen
 from fuzz.oracle.facts import answer, contents, end, time_ran_out
 from fuzz.oracle.twins import Twins, twins
@@ -377,6 +379,8 @@ def test_what_a_look_shows_is_followed_where_no_choice_shows() -> None:
     assert found["v0"] == "[0]=05 [1..15]=00"
     assert contents(ReadAll(0), Observation(EINVAL, 0, pack(**NO_SVE).data)) == {}
     assert contents(ReadAll(0), pack(z=[None], v=[None], x=[7])).keys() == {"x0"}
+    predicates_too = contents(ReadAll(0), pack(z=[1] * 40))
+    assert predicates_too.keys() == {f"z{n}" for n in range(32)}
 
 
 def test_of_a_vector_register_the_low_128_bits_are_followed() -> None:
@@ -484,3 +488,51 @@ def test_what_is_permitted_is_so_by_rules_and_by_how_it_ended() -> None:
     assert isinstance(seen, Diverge)
     assert seen.oracle == "conformance"
     assert "ending.ok" not in seen.rules
+
+
+@pytest.mark.parametrize(
+    ("at", "observed", "index"),
+    [
+        *((3, 1, 3), (0, 4, 0), (5, 2, 5), (6, 2, 1), (None, 2, 1), (None, 1, 0)),
+        *((None, 0, 4), (6, 0, 4)),
+    ],
+)
+def test_where_a_case_broke(at: int | None, observed: int, index: int) -> None:
+    """Where the leg says, else at the last op that was seen, else at the last run."""
+    text = "create v0\ninit v0\nfinalize v0\nrun v0 { }\nrun v0 { }\nget v0 x1\n"
+    case = parse_case(text)
+    seen = sound(case).observations[:observed]
+    found = judge(case, Trace(seen, Ending.CRASH, at=at), Profile())
+    assert isinstance(found, Diverge)
+    assert (found.op_index, found.op_word) == (index, case.ops[index].word)
+    assert (found.oracle, found.rule, found.label) == ("ending", "ending.ok", "ending")
+    assert (found.expected, found.observed, found.strict) == ("ok", "crash", True)
+    idle = Case(case.ops[:3])
+    found = judge(idle, Trace((), Ending.HANG), Profile())
+    assert isinstance(found, Diverge)
+    assert (found.op_index, found.observed) == (0, "hang")
+    nothing = judge(Case(()), Trace((), Ending.CRASH), Profile())
+    assert isinstance(nothing, Diverge)
+    assert (nothing.op_index, nothing.op_word) == (0, "")
+
+
+@pytest.mark.parametrize("word_", ["run", "host-run"])
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        (["mov x1, #1", "ptrue p1.b", "add x1, x1, x1"], "isa.ptrue"),
+        (["ptrue p1.b", "ldr x1, [x2, #0]", "nop"], "isa.ldr_x"),
+        (["mov x1, #1"], None),
+        ([], None),
+    ],
+)
+def test_a_run_that_ended_otherwise_is_its_last_vector_or_memory_instruction_s_doing(
+    word_: str, lines: list[str], named: str | None
+) -> None:
+    body = "".join(f" {line}\n" for line in lines)
+    case = parse_case(f"create v0\n{word_} v0 {{\n{body}}}\n")
+    for rule in ("run.exit", "run.fails", "ending.ok"):
+        assert responsible(case, diverge(op_index=1, rule=rule)) == (named or rule)
+        assert responsible(case, diverge(op_index=0, rule=rule)) == rule
+    assert responsible(case, diverge(op_index=1, rule="sve.z")) == "sve.z"
+    assert responsible(Case(()), diverge(rule="ending.ok")) == "ending.ok"
