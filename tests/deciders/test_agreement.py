@@ -456,6 +456,18 @@ def test_modes_in_which_kvm_offers_the_same() -> None:
     assert pair({"mode": "protected"}, {"mode": "nested"}) == ()
 
 
+def test_each_machine_has_twins_of_its_own() -> None:
+    def leg(name: str, kernel: str, midr: str) -> Scripted:
+        facts = {"midr": midr, **LAB} if name in "ac" else {**LAB, "midr": midr}
+        return Scripted(name, fingerprint={**facts, "lab.kernel_sha256": kernel})
+
+    legs = [leg("d", "0", "2"), leg("b", "1", "1"), leg("c", "0", "2"), leg("a", "1", "1")]
+    same_kernel = Twins(("a", "b"), KERNEL), Twins(("c", "d"), KERNEL)
+    assert twins(legs) == same_kernel
+    legs += [leg("e", "2", "1"), leg("f", "3", "3")]
+    assert twins(legs) == (*same_kernel, Twins(("a", "b", "e"), CPU))
+
+
 def test_only_kernels_of_the_lab_have_twins() -> None:
     native = {k: v for k, v in LAB.items() if k != "lab.qemu"}
     assert twins([Scripted(name, fingerprint=native) for name in "ab"]) == ()
@@ -536,3 +548,10 @@ def test_a_run_that_ended_otherwise_is_its_last_vector_or_memory_instruction_s_d
         assert responsible(case, diverge(op_index=0, rule=rule)) == rule
     assert responsible(case, diverge(op_index=1, rule="sve.z")) == "sve.z"
     assert responsible(Case(()), diverge(rule="ending.ok")) == "ending.ok"
+
+
+def test_why_a_verdict_stopped_is_told_without_its_numbers() -> None:
+    assert agree(reason="0x12 at 0xab then 7").why == "0x.. at 0x.. then 7"
+    assert diverge().wrong == 0
+    assert "observed 0x1 (byte 3)" in diverge(detail="byte 3").explanation
+    assert diverge().explanation.endswith("observed 0x1")
