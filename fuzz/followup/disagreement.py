@@ -67,8 +67,7 @@ class Disagreement(Suspicion):
         if suspects.keys() != self.suspects.keys():
             return {}
         a, b = suspects[self.name], self.verdict
-        same = (a.rule, a.op_word, a.label) == (b.rule, b.op_word, b.label)
-        return suspects if same else {}
+        return suspects if (a.op_word, a.label) == (b.op_word, b.label) else {}
 
 
 def steady_difference(case: Case, seen: Seen, legs: Everywhere) -> Mapping[str, Diverge]:

@@ -130,7 +130,8 @@ def _but_for_rule(one: FindingRecord, other: FindingRecord) -> str:
     alike = (a.oracle, a.op_kind, a.register_class) == (b.oracle, b.op_kind, b.register_class)
     if named or not alike or not a.register_class or not _shared_leg(one, other):
         return ""
-    return f"{a.op_kind} goes wrong in the same way, by another rule"
+    how = "by another rule" if a.rule != b.rule else "on legs of other kinds, too"
+    return f"{a.op_kind} goes wrong in the same way, {how}"
 
 
 def _but_for_op(one: FindingRecord, other: FindingRecord) -> str:

@@ -71,7 +71,7 @@ class Minimizer:
             progress = False
             for candidate in one.propose(case):
                 if self._spent:
-                    break
+                    return case
                 if cost(candidate) < cost(case) and self._try(candidate, one):
                     case, progress = candidate, True
                     break

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from corpus.case import Case
-from corpus.ops import FEATURE_SVE, Disturb, HostRun, Run
+from corpus.ops import FEATURE_SVE, Disturb, HostRun, Init, Migrate, Run
 from corpus.trace import Ending, Observation, Trace
 from fuzz.oracle.facts import Facts, answer, contents, end, time_ran_out
 from fuzz.oracle.twins import Twins
@@ -97,7 +97,7 @@ def _compare(
     stopped = verdicts[next(iter(traces))]
     assert isinstance(stopped, Agree)
     follow = stopped.decides >= asked
-    sve = any(getattr(op, "features", 0) & FEATURE_SVE for op in case.ops)
+    sve = any(op.features & FEATURE_SVE for op in case.ops if isinstance(op, Init | Migrate))
     slot = getattr(case.ops[stopped.judged], "vcpu", None)
     for index in range(stopped.judged, len(case.ops)):
         op = case.ops[index]
@@ -106,7 +106,7 @@ def _compare(
         other = getattr(op, "vcpu", slot) != slot  # what other vcpus hold was not asked
         if runs and index > stopped.judged and (sve or other or asked is Decides.CPU):
             follow = False
-        if asked is Decides.CPU and not (follow and _answered_alike(seen)):
+        if asked is Decides.CPU and not _answered_alike(seen):
             return {}
         if len(set(seen.values())) > 1:
             followed = follow and not other
@@ -115,7 +115,7 @@ def _compare(
                 values = {name: found.get(label, "nothing") for name, found in facts.items()}
                 if len(set(values.values())) > 1:
                     return _suspects(case, index, label, values, stopped.reason)
-        if runs and any(time_ran_out(one) for one in seen.values()):
+        if any(time_ran_out(one) for one in seen.values()):
             follow = False  # somewhere in an endless loop
     return {}
 

@@ -14,7 +14,7 @@ _PROCESSOR = frozenset(
     {
         *("lab.qemu", "lab.executor", "midr", "page_size", "vqs", "preferred_target"),
         *("id_aa64pfr0", "id_aa64pfr1", "id_aa64zfr0", "id_aa64smfr0"),
-        *("id_aa64isar0", "id_aa64isar1", "id_aa64isar2"),
+        *("id_aa64isar0", "id_aa64isar1", "id_aa64isar2", "mode"),
     }
 )
 """What of a fingerprint makes legs one machine, with all that KVM offers on it ("cap."). Not
@@ -23,7 +23,7 @@ what only kernels care for, such as the boot line and ID registers of memory and
 _ALIKE = {"vhe": "plain", "nvhe": "plain"}
 """Modes in which KVM offers the same. The others have limits of their own."""
 
-_Key: TypeAlias = tuple[tuple[str, str], ...]
+_Key: TypeAlias = frozenset[tuple[str, str]]
 
 
 class Leg(Described, Protocol):
@@ -64,6 +64,8 @@ def twins(legs: Sequence[Leg]) -> tuple[Twins, ...]:
 
 
 def _machine(fingerprint: Mapping[str, str]) -> _Key:
-    facts = {k: v for k, v in fingerprint.items() if k in _PROCESSOR or k.startswith("cap.")}
-    mode = fingerprint.get("mode", "")
-    return (("mode", _ALIKE.get(mode, mode)), *sorted(facts.items()))
+    return frozenset(
+        (fact, _ALIKE.get(value, value))
+        for fact, value in fingerprint.items()
+        if fact in _PROCESSOR or fact.startswith("cap.")
+    )

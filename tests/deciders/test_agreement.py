@@ -10,12 +10,14 @@ import pytest
 from scripted import LAB, Scripted, agree, diverge, sound, wrong
 
 from corpus import registers as regs
+from corpus.case import Case
 from corpus.ops import GetMp, GetReg, HostRun, Migrate, ReadAll, ReadMem, RegList, Run
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation, Trace
 from corpus.wire import RUN_DATA, RUN_NOT_RUNNABLE, RUN_TIMED_OUT
 from fuzz.oracle.agreement import Compared, compare, concerns
 from fuzz.oracle.conformance import judge
+from fuzz.oracle.culprit import responsible
 from fuzz.oracle.everywhere import Everywhere, Seen
 from fuzz.oracle.facts import answer, contents, end, time_ran_out
 from fuzz.oracle.twins import Twins, twins
@@ -110,6 +112,11 @@ def test_only_those_on_which_the_model_stopped_alike_are_compared() -> None:
     ):
         assert compared(a | b, {"a": same, "b": other}) == ""
     assert compared(a, {"a": same, "b": same}) == ""  # one that left no trace
+    assert compared(a | b, {"a": agree(1), "b": agree(1)}) == ""  # nothing was left unjudged
+    three = a | b | {"c": trace}
+    for name in "abc":
+        others = "".join(sorted({*"abc"} - {name}))
+        assert compared(three, {**dict.fromkeys("abc", same), name: diverge()}) == others
     assert compared(a | b, {"a": same}) == ""
     differed = {"b": Trace((Observation(17), ends()))}
     assert compared(a | differed, {"a": same, "b": same}) == ""
@@ -148,6 +155,21 @@ def test_a_larger_group_may_tell_the_odd_one_and_no_other_group_may_say_more() -
         assert "".join(held(RUNS, *odd, groups=groups)) == named
 
 
+def test_of_two_groups_that_name_the_same_the_first_has_its_say() -> None:
+    text = "create v0\nread-all v0\n"
+    legs = [OK, pack(z=[None], v=[1])], [OK, pack(z=[None], v=[None])]
+    by_kernel, by_cpu = Twins(("a", "b"), KERNEL), Twins(("a", "b"), CPU)
+    assert held(text, *legs, groups=(by_kernel, by_cpu))["a"].label == "registers read"
+    assert held(text, *legs, groups=(by_cpu, by_kernel))["a"].label == "v0"
+
+
+def test_legs_are_named_in_the_order_of_their_names() -> None:
+    groups = (Twins(("c", "b", "a"), KERNEL),)
+    found = held(RUNS, [OK, ends(9)], [OK, ends(17)], [OK, ends()], groups=groups)
+    assert list(found) == ["a", "b", "c"]
+    assert "0x9 on a; 0x11 on b; 0x6 on c" in found["a"].explanation
+
+
 # -- from where, and in what -------------------------------------------------------------------
 
 
@@ -156,6 +178,7 @@ def test_what_is_missing_of_a_trace_is_a_difference() -> None:
     (verdict,) = set(found.values())
     assert (verdict.label, verdict.expected, verdict.observed) == ("observation", "one", "none")
     assert held(RUNS, [OK], [OK]) == {}
+    assert held(RUNS, [OK, ends()], [OK], asked=CPU) == {}
 
 
 def test_how_legs_answer_comes_first() -> None:
@@ -193,6 +216,8 @@ OTHERS = PLAIN.replace("run v0 { }\nget v0 x3\nrun v0", "run v0 { }\nget v0 x3\n
         (OTHERS, 5, KERNEL, False),  # what another vcpu did to memory
         (PLAIN, 3, CPU, True),
         (PLAIN, 5, CPU, False),
+        (PLAIN.replace("features=psci_0_2", "features=bit16"), 5, KERNEL, True),
+        (PLAIN.replace("create v0", "migrate v0 to=v1"), 5, KERNEL, False),
         (LATER.replace("run v0", "host-run v0"), 3, KERNEL, True),
         (LATER.replace("run v0", "host-run v0"), 5, KERNEL, False),
     ],
@@ -354,6 +379,8 @@ def test_what_a_look_shows_is_followed_where_no_choice_shows() -> None:
     assert found["v0"] == "[0]=05 [1..15]=00"
     assert contents(ReadAll(0), Observation(EINVAL, 0, pack(**NO_SVE).data)) == {}
     assert contents(ReadAll(0), pack(z=[None], v=[None], x=[7])).keys() == {"x0"}
+    predicates_too = contents(ReadAll(0), pack(z=[1] * 40))
+    assert predicates_too.keys() == {f"z{n}" for n in range(32)}
 
 
 def test_of_a_vector_register_the_low_128_bits_are_followed() -> None:
@@ -429,6 +456,18 @@ def test_modes_in_which_kvm_offers_the_same() -> None:
     assert pair({"mode": "protected"}, {"mode": "nested"}) == ()
 
 
+def test_each_machine_has_twins_of_its_own() -> None:
+    def leg(name: str, kernel: str, midr: str) -> Scripted:
+        facts = {"midr": midr, **LAB} if name in "ac" else {**LAB, "midr": midr}
+        return Scripted(name, fingerprint={**facts, "lab.kernel_sha256": kernel})
+
+    legs = [leg("d", "0", "2"), leg("b", "1", "1"), leg("c", "0", "2"), leg("a", "1", "1")]
+    same_kernel = Twins(("a", "b"), KERNEL), Twins(("c", "d"), KERNEL)
+    assert twins(legs) == same_kernel
+    legs += [leg("e", "2", "1"), leg("f", "3", "3")]
+    assert twins(legs) == (*same_kernel, Twins(("a", "b", "e"), CPU))
+
+
 def test_only_kernels_of_the_lab_have_twins() -> None:
     native = {k: v for k, v in LAB.items() if k != "lab.qemu"}
     assert twins([Scripted(name, fingerprint=native) for name in "ab"]) == ()
@@ -449,3 +488,70 @@ def test_only_what_an_instruction_left_in_fpsr_is_about_cumulative_bits() -> Non
         found = judge(case, wrong(case, last, Observation(0, 0, b"\1" * size)), Profile())
         assert isinstance(found, Diverge)
         assert found.rule == rule
+
+
+def test_what_is_permitted_is_so_by_rules_and_by_how_it_ended() -> None:
+    case = parse_case("create v0\ninit v0\n")
+    found = judge(case, sound(case), Profile())
+    assert isinstance(found, Agree)
+    assert {"vcpu.create", "init.first", "ending.ok"} <= found.rules
+    assert found.judged == 2
+    seen = judge(case, wrong(case, 1), Profile())
+    assert isinstance(seen, Diverge)
+    assert seen.oracle == "conformance"
+    assert "ending.ok" not in seen.rules
+
+
+@pytest.mark.parametrize(
+    ("at", "observed", "index"),
+    [
+        *((3, 1, 3), (0, 4, 0), (5, 2, 5), (6, 2, 1), (None, 2, 1), (None, 1, 0)),
+        *((None, 0, 4), (6, 0, 4)),
+    ],
+)
+def test_where_a_case_broke(at: int | None, observed: int, index: int) -> None:
+    """Where the leg says, else at the last op that was seen, else at the last run."""
+    text = "create v0\ninit v0\nfinalize v0\nrun v0 { }\nrun v0 { }\nget v0 x1\n"
+    case = parse_case(text)
+    seen = sound(case).observations[:observed]
+    found = judge(case, Trace(seen, Ending.CRASH, at=at), Profile())
+    assert isinstance(found, Diverge)
+    assert (found.op_index, found.op_word) == (index, case.ops[index].word)
+    assert (found.oracle, found.rule, found.label) == ("ending", "ending.ok", "ending")
+    assert (found.expected, found.observed, found.strict) == ("ok", "crash", True)
+    idle = Case(case.ops[:3])
+    found = judge(idle, Trace((), Ending.HANG), Profile())
+    assert isinstance(found, Diverge)
+    assert (found.op_index, found.observed) == (0, "hang")
+    nothing = judge(Case(()), Trace((), Ending.CRASH), Profile())
+    assert isinstance(nothing, Diverge)
+    assert (nothing.op_index, nothing.op_word) == (0, "")
+
+
+@pytest.mark.parametrize("word_", ["run", "host-run"])
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        (["mov x1, #1", "ptrue p1.b", "add x1, x1, x1"], "isa.ptrue"),
+        (["ptrue p1.b", "ldr x1, [x2, #0]", "nop"], "isa.ldr_x"),
+        (["mov x1, #1"], None),
+        ([], None),
+    ],
+)
+def test_a_run_that_ended_otherwise_is_its_last_vector_or_memory_instruction_s_doing(
+    word_: str, lines: list[str], named: str | None
+) -> None:
+    body = "".join(f" {line}\n" for line in lines)
+    case = parse_case(f"create v0\n{word_} v0 {{\n{body}}}\n")
+    for rule in ("run.exit", "run.fails", "ending.ok"):
+        assert responsible(case, diverge(op_index=1, rule=rule)) == (named or rule)
+        assert responsible(case, diverge(op_index=0, rule=rule)) == rule
+    assert responsible(case, diverge(op_index=1, rule="sve.z")) == "sve.z"
+    assert responsible(Case(()), diverge(rule="ending.ok")) == "ending.ok"
+
+
+def test_why_a_verdict_stopped_is_told_without_its_numbers() -> None:
+    assert agree(reason="0x12 at 0xab then 7").why == "0x.. at 0x.. then 7"
+    assert diverge().wrong == 0
+    assert "observed 0x1 (byte 3)" in diverge(detail="byte 3").explanation
+    assert diverge().explanation.endswith("observed 0x1")

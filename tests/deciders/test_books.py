@@ -239,14 +239,21 @@ def test_the_totals_hold_every_counter() -> None:
     }
     assert "kept" not in found
     assert "cleared" not in found
+    mixed = Tally(executions=Counter({"kvm:b": 1, "kvm:a": 2}))
+    found = statistics(status, mixed, "time", {})
+    for name in ("not_judged", "choices"):
+        by_leg = found[name]
+        assert isinstance(by_leg, dict)
+        assert list(by_leg) == ["kvm:a", "kvm:b"]
 
 
 def test_what_was_not_judged_is_told_by_leg_the_commonest_first() -> None:
-    tally = Tally(unjudged=Counter({"a: why: so": 1, "b: so": 3, "a: else": 2}))
+    tally = Tally(unjudged=Counter({"a: why: so": 2, "b: so": 3, "a: else": 1}))
     found = statistics(CampaignStatus(elapsed=0.0, cases=0), tally, "", {})["unjudged"]
-    assert found == {"b": {"so": 3}, "a": {"else": 2, "why: so": 1}}
+    assert found == {"b": {"so": 3}, "a": {"else": 1, "why: so": 2}}
     assert isinstance(found, dict)
-    assert list(found["a"]) == ["else", "why: so"]
+    assert list(found) == ["b", "a"]
+    assert list(found["a"]) == ["why: so", "else"]
 
 
 # -- the ledger ------------------------------------------------------------------------------
@@ -294,6 +301,13 @@ def test_a_new_bucket_counts_once(books: Books) -> None:
     assert (bucket.title, bucket.first_leg) == (SIGNATURE.title, "kvm:a")
     assert books.said == ["new divergence, bucket 1: z3 is wrong"] * 2
     assert books.store.bucket(1).status is Status.NEW
+
+
+def test_a_bucket_has_its_suspect_and_status(books: Books) -> None:
+    books.found(replace(RECORD, suspect="the kernel"))
+    (bucket,) = books.ledger.buckets
+    assert (bucket.suspect, bucket.status) == (books.store.bucket(1).suspect, "new")
+    assert bucket.suspect
 
 
 def test_buckets_come_in_the_order_of_their_numbers(books: Books) -> None:
@@ -426,12 +440,12 @@ def test_incidents_are_stored_and_counted_by_leg_and_kind(books: Books) -> None:
 
 
 def test_restarts_are_told_with_their_times(books: Books) -> None:
-    for seconds in (1.005, 2.0, 9.126):
+    for seconds in (1.005, 2.017, 9.126):
         books.ledger.restarted(events.Restarted("kvm:a", seconds))
     assert books.ledger.restarts_of("kvm:a") == 3
     assert books.ledger.restarts_of("kvm:b") == 0
     assert books.ledger.totals()["machine_restarts"] == {
-        "kvm:a": {"times": 3, "median_seconds": 2.0, "longest_seconds": 9.13}
+        "kvm:a": {"times": 3, "median_seconds": 2.02, "longest_seconds": 9.13}
     }
     assert books.said == [f"kvm:a: restarted in {s} s" for s in ("1.0", "2.0", "9.1")]
 
