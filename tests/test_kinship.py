@@ -127,6 +127,22 @@ def test_what_follows_from_a_call_without_effect_is_akin() -> None:
     assert kin.reason == "both follow if set-vls returns 0 and does nothing"
 
 
+@pytest.mark.parametrize(
+    "about", ["ZCR_EL1 is lost at the first vector access", "an exit loses bit 3 of ZCR_EL1"]
+)
+def test_what_follows_from_a_spoilt_zcr_is_akin(about: str) -> None:
+    leg = ModelTarget(Profile(), "kvm", make=HYPOTHESES[about])
+    leg.kind = "kvm"
+    legs = Everywhere([leg])
+    family = Family(legs, {about: HYPOTHESES[about]})
+    run = "run v0 {\n    rdvl x0, #1\n}\n"
+    up = ON + "set v0 zcr_el1 15\n" + run
+    assert family.relate(finding(legs, "kvm", up + "get v0 zcr_el1\n")) is None
+    kin = family.relate(finding(legs, "kvm", up + run + "get v0 x0\n"))
+    assert kin is not None
+    assert kin.reason == f"both follow if {about}"
+
+
 def test_a_migration_that_fails_as_a_part_of_it_is_akin() -> None:
     name = "vls-shortest-only"
     legs = legs_with(name)

@@ -20,8 +20,9 @@ from targets.profile import Profile
 from targets.spec.cpu import Cpu
 from targets.spec.model import Model
 from targets.spec.permitted import Outcome, Permitted
+from targets.spec.sets import ZERO, join, unknown
 
-_recompute = Cpu._recompute_vl
+_recompute, _load, _leave = Cpu._recompute_vl, Cpu.load_fp, Cpu.leave
 
 
 def _at_length(length: Callable[[Cpu], int]) -> Make:
@@ -45,6 +46,28 @@ MOST_VQ = 16
 def _longer_host(machine: Profile) -> Model:
     longest = min(machine.vqs.bit_length(), MOST_VQ - 1)
     return Model(replace(machine, vqs=machine.vqs | 1 << longest))
+
+
+def _lost_on_load(cpu: Cpu) -> None:
+    if cpu.vcpu.sve:
+        cpu.vcpu.sys[cpu.zcr] = ZERO
+    _load(cpu)
+
+
+def _loses_on_exit(bit: int) -> Make:
+    def leave(cpu: Cpu) -> None:
+        _leave(cpu)
+        if cpu.loaded and cpu.vcpu.sve:
+            value, mask = join(cpu.vcpu.sys["zcr_el1"])
+            cpu.vcpu.sys["zcr_el1"] = unknown(value & ~(1 << bit), mask & ~(1 << bit))
+
+    return executing(method(Cpu, "leave", leave))
+
+
+_ZCR: Mapping[str, Make] = {
+    "ZCR_EL1 is lost at the first vector access": executing(method(Cpu, "load_fp", _lost_on_load)),
+    **{f"an exit loses bit {bit} of ZCR_EL1": _loses_on_exit(bit) for bit in range(4)},
+}
 
 
 class _WithoutEffect(Model):
@@ -76,12 +99,9 @@ _MACHINES: Mapping[str, Make] = {
     "the host's longest VL is a step longer than KVM says": _longer_host,
 }
 
+_SEEDED: Mapping[str, Make] = {mutant.about: mutant.make for mutant in MUTANTS.values()}
+
 HYPOTHESES: Mapping[str, Make] = MappingProxyType(
-    {
-        **{mutant.about: mutant.make for mutant in MUTANTS.values()},
-        **_LENGTHS,
-        **_EFFECTS,
-        **_MACHINES,
-    }
+    {**_SEEDED, **_LENGTHS, **_ZCR, **_EFFECTS, **_MACHINES}
 )
 """What may be wrong, in words -> the specification that is so."""
