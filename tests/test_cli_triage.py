@@ -322,6 +322,9 @@ def test_what_is_probably_the_same_is_shown_and_settled(cli: Cli, tmp_path: Path
     with Store.open(f"sqlite:///{tmp_path}/t.db") as store:
         store.propose_same(2, 1, "it vanishes when B1's rule is broken", "a test")
     assert "probably the same as B1: it vanishes when" in cli("show", "B2").output
+    assert "\n    probably the same as B1\n" in cli("list").output
+    listed = {one["bucket"]: one["same_as"] for one in json.loads(cli("list", "--json").output)}
+    assert (listed["B1"], listed["B2"][0]["other"]) == ([], "B1")
     assert cli("same", "B2", "B1", "--no").output == "B2: is another than B1\n"
     assert "probably" not in cli("show", "B2").output
     assert cli("same", "B2", "B1").output == "B2: is part of B1\n"
@@ -362,6 +365,8 @@ def test_a_case_is_promoted_to_be_kept(cli: Cli, tmp_path: Path) -> None:
     assert cli(*args, "--name", "known", "--about", "It keeps the tail.").exit_code == 0
     known = load_kept(tmp_path / "known.case")
     assert known.about == "It keeps the tail."
+    assert known.matches
+    assert known.is_about(known.matches[0])
     assert known.covers(leg, "isa.add_zz")
     other = LegRecord("kvm:7.2", "kvm", {"release": "7.2.1", "mode": "vhe"})
     assert not known.covers(other, "isa.add_zz")

@@ -102,6 +102,47 @@ def test_a_machine_that_is_another_than_it_says_explains_what_follows() -> None:
     assert explains(HYPOTHESES[about], found, trace, short)
 
 
+def test_another_register_of_the_same_rule_is_akin() -> None:
+    legs = legs_with(TWICE)
+    twice = finding(legs, f"mutant:{TWICE}", UP + "finalize v0\n")
+    for rule, akin in (("reset.fp-control", True), ("keeps", False), ("isa.msr", False)):
+        family = Family(legs, {})
+        base = replace(twice.signature, rule=rule, register_class="fpsr")
+        family.relate(replace(twice, signature=base))
+        other = replace(base, register_class="fpcr")
+        assert (family.relate(replace(twice, signature=other)) is not None) is akin
+
+
+def test_what_follows_from_a_call_without_effect_is_akin() -> None:
+    (about,) = (about for about in HYPOTHESES if about.startswith("set-vls returns 0"))
+    leg = ModelTarget(Profile(), "kvm", make=HYPOTHESES[about])
+    leg.kind = "kvm"
+    legs = Everywhere([leg])
+    family = Family(legs, {about: HYPOTHESES[about]})
+    up = "create v0\ninit v0\nset-vls v0 1\nfinalize v0\n"
+    run = "set v0 cpacr_el1 0x330000\nset v0 zcr_el1 15\nrun v0 {\n    rdvl x0, #1\n}\nget v0 x0\n"
+    assert family.relate(finding(legs, "kvm", up + "get-vls v0\n")) is None
+    kin = family.relate(finding(legs, "kvm", up + run))
+    assert kin is not None
+    assert kin.reason == "both follow if set-vls returns 0 and does nothing"
+
+
+@pytest.mark.parametrize(
+    "about", ["ZCR_EL1 is lost at the first vector access", "an exit loses bit 3 of ZCR_EL1"]
+)
+def test_what_follows_from_a_spoilt_zcr_is_akin(about: str) -> None:
+    leg = ModelTarget(Profile(), "kvm", make=HYPOTHESES[about])
+    leg.kind = "kvm"
+    legs = Everywhere([leg])
+    family = Family(legs, {about: HYPOTHESES[about]})
+    run = "run v0 {\n    rdvl x0, #1\n}\n"
+    up = ON + "set v0 zcr_el1 15\n" + run
+    assert family.relate(finding(legs, "kvm", up + "get v0 zcr_el1\n")) is None
+    kin = family.relate(finding(legs, "kvm", up + run + "get v0 x0\n"))
+    assert kin is not None
+    assert kin.reason == f"both follow if {about}"
+
+
 def test_a_migration_that_fails_as_a_part_of_it_is_akin() -> None:
     name = "vls-shortest-only"
     legs = legs_with(name)

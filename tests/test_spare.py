@@ -16,7 +16,7 @@ from db.store import Store
 from fuzz.campaign.campaign import Campaign, CampaignOptions
 from fuzz.campaign.due import due_findings
 from fuzz.campaign.ledger import Ledger
-from fuzz.worker import travel
+from fuzz.worker import events, travel
 from fuzz.worker.session import Session
 from fuzz.worker.spare import AGAIN_S, BREAKS_S, SHARE, Due, Spare
 from targets.legs import open_legs
@@ -148,6 +148,23 @@ def test_the_books_tell_what_is_fixed_and_what_returned(store: Store) -> None:
     assert (ledger.reruns.fixed, ledger.new_buckets) == ((), 1)
     assert [bucket.new for bucket in ledger.buckets] == [True]
     assert any("RETURNED" in line for line in said)
+
+
+def test_the_books_tell_what_is_probably_the_same(store: Store) -> None:
+    campaign = store.begin_campaign(1, [LEG], {})
+    one, other = record(LEG.name), record(LEG.name, "finalize.no-sve")
+    ledger = Ledger(store, lambda _: None)
+    ledger.legs[LEG.name] = LEG
+    for found in (one, other):
+        ledger.found(campaign, travel.found(found))
+    told = events.Akin(one.signature.parts, other.signature.parts, "because")
+    ledger.akin(campaign, told)  # whichever is named first, the later one is said to be the same
+    assert [bucket.same_as for bucket in ledger.buckets] == [0, 1]
+    ((kin),) = store.proposals()
+    assert (kin.bucket_id, kin.other_id, kin.reason) == (2, 1, "because")
+    assert kin.source == f"campaign {campaign}"
+    ledger.akin(campaign, events.Akin(one.signature.parts, one.signature.parts, "of course"))
+    assert len(store.proposals()) == 1
 
 
 def test_a_campaign_finds_out_what_was_fixed(store: Store) -> None:

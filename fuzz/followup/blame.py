@@ -16,7 +16,7 @@ from corpus.case import MAX_OPS, Case
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.form import Insn
 from corpus.isa.table import insn
-from corpus.ops import GetReg, GetVls, HostRun, Op, Run, SetReg, SetVls
+from corpus.ops import GetReg, GetVls, HostRun, Op, ReadAll, Run, SetReg, SetVls
 from corpus.trace import Trace
 from corpus.values import Pattern
 from fuzz.oracle.culprit import responsible
@@ -168,10 +168,12 @@ def _last_run(case: Case, verdict: Diverge) -> Run | HostRun | None:
 
 
 def word_of(op: Op) -> str:
-    """An op as causes name it: a run is a run, whoever's thread it is on, and vector lengths are
-    set and read by ops of their own or as a register."""
+    """An op as causes name it: a run is a run, whoever's thread it is on, to read all is to GET
+    each, and vector lengths are set and read by ops of their own or as a register."""
     if isinstance(op, HostRun):
         return Run.word
+    if isinstance(op, ReadAll):
+        return GetReg.word
     if isinstance(op, SetReg | GetReg) and op.reg == regs.VLS_ID:
         return SetVls.word if isinstance(op, SetReg) else GetVls.word
     return op.word

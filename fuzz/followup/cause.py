@@ -80,7 +80,10 @@ def at_face_value(case: Case, verdict: Diverge) -> Cause:
     relation = verdict.context.relation if verdict.context else "-"
     if _is_of_asimd(rule) and is_tail(verdict.wrong) and verdict.label.startswith("z"):
         rule = "asimd.clears-tail"  # one statement about all of them
-    return Cause(_word(case, verdict), rule, _what(case, verdict), relation)
+    what = _what(case, verdict)
+    if what in VECTOR and not rule.startswith(("isa.", "asimd.")):
+        what, relation = "vector", "-"  # those who save and restore them tell them not apart
+    return Cause(_word(case, verdict), rule, what, relation)
 
 
 def is_tail(wrong: int) -> bool:

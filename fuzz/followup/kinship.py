@@ -5,6 +5,7 @@ A bucket follows from another in one of these ways, the surest first:
 - the same goes wrong at the same op, on other legs or at other vector lengths;
 - the same goes wrong at the same op, and only another of the rules tells that it is wrong;
 - the same rule is broken of the same thing, at another op;
+- the same rule is broken at the same op, of another register;
 - a migration fails in the way of one of the ops that it is made of;
 - its case is permitted once what the other's op spoils is taken for granted;
 - one wrong specification permits what both did (`fuzz.followup.hypotheses`).
@@ -53,6 +54,10 @@ class Family:
         self._legs = legs
         self._hypotheses = hypotheses
         self._members: dict[SignatureRecord, FindingRecord] = {}
+        self._ways = (
+            *(self._but_for_legs, _but_for_rule, _but_for_op, _but_for_register, _as_part),
+            *(self._follows, self._assumed),
+        )
 
     def relate(self, record: FindingRecord) -> Kin | None:
         """The first earlier bucket that a new one probably is the same as; it is a member
@@ -62,14 +67,7 @@ class Family:
             return None
         earlier = list(self._members.values())[:COMPARED]
         self._members[new] = record
-        for way in (
-            self._but_for_legs,
-            _but_for_rule,
-            _but_for_op,
-            _as_part,
-            self._follows,
-            self._assumed,
-        ):
+        for way in self._ways:
             for other in earlier:
                 reason = way(record, other)
                 if reason:
@@ -141,6 +139,15 @@ def _but_for_op(one: FindingRecord, other: FindingRecord) -> str:
     if generic or not alike or not a.register_class or not _shared_leg(one, other):
         return ""
     return f"{a.rule} is broken in the same way, at {b.op_kind}"
+
+
+def _but_for_register(one: FindingRecord, other: FindingRecord) -> str:
+    a, b = one.signature, other.signature
+    alike = (a.oracle, a.op_kind, a.rule) == (b.oracle, b.op_kind, b.rule)
+    generic = a.rule == KEEPS or a.rule.startswith("isa.")
+    if generic or not alike or not (_classes(a) and _classes(b)) or not _shared_leg(one, other):
+        return ""
+    return f"{a.op_kind} breaks {a.rule} of another register"
 
 
 _PARTS_OF_A_MIGRATION = frozenset(
