@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -137,9 +137,27 @@ def finding_lines(
 
 def best_finding(db: Session, bucket_id: int) -> int | None:
     """The finding to show for a bucket: one that stands, has its traces, and is the shortest."""
-    lines = finding_lines(db, bucket_id, None, 0)
-    ranked = sorted(lines, key=lambda line: (line.gone, not line.traced, line.size, line.id))
-    return ranked[0].id if ranked else None
+    f = s.Finding
+    traced = select(s.TraceRow.id).where(s.TraceRow.finding_id == f.id).exists()
+    query = (
+        select(f.id)
+        .join(s.CaseRow, s.CaseRow.id == f.minimal_id)
+        .where(f.bucket_id == bucket_id)
+        .order_by(f.gone, ~traced, func.length(s.CaseRow.encoded), f.id)
+    )
+    return db.scalar(query.limit(1))
+
+
+def smallest_cases(db: Session, bucket_ids: Iterable[int]) -> dict[int, str]:
+    """The text of the case of each bucket's best finding."""
+    best = {number: best_finding(db, number) for number in bucket_ids}
+    query = (
+        select(s.Finding.id, s.CaseRow.text)
+        .join(s.CaseRow, s.CaseRow.id == s.Finding.minimal_id)
+        .where(s.Finding.id.in_([one for one in best.values() if one is not None]))
+    )
+    texts = {row.id: row.text for row in db.execute(query)}
+    return {number: texts[one] for number, one in best.items() if one in texts}
 
 
 def incident_counts(db: Session, campaign_id: int | None) -> dict[str, int]:
@@ -217,25 +235,32 @@ def incident_lines(
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """A leg took part in a campaign."""
+    """A leg took part in a campaign. `cases`: how many it has run, beside those that are kept."""
 
     campaign_id: int
     started: datetime
     leg: r.LegRecord
+    cases: int
+
+
+_CASES = s.Campaign.statistics["cases"].as_integer()
 
 
 def recent_legs(db: Session, campaigns: int) -> tuple[Took, ...]:
     """The legs of the last campaigns, the newest campaign first."""
     last = select(s.Campaign.id).order_by(s.Campaign.id.desc()).limit(campaigns).subquery()
     query = (
-        select(s.Campaign.id, s.Campaign.started, s.Leg)
+        select(s.Campaign.id, s.Campaign.started, s.Leg, _CASES)
         .join(s.campaign_legs, s.campaign_legs.c.campaign_id == s.Campaign.id)
         .join(s.Leg, s.Leg.id == s.campaign_legs.c.leg_id)
         .where(s.Campaign.id.in_(select(last.c.id)))
         .order_by(s.Campaign.id.desc(), s.Leg.id)
     )
     found = db.execute(query)
-    return tuple(Took(number, started, rows.leg_record(leg)) for number, started, leg in found)
+    return tuple(
+        Took(number, started, rows.leg_record(leg), cases or 0)
+        for number, started, leg, cases in found
+    )
 
 
 @dataclass(frozen=True, slots=True)

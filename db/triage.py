@@ -122,6 +122,10 @@ class TriageStore(Database):
 
         return self._read(work)
 
+    def smallest_cases(self, bucket_ids: Sequence[int]) -> dict[int, str]:
+        """The text of the case to show for each of some buckets; none for what has none."""
+        return self._read(lambda db: queries.smallest_cases(db, bucket_ids))
+
     def finding(self, finding_id: int) -> r.FindingView:
         """One finding."""
         return self._read(lambda db: rows.finding_view(_finding(db, finding_id)))

@@ -12,7 +12,7 @@ from fuzz.web import questions
 from fuzz.web.desk import desk_of
 from fuzz.web.questions import PAGE
 from fuzz.web.views import curves
-from fuzz.web.views.campaigns import facts, legs_of, state
+from fuzz.web.views.campaigns import facts, legs_of, options_of, state
 
 BUCKETS = 30
 
@@ -41,6 +41,7 @@ def campaign(request: Request) -> Response:
         state=state(found),
         facts=facts(found),
         legs=legs_of(found),
+        options=options_of(found),
         plots=curves.plots(store.samples(number)),
         unjudged=unjudged(found.statistics),
         buckets=store.buckets(wanted, Order.WEIGHT, BUCKETS),

@@ -15,6 +15,7 @@ from fuzz.report.recorded import recorded_line
 from fuzz.web import questions
 from fuzz.web.desk import desk_of
 from fuzz.web.views import curves
+from fuzz.web.views.steps import advice
 
 LARGE = 6
 """New buckets that are told in full."""
@@ -46,6 +47,8 @@ def overview(request: Request) -> Response:
         span=span,
         spans=tuple(questions.SPANS),
         fresh=fresh,
+        next={bucket.id: advice(bucket, 0).say for bucket in fresh},
+        smallest=store.smallest_cases([bucket.id for bucket in fresh]),
         fresh_count=store.bucket_count(recent),
         new_count=_number(groups, Status.NEW),
         returned=sum(g.buckets for g in groups if g.returned and g.status is Status.NEW),

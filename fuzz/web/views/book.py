@@ -112,7 +112,9 @@ def entries(one: Chapter, used: Exercised, buckets: Mapping[str, int]) -> Iterat
 
 
 def _title(module: ModuleType) -> str:
-    return (module.__doc__ or "").strip().partition("\n")[0].rstrip(".")
+    title = (module.__doc__ or "").strip().partition("\n")[0].rstrip(".")
+    title = title.removeprefix("Rules about ")
+    return title[:1].upper() + title[1:]
 
 
 def _slug(text: str) -> str:

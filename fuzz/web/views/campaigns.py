@@ -25,9 +25,9 @@ class LegLine:
 
 
 def state(campaign: CampaignView | CampaignLine) -> str:
-    """`running`, `cut off`, or why it ended."""
+    """`running`, `cut off`, or `ended` and why."""
     if campaign.ended is not None:
-        return campaign.reason or "ended"
+        return f"ended: {campaign.reason}" if campaign.reason else "ended"
     silent = datetime.now(UTC) - (campaign.beat or campaign.started)
     return "cut off" if silent > SILENT else "running"
 
@@ -46,6 +46,18 @@ def facts(campaign: CampaignView) -> dict[str, str]:
         "seed": campaign.seed,
     }
     return {name: value for name, value in told.items() if value}
+
+
+def options_of(campaign: CampaignView) -> dict[str, str]:
+    """With what it was started, apart from what was left to itself."""
+    told = {name: _said(value) for name, value in sorted(campaign.options.items())}
+    return {name: value for name, value in told.items() if value}
+
+
+def _said(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_said, value))
+    return "" if value is None else {"True": "yes", "False": "no"}.get(str(value), str(value))
 
 
 def legs_of(campaign: CampaignView) -> list[LegLine]:

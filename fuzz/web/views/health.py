@@ -66,7 +66,10 @@ def _each(
     records: Sequence[KeptCase], took: Sequence[Took], noted: Mapping[str, Sequence[Noted]]
 ) -> Iterator[Health]:
     for kept in records:
-        with_it = [one for one in took if kept.recorded(one.leg) or kept.avoided(one.leg)]
+        # One without cases was ended before it had run all that is recorded.
+        with_it = [
+            one for one in took if one.cases and (kept.recorded(one.leg) or kept.avoided(one.leg))
+        ]
         buckets = tuple(noted.get(kept.path.name, ()))
         ran = max((one.started for one in with_it), default=None)
         seen = max((one.last_seen for one in buckets), default=None)

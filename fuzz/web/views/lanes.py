@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -160,7 +161,7 @@ def _shown(op: Op, step: Step, legs: Sequence[str]) -> Shown:
 
 
 def _compared(row: Row, legs: Sequence[str]) -> Compared:
-    reference = next((c for c in row.cells.values() if c.permitted), None)
+    reference = _usual(row.cells)
     chosen = _chosen(row.cells, row.size)
     values = tuple(
         _value(row.cells[leg], row.size, chosen[:MOST_ROWS], reference)
@@ -170,6 +171,13 @@ def _compared(row: Row, legs: Sequence[str]) -> Compared:
     )
     whole = -(-row.size // ROW) if row.size > LANE else 0
     return Compared(row.label, row.expected, values, max(0, whole - len(chosen[:MOST_ROWS])))
+
+
+def _usual(cells: Mapping[str, Cell]) -> Cell | None:
+    """What most of the legs did that did what is permitted; the first of those, if they tie."""
+    permitted = [cell for cell in cells.values() if cell.permitted]
+    often = Counter(cell.value for cell in permitted)
+    return max(permitted, key=lambda cell: often[cell.value], default=None)
 
 
 def _chosen(cells: Mapping[str, Cell], size: int) -> list[int]:
