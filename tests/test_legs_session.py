@@ -199,7 +199,7 @@ def test_a_mode_that_loses_fpcr_is_found_where_the_model_is_silent(tmp_path: Pat
     finally:
         for leg in legs:
             leg.close()
-    assert record.signature.parts == ("legs", "get", "legs.agree", "z", "-", faulty)
+    assert record.signature.parts == ("legs", "get", "legs.agree", "vector", "-", faulty)
     assert [op.word for op in record.minimal.ops] == [
         *("create", "init", "finalize", "set", "set", "set", "run", "get"),
     ]

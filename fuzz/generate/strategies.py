@@ -112,12 +112,14 @@ def lives(draw: st.DrawFn, slot: int = 0) -> list[Op]:
         life.append(Finalize(slot))
     if draw(st.integers(0, 3)):
         life.append(SetReg(slot, CPACR, ON))
-    over = ([again], [again, ReadAll(slot)], [Finalize(slot)])
-    step = st.one_of(calls(), calls(), runs().map(_alone), ops().map(_alone), st.sampled_from(over))
+    over: list[list[Op]] = [[again], [again, ReadAll(slot)], [Finalize(slot)]]
+    step: st.SearchStrategy[list[Op]] = st.one_of(
+        calls(), calls(), runs().map(_alone), ops().map(_alone), st.sampled_from(over)
+    )
     if draw(st.booleans()):
         life += fill_registers(draw(_CHANCE), slot, sve)
     for made in draw(st.lists(step, max_size=10)):
-        life += (on_vcpu(op, slot) for op in made)
+        life += [on_vcpu(op, slot) for op in made]
     if draw(st.integers(0, 3)):
         life.append(ReadAll(slot))
     return life

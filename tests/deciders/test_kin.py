@@ -276,7 +276,7 @@ def test_a_specification_explains_what_it_permits_up_to_what_was_wrong() -> None
 
 def test_what_may_be_wrong() -> None:
     lengths = {about for about in HYPOTHESES if about.startswith("the effective VL is ")}
-    assert {mutant.about for mutant in MUTANTS.values()} | lengths == HYPOTHESES.keys()
+    assert {mutant.about for mutant in MUTANTS.values()} | lengths <= HYPOTHESES.keys()
     text = (
         UP
         + "set v0 cpacr_el1 0x330000\nset v0 zcr_el1 {}\nrun v0 {{\n rdvl x3, #1\n}}\nget v0 x3\n"

@@ -30,17 +30,19 @@ def signature(case: Case, verdict: Diverge, legs: str) -> SignatureRecord:
 def test_every_part_comes_from_the_verdict() -> None:
     context = Context(16, 32, 64)
     found = signature(CASE, diverge(op_index=GET, context=context), "every kvm")
-    assert found == SignatureRecord(
-        "conformance", "get", "sve.z", "z", "guest<vcpu<host", "every kvm"
+    assert found == SignatureRecord("conformance", "get", "sve.z", "vector", "-", "every kvm")
+    of_insn = diverge(op_index=GET, rule="isa.add_z", context=context)
+    assert signature(CASE, of_insn, "every kvm") == SignatureRecord(
+        "conformance", "get", "isa.add_z", "z", "guest<vcpu<host", "every kvm"
     )
 
 
 @pytest.mark.parametrize(
     ("label", "register"),
     [
-        *(("z3", "z"), ("z31", "z"), ("p0", "p"), ("v7", "v"), ("x30", "x")),
+        *((name, "vector") for name in ("z3", "z31", "p0", "v7", "ffr")),
         *(
-            ("ffr", "ffr"),
+            ("x30", "x"),
             ("fpsr", "fpsr"),
             ("mmio address", "mmio address"),
             ("zcr_el1", "zcr_el1"),
@@ -50,6 +52,13 @@ def test_every_part_comes_from_the_verdict() -> None:
 )
 def test_registers_go_by_their_class(label: str, register: str) -> None:
     assert signature(CASE, diverge(op_index=0, label=label), "m").register_class == register
+
+
+@pytest.mark.parametrize(("label", "register"), [("z3", "z"), ("p0", "p"), ("ffr", "ffr")])
+def test_what_an_instruction_writes_goes_by_its_kind(label: str, register: str) -> None:
+    """Who saves and restores vector state tells it not apart; an instruction does."""
+    verdict = diverge(op_index=0, rule="isa.add_z", label=label)
+    assert signature(CASE, verdict, "m").register_class == register
 
 
 @pytest.mark.parametrize(
@@ -80,8 +89,9 @@ def test_another_label_is_not_replaced_by_the_register_of_the_op() -> None:
 def test_lengths_go_by_their_relation(lengths: tuple[int | None, int, int], relation: str) -> None:
     context = Context(*lengths)
     assert context.relation == relation
-    assert signature(CASE, diverge(op_index=GET, context=context), "m").vl_relation == relation
-    assert signature(CASE, diverge(op_index=GET), "m").vl_relation == "-"
+    of_insn = diverge(op_index=GET, rule="isa.add_z", context=context)
+    assert signature(CASE, of_insn, "m").vl_relation == relation
+    assert signature(CASE, diverge(op_index=GET, context=context), "m").vl_relation == "-"
 
 
 def test_a_context_is_said_in_bytes() -> None:

@@ -147,7 +147,7 @@ def test_with_steering_children_are_its_own() -> None:
         def __init__(self) -> None:
             self.shares: list[float] = []
 
-        def child(self, share: float) -> Case:
+        def child(self, share: float, beside: object) -> Case:
             self.shares.append(share)
             return CASE
 
