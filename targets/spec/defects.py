@@ -61,14 +61,13 @@ def spoiled(cpu: Cpu, effect: Effect, semantic: Callable[..., None], insn: Insn)
 
 def _reads_its_destination(insn: Insn) -> bool:
     """Whether a register that it writes is named as a source, too."""
-    operands = insn.form.operands
-    if not operands or operands[0].name[1:2] != "d":
+    operands = tuple(zip(insn.form.operands, insn.args, strict=True))
+    written = next(((o.name, v) for o, v in operands if o.name[1:2] == "d"), None)
+    if written is None:
         return False
-    kinds = _VECTORS if operands[0].name[0] in _VECTORS else operands[0].name[0]
-    pairs = zip(operands[1:], insn.args[1:], strict=True)
-    return any(
-        o.name[0] in kinds and o.name[1:] in _SOURCES and v == insn.args[0] for o, v in pairs
-    )
+    name, number = written
+    kinds = _VECTORS if name[0] in _VECTORS else name[0]
+    return any(o.name[0] in kinds and o.name[1:] in _SOURCES and v == number for o, v in operands)
 
 
 _SOURCES = frozenset({"n", "m", "a", "g"})

@@ -379,6 +379,14 @@ def test_the_length_that_counts_is_the_guests() -> None:
     world = world_of("create v0\ninit v0 features=none\n")
     world.vm.vcpus[0].z[3] = unknown(0, 1 << 127)
     assert decided(world, a_run(), STOP) is Decides.NOTHING
+    world.vm.vcpus[0].z[3] = unknown(0, 1 << 128)
+    assert decided(world, a_run(), STOP) is Decides.CPU
+
+
+def test_an_op_of_the_vm_is_about_its_first_vcpu() -> None:
+    (op,) = parse_case("read-mem 0x8000").ops
+    assert decided(world_of(), op, STOP) is Decides.CPU
+    assert decided(world_of("create v1\ninit v1\n"), op, STOP) is Decides.NOTHING
 
 
 def test_memory_that_nobody_knows_decides_nothing() -> None:
@@ -506,6 +514,15 @@ def test_a_wrong_result_that_was_stored_ends_the_judging() -> None:
         ({Effect.INPLACE}, 0, "and p3.b, p3/z, p2.b, p1.b", Effect.RESULT),
         ({Effect.INPLACE}, 0, "and p3.b, p1/z, p2.b, p4.b", None),
         ({Effect.INPLACE}, 0, "add x3, x1, #3", None),
+        ({Effect.INPLACE}, 0, "add x3, x1, x3", Effect.RESULT),
+        ({Effect.INPLACE}, 0, "dup z3.d, x3", None),
+        ({Effect.INPLACE}, 0, "fmadd d3, d1, d2, d3", Effect.RESULT),
+        ({Effect.INPLACE}, 0, "fmadd d3, d1, d2, d0", None),
+        ({Effect.INPLACE}, 0, "fadd s3, s3, s2", Effect.RESULT),
+        ({Effect.INPLACE}, 0, "eor3 v3.16b, v1.16b, v2.16b, v3.16b", Effect.RESULT),
+        ({Effect.INPLACE}, 0, "str x3, [x3, #0]", None),
+        ({Effect.INPLACE}, 0, "cmpeq p3.b, p1/z, z3.b, z2.b", None),
+        ({Effect.TAIL, Effect.RESULT}, 0, ADD, Effect.RESULT),
         ({Effect.ODD}, 0, ADD, None),
         ({Effect.SHORT}, 0, ADD, None),
         ({Effect.SP}, 0, ADD, None),
