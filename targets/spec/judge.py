@@ -90,7 +90,7 @@ def _match_parts(placed: Sequence[Hole], data: bytes, choices: Choices) -> Misma
             known, mask = candidates[0]
             if (known ^ value) & ~mask:
                 return _differs(part, value)
-            if mask and part.home:
+            if mask:
                 narrowed.append((part, 0, value))
         else:
             index = narrow(candidates, value)

@@ -234,11 +234,23 @@ def test_a_choice_without_a_home_is_counted_alone() -> None:
     assert held(outcome, Observation(0, 0, b"\xcd\xab")) == (None, Choices(1, 0))
 
 
+def test_choices_add_up() -> None:
+    choices = Choices()
+    outcome = permit(Outcome(0, (part(KEPT_OR_CLEARED), part(KEPT_OR_CLEARED))))
+    for data, kept, cleared in ((b"\xcd\0" * 2, 0, 2), (b"\xcd\0\xcd\xab", 1, 3)):
+        assert observe(outcome, Observation(0, 0, data), choices) is None
+        assert choices == Choices(kept, cleared)
+    observe(outcome, Observation(0, 0, b"\xcd\xab" * 2), choices)
+    assert choices == Choices(3, 3)
+
+
 def test_unknown_bits_take_what_is_seen_and_are_no_choice() -> None:
     home = {"x": unknown(0x1200, 0xFF)}
     outcome = permit(Outcome(0, (part(home["x"], home=(home, "x")),)))
     assert held(outcome, Observation(0, 0, b"\x77\x12")) == (None, Choices())
     assert home["x"] == exact(0x1277)
+    homeless = permit(Outcome(0, (part(unknown(0x1200, 0xFF)),)))
+    assert held(homeless, Observation(0, 0, b"\x77\x12")) == (None, Choices())
     assert told(outcome, Observation(0, 0, b"\x77\x13")) == (
         *("z3", "0x1200 (unknown 0xff)", "0x1377", "byte 1", 0x100),
     )
@@ -261,6 +273,7 @@ def test_no_candidate_names_all_and_the_nearest_difference() -> None:
         *("register header", "0xabcd or 0x00cd", "0x01cd", "byte 1", 0x100),
     )
     assert nearest(KEPT_OR_CLEARED, 0x01CD) == 0x100
+    assert nearest(((0x8000, 0), (0x0003, 0)), 0) == 0x8000  # fewer bits, however high
     assert nearest(((0, 0xFF00), (0xFFFF, 0)), 0x7701) == 1
     far = held(permit(Outcome(0, (part(exact(0), 4),))), Observation(0, 0, b"\0\x80\x01\0"))[0]
     assert far
@@ -372,3 +385,13 @@ def test_a_get_into_a_buffer_that_ends_early_may_leave_anything() -> None:
     assert held(permitted, Observation(0, 0, b"\xff\x12"))[0] == Mismatch(
         "errno", "EFAULT", "success"
     )
+
+
+def test_what_arrived_before_a_fault_may_be_anything() -> None:
+    for size in (1, 3, 16):
+        permitted = fault_on_get("reg.get-fault", size)
+        for byte in (b"\0", b"\xff", b"\x80", b"\1"):
+            assert held(permitted, Observation(14, 0, byte * size)) == (None, Choices())
+        assert held(permitted, Observation(0, 0, bytes(size)))[0]
+        assert held(permitted, Observation(14, 0, bytes(size + 1)))[0]
+        assert held(permitted, Observation(14, 0, bytes(size - 1)))[0]
