@@ -265,8 +265,9 @@ def test_a_union_keeps_its_order_and_collapses_when_it_grows() -> None:
         len(sets.either([(n, 0) for n in range(sets.MAX_CANDIDATES)])) == sets.MAX_CANDIDATES == 6
     )
     assert sets.collapses == before
-    assert sets.either([(n, 0) for n in range(7)]) == ((0, 7),)
-    assert sets.collapses == before + 1
+    for times in (1, 2):
+        assert sets.either([(n, 0) for n in range(7)]) == ((0, 7),)
+        assert sets.collapses == before + times
 
 
 def test_joining_makes_unknown_what_differs_and_counts_nothing() -> None:
