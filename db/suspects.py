@@ -93,7 +93,7 @@ def _everybody(seen: Suspicion) -> bool:
 
 def _of_cpu(seen: Suspicion) -> bool:
     """What an instruction leaves is the processor's doing if every leg on it does the same."""
-    if seen.wrong() != {"kvm"} or not seen.rule.startswith(("isa.", "fpsr.")):
+    if seen.wrong() != {"kvm"} or not seen.rule.startswith(("isa.", "fpsr.", "asimd.")):
         return False
     return "kvm" not in seen.right()
 

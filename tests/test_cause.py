@@ -91,6 +91,14 @@ def test_what_was_written_anew_was_not_to_be_kept() -> None:
     assert traced("asimd-keeps-tail", case) == Cause("run", "asimd.clears-tail", "z")
 
 
+@pytest.mark.parametrize("look", ["read-all v0", "get v0 z1"])
+def test_who_only_read_what_an_earlier_one_left_is_not_blamed(look: str) -> None:
+    lines = ("movi v0.2d, #0", "add z1.d, z0.d, z0.d", "dup z0.b, #0")
+    body = "\n    ".join(lines)
+    case = parse_case(ON + f"set v0 z0 0xff*\nrun v0 {{\n    {body}\n}}\n{look}\n")
+    assert traced("asimd-keeps-tail", case) == Cause("run", "asimd.clears-tail", "z")
+
+
 def test_a_vcpu_that_a_migration_made_is_looked_at_too() -> None:
     case = parse_case(
         UP + "migrate v0 to=v1\nrun v1 {\n    movz x0, #25, lsl #16\n    msr cpacr_el1, x0\n"

@@ -104,6 +104,31 @@ def _up_to(program: Sequence[Insn], rule: str) -> Iterator[Sequence[Insn]]:
             yield program[:at]
 
 
+_STEPS = 12
+"""Instructions of a program after which it is looked, at most."""
+
+
+def by_an_earlier_one(case: Case, verdict: Diverge, bench: Bench) -> tuple[Case, Diverge] | None:
+    """The case with its run cut short behind the first instruction that already leaves something
+    wrong, if that is another than the verdict blames: it only passed on what it read. Raises
+    TransportError."""
+    at = _run_before(case, verdict)
+    if at is None or not responsible(case, verdict).startswith("isa."):
+        return None
+    run = case.ops[at]
+    assert isinstance(run, Run | HostRun)
+    for length in range(1, min(len(run.program), _STEPS + 1)):
+        cut = replace(run, program=run.program[:length])
+        ops = (*case.ops[:at], cut, ReadAll(run.vcpu))
+        if len(ops) > MAX_OPS:
+            return None
+        shorter = Case(ops, case.min_vq)
+        _, again = bench.run(shorter)
+        if again and again.op_index == len(ops) - 1 and wrote(cut, again.rule):
+            return shorter, again
+    return None
+
+
 _BYSTANDERS = {"z": ("z30", "z23", "z17"), "p": ("p14", "p9"), "x": ("x28", "x23")}
 """By class, registers that programs seldom write."""
 

@@ -24,6 +24,7 @@ from corpus.ops import (
     ReadAll,
     ReadMem,
     RegList,
+    Run,
     SetReg,
     WriteMem,
 )
@@ -31,6 +32,7 @@ from corpus.trace import Trace
 from fuzz.followup.blame import (
     Bench,
     beside_the_writer,
+    by_an_earlier_one,
     by_other_writers,
     class_of,
     of_wrong_length,
@@ -40,6 +42,7 @@ from fuzz.followup.blame import (
 from fuzz.oracle.culprit import responsible
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge
+from targets.spec.cpu import FP_CAPS
 from targets.spec.model import Model
 from targets.spec.permitted import Permitted
 from targets.spec.sets import Set, narrow
@@ -93,7 +96,7 @@ def is_tail(wrong: int) -> bool:
 
 def _is_of_asimd(rule: str) -> bool:
     form = FORMS.get(rule.removeprefix("isa."))
-    return form is not None and form.group.startswith(("asimd", "fp"))
+    return form is not None and form.cap in FP_CAPS
 
 
 def _word(case: Case, verdict: Diverge) -> str:
@@ -137,6 +140,7 @@ def trace_back(case: Case, name: str, verdict: Diverge, legs: Everywhere) -> Tra
         wrong_length = of_wrong_length(end, found, bench)
         if wrong_length is not None:
             return Traced(*wrong_length, LENGTH)
+        end, found = by_an_earlier_one(end, found, bench) or (end, found)
         simpler = beside_the_writer(end, found, bench) or by_other_writers(end, found, bench)
         if simpler is None:
             face = at_face_value(end, found)
@@ -149,10 +153,14 @@ def trace_back(case: Case, name: str, verdict: Diverge, legs: Everywhere) -> Tra
 
 def _as_seen(case: Case, verdict: Diverge, bench: Bench) -> Traced:
     """What shows at an op of the case itself: at face value, unless a run ended otherwise
-    because its vector length was wrong."""
+    because its vector length was wrong, or for what an earlier instruction left."""
     wrong_length = of_wrong_length(case, verdict, bench)
     if wrong_length is not None:
         return Traced(*wrong_length, LENGTH)
+    earlier = by_an_earlier_one(case, verdict, bench)
+    if earlier is not None:
+        face = at_face_value(*earlier)
+        return Traced(*earlier, replace(face, op_word=Run.word, relation="-"))
     return Traced(case, verdict, at_face_value(case, verdict))
 
 

@@ -188,9 +188,9 @@ KERNEL_DEFECTS: tuple[Edit, ...] = (
     ),
     Edit(
         "zfr0-not-hidden",
-        "ID_AA64ZFR0_EL1 is hidden where there is SVE, and not where there is none",
+        "ID_AA64ZFR0_EL1 of a vcpu without SVE is the host's",
         _SYS_REGS,
         "\t\tif (!vcpu_has_sve(vcpu))\n\t\t\treturn REG_RAZ;\n\t\tbreak;\n\t}\n\n\treturn 0;",
-        "\t\tif (vcpu_has_sve(vcpu))\n\t\t\treturn REG_RAZ;\n\t\tbreak;\n\t}\n\n\treturn 0;",
+        "\t\tif (!vcpu_has_sve(vcpu))\n\t\t\treturn 0;\n\t\tbreak;\n\t}\n\n\treturn 0;",
     ),
 )
