@@ -1,5 +1,5 @@
-"""Two campaigns, a person and a reader on one database at the same time: nothing is lost, and
-nobody hears of a lock. Run as a script, for as many seconds as one likes:
+"""Two campaigns, a person, a reader and the web on one database at the same time: nothing is
+lost, and nobody hears of a lock. Run as a script, for as many seconds as one likes:
 
     python tests/db_crowd.py sqlite:///crowd.db 600
 """
@@ -7,13 +7,16 @@ nobody hears of a lock. Run as a script, for as many seconds as one likes:
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
+import httpx2
 from test_db_store import KVM, MODEL, RECORD, SIGNATURE
+from web_rig import served, token_of
 
 from db.filters import BucketFilter, Order
 from db.queries import SampleView
@@ -52,7 +55,8 @@ def person(store: Store, end: float) -> dict[str, int]:
         done["notes"] += 1
         store.set_status(bucket, Status.CONFIRMED, "ada")
         store.set_status(bucket, Status.NEW, "ada")
-        store.undo(actor="ada")
+        mine = (one.id for one in store.history(bucket, 50) if one.actor == "ada")
+        store.undo(next(mine), "ada")
         done["undone"] += 1
         time.sleep(0.05)
     return done
@@ -73,6 +77,47 @@ def reader(store: Store, end: float) -> dict[str, int]:
     return done
 
 
+def web(url: str, seconds: float) -> dict[str, int]:
+    """The server, and somebody who reads its pages, writes notes and changes their mind."""
+    done = {"pages": 0, "notes": 0}
+    with served(url) as (address, _), httpx2.Client(base_url=address, timeout=120) as client:
+
+        def page(where: str) -> str:
+            answer = client.get(where)
+            assert answer.status_code == 200, answer.text
+            done["pages"] += 1
+            return str(answer.text)
+
+        def post(where: str, **values: str) -> str:
+            form = {"token": token_of(page("buckets")), **values}
+            answer = client.post(where, data=form, follow_redirects=True)
+            assert answer.status_code == 200, answer.text
+            return str(answer.text)
+
+        end = time.monotonic() + seconds
+        while time.monotonic() < end or not done["notes"]:
+            bucket = _found(r'href="/buckets/(\d+)"', page("") + page("buckets"))
+            if not bucket:
+                time.sleep(0.2)
+                continue
+            assert "noted" in post(f"buckets/{bucket}/note", note=f"web note {done['notes']}")
+            done["notes"] += 1
+            told = post(f"buckets/{bucket}/assign", owner=f"eve{done['notes']}", link="")
+            undo = _found(r'class="notice".*?name="change" value="(\d+)"', told)
+            if undo:  # unless another change came between
+                client.post(
+                    "undo", data={"token": _found(r'"token" value="([^"]+)"', told), "change": undo}
+                )
+            page(f"buckets/{bucket}")
+            page("history")
+    return done
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text, re.DOTALL)
+    return match[1] if match else ""
+
+
 ROLES = {"campaign": campaign, "person": person, "reader": reader}
 
 
@@ -80,7 +125,7 @@ def crowd(url: str, seconds: float) -> list[dict[str, int]]:
     """Run them all, each in a process of its own; what each says it did. Raises
     AssertionError for what one of them says of trouble."""
     Store.open(url).close()
-    roles = ("campaign", "campaign", "person", "reader")
+    roles = ("campaign", "campaign", "person", "reader", "web")
     script = str(Path(__file__).resolve())
     running = [
         subprocess.Popen(
@@ -120,6 +165,9 @@ def lost(url: str, results: list[dict[str, int]]) -> list[str]:
 def main() -> None:
     """Run as a script: all of it, or, with a role, one of them."""
     url, seconds, *role = sys.argv[1:]
+    if role == ["web"]:
+        print(json.dumps(web(url, float(seconds))))
+        return
     if role:
         with Store.open(url) as store:
             try:

@@ -32,7 +32,7 @@ def integrity(path: Path) -> list[str]:
     return found
 
 
-def test_two_campaigns_a_person_and_a_reader_share_a_file(tmp_path: Path) -> None:
+def test_two_campaigns_a_person_a_reader_and_the_web_share_a_file(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/crowd.db"
     results = crowd(url, CROWD_SECONDS)
     assert all(number > 0 for one in results for number in one.values()), results

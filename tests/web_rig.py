@@ -123,8 +123,13 @@ def visitor(url: str, **how: str | bytes) -> TestClient:
 
 def token(client: TestClient, page: str = "/buckets") -> str:
     """What a form of a page carries."""
-    found = re.search(r'name="token" value="([^"]+)"', client.get(page).text)
-    assert found
+    return token_of(client.get(page).text)
+
+
+def token_of(page: str) -> str:
+    """The same of a page that is there."""
+    found = re.search(r'name="token" value="([^"]+)"', page)
+    assert found, page
     return found[1]
 
 
