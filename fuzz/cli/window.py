@@ -41,7 +41,7 @@ def command(file: Path, name: str | None, runs: int) -> int:
     """
     case = load_case(file)
     if not any(isinstance(op, Disturb) for op in case.ops):
-        raise UserError(f"{file} has no stranger: there is no delay in it.")
+        raise UserError(f"{file} has no stranger: there is no delay in it.", Exit.USAGE)
     (leg,) = resolve_legs(name or default_kvm(), None)
     shown = [_tell(each, case, runs) for each in _clocks(leg)]
     return Exit.DIVERGENCE if any(shown) else Exit.OK
