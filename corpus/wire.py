@@ -40,7 +40,7 @@ RUN           payload = guest code, u32 words; a: bit 0 immediate_exit. The code
               with EL2, then KVM_RUN. After an MMIO exit the access is completed by
               one more KVM_RUN with immediate_exit set. If the vcpu's MP_STATE is
               not RUNNABLE the run is made with immediate_exit, too. `err` is that
-              of the first KVM_RUN; EINTR also when RUN_LIMIT_MS pass, or when the vcpu
+              of the first KVM_RUN; EINTR also when its limit passes, or when the vcpu
               waits (WFI, CPU_OFF), which nothing ends. A vcpu in AArch32 state is
               given a store to MMIO_BASE to execute instead of the code, which is back
               in its place after the run.
@@ -91,8 +91,8 @@ DISTURB       a = `Stranger`, b = delay in ns; payload = u32 span | u32 VL in by
               thread goes on on another CPU.
               Data, which is complete when the block is over = u32 strikes | u32 strikes that
               came to nothing; of THREAD also what HOST_RUN has behind RUN's bytes, the first
-              state being that after its sleep. EOPNOTSUPP, and no stranger and no data, where
-              there is none of the kind.
+              state being that after its sleep. No stranger and no data after EOPNOTSUPP, where
+              there is none of the kind, and EAGAIN, where it cannot be started.
 PROBE         only op of a request -> text, "key=value" lines.
 ============  =====================================================================
 
@@ -132,6 +132,8 @@ DATA_BASE = RAM_BASE + 0x8000
 MMIO_BASE = 0x5000_0000
 VECTOR_MMIO = MMIO_BASE + 0x100
 RUN_LIMIT_MS = 500
+LOOP_LIMIT_MS = 2000
+"""Instead, of a program that has a loop of calls in it."""
 
 SLOTS = 256
 """Of vcpus."""

@@ -36,7 +36,8 @@ PYTHON_ALONE = frozenset({"DATA_BASE", "MMIO_BASE", "VECTOR_MMIO"})
 
 NOT_IN_THE_EMULATOR = frozenset(
     {
-        *("RUN_LIMIT_MS", "FLAG_REUSE_VM", "NO_VM"),  # it counts steps and makes no VM
+        *("RUN_LIMIT_MS", "LOOP_LIMIT_MS"),  # it counts steps
+        *("FLAG_REUSE_VM", "NO_VM"),  # and makes no VM
         *("HOST_FPCR", "HOST_FPSR", "host_thread", "disturb"),  # it has no host thread with SVE
         "FEATURE_BYTES",  # of a record that both have
     }

@@ -99,4 +99,12 @@ def _words(report: LegReport) -> str:
     if not report.available:
         return report.reason
     release = report.fingerprint.get("release", "")
-    return f"{fingerprint_hash(report.fingerprint)} {release}".strip()
+    return f"{fingerprint_hash(report.fingerprint)} {release}{_lacks(report)}".strip()
+
+
+def _lacks(report: LegReport) -> str:
+    """Strangers that a kernel cannot offer because it was built without what they take."""
+    strangers = report.fingerprint.get("strangers")
+    if strangers is None or "softirq" in strangers.split(","):
+        return ""
+    return "; disturbs nobody by softirq: kernels of vcpufuzz lab build do"

@@ -27,6 +27,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "exec": ("fuzz.cli.execute:execute", "Run one case and judge each leg."),
     "diff": ("fuzz.cli.execute:diff", "Run one case and set the legs side by side."),
     "repro": ("fuzz.cli.execute:repro", "Run a stored finding again."),
+    "window": (
+        "fuzz.cli.window:command",
+        "Say when the strangers in a case have to strike.",
+    ),
     "replay": ("fuzz.cli.replay:replay", "Run kept cases and compare with what is recorded."),
     "corpus": ("fuzz.cli.corpus:corpus", "Look after directories of cases."),
     "coverage": (

@@ -8,11 +8,11 @@ from corpus.case import Case
 from corpus.fault import Fault, FaultKind
 from corpus.trace import Ending, Trace
 from fuzz.followup.inquest import inquire
-from fuzz.followup.suspicion import Confirmed, Dropped, Shown, Suspicion
+from fuzz.followup.suspicion import Confirmed, Dropped, Shown, Suspicion, runs_of
 from fuzz.oracle.attribution import alike
 from fuzz.oracle.conformance import ENDING
 from fuzz.oracle.everywhere import Everywhere
-from fuzz.oracle.verdict import Diverge, Verdict
+from fuzz.oracle.verdict import Diverge
 from targets.base import Ran
 
 FAULT_RUNS = 60
@@ -59,17 +59,20 @@ class Breakage(Suspicion):
         return Confirmed(shown, found.seen, found.tried, found.preceding)
 
     def shows(self, case: Case, legs: Everywhere) -> bool:
-        return alike(self._again(case, legs)[0], self.verdict)
+        return self._again(case, legs) is not None
 
     def settle(self, case: Case, legs: Everywhere) -> Shown | None:
-        last, trace = self._again(case, legs)
-        if not alike(last, self.verdict):
-            return None
-        return self._beside(case, last, trace, legs)
+        again = self._again(case, legs)
+        return self._beside(case, *again, legs) if again else None
 
-    def _again(self, case: Case, legs: Everywhere) -> tuple[Verdict, Trace]:
-        trace = legs.leg(self.name).run(case)
-        return legs.judge_one(case, self.name, trace), trace
+    def _again(self, case: Case, legs: Everywhere) -> tuple[Diverge, Trace] | None:
+        """The same break of another case, if it shows."""
+        for _ in range(runs_of(case)):
+            trace = legs.leg(self.name).run(case)
+            last = legs.judge_one(case, self.name, trace)
+            if alike(last, self.verdict):
+                return last, trace
+        return None
 
     def _beside(self, case: Case, verdict: Diverge, trace: Trace, legs: Everywhere) -> Shown:
         """What the other legs do, beside what broke this one: it is not broken once more."""

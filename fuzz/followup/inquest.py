@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from corpus.case import Case
 from corpus.fault import Fault
 from corpus.trace import Ending, Trace
+from fuzz.followup.suspicion import runs_of
 from targets.base import Ran, Target
 
 ALONE_RUNS = 3
@@ -43,7 +44,7 @@ def inquire(
     first = trace.fault
     assert first is not None
     inquiry = _Inquiry(leg, case, trace, first, time.monotonic() + seconds)
-    alone = inquiry.count((), ALONE_RUNS)
+    alone = inquiry.count((), ALONE_RUNS * runs_of(case), enough=ALONE_RUNS)
     if alone or not first.of_guest:
         return Inquest(alone, inquiry.tried, (), inquiry.trace)
     everything = tuple(preceding)

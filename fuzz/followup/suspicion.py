@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
 from corpus.case import Case
+from corpus.ops import Disturb
 from corpus.trace import Trace
 from db.records import SignatureRecord
 from fuzz.followup.cause import Cause, at_face_value, trace_back
@@ -24,8 +25,16 @@ from targets.base import Ran
 from targets.kind import KINDS
 
 CONFIRM_RUNS = 3
+DISTURBED_RUNS = 5
+"""What is chance where strangers strike shows in one of so many runs, or does not show."""
 MINIMIZE_RUNS = 600
 """Runs of a minimiser that each cost a case."""
+
+
+def runs_of(case: Case) -> int:
+    """How often a case is run until it is taken not to show something."""
+    disturbed = any(isinstance(op, Disturb) for op in case.ops)
+    return DISTURBED_RUNS if disturbed else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +134,8 @@ class Departure(Suspicion):
     def confirm(
         self, legs: Everywhere, note: Callable[[str], None], seconds: float
     ) -> Confirmed | Dropped:
-        seen = sum(self.shows(self.case, legs) for _ in range(CONFIRM_RUNS))
+        tries = CONFIRM_RUNS * runs_of(self.case)
+        seen = sum(self._shows_once(self.case, legs) for _ in range(tries))
         if not seen:
             return Dropped(f"a divergence did not reproduce ({self.verdict.rule})")
         shown = self.settle(self.case, legs)
@@ -133,7 +143,7 @@ class Departure(Suspicion):
             everyone = legs.look(self.case)
             verdicts = {**everyone.verdicts, self.name: self.verdict}
             shown = Shown(self.case, self.verdict, everyone.traces, verdicts)
-        return Confirmed(shown, seen, CONFIRM_RUNS)
+        return Confirmed(shown, seen, tries)
 
     def at(self, shown: Shown) -> Suspicion:
         return Departure(shown.case, self.name, shown.verdict, self.cause)
@@ -143,11 +153,15 @@ class Departure(Suspicion):
         return Departure(found.case, self.name, found.verdict, found.cause)
 
     def shows(self, case: Case, legs: Everywhere) -> bool:
+        return any(self._shows_once(case, legs) for _ in range(runs_of(case)))
+
+    def _shows_once(self, case: Case, legs: Everywhere) -> bool:
         return alike(legs.judge_one(case, self.name, legs.leg(self.name).run(case)), self.verdict)
 
     def settle(self, case: Case, legs: Everywhere) -> Shown | None:
-        seen = legs.look(case)
-        last = seen.verdicts[self.name]
-        if not alike(last, self.verdict):
-            return None
-        return Shown(case, last, seen.traces, seen.verdicts)
+        for _ in range(runs_of(case)):
+            seen = legs.look(case)
+            last = seen.verdicts[self.name]
+            if alike(last, self.verdict):
+                return Shown(case, last, seen.traces, seen.verdicts)
+        return None

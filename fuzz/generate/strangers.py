@@ -18,9 +18,10 @@ from targets.profile import Profile
 
 SHARE = 0.2
 """Of all cases, how many are disturbed where some leg can be: each takes some ms longer."""
-LOOPS = (10, 50, 200, 400)
-"""How often a guest calls its hypervisor."""
-CALL_NS = 25_000
+LOOPS = (5, 20, 50, 100)
+"""How often a guest calls its hypervisor. Without VHE a call is dear in the lab: QEMU forgets its
+translations of addresses."""
+CALL_NS = 50_000
 """What a call takes in the lab, about."""
 _DELAY = DelayDomain()
 

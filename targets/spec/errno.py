@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 EPERM, ENOENT, EINTR, E2BIG, ENOEXEC, EBADF = 1, 2, 4, 7, 8, 9
-EFAULT, EBUSY, EEXIST, EINVAL = 14, 16, 17, 22
+EAGAIN, EFAULT, EBUSY, EEXIST, EINVAL = 11, 14, 16, 17, 22
 ENOSYS, EOPNOTSUPP = 38, 95
 
 

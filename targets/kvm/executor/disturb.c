@@ -43,6 +43,13 @@ static void look_around(void)
     looked = true;
 }
 
+/* Unless another one is still around. */
+static void unsettle(void)
+{
+    if (!active)
+        sched_setaffinity(0, sizeof usual, &usual);
+}
+
 static void finish(unsigned kind)
 {
     struct block *block = &blocks[kind];
@@ -52,8 +59,8 @@ static void finish(unsigned kind)
     strangers[kind]->end(&seen, block->data + sizeof seen);
     memcpy(block->data, &seen, sizeof seen);
     block->left = 0;
-    if (--active == 0)
-        sched_setaffinity(0, sizeof usual, &usual);
+    active--;
+    unsettle();
 }
 
 /* All strangers stand where this thread is, which stays there, but for one that moves it. */
@@ -79,8 +86,12 @@ struct outcome op_disturb(struct machine *m, const struct op *op, struct sink *o
     if (!disturb_available(kind))
         return (struct outcome){.err = EOPNOTSUPP};
     finish(kind); /* the later of two of a kind counts */
-    int cpu = settle();
-    size_t size = sizeof(struct wire_disturb) + strangers[kind]->begin(cpu, wanted.vl);
+    const size_t more = strangers[kind]->begin(settle(), wanted.vl);
+    if (more == STRANGER_NONE) {
+        unsettle();
+        return (struct outcome){.err = EAGAIN};
+    }
+    const size_t size = sizeof(struct wire_disturb) + more;
     blocks[kind] = (struct block){
         .left = 1 + wanted.span,
         .after = op->head.b ? op->head.b : 1,

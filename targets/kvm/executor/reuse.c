@@ -1,5 +1,7 @@
 #include "reuse.h"
 
+#include "code.h"
+
 #include <linux/kvm.h>
 #include <string.h>
 
@@ -8,9 +10,6 @@
 #define SYSREG 0x13
 #define SVE 0x15
 #define FEATURE_HAS_EL2 7
-#define HVC 0xd4000002u
-#define SMC 0xd4000003u
-#define IMMEDIATE (0xffffu << 5) /* of either */
 
 /* A write that stays within the vcpu. ID registers, firmware registers and counters
  * belong to the VM; ID registers can moreover not be changed once a vcpu has run. */
@@ -28,9 +27,6 @@ static bool is_vcpu_local(uint64_t id)
     }
 }
 
-/* What HVC_LOOP does (corpus.isa): PSCI_VERSION changes nothing. */
-#define ASKS_VERSION 0xd2b08000u /* movz x0, #0x8400, lsl #16 */
-
 /* Whether a guest could call the hypervisor: PSCI knows vcpus by ids, which slots of a shared
  * VM lack, and stops the vcpus of later cases, too. */
 static bool calls(const struct op *op)
@@ -39,10 +35,10 @@ static bool calls(const struct op *op)
     for (uint32_t i = 0; i + 4 <= op->head.size; i += 4) {
         uint32_t word;
         memcpy(&word, op->payload + i, sizeof word);
-        bool harmless = before == ASKS_VERSION && word == HVC;
+        bool harmless = code_asks_version(before, word);
         before = word;
-        word &= ~IMMEDIATE;
-        if (!harmless && (word == HVC || word == SMC))
+        word &= ~CODE_IMMEDIATE;
+        if (!harmless && (word == CODE_HVC || word == CODE_SMC))
             return true;
     }
     return false;

@@ -8,6 +8,7 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "code.h"
 #include "disturb.h"
 #include "nested.h"
 #include "run.h"
@@ -119,11 +120,12 @@ static int enter_disturbed(const struct vcpu *v, bool immediate, const struct en
 
 /* `entry`, until the guest exits, has waited or spent its time. A run that is only looked at
  * goes on as if nothing had happened. */
-static int enter_limited(const struct vcpu *v, bool immediate, bool brief,
+static int enter_limited(const struct vcpu *v, bool immediate, unsigned limit_ms,
                          const struct entry *entry)
 {
     const struct usage before = usage_now();
-    limit_start(v->run, brief ? BRIEF_MS : look_ms);
+    const unsigned first_ms = limit_ms < look_ms ? limit_ms : look_ms;
+    limit_start(v->run, first_ms);
     if (immediate)
         v->run->immediate_exit = 1;
     if (disturb_active())
@@ -131,9 +133,8 @@ static int enter_limited(const struct vcpu *v, bool immediate, bool brief,
     int err = enter_disturbed(v, immediate, entry);
     limit_stop();
     v->run->immediate_exit = 0;
-    if (err == EINTR && struck && !immediate && !brief && look_ms < RUN_LIMIT_MS &&
-        !slept(&before)) {
-        limit_start(v->run, RUN_LIMIT_MS - look_ms);
+    if (err == EINTR && struck && !immediate && first_ms < limit_ms && !slept(&before)) {
+        limit_start(v->run, limit_ms - first_ms);
         err = enter_disturbed(v, immediate, entry);
         limit_stop();
         v->run->immediate_exit = 0;
@@ -147,14 +148,14 @@ static bool runnable(int fd)
     return call(fd, KVM_GET_MP_STATE, &state) != 0 || state.mp_state == KVM_MP_STATE_RUNNABLE;
 }
 
-static int enter(const struct vcpu *v, bool immediate, bool brief, const struct entry *entry,
-                 struct wire_run *seen)
+static int enter(const struct vcpu *v, bool immediate, unsigned limit_ms,
+                 const struct entry *entry, struct wire_run *seen)
 {
     struct kvm_run *run = v->run;
     if (!run)
         return entry->enter(v->fd, entry->context);
     run->exit_reason = 0;
-    int err = enter_limited(v, immediate, brief, entry);
+    int err = enter_limited(v, immediate, limit_ms, entry);
     if (err == EINTR && struck && !immediate)
         seen->flags |= RUN_TIMED_OUT;
     if (err)
@@ -214,7 +215,9 @@ struct outcome run_guest(struct machine *m, const struct op *op, const struct en
     memcpy(code, m->ram + CODE_OFFSET, sizeof code);
     if (aarch32)
         ram_write(m, CODE_OFFSET, a32_exit, sizeof a32_exit);
-    int err = enter(v, immediate, aarch32, entry, seen);
+    const bool loops = code_loops(op->payload, op->head.size);
+    const unsigned limit_ms = aarch32 ? BRIEF_MS : loops ? LOOP_LIMIT_MS : RUN_LIMIT_MS;
+    int err = enter(v, immediate, limit_ms, entry, seen);
     if (aarch32)
         ram_write(m, CODE_OFFSET, code, sizeof code);
     return (struct outcome){.err = (uint32_t)err, .aux = pc_err | vbar_err << 32};

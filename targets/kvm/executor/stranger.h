@@ -8,10 +8,12 @@
 
 #include "wire.h"
 
+#define STRANGER_NONE ((size_t)-1) /* it could not be started after all */
+
 struct stranger {
     /* Whether there is such a stranger here. */
     bool (*available)(void);
-    /* Get ready, on the CPU `cpu`; bytes of what it has to say in the end. */
+    /* Get ready, on the CPU `cpu`; bytes of what it has to say in the end, or STRANGER_NONE. */
     size_t (*begin)(int cpu, uint64_t vl);
     /* Strike after so many ns, on what the calling thread then does. */
     void (*arm)(uint64_t ns);

@@ -34,20 +34,29 @@ static int another(int cpu)
 
 static bool available(void)
 {
-    static bool tried;
+    static bool looked;
+    if (!looked)
+        other = another(sched_getcpu());
+    looked = true;
+    return other >= 0;
+}
+
+static bool start(void)
+{
     static bool started;
-    if (!tried && (other = another(sched_getcpu())) >= 0) {
+    if (!started) {
         victim = (int)syscall(SYS_gettid);
         timer = stranger_timer();
         started = timer >= 0 && stranger_start(live, NULL);
     }
-    tried = true;
     return started;
 }
 
 static size_t begin(int cpu, uint64_t vl)
 {
     (void)vl;
+    if (!start())
+        return STRANGER_NONE;
     if (other == cpu)
         other = home;
     home = cpu;

@@ -38,9 +38,14 @@ static void *live(void *unused)
 
 static bool available(void)
 {
-    static bool tried;
+    return host_has_sve();
+}
+
+/* Only once it is wanted: with a second thread every system call on a descriptor is dearer. */
+static bool start(void)
+{
     static bool started;
-    if (!tried && host_has_sve()) {
+    if (!started) {
         sem_init(&go, 0, 0);
         sem_init(&parked, 0, 0);
         sem_init(&done, 0, 0);
@@ -48,12 +53,13 @@ static bool available(void)
         timer = stranger_timer();
         started = timer >= 0 && stranger_start(live, NULL);
     }
-    tried = true;
     return started;
 }
 
 static size_t begin(int cpu, uint64_t vl)
 {
+    if (!start())
+        return STRANGER_NONE;
     place = cpu;
     wanted_vl = vl;
     sem_post(&go);

@@ -17,6 +17,7 @@
 #define CODE_BASE (RAM_BASE + 0x1000)
 #define CODE_SIZE 0x3000u
 #define RUN_LIMIT_MS 500
+#define LOOP_LIMIT_MS 2000
 
 #define SLOTS 256
 #define BUFFER_SIZE 0x10000u /* mapped bytes of a user buffer without an edge */

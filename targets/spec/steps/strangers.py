@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from corpus import wire
 from corpus.ops import Disturb
-from targets.spec.errno import EOPNOTSUPP
+from targets.spec.errno import EAGAIN, EOPNOTSUPP
 from targets.spec.permitted import Mismatch, Outcome, Permitted, Tail
 from targets.spec.steps.hosts import LABELS, thread_tail
 from targets.spec.steps.registry import step
@@ -21,7 +21,7 @@ def disturb(world: World, op: Disturb) -> Permitted:
     if kind.name.lower() not in world.profile.strangers:
         return Permitted("disturb.no-stranger", (Outcome(EOPNOTSUPP),))
     if kind is not wire.Stranger.THREAD:
-        return Permitted("disturb.strikes", (Outcome(tail=_COUNTS),))
+        return Permitted("disturb.strikes", (Outcome(tail=_COUNTS), _NOT_STARTED))
     world.rules.update(LABELS.values())
     state = thread_tail(world, op.vl)
 
@@ -31,9 +31,12 @@ def disturb(world: World, op: Disturb) -> Permitted:
     def make() -> bytes:
         return _make_counts() + state.make()
 
-    return Permitted("disturb.strikes", (Outcome(tail=Tail(check, make)),), origins=LABELS)
+    struck = Outcome(tail=Tail(check, make))
+    return Permitted("disturb.strikes", (struck, _NOT_STARTED), origins=LABELS)
 
 
+_NOT_STARTED = Outcome(EAGAIN)
+"""A thread cannot always be had (pthread_create(3))."""
 _SIZE = wire.DISTURB_DATA.size
 
 

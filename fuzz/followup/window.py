@@ -1,0 +1,128 @@
+"""When has a stranger to strike, that something shows? The range of delays in which it does.
+
+One delay shows a defect by luck. Its window, from the earliest to the latest around it, says
+between which instructions the defect lies. The window is taken to have no gaps: each edge is
+sought by halves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from corpus.case import Case
+from corpus.ops import Disturb
+from corpus.wire import DELAY_LIMIT
+from fuzz.oracle.attribution import alike
+from fuzz.oracle.everywhere import Everywhere
+from fuzz.oracle.verdict import Diverge, Verdict
+
+FINE_NS = 100
+"""An edge is known to so many ns, or to this part of its distance from the delay known to show:"""
+FINE_PART = 1 / 64
+STEPS = 48
+"""Delays that are tried where the given one does not show anything, up to the case's length."""
+
+Shows = Callable[[int], bool]
+"""Whether a delay, in ns, shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The earliest and the latest delay that showed it, in ns."""
+
+    first: int
+    last: int
+
+
+def window(shows: Shows, at: int) -> Window:
+    """The window around the delay `at`, which shows it."""
+    first = 0 if shows(0) else _edge(shows, at, 0)
+    beyond = _beyond(shows, at)
+    return Window(first, DELAY_LIMIT if beyond is None else _edge(shows, at, beyond))
+
+
+def _beyond(shows: Shows, at: int) -> int | None:
+    """A longer delay that does not show it; None if the longest does."""
+    step = max(at, 1000)
+    while True:
+        later = min(at + step, DELAY_LIMIT)
+        if not shows(later):
+            return later
+        if later == DELAY_LIMIT:
+            return None
+        step *= 2
+
+
+def _edge(shows: Shows, inside: int, outside: int) -> int:
+    """The last delay on the way from `inside` to `outside` that shows it."""
+    fine = max(FINE_NS, int(abs(outside - inside) * FINE_PART))
+    while abs(outside - inside) > fine:
+        middle = (inside + outside) // 2
+        if shows(middle):
+            inside = middle
+        else:
+            outside = middle
+    return inside
+
+
+def found(shows: Shows, hint: int) -> int | None:
+    """A delay that shows it: the hint, or one of a grid that becomes finer."""
+    return next((delay for delay in (hint, *_grid(hint)) if shows(delay)), None)
+
+
+def _grid(hint: int) -> Iterator[int]:
+    """Delays up to a few times the hint, those far from each other first."""
+    most = min(DELAY_LIMIT, 4 * max(hint, 100_000))
+    step = STEPS
+    while step:
+        for number in range(step, STEPS + 1, 2 * step):
+            yield most * number // STEPS
+        step //= 2
+    yield 0
+
+
+def with_delay(case: Case, index: int, delay: int) -> Case:
+    """The case with another delay of the stranger at `index`."""
+    op = case.ops[index]
+    assert isinstance(op, Disturb)
+    ops = (*case.ops[:index], replace(op, after=delay), *case.ops[index + 1 :])
+    return replace(case, ops=ops)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """A delay in ns that shows it, in `often` of `runs` runs, and the window around it, in which
+    it shows in one of so many at least."""
+
+    delay: int
+    often: int
+    runs: int
+    window: Window
+
+
+def judged_alone(legs: Everywhere, case: Case) -> Verdict:
+    """What the only leg does with a case. Raises TransportError."""
+    (leg,) = legs.legs
+    return legs.judge_one(case, leg.name, leg.run(case))
+
+
+def timing_of(
+    legs: Everywhere, case: Case, index: int, verdict: Diverge, runs: int
+) -> Timing | None:
+    """When the stranger at `index` has to strike that the only leg does what `verdict` says;
+    None if it never does. Raises TransportError."""
+    stranger = case.ops[index]
+    assert isinstance(stranger, Disturb)
+
+    def once(delay: int) -> bool:
+        return alike(judged_alone(legs, with_delay(case, index, delay)), verdict)
+
+    def shows(delay: int) -> bool:
+        return any(once(delay) for _ in range(runs))
+
+    delay = found(shows, stranger.after)
+    if delay is None:
+        return None
+    often = sum(once(delay) for _ in range(runs))
+    return Timing(delay, often, runs, window(shows, delay))

@@ -1,0 +1,23 @@
+/* What can be told from the words of a guest program. */
+#ifndef VF_CODE_H
+#define VF_CODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CODE_HVC 0xd4000002u
+#define CODE_SMC 0xd4000003u
+#define CODE_IMMEDIATE (0xffffu << 5) /* of either */
+#define CODE_ASKS_VERSION 0xd2b08000u /* movz x0, #0x8400, lsl #16 */
+
+/* Whether `word` behind `before` is the call that an hvc-loop makes: of PSCI_VERSION, which
+ * changes nothing (corpus/isa/system.py). */
+static inline bool code_asks_version(uint32_t before, uint32_t word)
+{
+    return before == CODE_ASKS_VERSION && word == CODE_HVC;
+}
+
+/* Whether there is an hvc-loop in a program. */
+bool code_loops(const uint8_t *code, uint32_t size);
+
+#endif
