@@ -276,12 +276,12 @@ def _was_to_keep(looked: _Looked, verdict: Diverge, trace: Trace, bench: Bench) 
     stepper = Stepper(Model(bench.legs.machines[bench.name]), looked.case, trace)
     before: int | None = None
     while permitted := stepper.permitted():
-        found = _placed(permitted).get(verdict.label)
+        where, candidates = _placed(permitted).get(verdict.label, (slice(None), ()))
         if stepper.judged == verdict.op_index:
-            return found is not None and before is not None and narrow(found[1], before) is not None
+            return before is not None and narrow(candidates, before) is not None
         op, seen = stepper.op, stepper.seen
-        if found and seen and getattr(op, "vcpu", None) == slot:
-            before = int.from_bytes(seen.data[found[0]], "little")
+        if candidates and seen and getattr(op, "vcpu", None) == slot:
+            before = int.from_bytes(seen.data[where], "little")
         stepper.narrow(permitted)
     return False
 

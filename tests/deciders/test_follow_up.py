@@ -65,6 +65,15 @@ def test_each_kind_of_try_is_made_until_the_very_end(clock: list[float]) -> None
     assert (found.seen, found.tried) == (0, 5)
 
 
+def test_at_the_very_end_what_is_needed_is_still_looked_for(clock: list[float]) -> None:
+    def script(case: Case, turn: int) -> Trace:
+        return broken(WARN) if case == LAST and leg.ran[-2:-1] == [TWO] else sound(case)
+
+    leg = Scripted("a", script)
+    found = inquire(leg, LAST, broken(WARN), earlier(*[ONE] * 5, TWO), seconds=0.0)
+    assert found.preceding == earlier(TWO)
+
+
 def test_when_time_is_up_what_is_known_is_kept(clock: list[float]) -> None:
     history = earlier(*[ONE] * 8)
 
