@@ -103,10 +103,10 @@ class _Inquiry:
         seen = 0
         for number in range(runs):
             if number and time.monotonic() > self.deadline:
-                break
+                return seen
             seen += self._shows(preceding)
             if enough and seen >= enough:
-                break
+                return seen
         return seen
 
     def shows_in_time(self, preceding: Sequence[Ran]) -> bool:

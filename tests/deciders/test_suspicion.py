@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from scripted import Script, Scripted, broken, diverge, earlier, sound, wrong
 
 from corpus.case import Case
 from corpus.fault import Fault, FaultKind
+from corpus.kept import KeptCase, Known
 from corpus.ops import Finalize, GetReg
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation, Trace
 from db.records import Earlier, FindingRecord
 from fuzz.followup import breakage, suspicion
 from fuzz.followup.breakage import Breakage
-from fuzz.followup.disagreement import Disagreement
+from fuzz.followup.disagreement import Disagreement, steady_difference
 from fuzz.followup.investigate import Investigator
 from fuzz.followup.suspicion import Confirmed, Departure, Dropped, Shown
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.everywhere import Everywhere, Seen
+from fuzz.oracle.knowledge import Knowledge
 from fuzz.oracle.verdict import Agree, Diverge
 from targets.profile import Profile
 from targets.transport import TransportError
@@ -332,6 +335,23 @@ def test_a_disagreement_of_another_kind_is_not_steady() -> None:
     assert differing(legs).shows(UNKNOWN, legs)  # but alike, as a minimiser takes it
 
 
+@pytest.mark.parametrize(
+    ("second", "steady"),
+    [
+        (lambda _: 22, True),
+        (lambda turn: 7 if turn == 2 else 22, False),
+        (lambda turn: 22 if turn == 0 else 7, False),
+        (lambda _: 7, False),
+    ],
+)
+def test_a_difference_that_was_seen_once_counts_if_it_is_steady(
+    second: Callable[[int], int], steady: bool
+) -> None:
+    _, _, legs = pair(second)
+    found = steady_difference(UNKNOWN, legs.look(UNKNOWN), legs)
+    assert set(found) == ({"kvm:a", "kvm:b"} if steady else set())
+
+
 def test_a_disagreement_names_all_that_are_in_question() -> None:
     _, _, legs = pair(lambda _: 22)
     one = differing(legs)
@@ -440,6 +460,20 @@ def test_a_recorded_case_is_a_finding_of_its_leg_seen_once() -> None:
     assert (found.minimal, found.original, found.reproduced) == (SMALL, SMALL, (1, 1))
     assert (found.deviating, found.signature.legs) == (("kvm:a",), "kvm:a")
     assert set(found.traces) == {"kvm:a", "emulator:keep"}
+
+
+def test_what_another_leg_does_wrong_there_counts_if_it_is_recorded_too() -> None:
+    verdict = judge_as_bad(SMALL)
+    recorded = KeptCase(Path("k.case"), SMALL, (Known("kvm", verdict.rule),), "known")
+    for knowledge, deviating in (
+        (Knowledge([recorded]), ("kvm:a", "kvm:b")),
+        (Knowledge([replace(recorded, known=(Known("kvm", "other"),))]), ("kvm:a",)),
+        (Knowledge([]), ("kvm:a",)),
+    ):
+        legs = [Scripted("kvm:a", bad_finalize), Scripted("kvm:b", bad_finalize), Scripted("kvm:c")]
+        investigator = Investigator(Everywhere(legs, knowledge), said, 30)
+        found = investigator.recorded(SMALL, "kvm:a", verdict)
+        assert (found.deviating, found.signature.legs) == (deviating, ",".join(deviating))
 
 
 def test_an_explanation_of_its_own_is_told_as_it_is() -> None:
