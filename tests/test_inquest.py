@@ -177,6 +177,7 @@ def test_the_books_tell_what_broke_and_how_long_it_took() -> None:
     assert ledger.totals() == {
         "incidents": {"kvm:x": {"lost": 1, "panic": 1, "panic, investigating": 1}},
         "machine_restarts": {"kvm:x": {"times": 2, "median_seconds": 2.0, "longest_seconds": 3.0}},
+        "retests": {"buckets": 0, "fixed": []},
     }
     assert "kvm:x: restarted in 3.0 s" in said
     assert any("killed by SIGKILL" in line for line in said)
