@@ -305,21 +305,22 @@ def test_nothing_is_asked_that_would_not_be_simpler() -> None:
 def joined(first: list[str], second: list[str], head: str = "run v0") -> list[int]:
     """How long the programs are that two runs may become."""
     texts = ["".join(f"    {line}\n" for line in lines) for lines in (first, second)]
-    case = case_of(f"{head} {{\n{texts[0]}}}\nrun v0 {{\n{texts[1]}}}\nget v0 z3\n")
+    runs = f"{head} {{\n{texts[0]}}}\nrun v0 {{\n{texts[1]}}}\n"
+    case = case_of(f"create v0\ninit v0\n{runs}get v0 z3\nget v0 z4\n")
     found = list(passes.join_runs(case))
-    assert all(one.ops[1:] == case.ops[2:] for one in found)
-    return [len(one.ops[0].program) for one in found]  # type: ignore[attr-defined]
+    assert all((one.ops[:2], one.ops[3:]) == (case.ops[:2], case.ops[4:]) for one in found)
+    return [len(one.ops[2].program) for one in found]  # type: ignore[attr-defined]
 
 
 def test_two_runs_become_one_with_or_without_what_synchronised_them() -> None:
     mov, control = "mov x1, #1", "msr cpacr_el1, x1"
+    look = "mrs x1, zcr_el1"  # sees either value of a control that was just written
     assert joined([mov], [mov, mov]) == [3, 4]
-    assert joined([mov, control], [mov]) == [4] or joined([mov, control], ["mrs x1, zcr_el1"]) == [
-        4
-    ]
-    loose = [control, "mrs x1, zcr_el1"]
-    assert joined([mov], loose) == [3, 4]
-    assert joined(loose, [mov]) == [4] or joined(loose, ["mrs x1, zcr_el1"]) == [4]
+    assert joined([mov, control], [mov]) == [3, 4]
+    assert joined([mov, control], [look]) == [4]
+    assert joined([mov], [control, look]) == [3, 4]
+    assert joined([control, look], [mov]) == [3, 4]
+    assert joined([control, look], [look]) == [4]
     assert joined([mov], [mov], "run v1") == []
     assert joined([mov], [mov], "run v0 immediate=yes") == []
     assert joined([mov], [mov], "host-run v0") == []
