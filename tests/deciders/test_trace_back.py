@@ -143,7 +143,6 @@ def test_where_there_is_no_room_for_all_looks_the_last_remain(ops: int, count: i
         assert not found.ops
         return
     assert len(found.ops) == ops + count <= MAX_OPS
-    assert looks(found) == "c" * bool(ops) + looks(found)[1:]
     assert looks(found).endswith("p." * (count - (count == ops - 1)) + "p")
 
 
@@ -396,7 +395,7 @@ def test_then_what_other_instructions_write() -> None:
     says = look_after(op, rule="isa.zip1_z", label="z1")
     shown = diverge(op_index=7, rule="isa.zip1_z", label="z1")
     found = traced(case, shown, says, None, None, None, z30, z23)
-    assert found.cause == Cause("run", KEEPS, "z30") or found.cause.rule == KEEPS
+    assert found.cause == Cause("run", KEEPS, "vector")
     assert found.verdict == z30
 
 
