@@ -65,7 +65,7 @@ def hunt(legs: Everywhere, seconds: float, seed: int) -> tuple[Case, Breakage | 
             return None
         trace = leg.run(case)
         verdict = legs.judge_one(case, leg.name, trace)
-        if isinstance(verdict, Diverge):
+        if isinstance(verdict, Diverge) and not legs.knowledge.explains(leg, case, verdict):
             left = seconds - (deadline - time.monotonic())
             click.echo(f"  case {count}, after {left:.0f} s: {verdict.explanation}")
             if verdict.fault:
