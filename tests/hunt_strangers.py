@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -36,6 +37,7 @@ from fuzz.oracle.verdict import Diverge
 from targets.base import Target
 from targets.kvm.lab.variants import Tree, source_tree
 from targets.legs import open_leg
+from targets.transport import TransportError
 
 SEEDS = sorted((Path(__file__).parents[1] / "corpus/seeds").glob("*.case"))
 MINIMISE_SECONDS = 180.0
@@ -65,7 +67,7 @@ def hunt(legs: Everywhere, seconds: float, seed: int) -> tuple[Case, Breakage | 
             return None
         trace = leg.run(case)
         verdict = legs.judge_one(case, leg.name, trace)
-        if isinstance(verdict, Diverge):
+        if isinstance(verdict, Diverge) and not legs.knowledge.explains(leg, case, verdict):
             left = seconds - (deadline - time.monotonic())
             click.echo(f"  case {count}, after {left:.0f} s: {verdict.explanation}")
             if verdict.fault:
@@ -146,11 +148,15 @@ def main(only: Sequence[str], minutes: float, seed: int, folder: Path | None) ->
     """Build kernels with one defect each and hunt them. `--source`: a configured source tree
     with the driver, which is used as it is."""
     chosen = [defect for defect in DEFECTS if not only or defect.edit.name in only]
-    if folder:
-        good = hunt_all(Tree(folder, 2), chosen, minutes, seed)
-    else:
-        with source_tree(SOURCE, say=click.echo) as tree:
-            good = hunt_all(tree, chosen, minutes, seed)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # edits are taken back
+    try:
+        if folder:
+            good = hunt_all(Tree(folder, 2), chosen, minutes, seed)
+        else:
+            with source_tree(SOURCE, say=click.echo) as tree:
+                good = hunt_all(tree, chosen, minutes, seed)
+    except TransportError as error:
+        raise click.ClickException(str(error)) from error
     sys.exit(0 if good else 1)
 
 

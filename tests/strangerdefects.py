@@ -1,4 +1,4 @@
-"""Defects of KVM that one thread alone does not show: one line each, for Debian's 6.12.
+"""Defects of KVM that one thread alone seldom shows: a few lines each, for Debian's 6.12.
 
 Each was one of KVM's own once, or is what a fix of its own guards against.
 """
@@ -12,9 +12,27 @@ from targets.kvm.lab.variants import Edit
 SOURCE = "6.12"
 
 _FPSIMD = "arch/arm64/kvm/fpsimd.c"
-_SWITCH = "arch/arm64/kvm/hyp/include/hyp/switch.h"
-_HOST = "arch/arm64/kernel/fpsimd.c"
 _CPTR = "arch/arm64/include/asm/kvm_emulate.h"
+
+_BOUND = "\t\tclear_thread_flag(TIF_FOREIGN_FPSTATE);\n"
+_UNTIL_PUT = """\t}
+}
+
+/*
+ * Write back the vcpu FPSIMD regs if they are dirty, and invalidate the
+ * cpu FPSIMD regs so that they can't be spuriously reused if this vcpu
+ * disappears and another task or vcpu appears that recycles the same
+ * struct fpsimd_state.
+ */
+void kvm_arch_vcpu_put_fp(struct kvm_vcpu *vcpu)
+{
+\tunsigned long flags;
+
+"""
+_PUT = "\tlocal_irq_save(flags);\n"
+_SET_LENGTH = """\tif (!has_vhe() && vcpu_has_sve(vcpu) && guest_owns_fp_regs())
+\t\tsve_cond_update_zcr_vq({}, SYS_ZCR_EL1);
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +67,14 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         Edit(
             "guest-length-stays-live",
-            "the guest's ZCR_EL1 is live until the vcpu is put, and the host saves at its length",
-            _SWITCH,
-            "\t\t\tzcr_el1 = vcpu_sve_max_vq(vcpu) - 1;\n\t\t\twrite_sysreg_el1(zcr_el1, SYS_ZCR);",
-            "\t\t\twrite_sysreg_el1(zcr_el1, SYS_ZCR);",
+            "the guest's ZCR_EL1 is live until the vcpu is put, and a softirq saves at its length",
+            _FPSIMD,
+            _BOUND + _UNTIL_PUT + _PUT,
+            _SET_LENGTH.format("__vcpu_sys_reg(vcpu, ZCR_EL1)")
+            + _BOUND
+            + _UNTIL_PUT
+            + _PUT
+            + _SET_LENGTH.format("vcpu_sve_max_vq(vcpu) - 1"),
         ),
         "nvhe",
     ),

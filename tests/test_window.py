@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from corpus.ops import Disturb
 from corpus.text import parse_case
 from corpus.wire import DELAY_LIMIT
-from fuzz.followup.suspicion import DISTURBED_RUNS, runs_of
+from fuzz.followup.suspicion import DISTURBED_RUNS, runs_of, showings
 from fuzz.followup.window import FINE_NS, FINE_PART, found, window, with_delay
 
 
@@ -49,3 +49,11 @@ def test_what_is_disturbed_is_run_more_than_once() -> None:
     assert runs_of(case) == DISTURBED_RUNS
     assert runs_of(parse_case("get-mp v0\n")) == 1
     assert with_delay(case, 0, 9).ops == (Disturb(0, 9), *case.ops[1:])
+
+
+@given(st.lists(st.booleans(), min_size=DISTURBED_RUNS, max_size=DISTURBED_RUNS))
+def test_what_is_chance_has_to_show_twice(runs: list[bool]) -> None:
+    disturbed = parse_case("disturb softirq after=5 {\n    get-mp v0\n}\n")
+    asked = iter(runs)
+    assert showings(disturbed, lambda: next(asked)) == (sum(runs) >= 2)
+    assert showings(parse_case("get-mp v0\n"), lambda: runs[0]) == runs[0]

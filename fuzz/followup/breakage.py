@@ -8,11 +8,11 @@ from corpus.case import Case
 from corpus.fault import Fault, FaultKind
 from corpus.trace import Ending, Trace
 from fuzz.followup.inquest import inquire
-from fuzz.followup.suspicion import Confirmed, Dropped, Shown, Suspicion, runs_of
+from fuzz.followup.suspicion import Confirmed, Dropped, Shown, Suspicion, runs_of, showings
 from fuzz.oracle.attribution import alike
 from fuzz.oracle.conformance import ENDING
 from fuzz.oracle.everywhere import Everywhere
-from fuzz.oracle.verdict import Diverge
+from fuzz.oracle.verdict import Diverge, Verdict
 from targets.base import Ran
 
 FAULT_RUNS = 60
@@ -59,7 +59,7 @@ class Breakage(Suspicion):
         return Confirmed(shown, found.seen, found.tried, found.preceding)
 
     def shows(self, case: Case, legs: Everywhere) -> bool:
-        return self._again(case, legs) is not None
+        return showings(case, lambda: alike(self._once(case, legs)[0], self.verdict))
 
     def settle(self, case: Case, legs: Everywhere) -> Shown | None:
         again = self._again(case, legs)
@@ -68,11 +68,14 @@ class Breakage(Suspicion):
     def _again(self, case: Case, legs: Everywhere) -> tuple[Diverge, Trace] | None:
         """The same break of another case, if it shows."""
         for _ in range(runs_of(case)):
-            trace = legs.leg(self.name).run(case)
-            last = legs.judge_one(case, self.name, trace)
+            last, trace = self._once(case, legs)
             if alike(last, self.verdict):
                 return last, trace
         return None
+
+    def _once(self, case: Case, legs: Everywhere) -> tuple[Verdict, Trace]:
+        trace = legs.leg(self.name).run(case)
+        return legs.judge_one(case, self.name, trace), trace
 
     def _beside(self, case: Case, verdict: Diverge, trace: Trace, legs: Everywhere) -> Shown:
         """What the other legs do, beside what broke this one: it is not broken once more."""
