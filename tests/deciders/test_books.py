@@ -310,6 +310,22 @@ def test_a_bucket_has_its_suspect_and_status(books: Books) -> None:
     assert bucket.suspect
 
 
+def test_buckets_that_are_probably_the_same_are_told_the_later_first(books: Books) -> None:
+    other = replace(SIGNATURE, rule="sve.p")
+    books.found()
+    books.found(replace(RECORD, signature=other))
+    unknown = replace(SIGNATURE, rule="never.seen")
+    for one, two in ((unknown, other), (other, unknown), (other, other)):
+        books.ledger.akin(books.campaign, events.Akin(one.parts, two.parts, "so"))
+    assert books.store.proposals() == ()
+    for one, two in ((SIGNATURE, other), (other, SIGNATURE)):
+        books.ledger.akin(books.campaign, events.Akin(one.parts, two.parts, "so"))
+        (proposal,) = books.store.proposals()
+        assert (proposal.bucket_id, proposal.other_id, proposal.reason) == (2, 1, "so")
+        assert proposal.source == f"campaign {books.campaign}"
+        assert books.said[-1] == "bucket 2 is probably the same as 1: so"
+
+
 def test_buckets_come_in_the_order_of_their_numbers(books: Books) -> None:
     books.found()
     books.found(replace(RECORD, signature=replace(SIGNATURE, rule="sve.p"), strict=False))
