@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +97,10 @@ BASE: dict[str, tuple[str, ...]] = {
     "diff": ("good.case", "--legs", "model"),
     "repro": ("F1", "--legs", "model"),
     "replay": ("good.case", "--legs", "model"),
+    "corpus stats": ("good.case",),
+    "corpus merge": ("into", "good.case"),
+    "corpus minimize": ("into", "good.case"),
+    "corpus import": ("into", "good.case"),
     "coverage": (),
     "lab kernels": (),
     "lab legs": (),
@@ -106,6 +111,9 @@ BASE: dict[str, tuple[str, ...]] = {
     "rules": (),
     "isa": ("--only", "ret", "--legs", "model"),
     "bench": ("--legs", "model"),
+    "window": ("beside.case", "--leg", "model"),
+    "web": ("--listen", "127.0.0.1:0"),
+    "triage health": (),
     "triage list": (),
     "triage incidents": (),
     "triage show": ("B1",),
@@ -155,7 +163,7 @@ def _commands() -> Iterator[tuple[str, click.Command]]:
 def _bad_values(name: str, param: click.Parameter) -> tuple[str, ...]:
     """Values that the parameter must refuse; none if it takes any text."""
     kind = param.type
-    if param.name == "legs":
+    if param.name == "legs" or (name, param.name) == ("window", "name"):
         return NO_LEGS
     if param.name in ("bucket", "finding", "key", "target", "other", "what"):
         return NO_BUCKET
@@ -243,6 +251,7 @@ FLAGS = (
 
 def _prepare(folder: Path) -> None:
     (folder / "good.case").write_text("create v0\n")
+    (folder / "beside.case").write_text("create v0\ndisturb signal {\n    init v0\n}\n")
     (folder / "junk.case").write_bytes(bytes(range(128, 256)) * 4)
     (folder / "nul.case").write_bytes(b"create v0\n\0\0\0")
     (folder / "odd.case").write_text(f"create v0\n{ODD}\n")
@@ -255,10 +264,10 @@ def _prepare(folder: Path) -> None:
     good = (folder / "vcpufuzz.db").read_bytes()
     (folder / "junk.db").write_bytes(os.urandom(64) * 100)
     (folder / "cut.db").write_bytes(good[: len(good) // 2 + 100])
-    with sqlite3.connect(folder / "other.db") as other:
+    with closing(sqlite3.connect(folder / "other.db")) as other, other:
         other.execute("CREATE TABLE bookmarks (url TEXT)")
     shutil.copy(folder / "vcpufuzz.db", folder / "newer.db")
-    with sqlite3.connect(folder / "newer.db") as newer:
+    with closing(sqlite3.connect(folder / "newer.db")) as newer, newer:
         newer.execute("UPDATE vcpufuzz_version SET version_num = 'zzzz'")
 
 
@@ -287,7 +296,7 @@ def _no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     for where in (
         *("fuzz.campaign.campaign.Campaign.run", "fuzz.cli.bench._measured"),
         *("targets.kvm.lab.build.build", "targets.kvm.lab.kernels.fetch"),
-        "targets.kvm.remote.agent.Agent.run",
+        *("targets.kvm.remote.agent.Agent.run", "fuzz.web.server._Server.run"),
     ):
         monkeypatch.setattr(where, work)
     monkeypatch.delenv("VCPUFUZZ_DB", raising=False)

@@ -42,8 +42,10 @@ def command(file: Path, name: str | None, runs: int) -> int:
     case = load_case(file)
     if not any(isinstance(op, Disturb) for op in case.ops):
         raise UserError(f"{file} has no stranger: there is no delay in it.", Exit.USAGE)
-    (leg,) = resolve_legs(name or default_kvm(), None)
-    shown = [_tell(each, case, runs) for each in _clocks(leg)]
+    legs = resolve_legs(default_kvm() if name is None else name, None)
+    if len(legs) > 1:
+        raise UserError(f"{', '.join(legs)}: a window is sought on one leg.", Exit.USAGE)
+    shown = [_tell(each, case, runs) for each in _clocks(legs[0])]
     return Exit.DIVERGENCE if any(shown) else Exit.OK
 
 

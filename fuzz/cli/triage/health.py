@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from db.records import LegRecord
+from db.session import shown
 from db.store import Store
-from fuzz.cli.plain_options import db_option, json_option
+from fuzz.cli.errors import Exit, UserError
+from fuzz.cli.plain_options import DEFAULT_DB, db_option, json_option
 from fuzz.cli.table import Column, print_table
 from fuzz.cli.triage.views import moment
 
@@ -27,10 +29,10 @@ _COLUMNS = (
 
 
 @click.command()
-@click.option("--legs", default="", metavar="LEG,...", help="Run the records on these now, too.")
+@click.option("--legs", default=None, metavar="LEG,...", help="Run the records on these now, too.")
 @json_option
 @db_option
-def health(url: str, legs: str, as_json: bool) -> None:
+def health(url: str, legs: str | None, as_json: bool) -> int:
     """Tell which records of known defects no longer show, expired, or never matched a leg.
 
     Campaigns run the cases in corpus/known that are about their legs; what came of that is in
@@ -49,38 +51,47 @@ def health(url: str, legs: str, as_json: bool) -> None:
     kept = [load_kept(path) for path in kept_files("known")]
     trials: Mapping[str, list[Trial]] = defaultdict(list)
     seen: list[LegRecord] = []
-    if Store.exists(url):
+    if not Store.exists(url):
+        if url != DEFAULT_DB:
+            raise UserError(f"there is no database {shown(url)}", Exit.USAGE)
+        click.echo(f"No campaign is counted: there is no database {shown(url)}.", err=True)
+    else:
         with Store.read(url) as store:
             showed = store.campaigns_showing({item.case.id for item in kept})
             campaigns = store.campaigns()
             trials = trials_of(kept, campaigns, showed)
             seen = [leg for campaign in campaigns for leg in campaign.legs]
-    if legs:
-        for name, trial in _tried_now(kept, legs):
+    missing: dict[str, str] = {}
+    if legs is not None:
+        for name, trial in _tried_now(kept, legs, missing):
             trials[name].append(trial)
+    ended = Exit.UNAVAILABLE if missing else Exit.OK
     found = judge(kept, trials, seen)
     if as_json:
         click.echo(json.dumps([_json(one) for one in found], indent=2))
-        return
+        return ended
     rest = [one for one in found if one.standing != "shows"]
     if rest:
         print_table(_COLUMNS, [_row(one) for one in rest])
     counted = Counter(one.standing.value for one in found)
     told = ", ".join(f"{number} {standing}" for standing, number in counted.items())
     click.echo(f"{len(found)} records: {told}")
+    return ended
 
 
-def _tried_now(kept: Sequence[KeptCase], legs: str) -> Iterator[tuple[str, Trial]]:
-    """Each record on the legs that it is about, by its file's name."""
+def _tried_now(
+    kept: Sequence[KeptCase], legs: str, missing: dict[str, str]
+) -> Iterator[tuple[str, Trial]]:
+    """Each record on the legs that it is about, by its file's name. `missing` takes the legs
+    that cannot be had."""
     from fuzz.cli.options import resolve_legs  # noqa: PLC0415
     from fuzz.report.health import Trial  # noqa: PLC0415
     from fuzz.suites.replay import Outcome, replay  # noqa: PLC0415
     from targets.legs import open_legs  # noqa: PLC0415
 
-    missing: dict[str, str] = {}
     opened = open_legs(resolve_legs(legs, None), missing=missing)
     for name, why in missing.items():
-        click.echo(f"{name} cannot be had: {why}", err=True)
+        click.echo(f"vcpufuzz: {name} cannot be had: {why}", err=True)
     try:
         for item in kept:
             about = [leg for leg in opened if item.recorded(leg)]
