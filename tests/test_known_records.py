@@ -163,10 +163,12 @@ def test_health_tells_what_expired_first(tmp_path: Path) -> None:
 def test_the_command_reads_campaigns(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/t.db"
     runner = CliRunner(env={"VCPUFUZZ_DB": url})
-    nothing = json.loads(runner.invoke(main, ["triage", "health", "--json"]).output)
-    assert {one["standing"] for one in nothing} == {"never matched"}
-    assert len(nothing) == len(FILES)
+    refused = runner.invoke(main, ["triage", "health", "--json"])
+    assert (refused.exit_code, "there is no database" in refused.stderr) == (2, True)
     with Store.open(url) as store:
+        nothing = json.loads(runner.invoke(main, ["triage", "health", "--json"]).stdout)
+        assert {one["standing"] for one in nothing} == {"never matched"}
+        assert len(nothing) == len(FILES)
         number = store.begin_campaign(
             1, [LegRecord("emulator:keep", "emulator", {"vixl": "5.1.0"})], {}
         )
@@ -181,7 +183,7 @@ def test_the_command_reads_campaigns(tmp_path: Path) -> None:
 def test_the_command_runs_what_is_asked_for(tmp_path: Path) -> None:
     arguments = ["triage", "health", "--legs", "emulator:keep", "--json"]
     arguments += ["--db", f"sqlite:///{tmp_path}/none.db"]
-    told = {one["record"]: one for one in json.loads(CliRunner().invoke(main, arguments).output)}
+    told = {one["record"]: one for one in json.loads(CliRunner().invoke(main, arguments).stdout)}
     of_vixl = [name for name in told if name.startswith("vixl-")]
     assert of_vixl
     assert {told[name]["standing"] for name in of_vixl} == {"shows"}

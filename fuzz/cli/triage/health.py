@@ -52,7 +52,7 @@ def health(url: str, legs: str | None, as_json: bool) -> int:
     trials: Mapping[str, list[Trial]] = defaultdict(list)
     seen: list[LegRecord] = []
     if not Store.exists(url):
-        if url != DEFAULT_DB:
+        if url != DEFAULT_DB and legs is None:
             raise UserError(f"there is no database {shown(url)}", Exit.USAGE)
         click.echo(f"No campaign is counted: there is no database {shown(url)}.", err=True)
     else:
