@@ -311,13 +311,14 @@ def test_a_password_is_asked_for(original: Path, tmp_path: Path, scripted: Seen)
         page.get_by_label("Password").fill("wrong")
         page.get_by_role("button", name="Log in").click()
         page.get_by_text("That is not it").wait_for()
-        scripted.troubles.clear()  # the browser notes the 403
         page.get_by_label("Your name").fill("ada")
         page.get_by_label("Password").fill(SECRET)
         page.get_by_role("button", name="Log in").click()
         page.get_by_role("heading", name=re.compile("4 new")).wait_for()
         page.get_by_role("button", name="leave").click()
         page.get_by_role("heading", name="Log in").wait_for()
+    # The browser notes the wrong password's answer, at some time.
+    scripted.troubles[:] = [said for said in scripted.troubles if "403" not in said]
 
 
 def test_another_site_can_neither_post_nor_frame(reading: str, browser: Browser) -> None:
