@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ def stats(
       vcpufuzz corpus stats kept
     """
     found = _read(places)
-    features = _features(found, by, legs, kernel)
+    features = _features(found.cases, by, legs, kernel)
     ops = Counter(op.word for case in found.cases.values() for op in case.ops)
     lengths = sorted(len(case.ops) for case in found.cases.values())
     told = {
@@ -144,9 +144,10 @@ def merge(
     found = _read(places)
     for name in there.cases.keys() & found.cases.keys():
         del found.cases[name]
+    # Together: legs are started once.
+    features = _features({**there.cases, **found.cases}, by, legs, kernel)
     have: set[Hashable] = set()
-    have.update(*_features(there, by, legs, kernel).values())
-    features = _features(found, by, legs, kernel)
+    have.update(*(features.pop(name, ()) for name in there.cases))
     chosen = adding(features, _sizes(found), have)
     written = _put(into, [found.cases[name] for name in chosen])
     return _tell(as_json, into, written, len(found.cases), len(there.cases) + written)
@@ -174,7 +175,7 @@ def minimize(
     if into.is_dir() and any(into.iterdir()):
         raise UserError(f"{into}: it is not empty, so the smallest set has no place.", Exit.USAGE)
     found = _read(places)
-    features = _features(found, by, legs, kernel)
+    features = _features(found.cases, by, legs, kernel)
     chosen = smallest(features, _sizes(found))
     written = _put(into, [found.cases[name] for name in chosen])
     return _tell(as_json, into, written, len(found.cases), written)
@@ -208,14 +209,14 @@ def _sizes(found: shelf.Shelf) -> dict[str, int]:
 
 
 def _features(
-    found: shelf.Shelf, by: Sequence[str], legs: str, kernel: Path | None
+    cases: Mapping[str, Case], by: Sequence[str], legs: str, kernel: Path | None
 ) -> dict[str, frozenset[Hashable]]:
-    """By case, what it brings on the legs; without cases that they cannot run."""
-    if not found.cases:
+    """By case id, what a case brings on the legs; without cases that they cannot run."""
+    if not cases:
         return {}
     with _opened(resolve_legs(legs, kernel), "kernel" in by) as opened:
         bringing = Bringing(opened, by)
-        return {n: bringing.of(c) for n, c in found.cases.items() if bringing.fits(c)}
+        return {n: bringing.of(c) for n, c in cases.items() if bringing.fits(c)}
 
 
 @contextmanager
