@@ -103,6 +103,7 @@ def main(argv: Sequence[str]) -> None:
     import atheris  # noqa: PLC0415
 
     from corpus.store import kept_cases  # noqa: PLC0415
+    from fuzz.oracle.knowledge import Knowledge  # noqa: PLC0415
     from fuzz.worker.feedback import Feedback  # noqa: PLC0415
     from fuzz.worker.instrument import traced_model  # noqa: PLC0415
     from fuzz.worker.process import QUIET_FLAGS  # noqa: PLC0415
@@ -133,7 +134,10 @@ def main(argv: Sequence[str]) -> None:
 
     feedback, steering = Feedback(), Steering(plan.seed)
     session = Session(
-        *(legs, feedback, ignore, ignore, ignore), traced=traced_model(), steering=steering
+        *(legs, feedback, ignore, ignore, ignore),
+        knowledge=Knowledge.shipped(),
+        traced=traced_model(),
+        steering=steering,
     )
     mutators = Mutators(session.runner, steering=steering)
     time_method(session, "execute", "worker")
