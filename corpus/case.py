@@ -9,11 +9,11 @@ from functools import cached_property, lru_cache
 
 from corpus.blocks import fitted
 from corpus.domain import TAG_SIZE
-from corpus.ops import MAX_SPAN, OP_TAGS, Op, fields_of
+from corpus.ops import OP_TAGS, Op, fields_of
 from corpus.stream import Sink, Source
 from corpus.wire import pack_request
 
-MAX_OPS = MAX_SPAN + 1
+MAX_OPS = 64
 MAX_VQ = 16
 
 

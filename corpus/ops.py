@@ -24,13 +24,13 @@ from corpus.fields import (
 )
 from corpus.isa.form import Insn
 from corpus.values import Pattern, PatternDomain
-from corpus.wire import BLOCK, RAM_SIZE, Kind, Stranger, WireOp, pack_groups
+from corpus.wire import BLOCK, RAM_SIZE, ROOM_EXACT, Kind, Stranger, WireOp, pack_groups
 
 MAX_VCPUS = 3
 """Slots a case may name; the last one is for the op that migrates."""
 
 MAX_SPAN = 39
-"""Ops in a block: all but the one that begins it."""
+"""The most ops in a block."""
 
 GENERIC_V8 = 5
 FEATURE_SVE = 1 << 4
@@ -51,7 +51,9 @@ _FLAG = Choice({"no": 0, "yes": 1})
 _EDGE = EdgeDomain()
 _REG = regs.RegisterDomain()
 _VALUE = PatternDomain()
-_ROOM = Word(2, (1024, 0, 1, 43, 75, 500))
+EXACT, ONE_LESS = ROOM_EXACT, ROOM_EXACT - 1
+"""Room in a REG_LIST for as many ids as a first call says there are, and for one less."""
+_ROOM = Word(2, (1024, 0, 1, 43, 75, 500, EXACT, ONE_LESS), {"exact": EXACT, "one_less": ONE_LESS})
 _MP = Word(4, (0, 5, 10, 1, 2, 3, 4, 6, 8, 9), {"runnable": 0, "stopped": 5, "suspended": 10})
 
 
@@ -169,7 +171,8 @@ class GetReg(Op):
 
 @dataclass(frozen=True, slots=True)
 class RegList(Op):
-    """KVM_GET_REG_LIST with room for `room` ids."""
+    """KVM_GET_REG_LIST with room for `room` ids: a number, or as user space does it, which asks
+    without room how many there are and then for as many."""
 
     code, word = 9, "reg-list"
     vcpu: int = _at(_VCPU)

@@ -48,7 +48,7 @@ def unpack(packed: bytes) -> Trace:
         plain = _decode(zlib.decompress(packed))
         fault = _fault(*plain.fault) if plain.fault else None
         ending = Ending(plain.ending)
-    except (zlib.error, msgspec.MsgspecError, ValueError) as error:
+    except (zlib.error, ValueError) as error:
         raise TraceError(f"a packed trace cannot be read: {error}") from error
     observations = tuple(Observation(*one) for one in plain.observations)
     return Trace(observations, ending, plain.log, plain.at, fault)

@@ -32,7 +32,8 @@ SET_REG       a = id; payload = buffer. b = 0: the buffer is followed by mapped
 GET_REG       a = id; b as above. Buffer pre-filled with 0x5a. Data = the first
               min(1 << size code, 256) bytes (b = 0) or n bytes, also after an error.
 REG_LIST      a = user's n. Data = u64 n as written back; after success followed by
-              the n ids, u64 each, in KVM's order.
+              the n ids, u64 each, in KVM's order. ROOM_EXACT less d, where d is 0 or
+              1: first with n = 0; if that is E2BIG, again with d less than it told.
 RUN           payload = guest code, u32 words; a: bit 0 immediate_exit. The code is
               copied to CODE_BASE, PC := CODE_BASE and VBAR_EL1 := VECTOR_BASE
               through SET_ONE_REG (aux = errno of the former | errno of the latter
@@ -143,6 +144,8 @@ FILL = 0x5A
 """What GET finds its buffer full of."""
 LARGEST_REG = 256
 """Bytes that are shown of a register; ids may ask for more."""
+ROOM_EXACT = 0xFFFF
+"""Room for as many ids as there are."""
 VL_LIMIT = 0xFFFF
 """The most that a VL asked for may be: above it are prctl's flags."""
 DELAY_LIMIT = 0xFF_FFFF

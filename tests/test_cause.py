@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from corpus.case import Case
+from corpus.case import MAX_OPS, Case
 from corpus.text import parse_case
 from fuzz.followup.cause import Cause, at_face_value, is_tail, trace_back
 from fuzz.oracle.conformance import judge
@@ -132,9 +132,9 @@ def test_vector_lengths_are_set_in_one_way_however_it_is_told() -> None:
 
 
 def test_a_case_without_room_for_looks_keeps_what_is_seen() -> None:
-    text = ON + "set v0 z1 noise:1\n" + "get v0 z2\n" * 32 + RUN + "get v0 z1\n"
+    text = ON + "set v0 z1 noise:1\n" + "get v0 z2\n" * (MAX_OPS - 8) + RUN + "get v0 z1\n"
     case = parse_case(text)
-    assert len(case.ops) == 40
+    assert len(case.ops) == MAX_OPS
     leg = leg_of("exit-cuts-registers")
     verdict = judge(case, leg.run(case), leg.profile)
     assert isinstance(verdict, Diverge)

@@ -50,7 +50,7 @@ def test_drawn_cases_come_to_many_rules_and_instructions() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "most"), [("finalize-twice", 5), ("reinit-keeps-z", 6)])
+@pytest.mark.parametrize(("name", "most"), [("finalize-twice", 5), ("reinit-keeps-z", 8)])
 def test_a_defect_is_found_and_shrunk(name: str, most: int) -> None:
     leg = leg_of(name)
 

@@ -102,6 +102,19 @@ def test_what_is_not_understood_is_refused(tmp_path: Path, line: str, said: str)
     assert said in str(refused.value)
 
 
+def test_a_record_is_about_legs_of_its_kind(tmp_path: Path) -> None:
+    item = kept(tmp_path, f"{HEAD}# avoid: emulator run.x\n")
+    for kind, about in (("kvm", True), ("emulator", True), ("model", False)):
+        assert item.is_about(LegRecord("any", kind, {"release": "6.12.1"})) is about
+
+
+@pytest.mark.parametrize(("day", "believed"), [("2001-01-01", False), ("2999-01-01", True)])
+def test_a_record_expires_by_the_calendar(tmp_path: Path, day: str, believed: bool) -> None:
+    path = tmp_path / "one.case"
+    path.write_text(f"{HEAD}# expires: {day}\n{BODY}")
+    assert load_kept(path).covers(kvm("6.12.1"), "isa.add_x") is believed
+
+
 def test_expiry_is_told_as_it_is_written() -> None:
     assert str(Expiry(DAY)) == "2026-06-30"
     assert str(Expiry(key="release", version="6.13")) == "release 6.13"

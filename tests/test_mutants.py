@@ -25,8 +25,10 @@ SECONDS = 200
 LARGEST, LARGEST_OF_EL2 = 6, 8
 NEEDS = {
     "vls-survives-reinit": 8,
-    "exit-cuts-registers": 7,
-    "asimd-keeps-tail": 7,
+    "exit-cuts-registers": 8,
+    "exit-leaves-maximum": 7,
+    "asimd-keeps-tail": 8,
+    "narrowing-clears-half": 7,
     "predicate-permute-odd": 8,
 }
 """Ops that the smallest case of a mutant takes where it is more than LARGEST."""

@@ -9,7 +9,9 @@ from typing import TypeAlias
 from corpus import registers as regs
 from corpus.fields import FEATURE_BITS
 from corpus.ops import (
+    EXACT,
     FEATURE_SVE,
+    ONE_LESS,
     CreateVcpu,
     Finalize,
     GetMp,
@@ -42,7 +44,7 @@ Early: TypeAlias = Callable[[random.Random], list[Op]]
 STOPS_JUDGING = frozenset({"sctlr_el1"})
 """Registers after whose SET a run is not judged."""
 
-_HIDDEN = frozenset(
+HIDDEN = frozenset(
     row.name
     for row in regs.REGISTERS.values()
     if row.kind == "sysreg" and row.name not in RESET_SYSREGS
@@ -83,7 +85,7 @@ def _row(rows: Sequence[regs.Register], number: int) -> regs.Register:
 
 def _accesses() -> Iterator[tuple[tuple[str, bool], Maker]]:
     for name, rows in _BY_CLASS.items():
-        fails = name in _HIDDEN or name == "v"
+        fails = name in HIDDEN or name == "v"
 
         def get(_: random.Random, number: int, rows: list[regs.Register] = rows) -> list[Op]:
             return [GetReg(0, _row(rows, number).id)]
@@ -145,7 +147,7 @@ CALLS: tuple[tuple[tuple[str, bool], Maker], ...] = (
     (("get-vls", False), lambda rng, _: [GetVls(0)]),
     (("get-mp", False), lambda rng, _: [GetMp(0)]),
     (("set-mp", False), lambda rng, _: [SetMp(0, 5), *_unless(rng, 0.2, SetMp(0, 0))]),
-    (("reg-list", False), lambda rng, _: [RegList(0)]),
+    (("reg-list", False), lambda rng, _: [RegList(0, rng.choice((1024, EXACT)))]),
     (("read-all", False), lambda rng, _: [ReadAll(0)]),
     (("preferred-target", False), lambda rng, _: [PreferredTarget()]),
     (("read-mem", False), lambda rng, _: [ReadMem(MIDDLE + 256 * rng.randrange(-1, 2), 256)]),
@@ -165,20 +167,22 @@ def _unless(rng: random.Random, share: float, op: Op) -> list[Op]:
     return [] if rng.random() < share else [op]
 
 
+_TOO_FEW = (0, 1, 43, 75, 92, 93, 94, ONE_LESS, ONE_LESS, ONE_LESS)
+
 FAILING: tuple[tuple[tuple[str, bool], Maker], ...] = (
     *(row for row in _accesses() if row[0][1]),
     *(
         ((f"{kind.word} {name}", True), _faulting(kind, name))
         for kind in (GetReg, SetReg)
         for name in _BY_CLASS
-        if name not in _HIDDEN and name not in STOPS_JUDGING
+        if name not in HIDDEN and name not in STOPS_JUDGING
     ),
     (("get other", True), _malformed),
     (("set other", True), _malformed),
     (("finalize", True), _drawn(Finalize)),
     (("set-vls", True), _drawn(SetVls)),
     (("init", True), _bad_init),
-    (("reg-list", True), lambda rng, _: [RegList(0, rng.choice((0, 1, 43, 75, 92, 93, 94)))]),
+    (("reg-list", True), lambda rng, _: [RegList(0, rng.choice(_TOO_FEW))]),
     (("set-mp", True), _drawn(SetMp)),
     (("create", True), lambda rng, _: [CreateVcpu(0)]),
     (("run", True), lambda rng, _: [Run(0, 1, ())]),

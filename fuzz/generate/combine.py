@@ -33,7 +33,7 @@ from corpus.ops import (
 )
 from corpus.values import Pattern
 from fuzz.generate import el2 as of_el2
-from fuzz.generate.calls import CALLS, EARLY, FAILING
+from fuzz.generate.calls import CALLS, EARLY, FAILING, HIDDEN, STOPS_JUDGING
 from fuzz.generate.facts import CONTROLS, LENGTHS, MODES, Tracker
 from fuzz.generate.looks import Lives, look, with_looks
 from fuzz.generate.pairs import Chooser, one
@@ -45,6 +45,7 @@ from fuzz.generate.programs import (
     memory_access,
     random_insn,
 )
+from fuzz.generate.registers import draw_value
 
 _ID = {name: row.id for name, row in regs.REGISTERS.items()}
 _PTRAUTH = 1 << FEATURE_BITS["ptrauth_address"] | 1 << FEATURE_BITS["ptrauth_generic"]
@@ -55,6 +56,8 @@ _SHARES = (
     (0.12, 1 << FEATURE_BITS["power_off"]),
 )
 """How often a vcpu has which features."""
+_ANY_FEATURES = 0.25
+"""How often it has any set of those instead, so that each three of them meet."""
 _POWER_OFF = 1 << FEATURE_BITS["power_off"]
 _ENDING = frozenset({"svc", "brk", "udf", "hvc", "eret_to", "eret_el2_to"})
 _FORMS = {
@@ -117,9 +120,10 @@ def combined_case(rng: random.Random, chooser: Chooser, el2_share: float = of_el
 
 
 def _features(rng: random.Random, el2_share: float) -> int:
-    features = FEATURE_SVE if rng.random() < 0.94 else 0
+    evenly = rng.random() < _ANY_FEATURES
+    features = FEATURE_SVE if rng.random() < (0.7 if evenly else 0.94) else 0
     for share, bits in _SHARES:
-        if rng.random() < share:
+        if rng.random() < (0.5 if evenly else share):
             features |= bits
     return of_el2.features(rng, features) if rng.random() < el2_share else features
 
@@ -137,6 +141,8 @@ def _round(draft: _Draft, features: int) -> None:
     rng = draft.rng
     if rng.random() < 0.22:
         draft.do(*_fill(rng))
+    if rng.random() < 0.3:
+        _burst(draft, features)
     _controls(draft)
     if features & of_el2.HAS_EL2:
         draft.do(*of_el2.controls(rng, 0))
@@ -150,7 +156,32 @@ def _round(draft: _Draft, features: int) -> None:
     if rng.random() < 0.75:
         draft.do(*look(rng, 0))
     if rng.random() < 0.3:
+        if rng.random() < 0.5:
+            _burst(draft, features)
         draft.do(Init(0, features))
+
+
+def _burst(draft: _Draft, features: int) -> None:
+    """SETs of registers that only hold a value, each all of it."""
+    rng, longest = draft.rng, draft.tracker.lengths(0)[0]
+    for _ in range(min(rng.choice((3, 6, 9, 12)), draft.room)):
+        reg = draft.chooser.register(_HOLD[bool(features & FEATURE_SVE)], longest)
+        whole = rng.random() < 0.7
+        value = Pattern("noise", rng.randrange(1 << 16)) if whole else draw_value(rng)
+        draft.do(SetReg(0, reg, value))
+
+
+_ACTING = frozenset({"pc", "pstate", "vls", "cpacr_el1", "zcr_el1", "fpcr"}) | STOPS_JUDGING
+_HOLD = {
+    sve: [
+        row.id
+        for row in regs.REGISTERS.values()
+        if row.name not in _ACTING | HIDDEN
+        and row.kind not in (("id", "v") if sve else ("id", "z", "p", "ffr"))
+    ]
+    for sve in (False, True)
+}
+"""With SVE and without, the registers that take any value, which does nothing else."""
 
 
 def _controls(draft: _Draft) -> None:

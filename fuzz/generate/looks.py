@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from corpus import registers as regs
 from corpus.case import MAX_OPS
 from corpus.ops import (
+    EXACT,
     FEATURE_SVE,
     FINALIZE_SVE,
     GENERIC_V8,
+    ONE_LESS,
     CreateVcpu,
     Finalize,
     GetMp,
@@ -102,7 +104,7 @@ def _fails(op: Op, life: Life) -> bool:
     if isinstance(op, SetVls):
         return life.finalised or not life.sve
     if isinstance(op, RegList):
-        return op.room < FULL_LIST
+        return op.room < FULL_LIST or op.room == ONE_LESS
     if isinstance(op, Run | HostRun):
         return life.sve and not life.finalised
     if isinstance(op, GetReg | SetReg):
@@ -125,7 +127,7 @@ def look(rng: random.Random, vcpu: int, others: Iterable[int] = ()) -> list[Op]:
     more: tuple[tuple[float, Op], ...] = (
         (0.35, GetVls(vcpu)),
         (0.25, GetMp(vcpu)),
-        (0.15, RegList(vcpu)),
+        (0.15, RegList(vcpu, rng.choice((EXACT, 1024)))),
         *((0.15, ReadAll(other)) for other in others if other != vcpu),
     )
     ops += [op for share, op in more if rng.random() < share]

@@ -2,7 +2,8 @@
 
 Every pair of facts (fuzz/generate/facts.py) that held when an op was done counts once a look
 at the vcpu follows. So do, as a core, instruction forms with the vector lengths at which, and
-the register numbers with which, they were executed: these are triples with the call.
+the register numbers with which, they were executed: these are triples with the call. And so
+are SETs of each register with the longest vector length.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from corpus import registers as regs
 from corpus.case import Case
 from corpus.isa.form import Form
 from corpus.isa.table import FORMS
-from corpus.ops import GetReg, GetVls, HostRun, ReadAll, Run
+from corpus.ops import GetReg, GetVls, HostRun, ReadAll, Run, SetReg
 from corpus.trace import Trace
 from fuzz.generate.facts import FACTS, LENGTHS, Tracker, fact
 
@@ -28,6 +30,9 @@ FORM_INDEX = {name: index for index, name in enumerate(FORMS)}
 _LONGEST, _EFFECTIVE, _NUMBER = 0, len(LENGTHS) + 1, 2 * (len(LENGTHS) + 1)
 FORM_FACTS = _NUMBER + 32
 """Columns of the core: longest VL and effective VL in quadwords, first operand."""
+
+REGISTER_INDEX = {reg: index for index, reg in enumerate(regs.BY_ID)}
+_LENGTHS = len(LENGTHS) + 1
 
 _SELF_SEEN = (GetReg, GetVls)
 """Ops that are a look themselves."""
@@ -54,6 +59,8 @@ class Pairs:
     def __init__(self) -> None:
         self._counts: NDArray[np.uint32] = np.zeros(FACTS * FACTS, np.uint32)
         self.forms: NDArray[np.uint32] = np.zeros((len(FORM_INDEX), FORM_FACTS), np.uint32)
+        self.sets: NDArray[np.uint32] = np.zeros((len(REGISTER_INDEX), _LENGTHS), np.uint32)
+        """By register and longest VL in quadwords, how often a SET was looked at."""
         self.fresh: list[NDArray[np.int64]] = []
         """Pairs met for the first time since somebody emptied this."""
 
@@ -68,15 +75,20 @@ class Pairs:
         tracker = Tracker()
         pending: dict[int, list[Block]] = {}
         forms: dict[int, list[tuple[int, int]]] = {}
+        sets: dict[int, list[tuple[int, int]]] = {}
         for op, seen in zip(case.ops, trace.observations, strict=False):
             slot = getattr(op, "vcpu", 0)
             block = tracker.facts(op, seen.err)
             pending.setdefault(slot, []).append(block)
             if isinstance(op, Run | HostRun) and not seen.err:
                 forms.setdefault(slot, []).extend(_executed(op, *tracker.lengths(slot)))
+            if isinstance(op, SetReg) and not seen.err and op.reg in REGISTER_INDEX:
+                place = REGISTER_INDEX[op.reg], tracker.lengths(slot)[0]
+                sets.setdefault(slot, []).append(place)
             if isinstance(op, ReadAll) and not seen.err:
                 self._flush(pending.pop(slot), gain)
-                self._flush_forms(forms.pop(slot, []))
+                _count(self.forms, forms.pop(slot, []))
+                _count(self.sets, sets.pop(slot, []))
             elif isinstance(op, _SELF_SEEN):
                 self._flush([pending[slot].pop()], gain, calls_only=True)
             tracker.done(op, seen.err)
@@ -102,11 +114,6 @@ class Pairs:
                 self.fresh.append(new)
             self._counts[pairs] = before + 1
 
-    def _flush_forms(self, rows: Sequence[tuple[int, int]]) -> None:
-        if rows:
-            places = np.array(rows)
-            np.add.at(self.forms, (places[:, 0], places[:, 1]), 1)
-
     def rarity(self, around: NDArray[np.int64], candidates: Sequence[int]) -> NDArray[np.float64]:
         """How rare each candidate fact is together with those around: higher is rarer."""
         both = self._counts[np.array(candidates)[:, None] * FACTS + around]
@@ -116,6 +123,12 @@ class Pairs:
     def rarity_of(self, gain: Gain) -> float:
         """How rare what a case once brought is by now."""
         return float((1.0 / np.maximum(self._counts[gain.some], 1)).sum()) if gain.some else 0.0
+
+
+def _count(table: NDArray[np.uint32], places: Sequence[tuple[int, int]]) -> None:
+    if places:
+        rows = np.array(places)
+        np.add.at(table, (rows[:, 0], rows[:, 1]), 1)
 
 
 def _executed(op: Run | HostRun, longest: int, effective: int) -> list[tuple[int, int]]:
@@ -157,6 +170,14 @@ class Chooser:
             return int(row[_LONGEST + longest]) + int(row[_EFFECTIVE + effective])
 
         return min((draw() for _ in range(self.FEW)), key=covered)
+
+    def register(self, ids: Sequence[int], longest: int) -> int:
+        """A register to SET, of a vcpu with this longest vector length in quadwords."""
+        few = [one(self.rng, ids) for _ in range(self.FEW)]
+        if self._pairs is None or self.rng.random() < 0.25:
+            return few[0]
+        counts = self._pairs.sets
+        return min(few, key=lambda reg: int(counts[REGISTER_INDEX[reg], longest]))
 
 
 def one(rng: random.Random, values: Sequence[T]) -> T:

@@ -22,12 +22,14 @@ from db.records import (
     FindingRecord,
     IncidentRecord,
     LegRecord,
+    MuteRecord,
+    RetestRecord,
     SignatureRecord,
     Status,
 )
 from db.store import Store
 from fuzz.campaign.ledger import Ledger
-from fuzz.campaign.status import BucketStatus, CampaignStatus
+from fuzz.campaign.status import BucketStatus, CampaignStatus, Reruns
 from fuzz.campaign.totals import statistics
 from fuzz.oracle.knowledge import Knowledge
 from fuzz.worker import events, travel
@@ -417,6 +419,87 @@ def test_a_hang_is_counted_unless_it_is_recorded() -> None:
     assert books.ledger.hangs == 2
 
 
+def test_a_leg_that_hangs_counts_beside_one_that_does_not(books: Books) -> None:
+    beside = {"kvm:a": Trace((), Ending.HANG, fault=HANG), "kvm:b": Trace(())}
+    books.found(replace(RECORD, traces=beside, deviating=("kvm:a", "kvm:b")))
+    assert books.ledger.hangs == 1
+
+
+def test_what_is_muted_is_not_news(books: Books) -> None:
+    books.store.mute(MuteRecord("sve.*", "*", "not now"))
+    books.found()
+    assert (books.ledger.new_buckets, books.ledger.buckets[0].new) == (0, False)
+
+
+def test_a_bucket_shows_how_it_was_explained(books: Books) -> None:
+    books.found()
+    assert books.ledger.buckets[0].explanation == "z3 is wrong"
+
+
+# -- what is run again -----------------------------------------------------------------------
+
+FIXED = LegRecord("kvm:a", "kvm", {"release": "6.12.10"})
+
+
+def run_again(books: Books, finding: int, seen: int, leg: LegRecord = FIXED) -> None:
+    record = RetestRecord("kvm:a", seen, 3, leg=leg)
+    books.ledger.retested(books.campaign, travel.retested(finding, [record]))
+
+
+def test_findings_that_pass_are_fixed_and_told_once(books: Books) -> None:
+    for rule in ("sve.z", "sve.p", "sve.ffr"):
+        books.found(replace(RECORD, signature=replace(SIGNATURE, rule=rule)))
+    books.said.clear()
+    for finding in (3, 2, 2, 1):
+        run_again(books, finding, int(finding == 1))
+    assert books.ledger.reruns == Reruns(3, (2, 3))
+    assert books.ledger.totals()["retests"] == {"buckets": 3, "fixed": ["B2", "B3"]}
+    told = "bucket {} is fixed: every leg passed, as often as it takes"
+    assert books.said == [told.format(3), told.format(2)]
+    assert books.store.bucket(1).status is Status.NEW
+
+
+@pytest.mark.parametrize("status", [Status.FIXED, Status.WONTFIX])
+def test_only_a_fixed_one_returns(books: Books, status: Status) -> None:
+    books.store.add_finding(books.campaign, RECORD)
+    books.store.set_status(1, status)
+    for _ in range(2):
+        run_again(books, 1, 3)
+    fixed = status is Status.FIXED
+    assert books.said == ["bucket 1 RETURNED although it was fixed"] * fixed
+    assert books.ledger.new_buckets == int(fixed)
+    assert [(b.id, b.new) for b in books.ledger.buckets] == [(1, True)] * fixed
+    assert books.ledger.reruns == Reruns(1, ())
+
+
+def test_what_was_fixed_here_and_returns_is_news_once(books: Books) -> None:
+    books.found()
+    run_again(books, 1, 0)
+    run_again(books, 1, 3)
+    assert (books.ledger.new_buckets, books.ledger.reruns) == (1, Reruns(1, ()))
+
+
+def test_a_muted_one_returns_without_being_news(books: Books) -> None:
+    books.store.add_finding(books.campaign, RECORD)
+    books.store.set_status(1, Status.FIXED)
+    books.store.mute(MuteRecord("sve.*", "*", "not now"))
+    run_again(books, 1, 3)
+    assert books.ledger.new_buckets == 0
+    assert books.ledger.buckets[0].new is False
+
+
+@pytest.mark.parametrize(("seen", "word"), [(0, "is the same as"), (3, "is another than")])
+def test_kin_are_settled_by_how_both_did(books: Books, seen: int, word: str) -> None:
+    other = replace(SIGNATURE, rule="sve.p")
+    books.found()
+    books.found(replace(RECORD, signature=other))
+    books.ledger.akin(books.campaign, events.Akin(SIGNATURE.parts, other.parts, "so"))
+    books.said.clear()
+    run_again(books, 1, 0)
+    run_again(books, 2, seen)
+    assert books.said[-1] == f"bucket 2 {word} 1, as retests tell"
+
+
 def test_explanations_are_cut_for_the_log(books: Books) -> None:
     books.found(replace(RECORD, explanation="x" * 500))
     assert books.said == ["new divergence, bucket 1: " + "x" * 160]
@@ -439,20 +522,24 @@ def broke(
 
 def test_incidents_are_stored_and_counted_by_leg_and_kind(books: Books) -> None:
     for leg, investigating in (
-        ("kvm:a", False),
-        ("kvm:a", False),
         ("kvm:b", False),
         ("kvm:b", True),
+        ("kvm:a", False),
+        ("kvm:a", False),
     ):
         broke(books, leg, FaultKind.LOST, investigating)
     broke(books, "kvm:a", FaultKind.HANG, False, CASE)
     assert books.ledger.incidents == {"lost": 3, "hang": 1}
     assert len(books.store.incidents(books.campaign)) == 5
-    assert books.said == ["kvm:a: lost: line"] * 2 + ["kvm:b: lost: line", "kvm:a: hang: line"]
-    assert books.ledger.totals()["incidents"] == {
+    told = ["kvm:b: lost: line", *["kvm:a: lost: line"] * 2, "kvm:a: hang: line"]
+    assert books.said == told
+    totals = books.ledger.totals()["incidents"]
+    assert totals == {
         "kvm:a": {"hang": 1, "lost": 2},
         "kvm:b": {"lost": 1, "lost, investigating": 1},
     }
+    assert isinstance(totals, dict)
+    assert list(totals) == ["kvm:a", "kvm:b"]
 
 
 def test_restarts_are_told_with_their_times(books: Books) -> None:
@@ -464,6 +551,14 @@ def test_restarts_are_told_with_their_times(books: Books) -> None:
         "kvm:a": {"times": 3, "median_seconds": 2.02, "longest_seconds": 9.13}
     }
     assert books.said == [f"kvm:a: restarted in {s} s" for s in ("1.0", "2.0", "9.1")]
+
+
+def test_restarts_are_told_leg_by_leg(books: Books) -> None:
+    for leg in ("kvm:b", "kvm:a"):
+        books.ledger.restarted(events.Restarted(leg, 1.0))
+    told = books.ledger.totals()["machine_restarts"]
+    assert isinstance(told, dict)
+    assert list(told) == ["kvm:a", "kvm:b"]
 
 
 def test_an_incident_is_a_record_for_the_store() -> None:

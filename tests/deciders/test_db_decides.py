@@ -204,6 +204,48 @@ def test_the_suspect_follows_from_all_votes_together(db: Session, campaign: s.Ca
     assert bucket(db).suspect == "lab CPU"
 
 
+def _campaign_of(db: Session, *legs: r.LegRecord) -> s.Campaign:
+    made = s.Campaign(started=now(), seed="1", options={}, statistics={}, reason="", beat=None)
+    made.legs = [sightings.leg_row(db, leg) for leg in legs]
+    db.add(made)
+    db.flush()
+    return made
+
+
+def test_the_suspect_goes_by_what_legs_are(db: Session) -> None:
+    named = {name: Trace((Observation(0),)) for name in ("board", "other")}
+    record = replace(RECORD, traces=named, deviating=("board",))
+    print_ = {"release": "6.12.9", "lab.kernel_sha256": "ab"}
+    boards = [
+        r.LegRecord(name, "kvm", {**print_, "mode": mode})
+        for name, mode in (("board", "nvhe"), ("other", "vhe"))
+    ]
+    sightings.store_finding(db, _campaign_of(db, *boards), record)
+    assert bucket(db).suspect == Suspect.MODE
+    other = replace(record, signature=replace(SIGNATURE, rule="sve.p"))
+    alone = r.LegRecord("board", "emulator")
+    sightings.store_finding(db, _campaign_of(db, alone, boards[1]), other)
+    assert bucket(db, 2).suspect == Suspect.EMULATOR
+
+
+def test_a_vote_is_of_the_leg_that_was_seen_last(db: Session) -> None:
+    newer = replace(KVM, fingerprint={"release": "7.2"})
+    for leg in (KVM, newer):
+        sightings.store_finding(db, _campaign_of(db, leg, MODEL), RECORD)
+    assert lifecycle.votes_of(db, 1)[KVM.name].leg_id == sightings.leg_row(db, newer).id
+
+
+def test_traces_of_other_buckets_do_not_count(db: Session, campaign: s.Campaign) -> None:
+    other = replace(RECORD, signature=replace(SIGNATURE, rule="sve.p"))
+    for _ in range(sightings.KEEP_TRACES):
+        sightings.store_finding(db, campaign, RECORD)
+    found = db.get(s.Finding, sightings.store_finding(db, campaign, other).finding_id)
+    assert found
+    assert found.traces
+    assert sightings._findings_with_traces(db, found.bucket_id) == 1
+    assert sightings._findings_with_traces(db, 1) == sightings.KEEP_TRACES
+
+
 def test_an_incident_is_kept_with_its_case(db: Session, campaign: s.Campaign) -> None:
     record = r.IncidentRecord(KVM.name, "hang", "f" * 900, "log", SMALL, True)
     sightings.store_incident(db, campaign, record)

@@ -53,6 +53,7 @@ class Judged(Everywhere):
 UP = "create v0\ninit v0\nfinalize v0\n"
 ON = UP + "set v0 cpacr_el1 0x330000\nset v0 zcr_el1 15\n"
 NOP, INDEX = "run v0 {\n nop\n}", "run v0 {\n index z1.b, #1, #1\n}"
+HALF = MAX_OPS // 2
 BASE = parse_case(UP + "set v0 z1 noise:1\nrun v0 {\n nop\n}\nget v0 z1\n")
 SHOWN = diverge(op_index=5, rule="sve.z", label="z1")
 
@@ -134,7 +135,10 @@ def test_a_register_that_only_a_get_reads_is_looked_at_by_one() -> None:
 
 @pytest.mark.parametrize(
     ("ops", "count"),
-    [(MAX_OPS, 0), (MAX_OPS - 1, 1), (MAX_OPS - 2, 2), (20, 19), (21, 19), (22, 18)],
+    [
+        *((MAX_OPS, 0), (MAX_OPS - 1, 1), (MAX_OPS - 2, 2)),
+        *((HALF, HALF - 1), (HALF + 1, HALF - 1), (HALF + 2, HALF - 2)),
+    ],
 )
 def test_where_there_is_no_room_for_all_looks_the_last_remain(ops: int, count: int) -> None:
     text = "create v0\n" + "preferred-target\n" * (ops - 1)
@@ -147,9 +151,9 @@ def test_where_there_is_no_room_for_all_looks_the_last_remain(ops: int, count: i
 
 
 def test_two_vcpus_share_the_room() -> None:
-    text = "create v0\ncreate v1\n" + "preferred-target\n" * 33
-    found = looked_at(parse_case(text), diverge(op_index=34))
-    assert looks(found) == "cc" + "p" * 30 + "p..p..p"
+    text = "create v0\ncreate v1\n" + "preferred-target\n" * (MAX_OPS - 7)
+    found = looked_at(parse_case(text), diverge(op_index=MAX_OPS - 6))
+    assert looks(found) == "cc" + "p" * (MAX_OPS - 10) + "p..p..p"
 
 
 @pytest.mark.parametrize(
@@ -403,22 +407,23 @@ def test_then_what_other_instructions_write() -> None:
 
 
 def test_where_the_first_look_shows_it_there_is_room_for_earlier_ones() -> None:
-    text = "create v0\n" + "get-mp v0\n" * 15 + "set-mp v0 runnable\n" + "get-mp v0\n" * 15
-    case = parse_case(text)
-    shown = diverge(op_index=31, rule="mp.get", label="x1")
+    early = "create v0\n" + "get-mp v0\n" * (MAX_OPS - 25)
+    case = parse_case(early + "set-mp v0 runnable\n" + "get-mp v0\n" * 15)
+    shown = diverge(op_index=len(case.ops) - 1, rule="mp.get", label="x1")
     at = len(case.ops) - MAX_OPS + len(case.ops)  # ops before the first look
     first = diverge(op_index=at, rule="mp.get", label="x1")
     legs = Judged(first, look_after("set-mp v0 runnable", rule="mp.get", label="x1"))
     found = trace_back(case, "a", shown, legs)
     assert [len(one.ops) for one in legs.cases] == [MAX_OPS, MAX_OPS]
     assert found.cause.op_word == "set-mp"
-    assert len(found.case.ops) == 18
+    assert len(found.case.ops) == MAX_OPS - 22
 
 
 def test_the_first_look_is_at_every_vcpu() -> None:
-    case = parse_case("create v0\ncreate v1\n" + "get-mp v0\n" * 30 + "preferred-target\n")
-    shown = diverge(op_index=32, rule="core.x", label="x1")
-    for at, rounds in ((30, 2), (31, 2), (33, 1)):
+    many = "get-mp v0\n" * (MAX_OPS - 10)
+    case = parse_case("create v0\ncreate v1\n" + many + "preferred-target\n")
+    shown = diverge(op_index=MAX_OPS - 8, rule="core.x", label="x1")
+    for at, rounds in ((MAX_OPS - 10, 2), (MAX_OPS - 9, 2), (MAX_OPS - 7, 1)):
         legs = Judged(diverge(op_index=at, rule="core.x", label="x1"))
         trace_back(case, "a", shown, legs)
         assert isinstance(legs.cases[0].ops[at], ReadAll)
@@ -428,7 +433,7 @@ def test_the_first_look_is_at_every_vcpu() -> None:
 @pytest.mark.parametrize(
     ("ops", "index", "reason"),
     [
-        (32, 26, "it is not the first look"),
+        (MAX_OPS - 8, MAX_OPS - 14, "it is not the first look"),
         (10, 1, "there was room for all"),
         (MAX_OPS - 1, MAX_OPS - 2, "nothing comes after"),
     ],

@@ -51,7 +51,14 @@ Observation Text(const std::string& text) {
 Observation RegList(Vcpu* vcpu, const Op& op) {
   uint64_t n = op.a;
   std::vector<uint64_t> ids;
-  Observation observation = Failed(vcpu != nullptr ? vcpu->RegList(&n, &ids) : EBADF);
+  const uint64_t less = kRoomExact - n;
+  if (less <= 1) n = 0;
+  int error = vcpu != nullptr ? vcpu->RegList(&n, &ids) : EBADF;
+  if (less <= 1 && error == E2BIG) {
+    n -= less;
+    error = vcpu->RegList(&n, &ids);
+  }
+  Observation observation = Failed(error);
   Put(observation.data, n);
   for (const uint64_t id : ids) Put(observation.data, id);
   return observation;

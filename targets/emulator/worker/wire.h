@@ -27,6 +27,7 @@ constexpr size_t kSlots = 256;
 constexpr size_t kBufferSize = 0x10000;  // mapped bytes of a user buffer without an edge
 constexpr uint8_t kFill = 0x5a;          // what GET finds its buffer full of
 constexpr size_t kLargestReg = 256;      // bytes
+constexpr uint64_t kRoomExact = 0xffff;  // of REG_LIST: as many ids as there are
 constexpr uint64_t kVlLimit = 0xffff;    // of a VL asked for; above it are prctl's flags
 constexpr uint64_t kDelayLimit = 0xffffff;  // of DISTURB's `b`, ns
 constexpr uint64_t kBlockLimit = 0xffff;    // ops in a block

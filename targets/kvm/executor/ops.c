@@ -75,8 +75,13 @@ struct outcome op_reg_list(struct machine *m, const struct op *op, struct sink *
 {
     struct kvm_reg_list *list = (struct kvm_reg_list *)m->out.start;
     const uint64_t room = BUFFER_SIZE / sizeof list->reg[0] - 1;
-    list->n = op->head.a;
+    const uint64_t less = ROOM_EXACT - op->head.a;
+    list->n = less > 1 ? op->head.a : 0;
     int err = call(fd_of(m, op), KVM_GET_REG_LIST, list);
+    if (less <= 1 && err == E2BIG) {
+        list->n -= less;
+        err = call(fd_of(m, op), KVM_GET_REG_LIST, list);
+    }
     sink_put(out, &list->n, sizeof list->n);
     if (!err && list->n <= room)
         sink_put(out, list->reg, list->n * sizeof list->reg[0]);

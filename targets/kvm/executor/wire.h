@@ -23,6 +23,7 @@
 #define BUFFER_SIZE 0x10000u /* mapped bytes of a user buffer without an edge */
 #define FILL 0x5a            /* what GET finds its buffer full of */
 #define LARGEST_REG 256u     /* bytes */
+#define ROOM_EXACT 0xffffu   /* of REG_LIST: as many ids as there are */
 #define VL_LIMIT 0xffffu     /* of a VL asked for; above it are prctl's flags */
 #define DELAY_LIMIT 0xffffffu /* of DISTURB's `b`, ns */
 #define BLOCK_LIMIT 0xffffu  /* ops in a block */

@@ -155,6 +155,11 @@ TABLE: tuple[Rule, ...] = table(
             "api.rst 4.84",
             "a list too short for the ids gives E2BIG and their number",
         ),
+        "reg-list.exact": (
+            "ABI",
+            "api.rst 4.84",
+            "a list with room for as many ids as a call without room told succeeds",
+        ),
         "reg-list.core-first": (
             "IMPL",
             "guest.c",

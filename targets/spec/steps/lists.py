@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from corpus import registers as regs
-from corpus.ops import RegList
+from corpus.ops import EXACT, ONE_LESS, RegList
 from targets.spec import onereg
 from targets.spec.errno import E2BIG, EBADF, ENOEXEC, EPERM
 from targets.spec.permitted import Outcome, Part, Permitted
@@ -19,7 +19,7 @@ COUNT_BITS = 0x7FF
 @step(RegList)
 def reg_list(world: World, op: RegList) -> Permitted:
     vcpu = world.vm.vcpus.get(op.vcpu)
-    room = Part("n", 8, exact(op.room))
+    room = Part("n", 8, exact(0 if op.room in (EXACT, ONE_LESS) else op.room))
     if vcpu is None:
         return Permitted("vcpu.missing", (Outcome(EBADF, (room,)),))
     refused = refusal(vcpu)
@@ -28,10 +28,14 @@ def reg_list(world: World, op: RegList) -> Permitted:
         return Permitted(rule, (Outcome(err, (room,)),))
     count = Part("n", 8, unknown(0, COUNT_BITS))
     too_small = Outcome(E2BIG, (count,))
-    fits = Outcome(0, (count, *head(vcpu)), open_ended=True)
-    if op.room < least(vcpu):
-        return Permitted("reg-list.too-small", (too_small,))
+    ids = head(vcpu)
+    fits = Outcome(0, (count, *ids), open_ended=True)
     rule = "reg-list.sve-block" if vcpu.sve else "reg-list.core-first"
+    if op.room == EXACT:
+        origins = dict.fromkeys((part.label for part in ids), rule)
+        return Permitted("reg-list.exact", (fits,), origins=origins)
+    if op.room < least(vcpu) or op.room == ONE_LESS:
+        return Permitted("reg-list.too-small", (too_small,))
     return Permitted(rule, (too_small, fits))
 
 
