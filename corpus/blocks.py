@@ -4,13 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeGuard
 
-from corpus.ops import Disturb, Op
+from corpus.ops import (
+    Disturb,
+    Finalize,
+    GetMp,
+    GetReg,
+    GetVls,
+    Init,
+    Op,
+    RegList,
+    Run,
+    SetReg,
+    SetVls,
+    Threads,
+)
+
+BLOCKS = Disturb, Threads
+"""Ops with a block."""
+BESIDE = (Init, Finalize, SetVls, GetVls, SetReg, GetReg, RegList, GetMp)
+"""Ops that may be done beside others: each is one ioctl, on a vcpu."""
+
+
+def has_block(op: Op) -> TypeGuard[Disturb | Threads]:
+    """Whether an op has to do with those behind it."""
+    return type(op) in BLOCKS
+
+
+def beside(ops: Sequence[Op], first: int) -> int:
+    """How many of `ops`, of which `first` are the first list, may be done by two threads, up to
+    the first that may not. A run is one ioctl but for what comes before and after it, so it has
+    its place at the beginning."""
+    for index, op in enumerate(ops):
+        leads = index == 0 and first > 0 and type(op) is Run
+        if not (type(op) in BESIDE or leads):
+            return index
+    return len(ops)
 
 
 def fitted(ops: tuple[Op, ...]) -> tuple[Op, ...]:
-    """The same with no block longer than what is left of the one around it."""
-    if not any(type(op) is Disturb for op in ops):
+    """The same with no block longer than what is left of the one around it, and no two lists
+    longer than what can be done by threads."""
+    if not any(map(has_block, ops)):
         return ops
     ends = [len(ops)]
     found: list[Op] = []
@@ -19,12 +55,21 @@ def fitted(ops: tuple[Op, ...]) -> tuple[Op, ...]:
             ends.pop()
             if not ends:
                 break
-        if isinstance(op, Disturb):
+        if has_block(op):
             span = min(op.span, ends[-1] - index - 1)
+            if isinstance(op, Threads):
+                span = beside(ops[index + 1 : index + 1 + span], op.first)
+            op = with_span(op, span, span)  # noqa: PLW2901
             ends.append(index + 1 + span)
-            op = op if span == op.span else replace(op, span=span)  # noqa: PLW2901
         found.append(op)
     return tuple(found)
+
+
+def with_span(op: Disturb | Threads, span: int, first: int) -> Disturb | Threads:
+    """The same with a block of `span` ops; no more than `first` of two lists' in the first."""
+    if isinstance(op, Threads) and op.first > first:
+        op = replace(op, first=first)
+    return op if span == op.span else replace(op, span=span)
 
 
 def without(ops: Sequence[Op], start: int, stop: int) -> tuple[Op, ...]:
@@ -34,11 +79,17 @@ def without(ops: Sequence[Op], start: int, stop: int) -> tuple[Op, ...]:
     for index, op in enumerate(ops):
         if start <= index < stop:
             continue
-        if isinstance(op, Disturb) and index < start:
-            gone = max(0, min(stop, index + 1 + op.span) - start)
-            op = replace(op, span=op.span - gone)  # noqa: PLW2901
+        if has_block(op) and index < start:
+            first = op.first if isinstance(op, Threads) else 0
+            left = [size - _gone(index + 1 + size, start, stop) for size in (op.span, first)]
+            op = with_span(op, *left)  # noqa: PLW2901
         found.append(op)
     return tuple(found)
+
+
+def _gone(end: int, start: int, stop: int) -> int:
+    """How much a list that ends before `end`, and began before `start`, loses."""
+    return max(0, min(stop, end) - start)
 
 
 def closings(ops: Sequence[Op]) -> list[int]:
@@ -46,6 +97,11 @@ def closings(ops: Sequence[Op]) -> list[int]:
     right behind its op."""
     count = [0] * (len(ops) + 1)
     for index, op in enumerate(ops):
-        if isinstance(op, Disturb):
+        if has_block(op):
             count[index + 1 + op.span] += 1
     return count
+
+
+def divisions(ops: Sequence[Op]) -> frozenset[int]:
+    """Where a second list begins: before which ops, or behind all of them."""
+    return frozenset(i + 1 + op.first for i, op in enumerate(ops) if isinstance(op, Threads))

@@ -251,6 +251,10 @@ class SpanDomain(IntRange):
     """How many ops behind it a block takes in; in the text form they stand in its braces."""
 
 
+class PartDomain(IntRange):
+    """How many of the ops of a block are its first list; in the text form each list has braces."""
+
+
 MAX_PROGRAM = 48
 """Instructions in one run."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from corpus.domain import TextError, quoted
 
@@ -50,6 +51,16 @@ class Closing:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class Dividing:
+    """The braces between two lists of ops of one block."""
+
+    number: int
+
+
+Item: TypeAlias = Comment | Statement | Closing | Dividing
+
+
 def check_size(size: int) -> None:
     """Raises TextError for more bytes or characters than a case can have."""
     if size > MAX_SIZE:
@@ -69,7 +80,7 @@ def decoded(data: bytes) -> str:
         raise TextError(f"line {number}: the byte {byte:#04x} is not UTF-8") from None
 
 
-def statements(text: str, nesting: Collection[str] = ()) -> Iterator[Comment | Statement | Closing]:
+def statements(text: str, nesting: Collection[str] = ()) -> Iterator[Item]:
     """The comment lines and ops of a text, in order; `nesting`: words of ops whose braces hold
     ops. Raises TextError naming the line."""
     check_size(len(text))
@@ -89,9 +100,11 @@ def statements(text: str, nesting: Collection[str] = ()) -> Iterator[Comment | S
             continue
         leading = False
         if begun is None:
-            if open_blocks and _cut(line, _COMMENT.search(line)) == "}":
-                open_blocks.pop()
-                yield Closing(number)
+            braces = _cut(line, _COMMENT.search(line)).split()
+            if open_blocks and "".join(braces) in ("}", "}{", "}{}"):
+                yield from _braces(number, braces)
+                if braces[-1].endswith("}"):
+                    open_blocks.pop()
                 continue
             head, brace, line = line.partition("{")
             comment = _COMMENT.search(head)
@@ -106,9 +119,12 @@ def statements(text: str, nesting: Collection[str] = ()) -> Iterator[Comment | S
                 begun.opens = True
                 yield begun
                 begun = None
-                if _opened_and_closed(number, _cut(line, _COMMENT.search(line)).strip(" \t")):
-                    yield Closing(number)
-                else:
+                braces = _cut(line, _COMMENT.search(line)).split()
+                if "".join(braces) not in ("", "}", "}{", "}{}"):
+                    rest = quoted(line.strip(" \t"))
+                    raise _at(number, f"{rest}: an op in a block has a line of its own")
+                yield from _braces(number, braces)
+                if not braces or braces[-1].endswith("{"):
                     open_blocks.append(number)
                 continue
             begun.block = []
@@ -121,11 +137,13 @@ def statements(text: str, nesting: Collection[str] = ()) -> Iterator[Comment | S
         raise _at(open_blocks[-1], "the brace is never closed")
 
 
-def _opened_and_closed(number: int, rest: str) -> bool:
-    """Whether a block of ops ends on its first line, where no op may stand."""
-    if rest not in ("", "}"):
-        raise _at(number, f"{quoted(rest)}: an op in a block has a line of its own")
-    return rest == "}"
+def _braces(number: int, words: list[str]) -> Iterator[Item]:
+    """What the braces on a line with nothing else mean."""
+    braces = "".join(words)
+    if "{" in braces:
+        yield Dividing(number)
+    if braces in ("}", "}{}"):
+        yield Closing(number)
 
 
 def _cut(line: str, comment: re.Match[str] | None) -> str:

@@ -19,12 +19,22 @@ from corpus.fields import (
     DelayDomain,
     EdgeDomain,
     FeatureDomain,
+    PartDomain,
     SpanDomain,
     VqDomain,
 )
 from corpus.isa.form import Insn
 from corpus.values import Pattern, PatternDomain
-from corpus.wire import BLOCK, RAM_SIZE, ROOM_EXACT, Kind, Stranger, WireOp, pack_groups
+from corpus.wire import (
+    BLOCK,
+    LISTS,
+    RAM_SIZE,
+    ROOM_EXACT,
+    Kind,
+    Stranger,
+    WireOp,
+    pack_groups,
+)
 
 MAX_VCPUS = 3
 """Slots a case may name; the last one is for the op that migrates."""
@@ -340,11 +350,27 @@ class Disturb(Op):
         return WireOp(Kind.DISTURB, 0, self.by, self.after, BLOCK.pack(self.span, self.vl))
 
 
+@dataclass(frozen=True, slots=True)
+class Threads(Op):
+    """The next `span` ops in two lists, the `first` of them and the others, each list by a thread
+    of its own and both at once, the second from `after` ns on. Observes when each op began and
+    ended. `corpus.blocks.BESIDE` are the ops that may be in a list."""
+
+    code, word = 19, "threads"
+    after: int = _at(DelayDomain(), 0)
+    span: int = _at(SpanDomain(0, MAX_SPAN), 1)
+    first: int = _at(PartDomain(0, MAX_SPAN), 0)
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.THREADS, 0, 0, self.after, LISTS.pack(self.span, self.first))
+
+
 OPS: dict[str, type[Op]] = {
     op.word: op
     for op in (
         *(CreateVcpu, PreferredTarget, Init, SetVls, GetVls, Finalize, SetReg, GetReg),
         *(RegList, Run, ReadAll, SetMp, GetMp, ReadMem, WriteMem, HostRun, Migrate, Disturb),
+        Threads,
     )
 }
 BY_CODE: dict[int, type[Op]] = {op.code: op for op in OPS.values()}

@@ -18,28 +18,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from textwrap import indent
 from typing import Any
 
-from corpus.blocks import closings
+from corpus.blocks import closings, divisions
 from corpus.case import MAX_OPS, Case
 from corpus.domain import TextError, nearest, quoted
-from corpus.fields import MAX_PROGRAM, CodeDomain, SpanDomain
+from corpus.fields import MAX_PROGRAM, CodeDomain, PartDomain, SpanDomain
 from corpus.headers import Header, is_header, read_headers
 from corpus.isa.form import Insn
 from corpus.isa.table import parse_insn
-from corpus.lines import Closing, Comment, Statement, statements
+from corpus.lines import Closing, Comment, Dividing, Statement, statements
+from corpus.nesting import PARTS, SPANS, Begun
 from corpus.ops import OPS, Op, OpField, fields_of
 
-NESTING = {
-    kind: field.name
-    for kind in OPS.values()
-    for field in fields_of(kind)
-    if isinstance(field.domain, SpanDomain)
-}
-"""Ops with a block of ops, and the field that says how many."""
-_NESTING_WORDS = frozenset(kind.word for kind in NESTING)
+_NESTING_WORDS = frozenset(kind.word for kind in SPANS)
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -50,7 +44,7 @@ def format_op(op: Op) -> str:
     block = ""
     for field in fields_of(type(op)):
         value = getattr(op, field.name)
-        if isinstance(field.domain, SpanDomain):
+        if isinstance(field.domain, SpanDomain | PartDomain):
             continue
         if isinstance(field.domain, CodeDomain):
             lines = "".join(f"    {insn.format()}\n" for insn in value)
@@ -74,19 +68,18 @@ def format_case(case: Case, comment: str = "") -> str:
 def _nested(ops: Sequence[Op]) -> Iterator[str]:
     """The ops with what is in a block further to the right."""
     depth = 0
-    ends = closings(ops)
-    for index, op in enumerate(ops):
-        for _ in range(ends[index] if index else 0):
+    ends, second = closings(ops), divisions(ops)
+    for index in range(len(ops) + 1):
+        if index in second:
+            yield "    " * (depth - 1) + "} {"
+        for _ in range(ends[index]):
             depth -= 1
             yield "    " * depth + "}"
-        text = format_op(op)
-        if type(op) in NESTING:
-            text += " {"
-        yield indent(text, "    " * depth)
-        depth += type(op) in NESTING
-    while depth:
-        depth -= 1
-        yield "    " * depth + "}"
+        if index < len(ops):
+            text = format_op(ops[index])
+            nests = type(ops[index]) in SPANS
+            yield indent(text + " {" * nests, "    " * depth)
+            depth += nests
 
 
 def _printable(comment: str) -> str:
@@ -116,19 +109,23 @@ def parse_document(text: str) -> Document:
     """A case with what is said of it. Raises TextError naming the line."""
     comments: list[Comment] = []
     ops: list[Op] = []
-    begun: list[int] = []
+    begun: list[Begun] = []
     for item in statements(text, _NESTING_WORDS):
         if isinstance(item, Comment):
             comments.append(item)
             continue
+        if isinstance(item, Dividing):
+            begun[-1].divide(ops, item.number)
+            continue
         if isinstance(item, Closing):
-            at = begun.pop()
-            ops[at] = replace(ops[at], **{NESTING[type(ops[at])]: len(ops) - at - 1})
+            begun.pop().close(ops, item.number)
             continue
         if len(ops) == MAX_OPS:
             raise TextError(f"line {item.number}: a case has at most {MAX_OPS} ops")
+        if begun:
+            begun[-1].lines.append(item.number)
         if item.opens:
-            begun.append(len(ops))
+            begun.append(Begun(len(ops)))
         ops.append(_parse_op(item))
     headers, about = read_headers(comments)
     if not ops:
@@ -143,7 +140,7 @@ def usage(kind: type[Op]) -> str:
     for field in fields_of(kind):
         if isinstance(field.domain, CodeDomain):
             words.append("{ <instructions> }")
-        elif isinstance(field.domain, SpanDomain):
+        elif isinstance(field.domain, SpanDomain | PartDomain):
             words.append("{ <ops> }")
         else:
             words.append(f"[{field.name}=...]" if field.optional else f"<{field.name}>")
@@ -163,7 +160,7 @@ class _Places:
     def of(cls, kind: type[Op]) -> _Places:
         fields = fields_of(kind)
         code = next((f.name for f in fields if isinstance(f.domain, CodeDomain)), "")
-        inside = code, NESTING.get(kind)
+        inside = code, SPANS.get(kind), PARTS.get(kind)
         named = {f.name: f for f in fields if f.optional and f.name not in inside}
         return cls(kind, tuple(f for f in fields if not f.optional), named, code)
 
@@ -179,7 +176,7 @@ def _parse_op(statement: Statement) -> Op:
             raise TextError(f"{quoted(word)} is no op{nearest(word, OPS) or _all_ops()}")
         if statement.block is not None and not places.code and not statement.opens:
             raise TextError(f"{word} takes no block")
-        if places.kind in NESTING and not statement.opens:
+        if places.kind in SPANS and not statement.opens:
             raise TextError(f"{word} needs a block{_how(places)}")
         named = _named([w for w in words if "=" in w], places)
         values = _plain([w for w in words if "=" not in w], places) | named

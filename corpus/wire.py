@@ -94,6 +94,16 @@ DISTURB       a = `Stranger`, b = delay in ns; payload = u32 span | u32 VL in by
               came to nothing; of THREAD also what HOST_RUN has behind RUN's bytes, the first
               state being that after its sleep. No stranger and no data after EOPNOTSUPP, where
               there is none of the kind, and EAGAIN, where it cannot be started.
+THREADS       b = delay in ns; payload = u32 span | u32 of them that are the first list. The
+              next `span` ops are two lists. This thread does the first; another one, on
+              another CPU where there are two, does the second, from b ns after both could
+              begin. They hold nothing but INIT, FINALIZE, SET_REG, GET_REG, REG_LIST and
+              GET_MP; in the first place of the first list RUN, too: all that it does
+              before KVM_RUN is done before both begin, and a MMIO access is completed after
+              both are over. Data = u32 CPUs | u32 0 | per op in the lists u64 | u64: ns from
+              the beginning to just before it and just after it. No data, and the ops done in
+              turn, after EOPNOTSUPP, where there is one thread only, and EAGAIN, where another
+              cannot be started.
 PROBE         only op of a request -> text, "key=value" lines.
 ============  =====================================================================
 
@@ -149,9 +159,9 @@ ROOM_EXACT = 0xFFFF
 VL_LIMIT = 0xFFFF
 """The most that a VL asked for may be: above it are prctl's flags."""
 DELAY_LIMIT = 0xFF_FFFF
-"""The most that DISTURB's `b` may be, in ns."""
+"""The most that the `b` of DISTURB and THREADS may be, in ns."""
 BLOCK_LIMIT = 0xFFFF
-"""The most that DISTURB's span may be."""
+"""The most that the span of DISTURB and THREADS may be."""
 
 FLAG_REUSE_VM = 1
 """Request flag: the executor may run this case in a VM that served an earlier case."""
@@ -182,6 +192,7 @@ class Kind(IntEnum):
     HOST_RUN = 14
     MIGRATE = 15
     DISTURB = 16
+    THREADS = 17
 
 
 class Stranger(IntEnum):
@@ -233,10 +244,13 @@ _OBS = struct.Struct("<HBBIQII")
 RUN_DATA = struct.Struct("<2I2Q2I")
 HOST_THREAD_DATA = struct.Struct("<6I")
 DISTURB_DATA = struct.Struct("<2I")
+THREADS_DATA = struct.Struct("<2I")
+INTERVAL = struct.Struct("<2Q")
 INIT_PARAMETERS = struct.Struct("<7II")
 BLOCK = struct.Struct("<2I")
-"""The fixed parts of data of RUN, of HOST_RUN behind it, and of DISTURB, and of the payloads of
-MIGRATE and DISTURB."""
+LISTS = struct.Struct("<2I")
+"""The fixed parts of data of RUN, of HOST_RUN behind it, of DISTURB and of THREADS, what THREADS
+tells of each op, and the payloads of MIGRATE (its head), DISTURB and THREADS."""
 
 
 def _padding(n: int) -> int:

@@ -41,6 +41,8 @@ class Profile:
     """Whether the executor is a thread of the host, with vector state of its own."""
     strangers: frozenset[str] = frozenset()
     """What can go on beside a vcpu there: names of `corpus.wire.Stranger` in lower case."""
+    threads: bool = False
+    """Whether two threads can do ops at once there."""
     fpcr_bits: int | None = None
     """Bits that the CPU's FPCR keeps when all are written; None: it was not asked."""
     fpsr_bits: int | None = None
@@ -96,6 +98,7 @@ class Profile:
             el0_32bit=_has_el0_32bit(probe),
             host_thread=kernel != (0, 0),
             strangers=frozenset(filter(None, probe.get("strangers", "").split(","))),
+            threads=probe.get("threads") == "1",
             fpcr_bits=_number(probe, "fpcr_bits"),
             fpsr_bits=_number(probe, "fpsr_bits"),
             unaligned=probe.get("unaligned") == "1",

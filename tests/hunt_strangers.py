@@ -20,8 +20,8 @@ from pathlib import Path
 import click
 from strangerdefects import DEFECTS, SOURCE, Defect
 
+from corpus.blocks import has_block
 from corpus.case import Case
-from corpus.ops import Disturb
 from corpus.store import load_case
 from corpus.text import format_case
 from db.records import FindingRecord
@@ -30,7 +30,7 @@ from fuzz.followup.investigate import Investigator
 from fuzz.followup.suspicion import Departure
 from fuzz.followup.window import timing_of
 from fuzz.generate.mutate import fresh
-from fuzz.generate.strangers import disturbed, kinds
+from fuzz.generate.strangers import Beside, accompanied
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.knowledge import Knowledge
 from fuzz.oracle.verdict import Diverge
@@ -46,9 +46,9 @@ MINIMISE_SECONDS = 180.0
 def cases(leg: Target, seed: int) -> Iterator[Case]:
     """The shipped seeds, then disturbed cases without end."""
     yield from map(load_case, SEEDS)
-    rng, known = random.Random(seed), kinds([leg.profile])
+    rng, beside = random.Random(seed), Beside.of([leg.profile])
     while True:
-        yield disturbed(rng, fresh(rng, el2_share=0), known)
+        yield accompanied(rng, fresh(rng, el2_share=0), beside)
 
 
 @contextmanager
@@ -58,22 +58,22 @@ def alone(name: str) -> Iterator[Everywhere]:
         yield Everywhere([leg], Knowledge.shipped())
 
 
-def hunt(legs: Everywhere, seconds: float, seed: int) -> tuple[Case, Breakage | Departure] | None:
-    """The first case that diverges."""
+def hunt(legs: Everywhere, seconds: float, seed: int) -> Iterator[Breakage | Departure]:
+    """Cases that diverge, until the time is up."""
     (leg,) = legs.legs
     deadline = time.monotonic() + seconds
     for count, case in enumerate(cases(leg, seed), 1):
         if time.monotonic() > deadline:
-            return None
+            return
         trace = leg.run(case)
         verdict = legs.judge_one(case, leg.name, trace)
         if isinstance(verdict, Diverge) and not legs.knowledge.explains(leg, case, verdict):
             left = seconds - (deadline - time.monotonic())
             click.echo(f"  case {count}, after {left:.0f} s: {verdict.explanation}")
             if verdict.fault:
-                return case, Breakage(case, leg.name, verdict, trace)
-            return case, Departure(case, leg.name, verdict)
-    return None
+                yield Breakage(case, leg.name, verdict, trace)
+            else:
+                yield Departure(case, leg.name, verdict)
 
 
 def report(legs: Everywhere, suspicion: Breakage | Departure) -> Case | None:
@@ -83,6 +83,9 @@ def report(legs: Everywhere, suspicion: Breakage | Departure) -> Case | None:
     if not isinstance(finding, FindingRecord):
         click.echo(f"  not confirmed: {finding}")
         return None
+    if not finding.reproduced[0]:
+        click.echo("  did not show again")
+        return None
     click.echo(f"  {finding.reproduced[0]} of {finding.reproduced[1]}: {finding.explanation}")
     click.echo(format_case(finding.minimal))
     return finding.minimal
@@ -90,7 +93,7 @@ def report(legs: Everywhere, suspicion: Breakage | Departure) -> Case | None:
 
 def tell_window(name: str, case: Case, verdict: Diverge) -> None:
     """How often a case shows it where time goes by instructions, and from when to when."""
-    at = next((index for index, op in enumerate(case.ops) if isinstance(op, Disturb)), None)
+    at = next((index for index, op in enumerate(case.ops) if has_block(op)), None)
     if at is None:
         return
     with alone(name) as legs:
@@ -108,22 +111,21 @@ def kept(image: Path) -> Iterator[Path]:
 def hunt_defect(image: Path, defect: Defect, minutes: float, seed: int) -> bool:
     """Whether a defect is found and confirmed."""
     with kept(image) as path, alone(f"kvm:{path}:{defect.mode}") as legs:
-        hunted = hunt(legs, 60 * minutes, seed)
-        if hunted is None:
-            click.echo(f"  not found in {minutes} minutes")
-            return False
-        minimal = report(legs, hunted[1])
-        if minimal is not None:
-            tell_window(f"kvm:{path}:{defect.mode}:icount=4", minimal, hunted[1].verdict)
-        return minimal is not None
+        for suspicion in hunt(legs, 60 * minutes, seed):
+            minimal = report(legs, suspicion)
+            if minimal is not None:
+                tell_window(f"kvm:{path}:{defect.mode}:icount=4", minimal, suspicion.verdict)
+                return True
+        click.echo(f"  not found in {minutes} minutes")
+        return False
 
 
 def calm(image: Path, mode: str, minutes: float, seed: int) -> bool:
     """Whether the kernel as it is agrees."""
     with kept(image) as path, alone(f"kvm:{path}:{mode}") as legs:
-        hunted = hunt(legs, 60 * minutes, seed)
+        found = [each for each in hunt(legs, 60 * minutes, seed) if report(legs, each)]
         click.echo(f"  {mode}: {legs.legs[0].executions} cases in {minutes} minutes")
-        return hunted is None
+        return not found
 
 
 def hunt_all(tree: Tree, chosen: Sequence[Defect], minutes: float, seed: int) -> bool:
@@ -136,7 +138,7 @@ def hunt_all(tree: Tree, chosen: Sequence[Defect], minutes: float, seed: int) ->
             good = hunt_defect(image, defect, minutes, seed) and good
     click.echo("the kernel as it is")
     image = tree.build()
-    return all([good, *(calm(image, mode, minutes, seed) for mode in ("vhe", "nvhe"))])
+    return all([good, *(calm(image, mode, minutes, seed) for mode in ("vhe:smp=2", "nvhe"))])
 
 
 @click.command()

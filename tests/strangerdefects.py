@@ -12,6 +12,7 @@ from targets.kvm.lab.variants import Edit
 SOURCE = "6.12"
 
 _FPSIMD = "arch/arm64/kvm/fpsimd.c"
+_MAIN = "virt/kvm/kvm_main.c"
 
 _BOUND = "\t\tclear_thread_flag(TIF_FOREIGN_FPSTATE);\n"
 _UNTIL_PUT = """\t}
@@ -34,9 +35,40 @@ _SET_LENGTH = """\tif (!has_vhe() && vcpu_has_sve(vcpu) && guest_owns_fp_regs())
 """
 
 
+_LOADED = """\tfpsimd_save_and_flush_cpu_state();
+\t*host_data_ptr(fp_owner) = FP_STATE_FREE;
+"""
+_RESTORE = "\tlocal_irq_restore(flags);\n"
+_FLUSHED = "\t\tfpsimd_save_and_flush_cpu_state();\n\t}\n\n" + _RESTORE
+_BIND_THREAD = """\t\tfpsimd_save_and_flush_cpu_state();
+\t} else if (READ_ONCE(vcpu->scheduled_out)) {
+\t\tstruct cpu_fp_state own = {
+\t\t\t.st = &current->thread.uw.fpsimd_state,
+\t\t\t.sve_state = current->thread.sve_state,
+\t\t\t.svcr = &current->thread.svcr,
+\t\t\t.fpmr = &current->thread.uw.fpmr,
+\t\t\t.sve_vl = task_get_sve_vl(current),
+\t\t\t.fp_type = &current->thread.fp_type,
+\t\t\t.to_save = FP_STATE_FPSIMD,
+\t\t};
+\t\tfpsimd_bind_state_to_cpu(&own);
+\t\tclear_thread_flag(TIF_FOREIGN_FPSTATE);
+\t}
+
+"""
+_HAS_USED_SVE = """\tif (has_vhe() && current->thread.sve_state) {
+\t\tset_thread_flag(TIF_SVE);
+\t\tcurrent->thread.fp_type = FP_STATE_SVE;
+\t}
+"""
+
+_LOCK = "\tif (mutex_lock_killable(&vcpu->mutex))\n\t\treturn -EINTR;\n\tswitch (ioctl) {\n"
+_WITHOUT_LOCK = "\tif (ioctl == {})\n\t\treturn kvm_arch_vcpu_ioctl(filp, ioctl, arg);\n"
+
+
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """`mode`: of KVM, in which it shows."""
+    """`mode`: of KVM, in which it shows, with the options of the leg that it takes."""
 
     edit: Edit
     mode: str
@@ -87,7 +119,65 @@ DEFECTS: tuple[Defect, ...] = (
         ),
         "vhe",
     ),
+    Defect(
+        Edit(
+            "thread-bound-when-put",
+            "a vcpu that goes with its thread takes the registers for the thread's own",
+            _FPSIMD,
+            _FLUSHED,
+            _BIND_THREAD + _RESTORE,
+        ),
+        "vhe",
+    ),
+    Defect(
+        Edit(
+            "thread-keeps-sve",
+            "a thread that once used SVE has its SVE state of then after each run of a vcpu",
+            _FPSIMD,
+            _RESTORE,
+            _HAS_USED_SVE + _RESTORE,
+        ),
+        "vhe",
+    ),
+    Defect(
+        Edit(
+            "owner-lost-on-preemption",
+            "whose the registers are when a vcpu's thread comes back is not noted",
+            _FPSIMD,
+            _LOADED,
+            """\tfpsimd_save_and_flush_cpu_state();
+\tif (READ_ONCE(vcpu->scheduled_out) && guest_owns_fp_regs())
+\t\tclear_thread_flag(TIF_FOREIGN_FPSTATE);
+\telse
+\t\t*host_data_ptr(fp_owner) = FP_STATE_FREE;
+""",
+        ),
+        "vhe",
+    ),
+    Defect(
+        Edit(
+            "get-takes-no-mutex",
+            "a register is read while another thread is at work on the vcpu",
+            _MAIN,
+            _LOCK,
+            _WITHOUT_LOCK.format("KVM_GET_ONE_REG") + _LOCK,
+        ),
+        "vhe:smp=2",
+    ),
+    Defect(
+        Edit(
+            "init-takes-no-mutex",
+            "a vcpu is reset while another thread runs it",
+            _MAIN,
+            _LOCK,
+            _WITHOUT_LOCK.format("KVM_ARM_VCPU_INIT") + _LOCK,
+        ),
+        "vhe:smp=2",
+    ),
 )
-"""What a re-entry has to look at; what an exit has to tell the host; what 59419f10045b and
-fbc7e61195e2 mended. That a host thread kept SVE after a vcpu (d52d165d67c5) cannot be put back by a
-few lines: 6.12 binds every thread's registers anew on its way to user space."""
+"""What a re-entry has to look at; what an exit has to tell the host; then, by the commits that
+mended their like: 59419f10045b, fbc7e61195e2, b3eb56b629d1, d52d165d67c5, 35dcb3ac663a. Those
+three are about code that 6.12 does not have any more, so what it has in its place goes wrong in
+the way they did: registers are bound for a thread whose they are not, SVE stays on for a thread
+that should have lost it, and an update of who owns the registers is lost when it is preempted.
+The last two are what the vcpu's mutex is for."""

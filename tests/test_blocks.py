@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.blocks import closings, without
+from corpus.blocks import beside, closings, has_block, without
 from corpus.case import MAX_OPS, Case, decode
 from corpus.domain import TextError
 from corpus.fields import DelayDomain
-from corpus.ops import MAX_SPAN, Disturb, GetMp, Op, Run
+from corpus.ops import MAX_SPAN, Disturb, GetMp, GetReg, Init, Op, Run, SetReg, Threads
 from corpus.stream import Sink, Source
 from corpus.text import format_case, parse_case
 from corpus.wire import DELAY_LIMIT, Stranger
 from fuzz.followup.passes import PASSES, cost, drop_ops
 from fuzz.generate import random_case
-from fuzz.generate.strangers import disturbed, kinds, sometimes
+from fuzz.generate.strangers import NOTHING, Beside, accompanied, disturbed, sometimes
 from targets.profile import Profile
 
 NESTED = """create v0
@@ -42,7 +42,32 @@ disturbs = st.builds(
     st.just(256),
     st.integers(0, MAX_SPAN),
 )
-mixed = st.lists(st.one_of(disturbs, st.builds(GetMp, st.integers(0, 2))), max_size=MAX_OPS)
+threads = st.builds(
+    Threads, st.integers(0, DELAY_LIMIT), st.integers(0, MAX_SPAN), st.integers(0, MAX_SPAN)
+)
+others = st.one_of(st.builds(GetMp, st.integers(0, 2)), st.builds(Run, st.integers(0, 2)))
+mixed = st.lists(st.one_of(disturbs, threads, others), max_size=MAX_OPS)
+
+BESIDE = """create v0
+disturb move {
+    threads after=300 {
+        run v0 {
+            isb
+        }
+        get v0 pc
+    } {
+        set v0 z3 1
+    }
+}
+threads {
+} {
+    get-mp v0
+}
+threads {
+} {
+}
+read-all v0
+"""
 
 
 def test_blocks_stand_in_braces() -> None:
@@ -51,6 +76,15 @@ def test_blocks_stand_in_braces() -> None:
     assert [op.span for op in case.ops if isinstance(op, Disturb)] == [4, 2, 0]
     assert parse_case("disturb move { }\nget-mp v0\n").ops == (Disturb(3, span=0), GetMp(0))
     assert parse_case("disturb move { # why\nget-mp v0 # so\n} // over\n").ops[0] == Disturb(3)
+
+
+def test_two_lists_have_braces_each() -> None:
+    case = parse_case(BESIDE)
+    assert format_case(case) == BESIDE
+    lists = [(op.span, op.first) for op in case.ops if isinstance(op, Threads)]
+    assert lists == [(3, 2), (1, 0), (0, 0)]
+    assert parse_case("threads { } { }\nget-mp v0\n").ops == (Threads(span=0), GetMp(0))
+    assert parse_case("threads { # a\n}   { // b\nget-mp v0\n} // c\n").ops[0] == Threads()
 
 
 @pytest.mark.parametrize(
@@ -64,6 +98,14 @@ def test_blocks_stand_in_braces() -> None:
         ("disturb thread after=16777216 {\n}\n", "a delay is 0 to 16777215 ns"),
         ("disturb thread span=1 {\n}\n", "no field 'span='"),
         ("get-mp v0 {\n}\n", "line 1: get-mp takes no block"),
+        ("threads {\n}\n", "line 2: threads has two blocks: { <ops> } { <ops> }"),
+        ("threads { } {\n} {\n}\n", "line 2: threads has two blocks"),
+        ("disturb move { } {\n}\n", "line 1: disturb has one block"),
+        ("threads { } {\n", "line 1: the brace is never closed"),
+        ("threads { } { get-mp v0 }\n", "line 1: '} { get-mp v0 }': an op in a block has a line"),
+        ("threads {\nread-all v0\n} {\n}\n", "line 2: read-all cannot stand here beside"),
+        ("threads {\nget-mp v0\n} {\nrun v0 { }\n}\n", "line 4: run cannot stand here"),
+        ("threads {\ndisturb move {\n}\n} {\n}\n", "line 2: disturb cannot stand here"),
     ],
 )
 def test_a_block_that_cannot_be_read_is_one_sentence(text: str, says: str) -> None:
@@ -78,7 +120,12 @@ def test_blocks_nest_whatever_spans_say(ops: list[Op]) -> None:
     assert [type(op) for op in case.ops] == [type(op) for op in ops]
     assert parse_case(format_case(case) + "get-mp v0\n").ops[:-1] == case.ops[: len(ops)]
     assert decode(case.encoded) == case
-    assert sum(closings(case.ops)) == sum(isinstance(op, Disturb) for op in case.ops)
+    assert sum(closings(case.ops)) == sum(map(has_block, case.ops))
+    for index, op in enumerate(case.ops):
+        if isinstance(op, Threads):
+            inside = case.ops[index + 1 : index + 1 + op.span]
+            assert op.first <= op.span == beside(inside, op.first)
+            assert not any(isinstance(each, Run) for each in inside[op.first > 0 :])
 
 
 @given(mixed, st.integers(0, MAX_OPS), st.integers(0, MAX_OPS))
@@ -91,17 +138,18 @@ def test_what_is_left_out_of_a_case_leaves_the_rest_where_it_was(
     left = Case(without(case.ops, start, stop))
     kept = [index for index in range(len(ops)) if not start <= index < stop]
     expected = [
-        [kept.index(block) for block in _around(case, index) if block in kept] for index in kept
+        [(kept.index(block), *part) for block, *part in _around(case, index) if block in kept]
+        for index in kept
     ]
     assert [_around(left, index) for index in range(len(left.ops))] == expected
 
 
-def _around(case: Case, index: int) -> list[int]:
-    """The blocks that an op is in."""
+def _around(case: Case, index: int) -> list[tuple[int, bool]]:
+    """The blocks that an op is in, and whether in the first list of two."""
     return [
-        at
+        (at, isinstance(op, Threads) and index <= at + op.first)
         for at, op in enumerate(case.ops[:index])
-        if isinstance(op, Disturb) and index <= at + op.span
+        if has_block(op) and index <= at + op.span
     ]
 
 
@@ -126,12 +174,52 @@ def test_strangers_go_when_a_case_is_minimised() -> None:
     assert cost(without_signal) < cost(case)
 
 
+def test_threads_go_when_a_case_is_minimised() -> None:
+    case = parse_case(BESIDE)
+    smaller = list(drop_ops(case))
+    assert Case(without(case.ops, 2, 3)) in smaller
+    assert parse_case(BESIDE.replace("        get v0 pc\n", "")) in smaller
+    assert parse_case(BESIDE.replace("        set v0 z3 1\n", "")) in smaller
+    for propose in PASSES:
+        for one in propose(case):
+            assert parse_case(format_case(one)) == one
+
+
+def test_two_threads_are_at_work_where_that_can_be() -> None:
+    rng = random.Random(5)
+    alone = Beside.of([Profile(threads=True)])
+    assert alone == Beside((), threads=True)
+    cases = [accompanied(rng, random_case(rng), alone) for _ in range(200)]
+    both = [(i, op) for case in cases for i, op in enumerate(case.ops) if isinstance(op, Threads)]
+    assert len(both) > 180
+    assert len({op.after for _, op in both}) > 100
+    led = sum(
+        isinstance(c.ops[i + 1], Run)
+        for c in cases
+        for i, op in enumerate(c.ops[:-1])
+        if isinstance(op, Threads) and op.first
+    )
+    assert led > 60
+    inside = {
+        type(each)
+        for c in cases
+        for i, op in enumerate(c.ops)
+        if isinstance(op, Threads)
+        for each in c.ops[i + 1 : i + 1 + op.span]
+    }
+    assert {Run, GetMp, Init, SetReg, GetReg} <= inside
+    mixed_kinds = Beside((Stranger.SIGNAL,), threads=True)
+    several = [accompanied(rng, random_case(rng), mixed_kinds) for _ in range(100)]
+    assert all(any(isinstance(op, k) for c in several for op in c.ops) for k in (Disturb, Threads))
+
+
 def test_a_case_is_disturbed_where_there_are_strangers() -> None:
     rng = random.Random(3)
-    known = kinds([Profile(), Profile(strangers=frozenset({"thread", "signal"}))])
-    assert known == (Stranger.THREAD, Stranger.SIGNAL)
+    beside = Beside.of([Profile(), Profile(strangers=frozenset({"thread", "signal"}))])
+    known = beside.kinds
+    assert beside == Beside((Stranger.THREAD, Stranger.SIGNAL), threads=False)
     cases = [random_case(rng) for _ in range(200)]
-    assert all(sometimes(rng, case, ()) is case for case in cases)
+    assert all(sometimes(rng, case, NOTHING) is case for case in cases)
     several = [disturbed(rng, case, known) for case in cases]
     assert all(len(case.ops) <= MAX_OPS for case in several)
     strangers = [op for case in several for op in case.ops if isinstance(op, Disturb)]
@@ -139,5 +227,5 @@ def test_a_case_is_disturbed_where_there_are_strangers() -> None:
     assert len({op.after for op in strangers}) > len(strangers) // 2
     longer = sum("hvc-loop" in format_case(case) for case in several)
     assert longer > 0.8 * sum(any(isinstance(op, Run) for op in case.ops) for case in cases)
-    few = sum(sometimes(rng, case, known) != case for case in cases)
+    few = sum(sometimes(rng, case, beside) != case for case in cases)
     assert 0.1 * len(cases) < few < 0.35 * len(cases)

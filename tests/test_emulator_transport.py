@@ -82,6 +82,8 @@ def test_probe() -> None:
         pack_request([WireOp(Kind.GET_REG, 0, 0, 0x10002)]),
         pack_request([WireOp(Kind.HOST_RUN, 0, 0, 0, bytes(0x3004))]),
         pack_request([WireOp(Kind.HOST_RUN, 0, 0, 0x10000)]),
+        pack_request([WireOp(Kind.THREADS, 0, 0, 0, bytes(7))]),
+        pack_request([WireOp(Kind.THREADS, 0, 0, 0, struct.pack("<II", 1, 2))]),
         pack_request([WireOp(Kind.MIGRATE, 0, 0, 0, bytes(31))]),
         pack_request([WireOp(Kind.MIGRATE, 0, 256, 0, bytes(32))]),
         pack_request([WireOp(Kind.MIGRATE, 0, 1, 0, bytes(32) + struct.pack("<II", 1, 0))]),

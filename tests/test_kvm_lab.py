@@ -23,6 +23,7 @@ from corpus.wire import (
     CODE_BASE,
     DATA_BASE,
     FLAG_REUSE_VM,
+    LISTS,
     MMIO_BASE,
     RAM_SIZE,
     RUN_DATA,
@@ -384,6 +385,11 @@ def _malformed() -> Iterator[tuple[str, bytes]]:
     yield "slot", pack_request([WireOp(Kind.MIGRATE, a=256, payload=bytes(32))])
     groups = bytes(32) + struct.pack("<II", 1, 0)
     yield "migrated groups", pack_request([WireOp(Kind.MIGRATE, a=1, payload=groups)])
+    yield "lists", pack_request([WireOp(Kind.THREADS, payload=LISTS.pack(0, 1))])
+    yield "more in lists", pack_request([WireOp(Kind.THREADS, payload=LISTS.pack(1, 0))])
+    lists, run = WireOp(Kind.THREADS, payload=LISTS.pack(2, 1)), WireOp(Kind.RUN)
+    yield "late run", pack_request([lists, WireOp(Kind.GET_MP), run])
+    yield "not beside", pack_request([lists, run, WireOp(Kind.READ_ALL)])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ from fnmatch import fnmatchcase
 
 import pytest
 
+from corpus.wire import Stranger
 from fuzz.generate import random_case
+from fuzz.generate.strangers import Beside, sometimes
 from fuzz.oracle.conformance import judge
 from targets.model.target import ModelTarget
 from targets.profile import Profile
@@ -21,6 +23,7 @@ OTHERWISE_EXERCISED = {
     "psci.cpu-off": "as psci.suspend",
     "psci.waits": "as psci.suspend",
     "legs.agree": "about several legs, and the model is one",
+    "exception.no-memory-at-vectors": "takes an INIT between the parts of another thread's run",
     "ending.ok": "about traces, and the model's own always end well",
 }
 PROFILES = (
@@ -28,7 +31,9 @@ PROFILES = (
     Profile(vqs=0b1011, features=0x35, el0_32bit=False),
     Profile(kernel=(0, 0), host_thread=False, lacks=frozenset({"sve2", "bf16", "i8mm"})),
     Profile(kernel=(6, 1)),
+    Profile(strangers=frozenset({"thread", "signal"}), threads=True),
 )
+BESIDE = Beside(tuple(Stranger), threads=True)
 
 
 def test_there_are_enough_and_each_says_something() -> None:
@@ -42,7 +47,7 @@ def test_generated_cases_reach_the_rules() -> None:
     missed = {r for r in RULES if not r.startswith("el2.")} - set(OTHERWISE_EXERCISED)
     for number in range(6000):
         profile = PROFILES[number % len(PROFILES)]
-        case = random_case(rng)
+        case = sometimes(rng, random_case(rng), BESIDE)
         missed -= judge(case, ModelTarget(profile).run(case), profile).rules
         if len(missed) <= 0.05 * len(RULES):
             return
@@ -82,6 +87,6 @@ def test_no_rule_that_a_trace_was_held_to_is_out_of_reach() -> None:
     rng = random.Random(4)
     for number in range(1500):
         profile = PROFILES[number % len(PROFILES)]
-        case = random_case(rng)
+        case = sometimes(rng, random_case(rng), BESIDE)
         used = judge(case, ModelTarget(profile).run(case), profile).rules
         assert [rule for rule in used if not reachable(rule, profile)] == []

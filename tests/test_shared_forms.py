@@ -25,7 +25,10 @@ RECORDS = {
     "run": "RUN_DATA",
     "host_thread": "HOST_THREAD_DATA",
     "disturb": "DISTURB_DATA",
+    "threads": "THREADS_DATA",
+    "interval": "INTERVAL",
     "block": "BLOCK",
+    "lists": "LISTS",
     "init": "INIT_PARAMETERS",
     "record": "_RECORD",
 }
@@ -39,6 +42,7 @@ NOT_IN_THE_EMULATOR = frozenset(
         *("RUN_LIMIT_MS", "LOOP_LIMIT_MS"),  # it counts steps
         *("FLAG_REUSE_VM", "NO_VM"),  # and makes no VM
         *("HOST_FPCR", "HOST_FPSR", "host_thread", "disturb"),  # it has no host thread with SVE
+        *("threads", "interval"),  # nor two threads
         "FEATURE_BYTES",  # of a record that both have
     }
 )

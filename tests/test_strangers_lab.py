@@ -1,4 +1,5 @@
-"""Strangers beside vcpus on real KVM: they strike, and nobody loses anything."""
+"""What goes on beside vcpus on real KVM: strangers strike, two threads meet, and nobody loses
+anything."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from corpus.case import Case
 from corpus.ops import Disturb, HostRun, Run
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation
-from corpus.wire import DISTURB_DATA
+from corpus.wire import DISTURB_DATA, INTERVAL, THREADS_DATA
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree
 from targets.base import Target
@@ -109,3 +110,47 @@ def test_what_a_kernel_cannot_do_is_skipped_and_told(leg: Target) -> None:
     assert isinstance(judge(skipped, trace, leg.profile), Agree)
     plain = leg.run(Case(tuple(op for op in skipped.ops if not isinstance(op, Disturb))))
     assert trace.observations[6:] == plain.observations[5:]
+
+
+THREADS = """threads after={after} {{
+    run v0 {{
+        {guest}
+        mov x5, #7
+    }}
+    get v0 pc
+}} {{
+    get v0 pc
+    get v0 x5
+    set v0 z3 0x11*
+    reg-list v0
+}}
+get v0 pc
+"""
+
+
+def test_two_threads_at_work_see_what_one_would(leg: Target) -> None:
+    """Whenever the second begins: sometimes in the middle of the run, which it then waits for."""
+    assert leg.profile.threads
+    met = 0
+    for after in (0, 300_000, 1_000_000, 3_000_000, 10_000_000):
+        both = parse_case(SETUP + THREADS.format(after=after, guest=GUEST) + "read-all v0\n")
+        trace = leg.run(both)
+        verdict = judge(both, trace, leg.profile)
+        assert isinstance(verdict, Agree)
+        assert verdict.judged == len(both.ops)
+        told = trace.observations[5]
+        assert THREADS_DATA.unpack_from(told.data) == (2, 0)
+        run, _, first, *_ = INTERVAL.iter_unpack(told.data[THREADS_DATA.size :])
+        assert all(began <= ended for began, ended in (run, first))
+        assert first[0] >= after
+        met += run[0] < first[0] < run[1] <= first[1]
+    assert met
+
+
+def test_strangers_around_two_threads(leg: Target) -> None:
+    lists = THREADS.format(after=200_000, guest=GUEST)
+    crowd = parse_case(f"{SETUP}disturb signal after=300000 {{\n{lists}}}\nread-all v0\n")
+    trace = leg.run(crowd)
+    assert struck(trace.observations[5]) == (1, 0)
+    assert isinstance(judge(crowd, trace, leg.profile), Agree)
+    assert len(trace.observations) == len(crowd.ops)

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from corpus.blocks import has_block
 from corpus.case import Case
-from corpus.ops import Disturb
 from corpus.store import load_case
 from corpus.text import format_op
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import resolve_legs
+from fuzz.followup.steady import steady_name
 from fuzz.followup.window import Timing, found, judged_alone, timing_of, with_delay
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.knowledge import Knowledge
 from fuzz.oracle.verdict import Diverge
-from targets.kvm import legname
 from targets.legs import default_kvm, open_leg
-
-ICOUNT = 4
-"""The clock in which things come again costs about twice the time."""
 
 
 @click.command("window")
@@ -40,8 +36,11 @@ def command(file: Path, name: str | None, runs: int) -> int:
       vcpufuzz window found.case --leg kvm:small-6.12:nvhe
     """
     case = load_case(file)
-    if not any(isinstance(op, Disturb) for op in case.ops):
-        raise UserError(f"{file} has no stranger: there is no delay in it.", Exit.USAGE)
+    if not any(map(has_block, case.ops)):
+        raise UserError(
+            f"{file} has neither a stranger nor a second thread: there is no delay in it.",
+            Exit.USAGE,
+        )
     legs = resolve_legs(default_kvm() if name is None else name, None)
     if len(legs) > 1:
         raise UserError(f"{', '.join(legs)}: a window is sought on one leg.", Exit.USAGE)
@@ -51,10 +50,9 @@ def command(file: Path, name: str | None, runs: int) -> int:
 
 def _clocks(name: str) -> Iterator[str]:
     yield name
-    if name.startswith("kvm:") and legname.is_lab(name):
-        spec = legname.parse(name)
-        if spec.icount is None:
-            yield replace(spec, icount=ICOUNT).name
+    steady = steady_name(name)
+    if steady:
+        yield steady
 
 
 def _tell(name: str, case: Case, runs: int) -> bool:
@@ -67,7 +65,7 @@ def _tell(name: str, case: Case, runs: int) -> bool:
             return False
         click.echo(f"{name}: {verdict.explanation}")
         for index, op in enumerate(case.ops):
-            if isinstance(op, Disturb):
+            if has_block(op):
                 timing = timing_of(legs, case, index, verdict, runs)
                 click.echo(f"{name}: {_line(case, index, timing)}")
     return True
@@ -75,7 +73,7 @@ def _tell(name: str, case: Case, runs: int) -> bool:
 
 def _verdict(legs: Everywhere, case: Case, runs: int) -> Diverge | None:
     """What is wrong, as the case is or with the first of its strangers at another time."""
-    at = next(i for i, op in enumerate(case.ops) if isinstance(op, Disturb))
+    at = next(i for i, op in enumerate(case.ops) if has_block(op))
     verdicts: list[Diverge] = []
 
     def shows(delay: int) -> bool:
@@ -87,7 +85,7 @@ def _verdict(legs: Everywhere, case: Case, runs: int) -> Diverge | None:
         return False
 
     stranger = case.ops[at]
-    assert isinstance(stranger, Disturb)
+    assert has_block(stranger)
     return verdicts[0] if found(shows, stranger.after) is not None else None
 
 

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from corpus.blocks import has_block
 from corpus.case import Case
 from db.records import Earlier, FindingRecord, SignatureRecord
 from fuzz.followup.inquest import SECONDS
 from fuzz.followup.minimise import Minimizer
+from fuzz.followup.steady import StandIn, Steadied, no_stand_in, steadied
 from fuzz.followup.suspicion import Confirmed, Departure, Dropped, Shown, Suspicion
 from fuzz.oracle.culprit import responsible
 from fuzz.oracle.everywhere import Everywhere
@@ -21,8 +23,9 @@ TRACINGS = 3
 
 
 class Investigator:
-    """Follows suspicions up on `legs`; `note` gets a line for people now and then. From `end`
-    on, a moment of the monotonic clock, the little that has to be done is all that is."""
+    """Follows suspicions up on `legs`; `note` gets a line for people now and then. What is chance
+    is made small on the leg that `stand_in` knows. From `end` on, a moment of the monotonic clock,
+    the little that has to be done is all that is."""
 
     def __init__(
         self,
@@ -30,9 +33,10 @@ class Investigator:
         note: Callable[[str], None],
         minimize_seconds: float,
         enough: Callable[[SignatureRecord], bool] = lambda _: False,
+        stand_in: StandIn = no_stand_in,
     ) -> None:
         self._legs, self._note, self._minimize_seconds = legs, note, minimize_seconds
-        self._enough = enough
+        self._enough, self._stand_in = enough, stand_in
         self.end = float("inf")
 
     def follow(self, suspicion: Suspicion) -> FindingRecord | SignatureRecord | Dropped:
@@ -42,7 +46,7 @@ class Investigator:
         confirmed = suspicion.confirm(self._legs, self._note, left)
         if isinstance(confirmed, Dropped):
             return confirmed
-        original, shown = suspicion.case, confirmed.shown
+        original, shown, told = suspicion.case, confirmed.shown, ""
         if confirmed.seen and not confirmed.preceding:
             traced = suspicion.traced(self._legs)
             earlier = traced.settle(traced.case, self._legs) if traced is not suspicion else None
@@ -51,12 +55,17 @@ class Investigator:
             bucket = suspicion.signature(shown, self._legs)
             if self._enough(bucket):
                 return bucket
+            steady = self._steadied(suspicion)
+            if steady and steady.shown:
+                suspicion, shown = suspicion.at(steady.shown), steady.shown
             suspicion, shown = self._settled(suspicion, shown)
+            told = steady.told if steady else ""
             if suspicion.signature(shown, self._legs) != bucket:
                 bucket = suspicion.signature(shown, self._legs)
                 if self._enough(bucket):
                     return bucket
-        return record(suspicion, replace(confirmed, shown=shown), original, self._legs)
+        found = record(suspicion, replace(confirmed, shown=shown), original, self._legs)
+        return replace(found, explanation=f"{found.explanation}; {told}") if told else found
 
     def recorded(self, case: Case, name: str, verdict: Diverge) -> FindingRecord:
         """A kept case that diverges on the leg `name` as it is known to. What other legs do
@@ -73,11 +82,27 @@ class Investigator:
             return True
         return self._legs.knowledge.explains(self._legs.leg(name), case, verdict) is not None
 
+    def _steadied(self, suspicion: Suspicion) -> Steadied | None:
+        """What is left of a suspicion where the clock goes by instructions; None where nothing is
+        chance, there is no such leg, or no time."""
+        if not any(map(has_block, suspicion.case.ops)) or time.monotonic() > self.end:
+            return None
+        with self._stand_in(suspicion.name) as leg:
+            if leg is None:
+                return None
+            steady = Everywhere([leg], self._legs.knowledge)
+            try:
+                found = steadied(suspicion, self._legs, steady, self._minimal)
+            except TransportError:
+                return None
+        self._note(f"{suspicion.name}: {found.told}")
+        return found
+
     def _settled(self, suspicion: Suspicion, shown: Shown) -> tuple[Suspicion, Shown]:
         """The smallest case that shows it, and its cause as that one tells: with less around,
         there is more room to look, and less that may be to blame. Raises TransportError."""
         for _ in range(TRACINGS):
-            smaller = self._minimal(suspicion)
+            smaller = self._minimal(suspicion, self._legs)
             if smaller is not suspicion.case:
                 shown = suspicion.settle(smaller, self._legs) or shown
             traced = suspicion.at(shown).traced(self._legs)
@@ -89,13 +114,13 @@ class Investigator:
             suspicion, shown = traced, earlier
         return suspicion, shown
 
-    def _minimal(self, suspicion: Suspicion) -> Case:
-        """The smallest case found that still shows it."""
+    def _minimal(self, suspicion: Suspicion, legs: Everywhere) -> Case:
+        """The smallest case found that still shows it on `legs`."""
         started = time.monotonic()
 
         def still(candidate: Case) -> bool:
             try:
-                return suspicion.shows(candidate, self._legs)
+                return suspicion.shows(candidate, legs)
             except TransportError:
                 return False
 

@@ -11,8 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
+from corpus.blocks import has_block
 from corpus.case import Case
-from corpus.ops import Disturb
 from corpus.trace import Trace
 from db.records import SignatureRecord
 from fuzz.followup.cause import Cause, at_face_value, trace_back
@@ -26,14 +26,15 @@ from targets.kind import KINDS
 
 CONFIRM_RUNS = 3
 DISTURBED_RUNS = 5
-"""What is chance where strangers strike shows in one of so many runs, or does not show."""
+"""What is chance, where strangers strike or threads meet, shows in one of so many runs, or does not
+show."""
 MINIMIZE_RUNS = 600
 """Runs of a minimiser that each cost a case."""
 
 
 def runs_of(case: Case) -> int:
     """How often a case is run until it is taken not to show something."""
-    disturbed = any(isinstance(op, Disturb) for op in case.ops)
+    disturbed = any(map(has_block, case.ops))
     return DISTURBED_RUNS if disturbed else 1
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from corpus.blocks import has_block
 from corpus.case import Case
-from corpus.ops import Disturb
 from corpus.wire import DELAY_LIMIT
 from fuzz.oracle.attribution import alike
 from fuzz.oracle.everywhere import Everywhere
@@ -83,9 +83,9 @@ def _grid(hint: int) -> Iterator[int]:
 
 
 def with_delay(case: Case, index: int, delay: int) -> Case:
-    """The case with another delay of the stranger at `index`."""
+    """The case with another delay of the stranger, or the second thread, at `index`."""
     op = case.ops[index]
-    assert isinstance(op, Disturb)
+    assert has_block(op)
     ops = (*case.ops[:index], replace(op, after=delay), *case.ops[index + 1 :])
     return replace(case, ops=ops)
 
@@ -110,10 +110,10 @@ def judged_alone(legs: Everywhere, case: Case) -> Verdict:
 def timing_of(
     legs: Everywhere, case: Case, index: int, verdict: Diverge, runs: int
 ) -> Timing | None:
-    """When the stranger at `index` has to strike that the only leg does what `verdict` says;
-    None if it never does. Raises TransportError."""
+    """When the stranger at `index` has to strike, or the second thread to begin, that the only leg
+    does what `verdict` says; None if it never does. Raises TransportError."""
     stranger = case.ops[index]
-    assert isinstance(stranger, Disturb)
+    assert has_block(stranger)
 
     def once(delay: int) -> bool:
         return alike(judged_alone(legs, with_delay(case, index, delay)), verdict)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 
+from corpus.blocks import BLOCKS
 from corpus.case import Case
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.table import insn
@@ -16,7 +17,6 @@ from corpus.ops import (
     HOST_VLS,
     OPS,
     CreateVcpu,
-    Disturb,
     Finalize,
     GetReg,
     HostRun,
@@ -49,8 +49,8 @@ def random_op(rng: random.Random) -> Op:
     return kind(*(field.domain.draw(source(rng, 256)) for field in fields_of(kind)))
 
 
-_KINDS = [kind for kind in OPS.values() if kind is not Disturb]
-"""A stranger has its own place in a case, where legs have any."""
+_KINDS = [kind for kind in OPS.values() if kind not in BLOCKS]
+"""What goes on beside a case has a place of its own in it, where legs have any."""
 
 
 def random_run(rng: random.Random, vcpu: int, *, el2: bool = False) -> Run | HostRun:

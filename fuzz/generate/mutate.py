@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from corpus.case import MAX_OPS, Case
@@ -161,10 +161,10 @@ def mutated(
     seed: int,
     el2_share: float = el2.SHARE,
     pairs: Pairs | None = None,
-    beside: Sequence[int] = (),
+    beside: strangers.Beside = strangers.NOTHING,
 ) -> Case:
-    """A changed case, or a new one: `el2_share` of those have EL2, and a share of all some of
-    the strangers `beside`."""
+    """A changed case, or a new one: `el2_share` of those have EL2, and a share of all
+    something `beside` them."""
     rng = random.Random(seed)
     new = len(data) < 2 or rng.random() < FRESH
     case = fresh(rng, pairs, el2_share) if new else mutated_case(case_of(data), rng)

@@ -1,42 +1,57 @@
-"""Strangers around what a case does, and guests that stay long enough to meet them."""
+"""What goes on beside a case: strangers around what it does, and two threads that do it."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from corpus.case import MAX_OPS, Case
-from corpus.fields import MAX_PROGRAM, DelayDomain
-from corpus.isa.form import Insn
-from corpus.isa.system import HVC_LOOP
-from corpus.isa.table import insn
+from corpus.fields import DelayDomain
 from corpus.ops import HOST_VLS, Disturb, HostRun, Op, Run
 from corpus.wire import Stranger
 from fuzz.generate.programs import source
+from fuzz.generate.staying import CALL_NS, staying
+from fuzz.generate.threads import threaded
 from targets.profile import Profile
 
 SHARE = 0.2
 """Of all cases, how many are disturbed where some leg can be: each takes some ms longer."""
-LOOPS = (5, 20, 50, 100)
-"""How often a guest calls its hypervisor. Without VHE a call is dear in the lab: QEMU forgets its
-translations of addresses."""
-CALL_NS = 50_000
-"""What a call takes in the lab, about."""
+THREADS_SHARE = 0.3
+"""Of those, how many have two threads at work, where that can be."""
 _DELAY = DelayDomain()
 
 
-def kinds(profiles: Sequence[Profile]) -> tuple[int, ...]:
-    """The strangers that some of these machines have."""
-    return tuple(s for s in Stranger if any(s.name.lower() in p.strangers for p in profiles))
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What can go on beside a case on some machine: the `kinds` of strangers, and whether two
+    threads can be at work."""
+
+    kinds: tuple[int, ...] = ()
+    threads: bool = False
+
+    @classmethod
+    def of(cls, profiles: Sequence[Profile]) -> Beside:
+        """What some of these machines have."""
+        known = (s for s in Stranger if any(s.name.lower() in p.strangers for p in profiles))
+        return cls(tuple(known), any(profile.threads for profile in profiles))
 
 
-def sometimes(rng: random.Random, case: Case, known: Sequence[int]) -> Case:
-    """The case, or in a fair share of cases one that is disturbed; none where no stranger is
-    known."""
-    if known and rng.random() < SHARE:
-        return disturbed(rng, case, known)
+NOTHING = Beside()
+
+
+def sometimes(rng: random.Random, case: Case, beside: Beside) -> Case:
+    """The case, or in a fair share of cases one with something beside it."""
+    if beside != NOTHING and rng.random() < SHARE:
+        return accompanied(rng, case, beside)
     return case
+
+
+def accompanied(rng: random.Random, case: Case, beside: Beside) -> Case:
+    """The case with two threads at work, or with strangers."""
+    if beside.threads and (not beside.kinds or rng.random() < THREADS_SHARE):
+        return threaded(rng, case)
+    return disturbed(rng, case, beside.kinds)
 
 
 def disturbed(rng: random.Random, case: Case, known: Sequence[int]) -> Case:
@@ -60,15 +75,10 @@ def disturbed(rng: random.Random, case: Case, known: Sequence[int]) -> Case:
 
 
 def _longer(rng: random.Random, run: Op) -> tuple[Op, int]:
-    """The run with a loop in it, mostly at its end, and how often that goes round; sometimes by
-    a thread with vectors."""
+    """The run with a loop in it, and how often that goes round; sometimes by a thread with
+    vectors."""
     assert isinstance(run, Run | HostRun)
-    loop = rng.choice(LOOPS)
-    program: list[Insn] = list(run.program[: MAX_PROGRAM - 1])
-    place = len(program) if rng.random() < 0.7 else rng.randrange(len(program) + 1)
-    program.insert(place, insn(HVC_LOOP, loop))
-    if isinstance(run, HostRun):
-        return replace(run, program=tuple(program)), loop
-    if rng.random() < 0.2:
-        return HostRun(run.vcpu, HOST_VLS.draw(source(rng)), tuple(program)), loop
-    return Run(run.vcpu, 0, tuple(program)), loop
+    longer, loop = staying(rng, run)
+    if isinstance(longer, Run) and rng.random() < 0.2:
+        return HostRun(longer.vcpu, HOST_VLS.draw(source(rng)), longer.program), loop
+    return longer, loop

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from corpus.blocks import BLOCKS
 from corpus.case import MAX_OPS, Case
 from corpus.isa.form import Insn
 from corpus.isa.table import FORMS
@@ -15,7 +16,6 @@ from corpus.ops import (
     FEATURE_SVE,
     OPS,
     CreateVcpu,
-    Disturb,
     Finalize,
     Init,
     Op,
@@ -65,8 +65,8 @@ def ops_of(draw: st.DrawFn, kind: type[Op]) -> Op:
 
 
 def ops() -> st.SearchStrategy[Op]:
-    """Any op but a stranger, which has its place around others."""
-    return st.sampled_from([kind for kind in OPS.values() if kind is not Disturb]).flatmap(ops_of)
+    """Any op but those that have others in a block."""
+    return st.sampled_from([kind for kind in OPS.values() if kind not in BLOCKS]).flatmap(ops_of)
 
 
 @st.composite

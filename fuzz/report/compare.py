@@ -80,8 +80,11 @@ def _step(case: Case, index: int, legs: Mapping[str, Stepper], traces: Mapping[s
             note = note or f"{name} has no observation: {trace.ending.value}"
             continue
         seen = trace.observations[index]
-        permitted = leg.permitted()
-        if permitted is None:
+        permitted = leg.permitted() if leg.judged <= index else None
+        if leg.judged > index:
+            note = "judged with the other thread's ops, in some order"
+            found = _unjudged(seen)
+        elif permitted is None:
             note = f"not judged: {leg.stopped or 'this leg diverged before'}"
             found = _unjudged(seen)
         else:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from fuzz.followup.steady import stand_in
 from fuzz.worker import events
 from fuzz.worker.engines import hypothesis
 from fuzz.worker.instrument import traced_model
@@ -215,6 +216,7 @@ def main(argv: Sequence[str]) -> None:
         restarted=lambda leg, seconds: out.send(events.Restarted(leg, seconds)),
         steering=steering,
         akin=lambda kin: out.send(events.Akin(kin.one.parts, kin.other.parts, kin.reason)),
+        stand_in=stand_in,
     )
     session.end_at(deadline)
     if config.report_known:

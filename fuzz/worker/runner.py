@@ -155,7 +155,7 @@ class Mutators:
         self._runner, self._swap, self._steering = runner, swap, steering
         self._queue: deque[bytes] = deque()
         self._el2_share = el2.share(runner.machines)
-        self._beside = strangers.kinds(runner.machines)
+        self._beside = strangers.Beside.of(runner.machines)
 
     def mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
         """libFuzzer's custom mutator."""

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from corpus.case import Case
 from corpus.trace import Trace
-from fuzz.generate import el2, strangers
+from fuzz.generate import el2
 from fuzz.generate.mutate import crossed_cases, fresh, mutated_case
 from fuzz.generate.pairs import Gain, Pairs, one
+from fuzz.generate.strangers import NOTHING, Beside, sometimes
 
 POOL = 1024
 """Parents that are remembered."""
@@ -99,11 +100,11 @@ class Steering:
         chosen.children += 1
         return chosen.case
 
-    def child(self, el2_share: float = el2.SHARE, beside: Sequence[int] = ()) -> Case:
-        """The next case; `el2_share`: how many of the new ones have EL2; `beside`: strangers
-        that some leg has."""
+    def child(self, el2_share: float = el2.SHARE, beside: Beside = NOTHING) -> Case:
+        """The next case; `el2_share`: how many of the new ones have EL2; `beside`: what can
+        go on beside it."""
         self._begin()
-        return strangers.sometimes(self._rng, self._child(el2_share), beside)
+        return sometimes(self._rng, self._child(el2_share), beside)
 
     def _child(self, el2_share: float) -> Case:
         rng = self._rng

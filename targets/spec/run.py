@@ -28,7 +28,7 @@ from targets.spec.memory import Memory
 from targets.spec.nested import NestedCpu
 from targets.spec.semantics import SEMANTICS
 from targets.spec.semantics.system import loaded_cpacr
-from targets.spec.sets import ZERO, exact, join, unknown
+from targets.spec.sets import ZERO, either, exact, join, unknown
 from targets.spec.vcpu import OPTIONAL_PSTATE, SCTLR_RESET, Vcpu, Vm
 
 PLAIN_PSTATE = 0xF000_03CF
@@ -71,7 +71,7 @@ def run(
     forks: Forks | None = None,
 ) -> Ended:
     """Execute `program` at CODE_BASE on `vcpu`, with what `forks` chooses where there is a
-    choice. Raises Unpredictable."""
+    choice. An MMIO access that ends it is not `completed` yet. Raises Unpredictable."""
     check_runnable(vcpu)
     rules.add(_ENTRY_RULES[join(vcpu.core["pstate"])[0] & 0xF])
     enter(vcpu)
@@ -80,9 +80,20 @@ def run(
     cpu.leave()
     if not cpu.loaded:
         rules.add("run.idle-keeps-raw")
-    mmio = isinstance(ended.exit, MmioExit)
-    vcpu.core["pc"] = exact(cpu.pc + 4 if mmio else cpu.pc)
+    vcpu.core["pc"] = exact(cpu.pc)
     return ended
+
+
+def completed(vcpu: Vcpu, ended: Ended) -> Ended:
+    """The next KVM_RUN steps over an MMIO access (api.rst 5, kvm_run.mmio)."""
+    if isinstance(ended.exit, MmioExit):
+        step_over(vcpu)
+    return ended
+
+
+def step_over(vcpu: Vcpu) -> None:
+    """An instruction that is done with."""
+    vcpu.core["pc"] = either((value + 4, mask) for value, mask in vcpu.core["pc"])
 
 
 _ENTRY_RULES = {

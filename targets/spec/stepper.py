@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from corpus.case import Case
-from corpus.ops import Op
+from corpus.ops import Op, Threads
 from corpus.trace import Ending, Observation, Trace
 from targets.spec.decided import decided
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.judge import Choices, observe
 from targets.spec.model import Model
+from targets.spec.orders import Lists, Parted, some_order
 from targets.spec.permitted import Mismatch, Permitted
 
 MISSING = Mismatch("observation", "one", "none")
@@ -23,6 +24,8 @@ class Stepper:
       how that op goes on;
     - or the leg did something that is not permitted;
     - or the case, or what there is of the trace, is at its end.
+
+    What two threads did is judged in one go, with the op that says so.
 
     `judged`: ops that were held against the model and permitted.
     """
@@ -63,10 +66,32 @@ class Stepper:
     def narrow(self, permitted: Permitted) -> Mismatch | None:
         """Narrow the model to what was observed, or say what is wrong with that: then nothing
         more is judged, and the op in question stays."""
-        seen = self.seen
+        seen, op = self.seen, self.op
         mismatch = MISSING if seen is None else observe(permitted, seen, self.choices)
+        count = 1
+        if seen is not None and mismatch is None and isinstance(op, Threads) and seen.err == 0:
+            mismatch, count = self._in_some_order(op, seen)
         if mismatch:
             self._over = True
         else:
-            self.judged += 1
+            self.judged += count
         return mismatch
+
+    def _in_some_order(self, op: Threads, told: Observation) -> tuple[Mismatch | None, int]:
+        """What is wrong with what two threads saw, if anything, and how many ops that judges."""
+        behind = slice(self.judged + 1, self.judged + 1 + op.span)
+        seen = self._seen[behind]
+        if len(seen) < op.span:
+            self._over = True
+            return MISSING if self._owed == len(self._ops) else None, 1
+        try:
+            lists = Lists.of(self.model, op, told.data, self._ops[behind], seen)
+            return some_order(self.model, lists), 1 + op.span
+        except Parted as stop:
+            self._over = True
+            self.stopped = str(stop)
+            return None, 1 + op.span
+        except Unpredictable as stop:
+            self._over = True
+            self.stopped = str(stop)
+            return None, 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from targets.spec.errors import Decides, Unpredictable
@@ -89,8 +90,15 @@ class Vcpu:
     x: list[Set] = field(default_factory=lambda: _zeros(31))
     core: dict[str, Set] = field(default_factory=dict)
     sys: dict[str, Set] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict, compare=False)
     """Register name -> rule of the instruction that wrote it last, for attribution."""
+
+    def copy(self) -> Vcpu:
+        """The same, of which no part is shared."""
+        other = copy(self)
+        for each in _CONTAINERS:
+            setattr(other, each, getattr(self, each).copy())
+        return other
 
     @property
     def vector_bits(self) -> int:
@@ -141,6 +149,9 @@ RESET_ORIGINS: dict[str, str] = {
 """Which rule gives a register its value at a reset, for attribution."""
 
 
+_CONTAINERS = ("z", "p", "ffr", "x", "core", "sys", "origins")
+
+
 @dataclass(slots=True)
 class Vm:
     """What the vcpus of a VM share. `features`: those of its first initialised vcpu."""
@@ -160,6 +171,13 @@ class Vm:
     affinities: dict[int, int] | None = None
     """MPIDR affinity by slot as it was when KVM made its table of them, at the first run
     in a VM of several vcpus; None while KVM looks at each vcpu (arm.c, since 6.7)."""
+
+    def copy(self) -> Vm:
+        """The same, of which no part is shared."""
+        vcpus = {slot: vcpu.copy() for slot, vcpu in self.vcpus.items()}
+        affinities = None if self.affinities is None else dict(self.affinities)
+        ids, limits = dict(self.ids), dict(self.id_limits)
+        return replace(self, vcpus=vcpus, ids=ids, id_limits=limits, affinities=affinities)
 
     def add(self, slot: int) -> None:
         """A new vcpu; KVM forgets its table of affinities."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import copy
+from typing import Self
+
 from targets.profile import Profile
 from targets.spec.cpu import effective_vl
 from targets.spec.errno import EBADF
@@ -24,6 +27,16 @@ class World:
         self.rules: set[str] = set()
         self.beyond = False
         """A register outside the model was written: what a later run does is not known."""
+
+    def copy(self) -> Self:
+        """The same, of which no part is shared but `profile` and `rules`."""
+        other = copy(self)
+        other.vm, other.mem = self.vm.copy(), self.mem.copy()
+        return other
+
+    def become(self, other: World) -> None:
+        """Hold what `other` holds, which is not used any more."""
+        self.vm, self.mem, self.beyond = other.vm, other.mem, other.beyond
 
     def go_beyond(self) -> None:
         """A register outside the model was written."""

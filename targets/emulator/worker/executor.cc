@@ -164,6 +164,7 @@ Observation Execution::Do(const Op& op) {
     case Kind::kHostRun:  // this process has no SVE of its own
       return Failed(EOPNOTSUPP);
     case Kind::kDisturb:  // nothing goes on beside it
+    case Kind::kThreads:  // what follows is done in turn
       return Failed(EOPNOTSUPP);
     case Kind::kMigrate:
       return Migrate(vm_, vcpu, op);

@@ -19,6 +19,10 @@ bool BlockFits(const WireBlock& block) {
   return block.span <= kBlockLimit && block.vl <= kVlLimit;
 }
 
+bool ListsFit(const WireLists& lists) {
+  return lists.first <= lists.span && lists.span <= kBlockLimit;
+}
+
 // What the form of each kind demands of its payload and arguments.
 bool OpWellFormed(const Op& op) {
   switch (op.kind) {
@@ -37,6 +41,9 @@ bool OpWellFormed(const Op& op) {
     case Kind::kDisturb:
       return op.size == sizeof(WireBlock) && op.a < static_cast<uint64_t>(Stranger::kCount) &&
              op.b <= kDelayLimit && BlockFits(Take<WireBlock>(op.payload));
+    case Kind::kThreads:
+      return op.size == sizeof(WireLists) && op.b <= kDelayLimit &&
+             ListsFit(Take<WireLists>(op.payload));
     case Kind::kMigrate:
       return op.size >= sizeof(WireInit) && op.a < kSlots &&
              GroupsFit(op.payload + sizeof(WireInit), op.size - sizeof(WireInit));

@@ -29,7 +29,7 @@ constexpr uint8_t kFill = 0x5a;          // what GET finds its buffer full of
 constexpr size_t kLargestReg = 256;      // bytes
 constexpr uint64_t kRoomExact = 0xffff;  // of REG_LIST: as many ids as there are
 constexpr uint64_t kVlLimit = 0xffff;    // of a VL asked for; above it are prctl's flags
-constexpr uint64_t kDelayLimit = 0xffffff;  // of DISTURB's `b`, ns
+constexpr uint64_t kDelayLimit = 0xffffff;  // `b` of DISTURB and THREADS, ns
 constexpr uint64_t kBlockLimit = 0xffff;    // ops in a block
 
 constexpr uint64_t kRunImmediate = 1;    // of RUN's `a`
@@ -54,6 +54,7 @@ enum class Kind : uint16_t {
   kHostRun,
   kMigrate,
   kDisturb,
+  kThreads,
   kCount,
 };
 
@@ -104,6 +105,11 @@ struct WireInit {
 // Payload of DISTURB.
 struct WireBlock {
   uint32_t span, vl;
+};
+
+// Payload of THREADS: how many ops, and how many of them are the first list.
+struct WireLists {
+  uint32_t span, first;
 };
 
 // A register that did not arrive unchanged; both values follow, each padded to 8.

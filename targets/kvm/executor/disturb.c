@@ -34,6 +34,14 @@ bool disturb_available(uint64_t kind)
     return strangers[kind]->available();
 }
 
+void disturb_usual_cpus(void *set)
+{
+    if (active)
+        memcpy(set, &usual, sizeof usual);
+    else
+        sched_getaffinity(0, sizeof usual, set);
+}
+
 /* While this thread may still run anywhere. */
 static void look_around(void)
 {

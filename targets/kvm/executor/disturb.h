@@ -9,6 +9,9 @@ handler op_disturb;
 /* Whether there are strangers around. */
 bool disturb_active(void);
 
+/* The CPUs of this thread while there are none: a cpu_set_t. */
+void disturb_usual_cpus(void *set);
+
 /* What they are to disturb begins now. */
 void disturb_arm(void);
 

@@ -3,12 +3,10 @@
 #include <string.h>
 
 #include "disturb.h"
-#include "host_run.h"
-#include "migrate.h"
-#include "ops.h"
-#include "probe.h"
+#include "observe.h"
 #include "reuse.h"
 #include "run.h"
+#include "threads.h"
 #include "vm.h"
 
 void vf_look_after(unsigned ms)
@@ -21,49 +19,6 @@ static volatile uint32_t *progress;
 void vf_count_progress(volatile uint32_t *counter)
 {
     progress = counter;
-}
-
-static handler *const handlers[KIND_COUNT] = {
-    [KIND_PROBE] = op_probe,
-    [KIND_CREATE_VCPU] = op_create,
-    [KIND_PREF_TARGET] = op_pref_target,
-    [KIND_INIT] = op_init,
-    [KIND_FINALIZE] = op_finalize,
-    [KIND_SET_REG] = op_set_reg,
-    [KIND_GET_REG] = op_get_reg,
-    [KIND_REG_LIST] = op_reg_list,
-    [KIND_RUN] = op_run,
-    [KIND_READ_ALL] = op_read_all,
-    [KIND_SET_MP] = op_set_mp,
-    [KIND_GET_MP] = op_get_mp,
-    [KIND_READ_MEM] = op_read_mem,
-    [KIND_WRITE_MEM] = op_write_mem,
-    [KIND_HOST_RUN] = op_host_run,
-    [KIND_MIGRATE] = op_migrate,
-    [KIND_DISTURB] = op_disturb,
-};
-
-/* Execute one op and append its observation; false if that did not fit. */
-static bool observe(struct machine *m, const struct op *op, struct sink *out)
-{
-    struct wire_observation *seen = sink_take(out, sizeof *seen);
-    if (!seen)
-        return false;
-    const uint8_t *data = out->at;
-    struct outcome outcome = handlers[op->head.kind](m, op, out);
-    uint64_t size = (uint64_t)(out->at - data), padding = wire_padded(size) - size;
-    void *zeros = sink_take(out, padding);
-    if (out->full)
-        return false;
-    memset(zeros, 0, padding);
-    *seen = (struct wire_observation){
-        .kind = op->head.kind,
-        .vcpu = op->head.vcpu,
-        .err = outcome.err,
-        .aux = outcome.aux,
-        .size = (uint32_t)size,
-    };
-    return true;
 }
 
 static void execute(const struct wire_request *head, const uint8_t *at, const uint8_t *end,
@@ -80,17 +35,19 @@ static void execute(const struct wire_request *head, const uint8_t *at, const ui
         uint8_t *before = out->at;
         if (disturb_active() && op.head.kind != KIND_RUN && op.head.kind != KIND_HOST_RUN)
             disturb_arm(); /* runs are armed for where the guest begins */
-        bool fits = observe(m, &op, out);
-        if (disturb_active())
+        uint32_t done = 1;
+        bool fits = op.head.kind == KIND_THREADS ? threads_observe(m, &op, &at, end, out, &done)
+                                                 : observe(m, &op, out);
+        for (uint32_t i = 0; i < done && disturb_active(); i++)
             disturb_op_done();
         if (!fits) {
             out->at = before;
             answer->status = STATUS_FULL;
             break;
         }
-        answer->count++;
+        answer->count += done;
         if (progress)
-            ++*progress;
+            *progress += done;
     }
     disturb_end();
     vm_end(m);

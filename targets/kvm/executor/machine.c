@@ -59,7 +59,7 @@ static void *map(size_t size)
     return p == MAP_FAILED ? NULL : p;
 }
 
-static bool edge_map(struct edge *e)
+bool edge_map(struct edge *e)
 {
     const size_t guard = 0x10000; /* one page of any page size */
     e->start = map(BUFFER_SIZE + guard);

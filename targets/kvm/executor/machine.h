@@ -41,6 +41,9 @@ struct machine *machine_get(void);
 /* A new VM with RAM, or -1 and errno. */
 int machine_create_vm(const struct machine *m);
 
+/* A buffer of its own; false if it cannot be had. */
+bool edge_map(struct edge *e);
+
 /* Write guest RAM. Plain stores only, never memcpy: QEMU (7.2) drops translated code just
  * for the first byte of an SVE store, so after an SVE memcpy a lab guest runs stale code. */
 void ram_write(struct machine *m, uint32_t offset, const void *bytes, size_t size);

@@ -221,6 +221,7 @@ struct outcome op_probe(struct machine *m, const struct op *op, struct sink *out
     line(out, "memory_pages", "%ld", sysconf(_SC_PHYS_PAGES));
     fp_control(out);
     strangers(out);
+    line(out, "threads", "1");
     scratch_vcpu(m, out);
     return (struct outcome){0};
 }

@@ -38,6 +38,29 @@ static bool block_well_formed(const uint8_t *payload)
     return block.vl <= VL_LIMIT && block.span <= BLOCK_LIMIT;
 }
 
+static bool lists_well_formed(const uint8_t *payload)
+{
+    struct wire_lists lists;
+    memcpy(&lists, payload, sizeof lists);
+    return lists.first <= lists.span && lists.span <= BLOCK_LIMIT;
+}
+
+/* Whether an op may be done beside others; `leads`: it is the first of the first list. */
+static bool may_be_beside(const struct op *op, bool leads)
+{
+    switch (op->head.kind) {
+    case KIND_INIT:
+    case KIND_FINALIZE:
+    case KIND_SET_REG:
+    case KIND_GET_REG:
+    case KIND_REG_LIST:
+    case KIND_GET_MP:
+        return true;
+    default:
+        return leads && op->head.kind == KIND_RUN;
+    }
+}
+
 static bool op_well_formed(const struct op *op)
 {
     switch (op->head.kind) {
@@ -56,6 +79,9 @@ static bool op_well_formed(const struct op *op)
     case KIND_DISTURB:
         return op->head.size == sizeof(struct wire_block) && op->head.a < STRANGER_COUNT &&
                op->head.b <= DELAY_LIMIT && block_well_formed(op->payload);
+    case KIND_THREADS:
+        return op->head.size == sizeof(struct wire_lists) && op->head.b <= DELAY_LIMIT &&
+               lists_well_formed(op->payload);
     case KIND_MIGRATE:
         return op->head.size >= sizeof(struct wire_init) && op->head.a < SLOTS &&
                groups_well_formed(op->payload + sizeof(struct wire_init),
@@ -68,11 +94,22 @@ static bool op_well_formed(const struct op *op)
 bool request_well_formed(const struct wire_request *head, const uint8_t *at, const uint8_t *end)
 {
     struct op op;
+    struct wire_lists lists = {0};
+    bool leads = false;
     for (uint32_t i = 0; i < head->count; i++) {
         if (!next_op(&at, end, &op) || !op_well_formed(&op))
             return false;
         if (op.head.kind == KIND_PROBE && head->count != 1)
             return false;
+        if (lists.span) {
+            if (!may_be_beside(&op, leads))
+                return false;
+            lists.span--;
+            leads = false;
+        } else if (op.head.kind == KIND_THREADS) {
+            memcpy(&lists, op.payload, sizeof lists);
+            leads = lists.first;
+        }
     }
-    return at == end;
+    return at == end && !lists.span;
 }

@@ -148,15 +148,17 @@ static bool runnable(int fd)
     return call(fd, KVM_GET_MP_STATE, &state) != 0 || state.mp_state == KVM_MP_STATE_RUNNABLE;
 }
 
-static int enter(const struct vcpu *v, bool immediate, unsigned limit_ms,
-                 const struct entry *entry, struct wire_run *seen)
+int run_enter(const struct vcpu *v, const struct ready *ready, const struct entry *entry,
+              struct wire_run *seen)
 {
     struct kvm_run *run = v->run;
+    if (ready->not_runnable)
+        seen->flags |= RUN_NOT_RUNNABLE;
     if (!run)
         return entry->enter(v->fd, entry->context);
     run->exit_reason = 0;
-    int err = enter_limited(v, immediate, limit_ms, entry);
-    if (err == EINTR && struck && !immediate)
+    int err = enter_limited(v, ready->immediate, ready->limit_ms, entry);
+    if (err == EINTR && struck && !ready->immediate)
         seen->flags |= RUN_TIMED_OUT;
     if (err)
         return err;
@@ -169,7 +171,6 @@ static int enter(const struct vcpu *v, bool immediate, unsigned limit_ms,
             memcpy(&seen->value, run->mmio.data, run->mmio.len <= 8 ? run->mmio.len : 8);
         else
             memset(run->mmio.data, 0, sizeof run->mmio.data); /* devices read as zero */
-        complete_mmio(v);
     } else if (run->exit_reason == KVM_EXIT_SYSTEM_EVENT) {
         seen->is_write = run->system_event.type;
         seen->address = run->system_event.data[0];
@@ -179,7 +180,7 @@ static int enter(const struct vcpu *v, bool immediate, unsigned limit_ms,
 
 /* What a vcpu in AArch32 state would make of A64 code mostly runs for ever. It gets its way
  * out instead: a store to MMIO_BASE. */
-static const uint32_t a32_exit[] = {
+static const uint32_t a32_exit[RUN_WAY_OUT] = {
     0xe3001000, /* movw r1, #0 */
     0xe3451000, /* movt r1, #0x5000 */
     0xe5810000, /* str r0, [r1] */
@@ -192,35 +193,47 @@ static bool in_aarch32(int fd)
     return get_reg(fd, CORE_REG(regs.pstate), &pstate) == 0 && pstate & PSTATE_AARCH32;
 }
 
-struct outcome run_guest(struct machine *m, const struct op *op, const struct entry *entry,
-                         struct wire_run *seen)
+struct ready run_prepare(struct machine *m, const struct op *op)
 {
     const struct vcpu *v = &m->vcpus[op->head.vcpu];
     const uint64_t pc = CODE_BASE, vectors = VECTOR_BASE;
-    bool immediate = op->head.a & RUN_IMMEDIATE;
+    struct ready ready = {.immediate = op->head.a & RUN_IMMEDIATE};
 
     ram_write(m, CODE_OFFSET, op->payload, op->head.size);
-    uint64_t pc_err = (uint64_t)set_reg(v->fd, CORE_REG(regs.pc), &pc);
-    uint64_t vbar_err = (uint64_t)set_reg(v->fd, VBAR_EL1, &vectors);
+    ready.errors = (uint64_t)set_reg(v->fd, CORE_REG(regs.pc), &pc);
+    ready.errors |= (uint64_t)set_reg(v->fd, VBAR_EL1, &vectors) << 32;
     if (m->el2) {
         set_reg(v->fd, VBAR_EL2, &vectors);
         nested_prepare(m);
     }
-    if (!runnable(v->fd)) {
-        seen->flags |= RUN_NOT_RUNNABLE;
-        immediate = true;
-    }
-    const bool aarch32 = in_aarch32(v->fd);
-    uint32_t code[sizeof a32_exit / sizeof *a32_exit];
-    memcpy(code, m->ram + CODE_OFFSET, sizeof code);
-    if (aarch32)
+    ready.not_runnable = !runnable(v->fd);
+    ready.immediate |= ready.not_runnable;
+    ready.aarch32 = in_aarch32(v->fd);
+    memcpy(ready.code, m->ram + CODE_OFFSET, sizeof ready.code);
+    if (ready.aarch32)
         ram_write(m, CODE_OFFSET, a32_exit, sizeof a32_exit);
     const bool loops = code_loops(op->payload, op->head.size);
-    const unsigned limit_ms = aarch32 ? BRIEF_MS : loops ? LOOP_LIMIT_MS : RUN_LIMIT_MS;
-    int err = enter(v, immediate, limit_ms, entry, seen);
-    if (aarch32)
-        ram_write(m, CODE_OFFSET, code, sizeof code);
-    return (struct outcome){.err = (uint32_t)err, .aux = pc_err | vbar_err << 32};
+    ready.limit_ms = ready.aarch32 ? BRIEF_MS : loops ? LOOP_LIMIT_MS : RUN_LIMIT_MS;
+    return ready;
+}
+
+void run_finish(struct machine *m, const struct vcpu *v, const struct ready *ready,
+                const struct wire_run *seen)
+{
+    if (seen->reason == KVM_EXIT_MMIO)
+        complete_mmio(v);
+    if (ready->aarch32)
+        ram_write(m, CODE_OFFSET, ready->code, sizeof ready->code);
+}
+
+struct outcome run_guest(struct machine *m, const struct op *op, const struct entry *entry,
+                         struct wire_run *seen)
+{
+    const struct vcpu *v = &m->vcpus[op->head.vcpu];
+    const struct ready ready = run_prepare(m, op);
+    const int err = run_enter(v, &ready, entry, seen);
+    run_finish(m, v, &ready, seen);
+    return (struct outcome){.err = (uint32_t)err, .aux = ready.errors};
 }
 
 static int plainly(int fd, void *context)
@@ -229,12 +242,12 @@ static int plainly(int fd, void *context)
     return call(fd, KVM_RUN, NULL);
 }
 
-static const struct entry plain_entry = {.enter = plainly};
+const struct entry run_plainly = {.enter = plainly};
 
 struct outcome op_run(struct machine *m, const struct op *op, struct sink *out)
 {
     struct wire_run seen = {0};
-    struct outcome outcome = run_guest(m, op, &plain_entry, &seen);
+    struct outcome outcome = run_guest(m, op, &run_plainly, &seen);
     sink_put(out, &seen, sizeof seen);
     return outcome;
 }

@@ -15,6 +15,27 @@ struct entry {
     void *context;
 };
 
+extern const struct entry run_plainly;
+
+#define RUN_WAY_OUT 4 /* instructions that take a vcpu in AArch32 state to its exit */
+
+/* A vcpu about to run: what decides how KVM_RUN is made, and the code to be put back then.
+ * `errors`: of the SETs before, as RUN's aux has them. */
+struct ready {
+    bool immediate, not_runnable, aarch32;
+    unsigned limit_ms;
+    uint64_t errors;
+    uint32_t code[RUN_WAY_OUT];
+};
+
+/* A RUN op in its three parts: what comes before KVM_RUN; that, as 0 or an errno, with what is
+ * seen of it; and what comes after, with `seen` as it was before for one that was not made. */
+struct ready run_prepare(struct machine *m, const struct op *op);
+int run_enter(const struct vcpu *v, const struct ready *ready, const struct entry *entry,
+              struct wire_run *seen);
+void run_finish(struct machine *m, const struct vcpu *v, const struct ready *ready,
+                const struct wire_run *seen);
+
 /* A RUN op but for its data, which becomes `seen`; that must be all zero before. */
 struct outcome run_guest(struct machine *m, const struct op *op, const struct entry *entry,
                          struct wire_run *seen);

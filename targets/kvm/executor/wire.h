@@ -25,7 +25,7 @@
 #define LARGEST_REG 256u     /* bytes */
 #define ROOM_EXACT 0xffffu   /* of REG_LIST: as many ids as there are */
 #define VL_LIMIT 0xffffu     /* of a VL asked for; above it are prctl's flags */
-#define DELAY_LIMIT 0xffffffu /* of DISTURB's `b`, ns */
+#define DELAY_LIMIT 0xffffffu /* of the `b` of DISTURB and THREADS, ns */
 #define BLOCK_LIMIT 0xffffu  /* ops in a block */
 
 #define FLAG_REUSE_VM 1u
@@ -55,6 +55,7 @@ enum wire_kind {
     KIND_HOST_RUN,
     KIND_MIGRATE,
     KIND_DISTURB,
+    KIND_THREADS,
     KIND_COUNT
 };
 
@@ -136,6 +137,21 @@ struct wire_disturb {
     uint32_t fired, missed;
 };
 
+/* Payload of THREADS: how many ops, and how many of them are the first list. */
+struct wire_lists {
+    uint32_t span, first;
+};
+
+/* Data of THREADS; for each op in the lists a wire_interval follows. */
+struct wire_threads {
+    uint32_t cpus, zero;
+};
+
+/* ns since both lists could begin. */
+struct wire_interval {
+    uint64_t began, ended;
+};
+
 _Static_assert(sizeof(struct wire_request) == 16, "request header");
 _Static_assert(sizeof(struct wire_op) == 24, "op header");
 _Static_assert(sizeof(struct wire_response) == 16, "response header");
@@ -144,6 +160,9 @@ _Static_assert(sizeof(struct wire_run) == 32, "run result");
 _Static_assert(sizeof(struct wire_host_thread) == 24, "host thread's state");
 _Static_assert(sizeof(struct wire_block) == 8, "block of ops");
 _Static_assert(sizeof(struct wire_disturb) == 8, "disturbance");
+_Static_assert(sizeof(struct wire_lists) == 8, "two lists of ops");
+_Static_assert(sizeof(struct wire_threads) == 8, "two lists done");
+_Static_assert(sizeof(struct wire_interval) == 16, "an op's time");
 _Static_assert(sizeof(struct wire_init) == 32, "init parameters");
 _Static_assert(sizeof(struct wire_record) == 24, "migration record");
 

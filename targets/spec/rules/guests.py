@@ -120,6 +120,11 @@ TABLE: tuple[Rule, ...] = (
                 "Arm ARM",
                 "a trapped MRS or MSR gives EC 0x18 with its register, Rt and direction",
             ),
+            "exception.no-memory-at-vectors": (
+                "ARCH",
+                "Arm ARM, guest.c",
+                "a vcpu that INIT put where no memory is takes one exception after another",
+            ),
             "exception.svc": (
                 "ARCH",
                 "Arm ARM",

@@ -52,6 +52,12 @@ TABLE: tuple[Rule, ...] = table(
             "api.rst 5, sve.rst 3",
             "softirqs, other threads, signals and other CPUs change nothing for a vcpu",
         ),
+        "threads.none": ("IMPL", "-", "a machine where ops are done in turn says so"),
+        "threads.some-order": (
+            "ABI",
+            "kvm_main.c, locking.rst",
+            "what two threads see of a vcpu is what one would that did the same in some order",
+        ),
         "self.set-order": (
             "ABI",
             "design thread of the interface, api.rst 4.68",

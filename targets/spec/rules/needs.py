@@ -49,6 +49,8 @@ NEEDS: dict[str, Need] = {
     "host.[!n]*": lambda profile: profile.host_thread,
     "disturb.strikes": lambda profile: bool(profile.strangers),
     "disturb.no-stranger": lambda profile: len(profile.strangers) < len(Stranger),
+    "threads.none": lambda profile: not profile.threads,
+    "threads.some-order": lambda profile: profile.threads,
     "legs.agree": lambda profile: profile.kernel != FIRST,
 }
 """Pattern of rule ids -> what the machine needs; every other rule can be reached anywhere."""

@@ -11,12 +11,13 @@ from targets.spec.steps import (
     registers,
     running,
     strangers,
+    threads,
 )
 from targets.spec.steps.registry import STEPS
 
 _MODULES = (
     *(hosts, lengths, lists, lives, memory, migration),
-    *(power, registers, running, strangers),
+    *(power, registers, running, strangers, threads),
 )
 
 __all__ = ["STEPS"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from msgspec.structs import replace
@@ -16,7 +16,7 @@ from targets.spec.errors import Decides, SystemEvent, Unpredictable
 from targets.spec.paths import Path, State, explore, restore, united
 from targets.spec.permitted import Outcome, Part, Permitted
 from targets.spec.rules import in_force
-from targets.spec.run import Ended, place_code, run
+from targets.spec.run import Ended, completed, place_code, run
 from targets.spec.sets import exact, join, unknown
 from targets.spec.steps.registers import narrow_to_32bit
 from targets.spec.steps.registry import step
@@ -37,12 +37,16 @@ def run_op(world: World, op: Run) -> Permitted:
 def run_vcpu(world: World, slot: int, program: tuple[Insn, ...], immediate: bool) -> Permitted:
     """One run of `program`, which lies in RAM even if it cannot run, on the vcpu in `slot`.
     Raises Unpredictable."""
+    prepare(world, slot, program)
+    return enter(world, slot, program, immediate, completed)
+
+
+def prepare(world: World, slot: int, program: tuple[Insn, ...]) -> None:
+    """What the harness does before KVM_RUN."""
     place_code(world.mem, program)
     vcpu = world.vm.vcpus.get(slot)
-    if vcpu is None:
-        return _failed("vcpu.missing", EBADF, EBADF, 0)
-    if not vcpu.initialised:
-        return _failed("run.not-initialised", ENOEXEC, ENOEXEC, None)
+    if vcpu is None or not vcpu.initialised:
+        return
     world.settle(vcpu)
     vcpu.core["pc"] = exact(wire.CODE_BASE)
     vcpu.sys["vbar_el1"] = exact(wire.VECTOR_BASE)
@@ -50,6 +54,22 @@ def run_vcpu(world: World, slot: int, program: tuple[Insn, ...], immediate: bool
         vcpu.sys["vbar_el2"] = exact(wire.VECTOR_BASE)
     if vcpu.aarch32:
         narrow_to_32bit(world, vcpu)
+
+
+def enter(
+    world: World,
+    slot: int,
+    program: tuple[Insn, ...],
+    immediate: bool,
+    finish: Callable[[Vcpu, Ended], Ended],
+) -> Permitted:
+    """KVM_RUN of what is prepared, and then what `finish` makes of each way in which it may end.
+    Raises Unpredictable."""
+    vcpu = world.vm.vcpus.get(slot)
+    if vcpu is None:
+        return _failed("vcpu.missing", EBADF, EBADF, 0)
+    if not vcpu.initialised:
+        return _failed("run.not-initialised", ENOEXEC, ENOEXEC, None)
     unfit = _unfit(world, vcpu, immediate)
     if unfit:
         return unfit
@@ -60,7 +80,9 @@ def run_vcpu(world: World, slot: int, program: tuple[Insn, ...], immediate: bool
     paths = explore(
         world,
         program,
-        lambda forks: run(vcpu, world.profile, world.mem, program, world.rules, world.vm, forks),
+        lambda forks: finish(
+            vcpu, run(vcpu, world.profile, world.mem, program, world.rules, world.vm, forks)
+        ),
     )
     ended = paths[0].ended
     rule = "run.exit" if ended.exit else "psci.waits" if ended.err == EINTR else "run.fails"

@@ -1,0 +1,126 @@
+"""What is chance while the clock runs, where the clock goes by instructions.
+
+Where strangers strike and threads meet, a finding shows in some runs only, and a minimiser that
+asks chance takes many runs and keeps what it need not. On a leg whose clock goes by instructions
+the same delay does the same again. So such a finding is made small there: a delay is sought that
+shows it there, the case is minimised, and then a delay is sought that shows it on the leg itself,
+which is what is kept. That leg is booted for it, and only for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from corpus.blocks import has_block
+from corpus.case import Case
+from fuzz.followup.suspicion import Shown, Suspicion
+from fuzz.followup.window import found, with_delay
+from fuzz.oracle.attribution import alike
+from fuzz.oracle.everywhere import Everywhere
+from targets.base import Target
+from targets.kvm import legname
+from targets.legs import open_leg
+from targets.transport import TransportError
+
+ICOUNT = 4
+"""The clock in which things come again costs about twice the time."""
+COUNTED_RUNS = 10
+"""How often a finding is run to tell how often it shows, with either clock."""
+
+StandIn: TypeAlias = Callable[[str], AbstractContextManager[Target | None]]
+"""From a leg's name to the leg that stands in for it, under its name; None where none can."""
+
+
+@contextmanager
+def no_stand_in(_name: str) -> Iterator[None]:
+    """No leg has its like with another clock."""
+    yield None
+
+
+@contextmanager
+def stand_in(name: str) -> Iterator[Target | None]:
+    """A leg of the lab on a machine whose clock goes by instructions, while it is wanted."""
+    steady = steady_name(name)
+    if steady is None:
+        yield None
+        return
+    try:
+        leg = open_leg(steady)
+    except TransportError:
+        yield None
+        return
+    with leg:
+        leg.name = name
+        yield leg
+
+
+def steady_name(name: str) -> str | None:
+    """The leg like `name` whose clock goes by instructions; None if it is no leg of the lab, or has
+    such a clock itself."""
+    if not name.startswith("kvm:") or not legname.is_lab(name):
+        return None
+    spec = legname.parse(name)
+    return None if spec.icount is not None else replace(spec, icount=ICOUNT).name
+
+
+@dataclass(frozen=True, slots=True)
+class Often:
+    """In how many of how many runs something shows."""
+
+    seen: int
+    runs: int
+
+    def __str__(self) -> str:
+        return f"{self.seen} of {self.runs}"
+
+
+@dataclass(frozen=True, slots=True)
+class Steadied:
+    """What came of it: what is left, where that is less, and how often it shows."""
+
+    shown: Shown | None
+    told: str
+
+
+def steadied(
+    suspicion: Suspicion,
+    legs: Everywhere,
+    steady: Everywhere,
+    minimal: Callable[[Suspicion, Everywhere], Case],
+) -> Steadied:
+    """Make the case of `suspicion` small on `steady`, if it shows there, so that it still shows on
+    `legs`; `minimal` is the smallest case that shows a suspicion on some legs. Raises
+    TransportError."""
+    there = relocated(suspicion, suspicion.case, steady)
+    if there is None:
+        return Steadied(None, _told(often(suspicion, suspicion.case, legs), None))
+    settled = suspicion.settle(there, steady)
+    small = minimal(suspicion.at(settled), steady) if settled else there
+    here = relocated(suspicion, small, legs)
+    shown = suspicion.settle(here, legs) if here else None
+    kept = here if here and shown else suspicion.case
+    return Steadied(shown, _told(often(suspicion, kept, legs), often(suspicion, small, steady)))
+
+
+def relocated(suspicion: Suspicion, case: Case, legs: Everywhere) -> Case | None:
+    """The case with a delay of its first stranger, or second thread, that shows it there."""
+    at = next(index for index, op in enumerate(case.ops) if has_block(op))
+    op = case.ops[at]
+    assert has_block(op)
+    delay = found(lambda ns: suspicion.shows(with_delay(case, at, ns), legs), op.after)
+    return None if delay is None else with_delay(case, at, delay)
+
+
+def often(suspicion: Suspicion, case: Case, legs: Everywhere) -> Often:
+    """In how many runs a case shows it. Raises TransportError."""
+    name, leg = suspicion.name, legs.leg(suspicion.name)
+    verdicts = (legs.judge_one(case, name, leg.run(case)) for _ in range(COUNTED_RUNS))
+    return Often(sum(alike(verdict, suspicion.verdict) for verdict in verdicts), COUNTED_RUNS)
+
+
+def _told(running: Often, counting: Often | None) -> str:
+    by_instructions = f"in {counting}" if counting else "at no delay"
+    return f"shows in {running} runs with the clock running, and {by_instructions} by instructions"

@@ -1,0 +1,225 @@
+#include "threads.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "disturb.h"
+#include "observe.h"
+#include "run.h"
+#include "stranger.h"
+
+#define ROOM (1u << 20) /* bytes of observations of the second list */
+
+/* One thread's ops, from `at` on, and where it says what it saw and when. */
+struct list {
+    struct machine *m;
+    const uint8_t *at, *end;
+    uint32_t count;
+    uint64_t start, after; /* ns */
+    struct wire_interval *times;
+    struct sink out;
+    bool fits;
+};
+
+/* The run that the first list may begin with. */
+struct lead {
+    bool any;
+    struct op op;
+    struct ready ready;
+    struct wire_run seen;
+};
+
+static sem_t go, parked, done;
+static struct list other;
+static int other_cpu;
+static struct machine other_machine; /* with buffers of its own */
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void wait_until(uint64_t ns)
+{
+    const struct timespec then = {
+        .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &then, NULL) == EINTR)
+        ;
+}
+
+static void take(sem_t *turn)
+{
+    while (sem_wait(turn) != 0)
+        ; /* a stranger's signal */
+}
+
+/* RUN without what is before and after it. */
+static bool observe_lead(struct list *list, struct lead *lead)
+{
+    struct observation begun;
+    if (!observation_begin(&begun, &list->out))
+        return false;
+    const struct vcpu *v = &list->m->vcpus[lead->op.head.vcpu];
+    const int err = run_enter(v, &lead->ready, &run_plainly, &lead->seen);
+    sink_put(&list->out, &lead->seen, sizeof lead->seen);
+    const struct outcome outcome = {.err = (uint32_t)err, .aux = lead->ready.errors};
+    return observation_end(&begun, &lead->op, outcome, &list->out);
+}
+
+static void work(struct list *list, struct lead *lead)
+{
+    struct op op;
+    list->fits = true;
+    for (uint32_t i = 0; i < list->count && list->fits && next_op(&list->at, list->end, &op); i++) {
+        list->times[i].began = now_ns() - list->start;
+        list->fits = lead && lead->any && i == 0 ? observe_lead(list, lead)
+                                                 : observe(list->m, &op, &list->out);
+        list->times[i].ended = now_ns() - list->start;
+    }
+}
+
+static void *live(void *unused)
+{
+    int here = -1;
+    (void)unused;
+    for (;;) {
+        take(&go);
+        if (here != other_cpu)
+            stranger_pin(0, here = other_cpu);
+        sem_post(&parked);
+        take(&go);
+        if (other.after)
+            wait_until(other.start + other.after);
+        work(&other, NULL);
+        sem_post(&done);
+    }
+    return NULL;
+}
+
+/* Only once it is wanted: with a second thread every system call on a descriptor is dearer. */
+static bool start(void)
+{
+    static bool started;
+    static struct edge in, out;
+    static uint8_t *room;
+    if (!started) {
+        room = malloc(ROOM);
+        sem_init(&go, 0, 0);
+        sem_init(&parked, 0, 0);
+        sem_init(&done, 0, 0);
+        started = room && edge_map(&in) && edge_map(&out) && stranger_start(live, NULL);
+    }
+    other.out = (struct sink){.at = room, .end = room + ROOM};
+    other_machine.in = in;
+    other_machine.out = out;
+    return started;
+}
+
+/* The other thread sees what this one has, but for buffers. */
+static void share(const struct machine *m)
+{
+    const struct edge in = other_machine.in, out = other_machine.out;
+    other_machine = *m;
+    other_machine.in = in;
+    other_machine.out = out;
+    other.m = &other_machine;
+}
+
+/* Both threads on CPUs of their own where there are two; how many there are. `before`: where this
+ * thread may be afterwards again. */
+static uint32_t settle(cpu_set_t *before)
+{
+    cpu_set_t all;
+    const int here = sched_getcpu();
+    sched_getaffinity(0, sizeof *before, before);
+    disturb_usual_cpus(&all);
+    other_cpu = here;
+    for (int cpu = 0; cpu < CPU_SETSIZE && other_cpu == here; cpu++)
+        if (cpu != here && CPU_ISSET(cpu, &all))
+            other_cpu = cpu;
+    stranger_pin(0, here);
+    return other_cpu == here ? 1 : 2;
+}
+
+/* Where the second list begins. */
+static const uint8_t *behind(const uint8_t *at, const uint8_t *end, uint32_t ops)
+{
+    struct op op;
+    while (ops-- && next_op(&at, end, &op))
+        ;
+    return at;
+}
+
+static bool both(struct list *mine, struct lead *lead)
+{
+    sem_post(&go);
+    take(&parked);
+    mine->start = other.start = now_ns();
+    sem_post(&go);
+    work(mine, lead);
+    take(&done);
+    return mine->fits && other.fits;
+}
+
+/* This thread's list, with the run that may be its first op. */
+static void prepare(struct list *mine, struct lead *lead)
+{
+    const uint8_t *at = mine->at;
+    lead->any = mine->count && next_op(&at, mine->end, &lead->op) &&
+                lead->op.head.kind == KIND_RUN;
+    if (lead->any)
+        lead->ready = run_prepare(mine->m, &lead->op);
+}
+
+bool threads_observe(struct machine *m, const struct op *op, const uint8_t **at,
+                     const uint8_t *end, struct sink *out, uint32_t *done_ops)
+{
+    struct wire_lists lists;
+    struct observation begun;
+    struct lead lead = {0};
+    memcpy(&lists, op->payload, sizeof lists);
+    if (!observation_begin(&begun, out))
+        return false;
+    if (!start()) /* then what follows is done in turn */
+        return observation_end(&begun, op, (struct outcome){.err = EAGAIN}, out);
+
+    const size_t size = sizeof(struct wire_threads) + lists.span * sizeof(struct wire_interval);
+    uint8_t *told = sink_take(out, size);
+    if (!told)
+        return false;
+    memset(told, 0, size);
+    struct wire_interval *times = (struct wire_interval *)(told + sizeof(struct wire_threads));
+    cpu_set_t before;
+    const struct wire_threads says = {.cpus = settle(&before)};
+    memcpy(told, &says, sizeof says);
+    if (!observation_end(&begun, op, (struct outcome){0}, out))
+        return false;
+
+    struct list mine = {.m = m, .at = *at, .end = end, .count = lists.first, .times = times,
+                        .out = *out};
+    other.at = behind(*at, end, lists.first);
+    other.end = end;
+    other.count = lists.span - lists.first;
+    other.after = op->head.b;
+    other.times = times + lists.first;
+    prepare(&mine, &lead);
+    share(m);
+    bool fits = both(&mine, &lead);
+    if (lead.any)
+        run_finish(m, &m->vcpus[lead.op.head.vcpu], &lead.ready, &lead.seen);
+    m->el2 |= other_machine.el2;
+    sched_setaffinity(0, sizeof before, &before);
+
+    uint8_t *first = other.out.end - ROOM;
+    *out = mine.out;
+    sink_put(out, first, (uint64_t)(other.out.at - first));
+    *at = other.at;
+    *done_ops = 1 + lists.span;
+    return fits && !out->full;
+}

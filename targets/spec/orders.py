@@ -1,0 +1,191 @@
+"""In which orders could one thread have done what two did, and have seen the same?
+
+Two lists of ops ran at once, each op one ioctl, and each ioctl takes the vcpu's mutex. So the
+observations must be those of *some* order in which each list keeps its own, and in which an op
+that was over before another began comes first (linearisability). The specification is stepped
+along every such order, and an order is given up as soon as an observation does not fit. Orders
+that lead to the same state are followed once: the work is in the states that can be told apart,
+of which there are few, and not in the orders, of which there are very many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from msgspec import structs
+
+from corpus import wire
+from corpus.ops import Op, Run, Threads
+from corpus.trace import Observation
+from targets.spec.errors import Decides, Unpredictable
+from targets.spec.judge import Choices, observe
+from targets.spec.model import Model
+from targets.spec.paths import capture, restore, united
+from targets.spec.permitted import Mismatch, Permitted
+from targets.spec.steps import STEPS
+from targets.spec.steps.threads import Lead
+from targets.spec.vcpu import Vm
+
+MOST_STEPS = 400
+"""More ops than this, over all orders, are not judged."""
+
+
+class Parted(Unpredictable):
+    """There are orders that explain it, and what they leave differs in more than sets can say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An op of a list: what it saw, and when it began and ended, in ns."""
+
+    op: Op
+    seen: Observation
+    began: int
+    ended: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """What two threads did. `lead`: the run that the first began with, if it did."""
+
+    first: tuple[Done, ...]
+    second: tuple[Done, ...]
+    lead: Lead | None = None
+
+    @classmethod
+    def of(
+        cls, model: Model, op: Threads, told: bytes, ops: Sequence[Op], seen: Sequence[Observation]
+    ) -> Lists:
+        """From the observation of `op`, and those of the ops in its lists; `model` then is where
+        both begin."""
+        times = list(wire.INTERVAL.iter_unpack(told[wire.THREADS_DATA.size :]))
+        done = [Done(*each) for each in zip(ops, seen, *zip(*times, strict=True), strict=True)]
+        run = ops[0] if op.first and ops else None
+        lead = Lead.prepare(model, run) if isinstance(run, Run) else None
+        return cls(tuple(done[: op.first]), tuple(done[op.first :]), lead)
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A state, and an order of places in the case's block that leads there."""
+
+    model: Model
+    order: tuple[int, ...]
+
+
+def some_order(model: Model, lists: Lists) -> Mismatch | None:
+    """Let `model` be what any order leaves that explains all observations, or say how far the one
+    that got furthest came. Raises Parted, and Unpredictable, also for too many orders."""
+    search = _Search(lists)
+    last = search.run(model)
+    if not last:
+        assert search.furthest
+        return search.furthest.told()
+    _unite(model, [reached.model for reached in last])
+    if lists.lead:
+        lists.lead.complete(model, lists.first[0].seen.data)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stuck:
+    """An order, the op that does not fit behind it, and why."""
+
+    order: tuple[int, ...]
+    place: int
+    op: Op
+    mismatch: Mismatch
+
+    def told(self) -> Mismatch:
+        """The mismatch with the order that led there; places count from 1, as the lists' ops do
+        behind their own op."""
+        before = ", ".join(f"+{place + 1}" for place in self.order) or "nothing"
+        where = f"{self.mismatch.detail}; " if self.mismatch.detail else ""
+        detail = (
+            f"{where}no order fits; the furthest is {before},"
+            f" then +{self.place + 1} ({self.op.word})"
+        )
+        return structs.replace(self.mismatch, detail=detail)
+
+
+class _Search:
+    """Cell by cell: how many ops of each list are done, and all states that may be then."""
+
+    def __init__(self, lists: Lists) -> None:
+        self._lists = lists
+        self._left = MOST_STEPS
+        self.furthest: _Stuck | None = None
+
+    def run(self, model: Model) -> list[Reached]:
+        """Every state behind all ops."""
+        first, second = self._lists.first, self._lists.second
+        cells: dict[tuple[int, int], list[Reached]] = {(0, 0): [Reached(model.copy(), ())]}
+        for total in range(len(first) + len(second)):
+            for i in range(max(0, total - len(second)), min(total, len(first)) + 1):
+                j = total - i
+                for reached in cells.pop((i, j), ()):
+                    if i < len(first) and not _over_before(second[j:], first[i]):
+                        self._step(reached, i, first[i], cells.setdefault((i + 1, j), []))
+                    if j < len(second) and not _over_before(first[i:], second[j]):
+                        place = len(first) + j
+                        self._step(reached, place, second[j], cells.setdefault((i, j + 1), []))
+        return cells.get((len(first), len(second)), [])
+
+    def _step(self, reached: Reached, place: int, done: Done, cell: list[Reached]) -> None:
+        """One op behind an order, into the cell that it leads to."""
+        self._left -= 1
+        if self._left < 0:
+            raise Unpredictable("two threads' ops in more orders than are followed", _NOTHING)
+        model = reached.model.copy()
+        try:
+            permitted = self._permitted(model, place, done.op)
+            mismatch = observe(permitted, done.seen, Choices())
+        except Unpredictable as stop:
+            raise Unpredictable(f"beside others: {stop}", _NOTHING) from None
+        if mismatch is None:
+            if not any(_same(model, other.model) for other in cell):
+                cell.append(Reached(model, (*reached.order, place)))
+        elif self.furthest is None or len(reached.order) > len(self.furthest.order):
+            self.furthest = _Stuck(reached.order, place, done.op, mismatch)
+
+    def _permitted(self, model: Model, place: int, op: Op) -> Permitted:
+        lead = self._lists.lead
+        permitted = lead.enter(model) if lead and place == 0 else STEPS[type(op)](model, op)
+        model.rules.add(permitted.rule)
+        return permitted
+
+
+_NOTHING = Decides.NOTHING
+
+
+def _over_before(others: Sequence[Done], one: Done) -> bool:
+    """Whether an op of another list that is still to come was over before this one began. The
+    list is in order, so its next one was over first."""
+    return bool(others) and others[0].ended < one.began
+
+
+def _same(a: Model, b: Model) -> bool:
+    return (
+        a.vm == b.vm
+        and a.beyond == b.beyond
+        and a.mem.data == b.mem.data
+        and a.mem.unknown == b.mem.unknown
+    )
+
+
+def _unite(model: Model, last: Sequence[Model]) -> None:
+    """What may be any of these states. Raises Parted."""
+    whole, *others = last
+    for other in others:
+        if _without_vcpus(other) != _without_vcpus(whole):
+            raise Parted("what a VM is depends on which thread came first", _NOTHING)
+        try:
+            restore(whole, united(capture(whole), capture(other)))
+        except Unpredictable:
+            raise Parted("what a vcpu is depends on which thread came first", _NOTHING) from None
+    model.become(whole)
+
+
+def _without_vcpus(model: Model) -> tuple[Vm, bool]:
+    return replace(model.vm, vcpus={}), model.beyond

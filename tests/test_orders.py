@@ -1,0 +1,307 @@
+"""What two threads saw is explained by some order, or by none: as counting all orders out says."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from corpus.case import Case
+from corpus.ops import GetMp, GetReg, Init, Op, RegList, Run, SetReg, Threads
+from corpus.registers import REGISTERS
+from corpus.text import parse_case
+from corpus.trace import Ending, Observation, Trace
+from corpus.values import Pattern
+from corpus.wire import INTERVAL, RUN_TIMED_OUT, THREADS_DATA
+from fuzz.oracle.conformance import judge
+from fuzz.oracle.verdict import Agree, Diverge
+from targets.profile import Profile
+from targets.spec import orders
+from targets.spec.errno import EAGAIN, EINTR, EOPNOTSUPP
+from targets.spec.errors import Unpredictable
+from targets.spec.judge import Choices, invent, observe
+from targets.spec.model import Model
+from targets.spec.orders import Done, Lists, some_order
+from targets.spec.steps import STEPS
+from targets.spec.steps.threads import Lead
+
+MACHINE = Profile(threads=True)
+SETUP = parse_case("create v0\ninit v0 features=sve,psci_0_2\nfinalize v0\n").ops
+PROGRAM = """
+    mov x1, #5
+    hvc-loop #2
+    mov x1, #7
+"""
+RUN = parse_case(f"run v0 {{\n{PROGRAM}\n}}\n").ops[0]
+_REGS = tuple(REGISTERS[name].id for name in ("z0", "x1", "pc", "zcr_el1"))
+_VALUES = st.builds(Pattern, st.just("int"), st.integers(0, 2))
+
+calls: st.SearchStrategy[Op] = st.one_of(
+    st.builds(GetReg, st.just(0), st.sampled_from(_REGS)),
+    st.builds(SetReg, st.just(0), st.sampled_from(_REGS[:2]), _VALUES),
+    st.sampled_from([Init(0, 0x14), GetMp(0), RegList(0, 0)]),
+)
+
+
+def started() -> Model:
+    """A vcpu that can run."""
+    model = Model(MACHINE)
+    for op in SETUP:
+        invent(model.step(op), lambda _: 0)
+    return model
+
+
+def orders_of(first: int, second: int, base: int) -> Iterator[tuple[int, ...]]:
+    """Every way to put two lists into one order, as places: the second list's from `base` on."""
+    if not first and not second:
+        yield ()
+    if first:
+        yield from ((*rest, first - 1) for rest in orders_of(first - 1, second, base))
+    if second:
+        last = base + second - 1
+        yield from ((*rest, last) for rest in orders_of(first, second - 1, base))
+
+
+def counted_out(model: Model, lists: Lists) -> bool:
+    """Whether some order explains everything, by trying each. Raises Unpredictable."""
+    done = [*lists.first, *lists.second]
+    count = len(lists.first)
+
+    def fits(order: Sequence[int]) -> bool:
+        world = model.copy()
+        for at, place in enumerate(order):
+            one = done[place]
+            if any(done[later].ended < one.began for later in order[at + 1 :]):
+                return False
+            lead = lists.lead if place == 0 else None
+            permitted = lead.enter(world) if lead else STEPS[type(one.op)](world, one.op)
+            if observe(permitted, one.seen, Choices()):
+                return False
+        return True
+
+    every = orders_of(count, len(lists.second), count)
+    return any(fits(order) for order in every)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[Model, Lists, tuple[int, ...]]:
+    """Two lists of ops with what they saw in an order that is told as well; the times are as
+    vague as threads' are."""
+    first = draw(st.lists(calls, max_size=3))
+    second = draw(st.lists(calls, max_size=3))
+    run = draw(st.booleans())
+    model = started()
+    lead = None
+    if run:
+        assert isinstance(RUN, Run)
+        first = [RUN, *first]
+        lead = Lead.prepare(model, RUN)
+    ops = [*first, *second]
+    left = [0] * len(first) + [1] * len(second)
+    turns = draw(st.permutations(left))
+    places = [iter(range(len(first))), iter(range(len(first), len(ops)))]
+    order = tuple(next(places[turn]) for turn in turns)
+    world = model.copy()
+    found: dict[int, Done] = {}
+    last = [0, 0]
+    for at, place in enumerate(order):
+        permitted = (
+            lead.enter(world) if lead and place == 0 else STEPS[type(ops[place])](world, ops[place])
+        )
+        try:
+            seen = invent(permitted, lambda _: 0)
+        except Unpredictable:
+            assume(False)
+            raise
+        now = 10 * at + 10
+        thread = int(place >= len(first))
+        began = draw(st.integers(last[thread], now))
+        last[thread] = draw(st.integers(now, now + 9))
+        found[place] = Done(ops[place], seen, began, last[thread])
+    done = [found[place] for place in range(len(ops))]
+    return model, Lists(tuple(done[: len(first)]), tuple(done[len(first) :]), lead), order
+
+
+@settings(max_examples=40)
+@given(histories())
+def test_what_one_order_gives_is_explained(history: tuple[Model, Lists, tuple[int, ...]]) -> None:
+    model, lists, _ = history
+    try:
+        assert some_order(model, lists) is None
+    except Unpredictable as stop:
+        assume("beside others" not in str(stop))
+
+
+@settings(max_examples=60)
+@given(histories(), st.randoms(use_true_random=False))
+def test_what_is_explained_is_so_by_counting_out(
+    history: tuple[Model, Lists, tuple[int, ...]], rng: random.Random
+) -> None:
+    """Also where somebody saw what was seen at another time."""
+    model, lists, _ = history
+    done = [*lists.first, *lists.second]
+    assume(len(done) > 1)
+    at, other = rng.randrange(len(done)), rng.randrange(len(done))
+    done[at] = replace(done[at], seen=done[other].seen)
+    count = len(lists.first)
+    changed = Lists(tuple(done[:count]), tuple(done[count:]), lists.lead)
+    try:
+        expected = counted_out(model, changed)
+        found = some_order(model, changed)
+    except orders.Parted:
+        assert expected
+    except Unpredictable:
+        assume(False)
+    else:
+        assert (found is None) == expected
+
+
+# -- whole cases ----------------------------------------------------------------------
+
+
+def beside(first: str, second: str, after: str = "") -> Case:
+    """Two lists on a vcpu that can run."""
+    case = parse_case(f"threads {{\n{first}\n}} {{\n{second}\n}}\n{after}")
+    return Case((*SETUP, *case.ops))
+
+
+def history(case: Case, order: Sequence[int], times: Sequence[tuple[int, int]] = ()) -> Trace:
+    """What a leg sees that does the ops of the lists in `order`; at once, where no times are
+    given."""
+    at = len(SETUP)
+    both = case.ops[at]
+    assert isinstance(both, Threads)
+    ops = case.ops[at + 1 : at + 1 + both.span]
+    model = Model(MACHINE)
+    seen = [invent(model.step(op), lambda _: 0) for op in SETUP]
+    lead = Lead.prepare(model, ops[0]) if isinstance(ops[0], Run) else None
+    found: dict[int, Observation] = {}
+    for place in order:
+        step = lead.enter(model) if lead and place == 0 else model.step(ops[place])
+        found[place] = invent(step, lambda _: 0)
+    if lead:
+        lead.complete(model, found[0].data)
+    told = b"".join(INTERVAL.pack(*time) for time in times or [(0, 1)] * len(ops))
+    seen.append(Observation(0, 0, THREADS_DATA.pack(2, 0) + told))
+    seen += [found[place] for place in range(len(ops))]
+    seen += [invent(model.step(op), lambda _: 0) for op in case.ops[len(seen) :]]
+    return Trace(tuple(seen))
+
+
+def with_seen(trace: Trace, index: int, seen: Observation) -> Trace:
+    """The same but for one observation."""
+    return replace(
+        trace, observations=(*trace.observations[:index], seen, *trace.observations[index + 1 :])
+    )
+
+
+RUNNING = beside(f"run v0 {{\n{PROGRAM}\n}}", "get v0 x1\nget v0 pc", "get v0 pc\nread-all v0\n")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (1, 2, 0)])
+def test_calls_beside_a_run_are_before_or_behind_it(order: Sequence[int]) -> None:
+    verdict = judge(RUNNING, history(RUNNING, order), MACHINE)
+    assert isinstance(verdict, Agree)
+    assert verdict.judged == len(RUNNING.ops)
+    assert "threads.some-order" in verdict.rules
+
+
+def test_what_the_guest_has_in_the_middle_nobody_may_see() -> None:
+    trace = history(RUNNING, (0, 1, 2))
+    middle = with_seen(trace, 5, Observation(0, 0, (5).to_bytes(8, "little")))
+    verdict = judge(RUNNING, middle, MACHINE)
+    assert isinstance(verdict, Diverge)
+    assert (verdict.op_word, verdict.rule, verdict.strict) == (
+        "threads",
+        "threads.some-order",
+        True,
+    )
+    assert verdict.label == "x1"
+    assert "no order fits; the furthest is +1, then +2 (get)" in verdict.explanation
+
+
+def test_what_was_over_comes_first() -> None:
+    trace = history(RUNNING, (1, 2, 0), times=[(0, 9), (2, 3), (4, 5)])
+    assert isinstance(judge(RUNNING, trace, MACHINE), Agree)
+    late = history(RUNNING, (1, 2, 0), times=[(0, 1), (2, 3), (4, 5)])
+    assert isinstance(judge(RUNNING, late, MACHINE), Diverge)
+
+
+SETS = beside("set v0 z3 1\nset v0 x2 1", "set v0 z3 2", "get v0 z3\nget v0 x2\nget v0 z3\n")
+
+
+def test_who_came_last_shows_afterwards() -> None:
+    for order, value in (((0, 1, 2), 2), ((2, 0, 1), 1)):
+        trace = history(SETS, order)
+        assert trace.observations[7].data[0] == value
+        assert isinstance(judge(SETS, trace, MACHINE), Agree)
+    torn = with_seen(history(SETS, (0, 1, 2)), 7, Observation(0, 0, (3).to_bytes(256, "little")))
+    assert isinstance(judge(SETS, torn, MACHINE), Diverge)
+    first, then = history(SETS, (0, 1, 2)), history(SETS, (2, 0, 1))
+    changed = with_seen(first, 9, then.observations[9])
+    assert isinstance(judge(SETS, changed, MACHINE), Diverge)
+
+
+def test_an_init_before_a_run_takes_its_place_away() -> None:
+    case = beside(f"run v0 {{\n{PROGRAM}\n}}", "init v0 features=sve,psci_0_2", "get v0 x1\n")
+    behind = history(case, (0, 1))
+    assert isinstance(verdict := judge(case, behind, MACHINE), Agree)
+    assert verdict.judged == len(case.ops)
+    lost = Observation(EINTR, 0, bytes(28) + RUN_TIMED_OUT.to_bytes(4, "little"))
+    assert isinstance(verdict := judge(case, with_seen(behind, 4, lost), MACHINE), Agree)
+    assert "leaves what nobody knows" in verdict.reason
+
+
+def test_what_sets_cannot_say_is_not_judged_any_more() -> None:
+    case = Case(
+        (*SETUP[:2], *parse_case("threads {\nset-vls v0 1\n} {\nfinalize v0\n}\nget-vls v0\n").ops)
+    )
+    model = Model(MACHINE)
+    seen = [invent(model.step(op), lambda _: 0) for op in case.ops[:2]]
+    told = THREADS_DATA.pack(1, 0) + INTERVAL.pack(0, 1) * 2
+    first = [invent(model.step(op), lambda _: 0) for op in case.ops[3:]]
+    trace = Trace((*seen, Observation(0, 0, told), *first))
+    assert isinstance(verdict := judge(case, trace, MACHINE), Agree)
+    assert verdict.judged == len(case.ops)
+
+
+def test_too_many_orders_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orders, "MOST_STEPS", 2)
+    assert isinstance(verdict := judge(RUNNING, history(RUNNING, (0, 1, 2)), MACHINE), Agree)
+    assert verdict.judged == len(SETUP) + 1
+    assert "more orders than are followed" in verdict.reason
+
+
+def test_long_lists_that_commute_are_judged() -> None:
+    many = "get v0 x1\nget v0 z3\nget-mp v0\nget v0 pc\nget v0 sp\nget v0 z4"
+    case = beside(many, many, "get v0 x1\n")
+    assert isinstance(verdict := judge(case, history(case, range(12)), MACHINE), Agree)
+    assert verdict.judged == len(case.ops)
+
+
+def test_where_ops_are_done_in_turn_each_is_judged_alone() -> None:
+    trace = history(RUNNING, (0, 1, 2))
+    in_turn = [*trace.observations[:3], Observation(EAGAIN)]
+    model = Model(MACHINE)
+    for op in RUNNING.ops[:3]:
+        invent(model.step(op), lambda _: 0)
+    in_turn += [invent(model.step(op), lambda _: 0) for op in RUNNING.ops[4:]]
+    assert isinstance(verdict := judge(RUNNING, Trace(tuple(in_turn)), MACHINE), Agree)
+    assert verdict.judged == len(RUNNING.ops)
+    none = with_seen(Trace(tuple(in_turn)), 3, Observation(EOPNOTSUPP))
+    assert isinstance(judge(RUNNING, none, replace(MACHINE, threads=False)), Agree)
+    assert isinstance(judge(RUNNING, none, MACHINE), Diverge)
+
+
+def test_a_trace_that_ends_among_them_owes_the_rest() -> None:
+    trace = history(RUNNING, (0, 1, 2))
+    short = replace(trace, observations=trace.observations[:5])
+    assert isinstance(verdict := judge(RUNNING, short, MACHINE), Diverge)
+    assert verdict.label == "observation"
+    broken = judge(RUNNING, replace(short, ending=Ending.CRASH), MACHINE)
+    assert isinstance(broken, Diverge)
+    assert broken.oracle == "ending"

@@ -1,0 +1,163 @@
+"""What is chance while the clock runs is made small where the clock goes by instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from scripted import Scripted, sound, wrong
+
+from corpus.case import Case
+from corpus.ops import Disturb, GetReg
+from corpus.text import parse_case
+from corpus.trace import Trace
+from db.records import FindingRecord
+from fuzz.followup.investigate import Investigator
+from fuzz.followup.steady import StandIn, no_stand_in, steady_name
+from fuzz.followup.suspicion import Departure
+from fuzz.oracle.everywhere import Everywhere
+from fuzz.oracle.verdict import Diverge
+from targets.base import Target
+from targets.transport import TransportError
+
+LEG = "kvm:6.12:vhe"
+CASE = parse_case("""create v0
+init v0
+finalize v0
+set v0 z3 1
+get v0 z5
+disturb softirq after=700000 {
+    get v0 z3
+    get v0 z5
+}
+get v0 sp
+""")
+PLAIN = Case(tuple(op for op in CASE.ops if not isinstance(op, Disturb)))
+
+
+class Struck(Scripted):
+    """A leg on which a stranger that strikes from `first` to `last` spoils what the op in its
+    block reads; in one run of `every`."""
+
+    def __init__(self, first: int, last: int, every: int) -> None:
+        super().__init__(LEG, self._do)
+        self.first, self.last, self.every = first, last, every
+
+    def _do(self, case: Case, turn: int) -> Trace:
+        for index, op in enumerate(case.ops[:-1]):
+            strikes = isinstance(op, Disturb) and op.span and self.first <= op.after <= self.last
+            if strikes and turn % self.every == 0 and isinstance(case.ops[index + 1], GetReg):
+                return wrong(case, index + 1)
+        return sound(case)
+
+
+def standing_in(leg: Target, asked: list[str]) -> StandIn:
+    @contextmanager
+    def stand_in(name: str) -> Iterator[Target]:
+        asked.append(name)
+        yield leg
+
+    return stand_in
+
+
+def follow(leg: Struck, stand_in: StandIn, case: Case = CASE) -> tuple[FindingRecord, list[str]]:
+    legs = Everywhere([leg])
+    notes: list[str] = []
+    for _ in range(40):
+        verdict = legs.judge_one(case, LEG, leg.run(case))
+        if isinstance(verdict, Diverge):
+            break
+    assert isinstance(verdict, Diverge)
+    leg.ran.clear()
+    found = Investigator(legs, notes.append, 30.0, stand_in=stand_in).follow(
+        Departure(case, LEG, verdict)
+    )
+    assert isinstance(found, FindingRecord)
+    return found, notes
+
+
+def test_it_is_made_small_where_it_comes_again() -> None:
+    """And kept with a delay that shows it where it was found."""
+    running, counting = Struck(600_000, 800_000, 4), Struck(2_000_000, 2_400_000, 1)
+    asked: list[str] = []
+    found, notes = follow(running, standing_in(counting, asked))
+    assert asked == [LEG]
+    (stranger,) = [op for op in found.minimal.ops if isinstance(op, Disturb)]
+    assert 600_000 <= stranger.after <= 800_000
+    assert len(found.minimal.ops) < len(CASE.ops)
+    assert any(
+        op.after >= 2_000_000 for c in counting.ran for op in c.ops if isinstance(op, Disturb)
+    )
+    often = "of 10 runs with the clock running, and in 10 of 10 by instructions"
+    assert found.explanation.count(often) == 1
+    assert any(often in note for note in notes)
+    assert LEG in found.traces
+    small = min(len(c.ops) for c in counting.ran)
+    assert small <= len(found.minimal.ops)
+
+
+def test_where_it_never_shows_there_it_is_made_small_as_ever() -> None:
+    running = Struck(600_000, 800_000, 2)
+    found, _ = follow(running, standing_in(Struck(1, 0, 1), []))
+    assert "in 5 of 10 runs with the clock running, and at no delay by instructions" in (
+        found.explanation
+    )
+    assert len(found.minimal.ops) < len(CASE.ops)
+
+
+def test_what_is_no_chance_needs_no_other_clock() -> None:
+    asked: list[str] = []
+    leg = Scripted(LEG, lambda case, _: wrong(case, 4) if len(case.ops) > 4 else sound(case))
+    legs = Everywhere([leg])
+    verdict = legs.judge_one(PLAIN, LEG, leg.run(PLAIN))
+    assert isinstance(verdict, Diverge)
+    stand_in = standing_in(Struck(0, 1, 1), asked)
+    found = Investigator(legs, lambda _: None, 30.0, stand_in=stand_in).follow(
+        Departure(PLAIN, LEG, verdict)
+    )
+    assert isinstance(found, FindingRecord)
+    assert asked == []
+    assert "by instructions" not in found.explanation
+
+
+def test_without_such_a_leg_nothing_is_said_of_it() -> None:
+    found, _ = follow(Struck(600_000, 800_000, 2), no_stand_in)
+    assert "by instructions" not in found.explanation
+
+
+def test_such_a_leg_may_break() -> None:
+    class Gone(Struck):
+        def submit(self, case: Case) -> int:
+            raise TransportError("gone.")
+
+    found, _ = follow(Struck(600_000, 800_000, 2), standing_in(Gone(0, 1, 1), []))
+    assert "by instructions" not in found.explanation
+
+
+def test_when_time_is_up_nothing_is_booted() -> None:
+    leg, asked = Struck(600_000, 800_000, 2), list[str]()
+    legs = Everywhere([leg])
+    verdict = next(
+        v for _ in range(5) if isinstance(v := legs.judge_one(CASE, LEG, leg.run(CASE)), Diverge)
+    )
+    late = Investigator(legs, lambda _: None, 0.0, stand_in=standing_in(leg, asked))
+    late.end = 0.0
+    late.follow(Departure(CASE, LEG, verdict))
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("name", "steady"),
+    [
+        ("kvm:6.12:vhe", "kvm:6.12:vhe:icount=4"),
+        ("kvm:6.12:nvhe:vq=1,2:smp=2", "kvm:6.12:nvhe:vq=1,2:smp=2:icount=4"),
+        ("kvm:6.12:vhe:icount=2", None),
+        ("kvm:native", None),
+        ("kvm:tcp=127.0.0.1:7011", None),
+        ("emulator:keep", None),
+        ("model", None),
+    ],
+)
+def test_which_leg_has_such_a_clock(name: str, steady: str | None) -> None:
+    assert steady_name(name) == steady
