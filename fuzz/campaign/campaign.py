@@ -124,6 +124,11 @@ class Campaign:
         self._examples: dict[str, str] = {}
 
     @property
+    def number(self) -> int | None:
+        """Of the campaign in the store, once a worker is ready."""
+        return self._campaign
+
+    @property
     def new_buckets(self) -> int:
         """Buckets that no campaign before had seen, and those that came back."""
         return self._ledger.new_buckets
