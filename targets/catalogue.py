@@ -89,7 +89,8 @@ def _emulators() -> Iterator[Offer]:
 
 def _releases() -> list[str]:
     """Releases worth showing: of the kernels to build, the kept ones and the usual one."""
-    return [r for r in kernels.RELEASES if r not in kernels.BUILDS or _is_shown(r)]
+    shown = [r for r in kernels.RELEASES if r not in kernels.BUILDS or _is_shown(r)]
+    return [*shown, *kernels.of_trees()]
 
 
 def _is_shown(build: str) -> bool:
@@ -128,6 +129,8 @@ def _number(release: str) -> tuple[int, int]:
     """(6, 12) of a release or an Image that is kernel 6.12; of the newest, more than any."""
     if "/" in release:
         return kernels.image_version(Path(release))
+    if kernels.is_tree(release):
+        return kernels.image_version(kernels.fetch(release).path)
     source, _ = kernels.BUILDS.get(release, (release, ()))
     major, dot, minor = source.partition(".")
     return (int(major), int(minor)) if dot else (sys.maxsize, 0)

@@ -22,7 +22,7 @@ MAY_IMPORT = {
 FLOORS = {
     "fuzz": (
         ("cli",),
-        ("web",),
+        ("web", "review"),
         ("campaign", "bench", "report"),
         ("worker", "suites"),
         ("followup",),

@@ -7,9 +7,9 @@ import signal
 import tempfile
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -72,6 +72,8 @@ class CampaignOptions:
     reuse_vms: bool = False
     feedback: tuple[str, ...] = SOURCES
     engine: str = "libfuzzer"
+    focus: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    """By leg, what to look at most closely (`fuzz.worker.focus`)."""
 
 
 class CampaignFailed(RuntimeError):
@@ -120,6 +122,11 @@ class Campaign:
         self.stopped_by = 0
         """The signal that ended the campaign, or 0."""
         self._examples: dict[str, str] = {}
+
+    @property
+    def number(self) -> int | None:
+        """Of the campaign in the store, once a worker is ready."""
+        return self._campaign
 
     @property
     def new_buckets(self) -> int:
@@ -217,6 +224,7 @@ class Campaign:
             engine=self._options.engine,
             alone=self._options.workers == 1,
             due=str(self._due(index)),
+            focus={leg: list(ranges) for leg, ranges in self._options.focus.items()},
         )
         try:
             worker = self._pool.spawn(index, config, self._scratch)
@@ -352,7 +360,8 @@ class Campaign:
             self._campaign = self._store.begin_campaign(
                 seed=self._seed,
                 legs=list(legs.values()),
-                options=msgspec.to_builtins(self._options, enc_hook=str),
+                # Ranges of a kernel tell a reader nothing, and may be thousands.
+                options=msgspec.to_builtins(replace(self._options, focus={}), enc_hook=str),
             )
 
     def _ended(self, worker: Worker) -> None:

@@ -7,17 +7,21 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.plain_options import json_option
 from fuzz.cli.table import Column, print_table
+from fuzz.cli.tree_options import tree_options
 from targets.catalogue import offers
 from targets.kvm import legname
 from targets.kvm.lab import build as small_kernel
 from targets.kvm.lab import kernels
 from targets.kvm.lab.transport import LabTransport
+from targets.kvm.lab.treebuild import Flavour, TreeBuilder
 from targets.legs import default_kvm
 from targets.transport import Transport
 
@@ -60,7 +64,8 @@ def kernels_(refresh: tuple[str, ...], as_json: bool) -> None:
     for release in refresh:
         _say(f"fetching kernel {release} ...")
         kernels.fetch(release, refresh=True)
-    found = {release: kernels.cached(release) for release in kernels.RELEASES}
+    releases = (*kernels.RELEASES, *kernels.of_trees())
+    found = {release: kernels.cached(release) for release in releases}
     kept = {r: kernel for r, kernel in found.items() if kernel or r in kernels.SUITES}
     if as_json:
         told = [
@@ -126,27 +131,68 @@ def legs_(as_json: bool) -> None:
     "--jobs", type=click.IntRange(1, 256), help="Compilers at once; one per CPU if unset."
 )
 @click.option("--again", is_flag=True, help="Build even if one is kept.")
-def build(source: str, kasan: bool, lockdep: bool, jobs: int | None, again: bool) -> None:
-    """Build a small, fast kernel with little more than KVM from Debian's source.
+@tree_options
+@click.option(
+    "--commit",
+    metavar="REV",
+    help="The revision of --tree to build; by default the directory as it stands.",
+)
+@click.pass_context
+def build(
+    ctx: click.Context,
+    source: str,
+    kasan: bool,
+    lockdep: bool,
+    jobs: int | None,
+    again: bool,
+    tree: Path | None,
+    commit: str | None,
+    with_llvm: bool,
+    fragments: tuple[Path, ...],
+) -> None:
+    """Build a small, fast kernel with little more than KVM, from Debian's source or your own.
 
-    Takes minutes. Its leg is called kvm:small-RELEASE:MODE; kvm:small-6.12:vhe becomes the
-    default KVM leg.
+    Takes minutes. Of Debian's source its leg is called kvm:small-RELEASE:MODE, and
+    kvm:small-6.12:vhe becomes the default KVM leg. Of a tree it is called
+    kvm:DIRECTORY@COMMIT:MODE; the tree is only read, and its next revision takes as long as
+    what that changes.
 
     \b
     Example:
       vcpufuzz lab build --source 6.12
       vcpufuzz lab build --source newest --kasan
+      vcpufuzz lab build --tree ~/linux
+      vcpufuzz lab build --tree ~/linux --commit HEAD~3 --with-llvm
     """
     checks = [name for name, on in (("kasan", kasan), ("lockdep", lockdep)) if on]
+    _check_options(ctx, tree)
     started = time.monotonic()
-    kernel = small_kernel.build(
-        source, checks, jobs=jobs or 0, again=again, say=lambda text: click.echo(text, err=True)
-    )
+    if tree is None:
+        kernel = small_kernel.build(source, checks, jobs=jobs or 0, again=again, say=_progress)
+    else:
+        flavour = Flavour(tuple(checks), with_llvm, fragments)
+        builder = TreeBuilder(tree, flavour, jobs=jobs or 0, say=_progress)
+        kernel = builder.build(builder.revision(commit), again=again).kernel
     size = kernel.path.stat().st_size / 2**20
     click.echo(
         f"kvm:{kernel.release}:vhe is ready: {kernel.package_version}, {size:.1f} MiB,"
         f" after {time.monotonic() - started:.0f} s."
     )
+
+
+def _check_options(ctx: click.Context, tree: Path | None) -> None:
+    """Raises UserError for options that do not go together."""
+    given = ctx.get_parameter_source("source") is not ParameterSource.DEFAULT
+    if tree is not None and given:
+        raise UserError("--source and --tree exclude each other.", Exit.USAGE)
+    for name in ("commit", "with_llvm", "fragments"):
+        if tree is None and ctx.params[name]:
+            option = next(p.opts[0] for p in ctx.command.params if p.name == name)
+            raise UserError(f"{option} is about a --tree, and none is named.", Exit.USAGE)
+
+
+def _progress(text: str) -> None:
+    click.echo(text, err=True)
 
 
 @lab.command()
@@ -182,7 +228,10 @@ def log(leg: str) -> None:
 
 
 def _suite(release: str) -> str:
-    """The Debian suite that a kernel, or the source it is built of, comes from."""
+    """The Debian suite that a kernel, or the source it is built of, comes from; "tree" for one
+    of the user's own."""
+    if kernels.is_tree(release):
+        return "tree"
     source, _ = kernels.BUILDS.get(release, (release, ()))
     return kernels.SUITES[source]
 

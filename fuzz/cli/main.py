@@ -32,6 +32,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Say when the strangers in a case have to strike.",
     ),
     "replay": ("fuzz.cli.replay:replay", "Run kept cases and compare with what is recorded."),
+    "review": (
+        "fuzz.cli.review:review",
+        "Say what a patch to KVM changed, and what it broke.",
+    ),
+    "bisect": (
+        "fuzz.cli.bisect:bisect",
+        "Find the commit of a kernel tree that broke or fixed something.",
+    ),
     "corpus": ("fuzz.cli.corpus:corpus", "Look after directories of cases."),
     "coverage": (
         "fuzz.cli.coverage:coverage",

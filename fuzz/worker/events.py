@@ -182,3 +182,5 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     engine: str = "libfuzzer"
     alone: bool = False
     """No other worker writes to the corpus."""
+    focus: dict[str, list[tuple[int, int]]] = {}
+    """By leg, what to look at most closely (`fuzz.worker.focus`)."""

@@ -169,6 +169,7 @@ def main(argv: Sequence[str]) -> None:
     cache.listen(lambda line: out.send(events.Note(line)))
     from fuzz.oracle.knowledge import NOTHING, Knowledge  # noqa: PLC0415
     from fuzz.worker import travel  # noqa: PLC0415
+    from fuzz.worker.focus import Focus  # noqa: PLC0415
     from fuzz.worker.session import Session  # noqa: PLC0415
     from fuzz.worker.spare import Spare  # noqa: PLC0415
     from fuzz.worker.steering import Steering  # noqa: PLC0415
@@ -217,6 +218,7 @@ def main(argv: Sequence[str]) -> None:
         steering=steering,
         akin=lambda kin: out.send(events.Akin(kin.one.parts, kin.other.parts, kin.reason)),
         stand_in=stand_in,
+        focus=Focus(config.focus) if config.focus else None,
     )
     session.end_at(deadline)
     if config.report_known:

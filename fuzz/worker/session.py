@@ -25,6 +25,7 @@ from fuzz.oracle.selfsame import compare, retellings
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from fuzz.worker.features import features_of, rules_of
 from fuzz.worker.feedback import Feedback
+from fuzz.worker.focus import Focus
 from fuzz.worker.marks import Marks
 from fuzz.worker.runner import Result, Runner
 from fuzz.worker.spare import Due
@@ -66,9 +67,9 @@ class Session:
     `share_vms`: cases run in VMs that served others; divergences are confirmed in fresh ones.
     `incident` is told, by leg, of every machine that broke, and whether that was during an
     investigation; `restarted`, how many seconds the machine after it took to start.
-    `steering` is shown every case; `akin` is told of buckets that are probably the same,
-    as `hypotheses` of what may be wrong tell, too. `stand_in` knows, for some legs, one on
-    which what is chance comes again.
+    `steering` is shown every case, and how near it came to `focus`; `akin` is told of buckets
+    that are probably the same, as `hypotheses` of what may be wrong tell, too. `stand_in` knows,
+    for some legs, one on which what is chance comes again.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Session:
         akin: Callable[[Kin], None] = _ignore,
         hypotheses: Mapping[str, Make] = HYPOTHESES,
         stand_in: StandIn = no_stand_in,
+        focus: Focus | None = None,
     ) -> None:
         self.legs = sorted(legs, key=lambda leg: KINDS[leg.kind].turn)
         self.everywhere = Everywhere(self.legs, knowledge)
@@ -95,7 +97,7 @@ class Session:
         self.exercised: dict[str, set[str]] = {}
         """By leg, the rules that its observations were held against."""
         self.reached: list[Reached] = []
-        self._feedback, self._steering = feedback, steering
+        self._feedback, self._steering, self._focus = feedback, steering, focus
         self._found, self._again, self._note = found, again, note
         self._incident, self._restarted, self._akin = incident, restarted, akin
         self._family = Family(self.everywhere, hypotheses)
@@ -163,7 +165,8 @@ class Session:
             blocks = self._report_blocks(case, results, self._feedback)
             new += blocks if "kernel" in wanted else 0
             if self._steering:
-                self._steering.note(case, seen.traces.values(), new)
+                near = self._near(results)
+                self._steering.note(case, seen.traces.values(), new, near)
         followed = set()
         for suspicion in (
             *self._suspicions(case, seen, compared.suspects),
@@ -188,6 +191,11 @@ class Session:
                     self.reached.append(Reached(leg.name, case, time.monotonic(), new))
                     count += len(new)
         return count
+
+    def _near(self, results: Mapping[str, Result]) -> float:
+        if self._focus is None:
+            return 0.0
+        return sum(self._focus.near(name, result.blocks) for name, result in results.items())
 
     def show_known(self) -> None:
         """Run each recorded case; report those that diverge as recorded. Raises

@@ -25,13 +25,16 @@ FEW = 4
 """Parents that are compared for each choice."""
 FRESH, CROSSED = 0.45, 0.15
 """How often a case is new, and how often it is made of two parents."""
+NEAR, NEAREST = 0.4, 256
+"""How often a case is made of one that came to what the search is to look at most closely, and
+how many of those are remembered."""
 
 
 @dataclass(slots=True)
 class _Parent:
     case: Case
     gain: Gain
-    features: int
+    features: float
     """New ones, apart from pairs."""
     children: int = 0
 
@@ -45,7 +48,8 @@ class Steering:
     """Whether combinations steer; they are counted in any case."""
     pairs: Pairs = field(default_factory=Pairs)
     _pool: list[_Parent] = field(default_factory=list)
-    _given: list[tuple[Case, Trace]] | None = field(default_factory=list)
+    _near: list[_Parent] = field(default_factory=list)
+    _given: list[tuple[Case, Trace, float]] | None = field(default_factory=list)
     """Cases run before the first was made here: the corpus, in whatever order it was read."""
     _rng: random.Random = field(init=False)
     _digest: Any = field(init=False)
@@ -62,22 +66,26 @@ class Steering:
         found: str = self._digest.hexdigest()[:16]
         return found
 
-    def note(self, case: Case, traces: Iterable[Trace], features: int) -> None:
-        """A case was run; `features`: how many of other kinds none had shown before."""
+    def note(self, case: Case, traces: Iterable[Trace], features: int, near: float = 0.0) -> None:
+        """A case was run; `features`: how many of other kinds none had shown before; `near`: how
+        rare what it came to is of what the search is to look at most closely
+        (`fuzz.worker.focus`)."""
         trace = next(iter(traces), Trace(()))
         if self._given is not None:
-            self._given.append((case, trace))
+            self._given.append((case, trace, near))
             return
-        self._take(case, trace, features)
+        self._take(case, trace, features, near)
 
     def _begin(self) -> None:
         """The corpus is read."""
         given, self._given = self._given, None
-        for case, trace in sorted(given or (), key=lambda one: one[0].id):
-            self._take(case, trace, 1)
+        for case, trace, near in sorted(given or (), key=lambda one: one[0].id):
+            self._take(case, trace, 1, near)
 
-    def _take(self, case: Case, trace: Trace, features: int) -> None:
+    def _take(self, case: Case, trace: Trace, features: int, near: float) -> None:
         self._digest.update(case.encoded)
+        if near:
+            self._remember_near(_Parent(case, Gain(), near))
         gain = self.pairs.add(case, trace)
         if not self.by_pairs:
             gain = Gain()
@@ -89,6 +97,14 @@ class Steering:
             return
         places = [int(self._rng.random() * POOL) for _ in range(FEW)]
         self._pool[min(places, key=lambda at: self._worth(self._pool[at]))] = parent
+
+    def _remember_near(self, parent: _Parent) -> None:
+        if len(self._near) < NEAREST:
+            self._near.append(parent)
+            return
+        least = min(range(NEAREST), key=lambda at: _rarity(self._near[at]))
+        if _rarity(self._near[least]) < _rarity(parent):
+            self._near[least] = parent
 
     def _worth(self, parent: _Parent) -> float:
         """How rare what a parent brought is by now, the less the more children it has."""
@@ -108,9 +124,18 @@ class Steering:
 
     def _child(self, el2_share: float) -> Case:
         rng = self._rng
+        if self._near and rng.random() < NEAR:
+            chosen = max((one(rng, self._near) for _ in range(FEW)), key=_rarity)
+            chosen.children += 1
+            return mutated_case(chosen.case, rng)
         roll = rng.random()
         if not self._pool or roll < FRESH:
             return fresh(rng, self.pairs if self.by_pairs else None, el2_share)
         if roll < FRESH + CROSSED:
             return crossed_cases(self._parent(), self._parent(), rng)
         return mutated_case(self._parent(), rng)
+
+
+def _rarity(parent: _Parent) -> float:
+    """How rare what it came to was, the less the more children it has."""
+    return parent.features / (1 + parent.children)

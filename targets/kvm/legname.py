@@ -1,9 +1,10 @@
 """Names of KVM legs, and the transport each name stands for.
 
 `kvm:<release>:<mode>[:vq=...][:smp=...][:icount=...]`: a catalogue release (6.1, 6.12,
-newest), a kernel that `vcpufuzz lab build` made (small-6.12, small-6.12-kasan, ...) or the
-path of an Image; a KVM mode; and the vector lengths of the machine in quadwords, such as
-`kvm:6.12:vhe`, `kvm:/src/linux/arch/arm64/boot/Image:nvhe:vq=1,2,4` or `kvm:6.1:vhe:vq=1-4`.
+newest), a kernel that `vcpufuzz lab build` made (small-6.12, small-6.12-kasan, ..., or
+linux@0123456789ab of a tree) or the path of an Image; a KVM mode; and the vector lengths of
+the machine in quadwords, such as `kvm:6.12:vhe`, `kvm:/src/Image:nvhe:vq=1,2,4`
+or `kvm:6.1:vhe:vq=1-4`.
 `smp=2`: with two CPUs; `icount=4`: with a clock that goes by instructions, 1 << 4 ns each, so
 that what depends on time does so again.
 `kvm:native` is the KVM of the machine vcpufuzz runs on, `kvm:tcp=HOST:PORT` the leg that
@@ -82,10 +83,10 @@ def parse(name: str) -> LegSpec:
         return LegSpec(NATIVE)
     release, *rest = parts
     kernel: str | Path = Path(release) if "/" in release else release
-    if isinstance(kernel, str) and kernel not in kernels.RELEASES:
+    if isinstance(kernel, str) and not kernels.is_known(kernel):
         raise TextError(
             f"{name!r} names no known kernel: {', '.join(kernels.SUITES)}, small-6.12 and its like"
-            " once built, or the path of an Image."
+            " once built, TREE@commit, or the path of an Image."
         )
     numbers = {option: _number(rest.pop(), option) for option in _last_of(rest)}
     mode, vqs = "vhe", ALL_VQS

@@ -18,6 +18,7 @@ from db.records import FindingRecord, SignatureRecord
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.worker import session as module
 from fuzz.worker.feedback import SOURCES
+from fuzz.worker.focus import Focus
 from fuzz.worker.session import Session
 from targets.base import Incident, Ran
 from targets.codemap import CodeMap
@@ -481,11 +482,13 @@ def test_only_what_is_wanted_steers(sources: tuple[str, ...], kinds: set[str], n
     leg.code = CodeMap(0, 0, ())
     steered = Steered()
     steered.sources = frozenset(sources)
-    session = Heard().session([leg], feedback=steered, steering=Shown())
+    focus = Focus({"kvm:a": [(8, 16)]})
+    session = Heard().session([leg], feedback=steered, steering=Shown(), focus=focus)
     session.execute(CASE.encoded)
     assert {feature[0] for feature in steered.features[0]} == kinds  # type: ignore[index]
-    ((case, traces, count),) = noted
+    ((case, traces, count, near),) = noted
     assert (case, [one.ending for one in traces], count) == (CASE, [Ending.OK], new)  # type: ignore[attr-defined]
+    assert near == 1  # one of its two blocks lies inside
     assert len(session.reached) == 1  # whatever steers
 
 

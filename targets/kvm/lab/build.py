@@ -64,9 +64,11 @@ NOT_EVERYWHERE = {
 _PR_SET_PDEATHSIG = 1
 
 
-def check_tools() -> None:
-    """Raises TransportError with the command that installs what is missing."""
-    missing = sorted({package for tool, package in TOOLS.items() if shutil.which(tool) is None})
+def check_tools(more: Mapping[str, str] | None = None) -> None:
+    """Raises TransportError with the command that installs what is missing. `more`: programs
+    that are needed beside those of TOOLS, and their packages."""
+    wanted = {**TOOLS, **(more or {})}
+    missing = sorted({package for tool, package in wanted.items() if shutil.which(tool) is None})
     if missing:
         raise TransportError(
             f"building a kernel needs more programs: apt install {' '.join(missing)}."

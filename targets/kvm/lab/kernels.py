@@ -44,12 +44,34 @@ BUILDS = {
 
 
 def build_command(release: str) -> str:
-    """The command that builds a kernel of BUILDS."""
+    """The command that builds a kernel of BUILDS, or of a tree."""
+    if release not in BUILDS:
+        return "vcpufuzz lab build --tree DIR --commit REV"
     source, checks = BUILDS[release]
     return " ".join(["vcpufuzz lab build --source", source, *(f"--{check}" for check in checks)])
 
 
 RELEASES = (*SUITES, *BUILDS)
+
+_TREE = re.compile(r"[A-Za-z0-9._-]+@[0-9a-f]{12}(\+[0-9a-f]{6})?(-[a-z0-9]+)*")
+"""The name of a kernel that was built from a tree of the user's (treebuild.py)."""
+
+
+def is_tree(release: str) -> bool:
+    """Whether a kernel's name is that of one built from a tree: TREE@commit."""
+    return bool(_TREE.fullmatch(release))
+
+
+def of_trees() -> list[str]:
+    """Names of the kernels from trees that are kept."""
+    names = (path.stem for path in _store().glob("*@*.json"))
+    return sorted(name for name in names if is_tree(name) and cached(name))
+
+
+def is_known(release: str) -> bool:
+    """Whether a name may stand for a kernel, kept or not."""
+    return release in RELEASES or is_tree(release)
+
 
 META = "linux-image-cloud-arm64"
 """Exists in every suite and depends on that suite's kernel."""
@@ -147,7 +169,7 @@ _told: set[Path] = set()
 
 def _back(release: str) -> str:
     """How a kernel comes back that was damaged."""
-    if release in BUILDS:
+    if release in BUILDS or is_tree(release):
         return f"has to be built anew ({build_command(release)})"
     return "is fetched anew when it is needed"
 
@@ -163,7 +185,7 @@ def fetch(release: str, *, refresh: bool = False) -> Kernel:
     Raises TransportError. Safe in several processes at once.
     """
     suite = SUITES.get(release)
-    if release in BUILDS:
+    if release in BUILDS or is_tree(release):
         kept = cached(release)
         if kept is None:
             raise TransportError(
