@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -28,8 +28,8 @@ from targets.transport import TransportError
 EDITS = {edit.name: edit for edits in CORNERS.values() for edit in edits}
 
 
-def hunt(legs: Everywhere, seconds: float, seed: int) -> Departure | None:
-    """The first case that diverges."""
+def hunt(legs: Everywhere, seconds: float, seed: int) -> Iterator[Departure]:
+    """What diverges, until time is over."""
     (leg,) = legs.legs
     steering = Steering(seed)
     began = time.monotonic()
@@ -37,15 +37,14 @@ def hunt(legs: Everywhere, seconds: float, seed: int) -> Departure | None:
     for count, case in enumerate(chain(map(load_case, SEEDS), made), 1):
         if time.monotonic() - began > seconds:
             click.echo(f"  not found in {count} cases")
-            return None
+            return
         trace = leg.run(case)
         steering.note(case, (trace,), 0)
         verdict = legs.judge_one(case, leg.name, trace)
         if isinstance(verdict, Diverge) and not legs.knowledge.explains(leg, case, verdict):
             spent = time.monotonic() - began
             click.echo(f"  case {count}, after {spent:.0f} s: {verdict.explanation}")
-            return Departure(case, leg.name, verdict)
-    return None
+            yield Departure(case, leg.name, verdict)
 
 
 def hunt_all(tree: Tree, chosen: Sequence[Edit], minutes: float, seed: int) -> int:
@@ -55,8 +54,8 @@ def hunt_all(tree: Tree, chosen: Sequence[Edit], minutes: float, seed: int) -> i
     for edit in chosen:
         click.echo(f"{edit.name}: {edit.about}")
         with tree.edited(edit) as image, kept(image) as path, alone(f"kvm:{path}:vhe") as legs:
-            suspicion = hunt(legs, 60 * minutes, seed)
-            found += bool(suspicion and report(legs, suspicion))
+            suspicions = hunt(legs, 60 * minutes, seed)
+            found += any(report(legs, suspicion) for suspicion in suspicions)
     return found
 
 
