@@ -218,6 +218,48 @@ def test_what_one_wrong_specification_permits_is_akin() -> None:
     assert "one step too long" in kin.reason
 
 
+RUN = "run v0 { }\n"
+
+
+@pytest.mark.parametrize(
+    ("about", "first", "second"),
+    [
+        (
+            "a refused SET_MP_STATE stops the vcpu",
+            "set-mp v0 1\nget-mp v0\n",
+            f"set-mp v0 7\n{RUN}",
+        ),
+        (
+            "a refused SET_MP_STATE makes the vcpu run",
+            *("set-mp v0 5\nset-mp v0 1\nget-mp v0\n", f"set-mp v0 5\nset-mp v0 1\n{RUN}"),
+        ),
+        (
+            "INIT does not power off",
+            "init v0 features=power_off,sve\nget-mp v0\n",
+            f"init v0 features=power_off,sve\n{RUN}",
+        ),
+        (
+            "a refused SVE_VLS leaves the shortest length",
+            "set-vls v0 none\nget-vls v0\n",
+            "set-vls v0 none\nfinalize v0\nset v0 z1 0xff*\nget v0 z1\n",
+        ),
+    ],
+)
+def test_what_a_refused_call_does_all_the_same_is_akin(about: str, first: str, second: str) -> None:
+    leg = ModelTarget(Profile(), "mutant:x", make=HYPOTHESES[about])
+    leg.kind = "mutant"
+    legs = Everywhere([leg])
+    up = "create v0\ninit v0\n" if "vls" in first else UP
+    one, other = (finding(legs, leg.name, up + text) for text in (first, second))
+    assert one.signature != other.signature
+    alone = Family(legs, {about: HYPOTHESES[about]})
+    assert alone.relate(one) is None
+    kin = alone.relate(other)
+    assert kin is not None
+    assert about in kin.reason
+    assert Family(Everywhere([leg])).relate(one) is None
+
+
 @pytest.mark.parametrize("about", [about for about in HYPOTHESES if "effective VL is" in about])
 def test_no_hypothesis_permits_what_another_defect_does(about: str) -> None:
     legs = legs_with(TWICE)

@@ -2,7 +2,7 @@
 
 What a leg did follows from one if that specification permits it. The seeded defects are such ways
 already; those here are of the vector length, which spoils most when it is wrong, of calls that do
-nothing, and of what the machine is taken for.
+nothing, or that do something although they are refused, and of what the machine is taken for.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 
-from corpus.ops import Init, Op, SetReg, SetVls
+from corpus.ops import Init, Op, SetMp, SetReg, SetVls
 from targets.mutants import MUTANTS
 from targets.mutants.mutant import Make, executing, method
 from targets.profile import Profile
@@ -21,6 +21,8 @@ from targets.spec.cpu import Cpu
 from targets.spec.model import Model
 from targets.spec.permitted import Outcome, Permitted
 from targets.spec.sets import ZERO, join, unknown
+from targets.spec.steps.lives import POWER_OFF
+from targets.spec.vcpu import MP_RUNNABLE, MP_STOPPED, Vcpu
 
 _recompute, _load, _leave = Cpu._recompute_vl, Cpu.load_fp, Cpu.leave
 
@@ -95,6 +97,49 @@ _EFFECTS: Mapping[str, Make] = {
 }
 """An INIT is that of a vcpu that was initialised before."""
 
+
+class _ThoughRefused(Model):
+    """A call of a kind that fails does something all the same."""
+
+    def __init__(self, kind: type[Op], act: Callable[[Vcpu], None], machine: Profile) -> None:
+        super().__init__(machine)
+        self._kind, self._act = kind, act
+
+    def step(self, op: Op) -> Permitted:
+        permitted = super().step(op)
+        vcpu = self.vm.vcpus.get(getattr(op, "vcpu", -1))
+        refused = not permitted.anything and all(one.err for one in permitted.outcomes)
+        if isinstance(op, self._kind) and vcpu is not None and refused:
+            self._act(vcpu)
+        return permitted
+
+
+def _becomes(field: str, value: int) -> Callable[[Vcpu], None]:
+    return lambda vcpu: setattr(vcpu, field, value)
+
+
+class _AlwaysOn(Model):
+    """INIT does not look at POWER_OFF."""
+
+    def step(self, op: Op) -> Permitted:
+        return super().step(
+            replace(op, features=op.features & ~POWER_OFF) if isinstance(op, Init) else op
+        )
+
+
+_CALLS: Mapping[str, Make] = {
+    "a refused SET_MP_STATE stops the vcpu": partial(
+        _ThoughRefused, SetMp, _becomes("stopped", MP_STOPPED)
+    ),
+    "a refused SET_MP_STATE makes the vcpu run": partial(
+        _ThoughRefused, SetMp, _becomes("stopped", MP_RUNNABLE)
+    ),
+    "a refused SVE_VLS leaves the shortest length": partial(
+        _ThoughRefused, SetVls, _becomes("max_vq", 1)
+    ),
+    "INIT does not power off": _AlwaysOn,
+}
+
 _MACHINES: Mapping[str, Make] = {
     "the host's longest VL is a step longer than KVM says": _longer_host,
 }
@@ -102,6 +147,6 @@ _MACHINES: Mapping[str, Make] = {
 _SEEDED: Mapping[str, Make] = {mutant.about: mutant.make for mutant in MUTANTS.values()}
 
 HYPOTHESES: Mapping[str, Make] = MappingProxyType(
-    {**_SEEDED, **_LENGTHS, **_ZCR, **_EFFECTS, **_MACHINES}
+    {**_SEEDED, **_LENGTHS, **_ZCR, **_EFFECTS, **_CALLS, **_MACHINES}
 )
 """What may be wrong, in words -> the specification that is so."""
