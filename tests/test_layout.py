@@ -24,7 +24,7 @@ FLOORS = {
         ("cli",),
         ("web", "review"),
         ("campaign", "bench", "report"),
-        ("worker", "suites"),
+        ("worker", "suites", "reproduce"),
         ("followup",),
         ("oracle", "generate"),
         ("output", "printable", "stopping"),
@@ -50,7 +50,7 @@ CORNERS = {
     "rich": ("fuzz/cli/",),
     "starlette": ("fuzz/web/",),
     "uvicorn": ("fuzz/web/",),
-    "jinja2": ("fuzz/web/",),
+    "jinja2": ("fuzz/web/", "fuzz/reproduce/"),
     "itsdangerous": ("fuzz/web/",),
 }
 """Library -> the only places that may know it."""

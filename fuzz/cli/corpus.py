@@ -12,7 +12,9 @@ from typing import Any
 import click
 
 from corpus.case import Case
+from corpus.fields import parse_vqs
 from corpus.store import keep
+from fuzz import output
 from fuzz.campaign import shelf
 from fuzz.campaign.bring import SOURCES, Bringing
 from fuzz.campaign.distil import adding, smallest
@@ -195,6 +197,58 @@ def import_(into: Path, places: tuple[Path, ...], as_json: bool) -> int:
     found = _read(places)
     written = _put(into, list(found.cases.values()))
     return _tell(as_json, into, written, len(found.cases), None)
+
+
+@corpus.command()
+@click.argument("places", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--kselftest",
+    "into",
+    required=True,
+    type=OUTPUT_DIRECTORY,
+    metavar="DIR",
+    help="A directory of the kernel's selftests, empty or new.",
+)
+@click.option(
+    "--lengths",
+    default="1-16",
+    show_default=True,
+    metavar="VQ,...",
+    help="Vector lengths of the machines to say it for, in units of 128 bits, where they matter.",
+)
+@json_option
+def export(places: tuple[Path, ...], into: Path, lengths: str, as_json: bool) -> int:
+    """Write cases, by default the regressions, as C programs with a Makefile: a directory for
+    tools/testing/selftests of a kernel tree. Each is skipped where what it needs is missing.
+
+    \b
+    Example:
+      vcpufuzz corpus export --kselftest linux/tools/testing/selftests/kvm_sve
+    """
+    from corpus.kept import load_kept  # noqa: PLC0415
+    from corpus.store import kept_files  # noqa: PLC0415
+    from fuzz.reproduce.kselftest import reference, selftests  # noqa: PLC0415
+
+    if into.is_dir() and any(into.iterdir()):
+        raise UserError(f"{into}: it is not empty, so the selftests have no place.", Exit.USAGE)
+    files = [file for place in places for file in _case_files(place)] or kept_files("regressions")
+    machine = reference(parse_vqs(lengths))
+    made = selftests([load_kept(file) for file in files], into.absolute().name, machine)
+    into.mkdir(parents=True, exist_ok=True)
+    for name, text in made.files.items():
+        output.write(into / name, text)
+    programs = sum(name.endswith(".c") for name in made.files)
+    for why in made.refused:
+        click.echo(f"vcpufuzz: passed over {why}", err=True)
+    if as_json:
+        click.echo(json.dumps({"written": programs, "refused": list(made.refused)}))
+    else:
+        click.echo(f"{programs} of {len(files)} cases written to {into}")
+    return Exit.USAGE if made.refused else Exit.OK
+
+
+def _case_files(place: Path) -> list[Path]:
+    return sorted(place.rglob("*.case")) if place.is_dir() else [place]
 
 
 def _read(places: Sequence[Path]) -> shelf.Shelf:

@@ -18,6 +18,7 @@ from fuzz.cli.triage.keys import (
     Key,
     actor_option,
     bucket_argument,
+    existing,
     parse_key,
 )
 from fuzz.report.findings import export_comment
@@ -33,36 +34,93 @@ def _what(_ctx: click.Context, _param: click.Parameter, text: str) -> Key:
 
 @click.command()
 @click.argument("what", callback=_what, metavar="FINDING|BUCKET|all")
-@click.argument("file", type=OUTPUT_FILE)
-@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@click.argument("file", type=OUTPUT_FILE, required=False)
+@click.option("--c", "program", type=OUTPUT_FILE, help="Write a finding as a C program.")
+@click.option("--strace", "calls", type=OUTPUT_FILE, help="Write a finding's system calls.")
+@click.option(
+    "--legs",
+    default="",
+    metavar="LEG,...",
+    help="--c: run it on these besides those that deviate; by default, on one that agrees.",
+)
+@click.option("--no-run", is_flag=True, help="--c: do not compile it, nor run it.")
+@click.option("--force", is_flag=True, help="Overwrite what is there.")
+@actor_option
 @json_option
 @db_option
-def export(url: str, what: Key, file: Path, force: bool, as_json: bool) -> None:
+def export(
+    url: str,
+    what: Key,
+    file: Path | None,
+    program: Path | None,
+    calls: Path | None,
+    legs: str,
+    no_run: bool,
+    force: bool,
+    actor: str,
+    as_json: bool,
+) -> int:
     """Write a finding's minimal case to FILE, as text with what went wrong as comment; or a
     bucket, or everything, as a file that `triage import` reads; - is standard output.
+
+    With --c a finding becomes one C file against the kernel's headers alone, which prints KTAP
+    and ends as a kselftest does. It is compiled and run in the lab, on the legs that deviate and
+    on one that agrees, and a note on the bucket says how that went.
 
     \b
     Example:
       vcpufuzz triage export F12 stale-ffr.case
+      vcpufuzz triage export F12 --c stale-ffr.c --strace stale-ffr.txt
       vcpufuzz triage export B3 b3.vcpufuzz
       vcpufuzz triage export all everything.vcpufuzz
     """
     kind, number = what
-    data: str | bytes
+    if file is None and program is None and calls is None:
+        raise click.UsageError("Say where to: FILE, --c FILE or --strace FILE.")
+    if (program or calls) and kind != "F":
+        raise click.UsageError("--c and --strace take a finding, such as F12.")
+    name = "all" if kind == "*" else f"{kind}{number}"
+    told: dict[str, object] = {"what": name}
+    if file is not None:
+        data = _exported(url, what)
+        _write(file, data, force)
+        told |= {"file": str(file), "bytes": len(data)}
+    if calls is not None:
+        from fuzz.cli.triage.reproduce import system_calls  # noqa: PLC0415
+
+        _write(calls, system_calls(url, number), force)
+        told["strace"] = str(calls)
+    code = Exit.OK
+    if program is not None:
+        from fuzz.cli.triage.reproduce import write_program  # noqa: PLC0415
+
+        done = write_program(
+            url, number, lambda text, again: _write(program, text, force or again), legs, no_run
+        )
+        told |= {"c": str(program), **done.told}
+        code = done.code
+        if done.note:
+            with existing(url) as store:
+                store.add_note(store.finding(number).bucket_id, done.note, actor)
+    if STDOUT in (file, calls, program):
+        return code
+    if as_json:
+        click.echo(json.dumps(told, indent=2))
+        return code
+    written = [str(told[key]) for key in ("file", "strace", "c") if key in told]
+    click.echo(f"{name}: written to {', '.join(written)}")
+    if "said" in told:
+        click.echo(str(told["said"]))
+    return code
+
+
+def _exported(url: str, what: Key) -> str | bytes:
+    kind, number = what
     with Store.read(url) as store:
         if kind == "F":
             found = store.finding(number)
-            data = format_case(found.minimal, export_comment(found))
-        else:
-            data = store.export(number if kind == "B" else None)
-    _write(file, data, force)
-    if file == STDOUT:
-        return
-    name = "all" if kind == "*" else f"{kind}{number}"
-    if as_json:
-        click.echo(json.dumps({"what": name, "file": str(file), "bytes": len(data)}))
-    else:
-        click.echo(f"{name}: written to {file}")
+            return format_case(found.minimal, export_comment(found))
+        return store.export(number if kind == "B" else None)
 
 
 @click.command("import")

@@ -15,7 +15,7 @@
 #define CHANNEL_MARK_BYTES {0xdf, 0x2f, 0x03, 0xd5} /* its encoding */
 
 enum channel_state { STATE_FREE, STATE_PENDING, STATE_RUNNING, STATE_DONE };
-enum channel_command { COMMAND_EXECUTE, COMMAND_READ_FILE, COMMAND_REPEAT };
+enum channel_command { COMMAND_EXECUTE, COMMAND_READ_FILE, COMMAND_REPEAT, COMMAND_PROGRAM };
 
 struct channel_header {
     uint32_t magic, slots, request_cap, response_cap; /* by the host, before boot */

@@ -6,6 +6,7 @@ a slot's state last, as one aligned word.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ class Command(IntEnum):
     EXECUTE = 0
     READ_FILE = 1
     REPEAT = 2
+    PROGRAM = 3
 
 
 _ITEM = struct.Struct("<II")
@@ -82,6 +84,26 @@ def batches(requests: Iterable[bytes], rounds: int, cap: int) -> Iterator[bytes]
         batch += item
     if len(batch) > len(head):
         yield batch
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended that the guest ran: its exit code, or the number of the signal that
+    killed it (None: none did), and what it wrote."""
+
+    code: int
+    signal: int | None
+    output: str
+
+
+def ended(response: bytes) -> Ended:
+    """The response of Command.PROGRAM. Raises TransportError."""
+    if len(response) < _ITEM.size:
+        raise TransportError("the guest could not run the program.")
+    status, _ = _ITEM.unpack_from(response)
+    killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+    output = response[_ITEM.size :].decode("utf-8", "replace")
+    return Ended(os.waitstatus_to_exitcode(status) if killed is None else 0, killed, output)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,12 @@ _ENDINGS = {Fate.EXIT: Ending.CRASH, Fate.HANG: Ending.HANG, Fate.SILENT: Ending
 class LabTransport(Transport):
     """Real KVM in an emulated machine. Not for several threads at once."""
 
-    def __init__(self, spec: LabSpec, depth: int = 2) -> None:
+    def __init__(self, spec: LabSpec, depth: int = 2, layout: Layout | None = None) -> None:
         super().__init__()
         self.depth = depth
         self.spec = spec
         self.boot_log = ""
-        self._layout = Layout(slots=max(depth, 1))
+        self._layout = layout or Layout(slots=max(depth, 1))
         self._loader = Bootloader(spec, self._layout)
         self._vm: Vm | None = None
         self._facts: dict[str, str] = {}
@@ -42,8 +42,16 @@ class LabTransport(Transport):
         return dict(self._facts)
 
     def submit(self, request: bytes) -> int:
+        return self._submit(request, Command.EXECUTE)
+
+    def submit_program(self, program: bytes) -> int:
+        """Queue an executable for arm64, statically linked, for the guest to run; `collect` takes
+        what it wrote (`ended`). Raises TransportError."""
+        return self._submit(program, Command.PROGRAM)
+
+    def _submit(self, request: bytes, command: Command) -> int:
         vm = self._running()
-        sequence = vm.post(request)
+        sequence = vm.post(request, command)
         self._tickets += 1
         self._in_flight[sequence] = self._tickets
         self._submitted[self._tickets] = time.monotonic()

@@ -7,6 +7,7 @@ and SET carry it (4.68, 4.69), and VLS comes before FINALIZE (4.119).
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 from corpus import registers as regs
 from corpus.ops import GENERIC_V8, Migrate
@@ -107,12 +108,17 @@ def _check(data: bytes, fewest: int) -> Mismatch | None:
         return Mismatch("data", "a migration", str(error))
     if listed < fewest:
         return Mismatch("registers listed", f"{fewest} or more", str(listed))
-    lost = [r for r in records if not _may_differ(r)]
+    lost = not_arrived(records)
     known = [r for r in lost if r.id in regs.BY_ID or _is_vector(r.id)]
     for label, wrong in (("restored", known), ("others", lost)):
         if wrong:
             return _explain(label, wrong[0], len(wrong))
     return None
+
+
+def not_arrived(records: Sequence[Record]) -> list[Record]:
+    """The registers that should have arrived as they were."""
+    return [record for record in records if not _may_differ(record)]
 
 
 def _is_vector(reg: int) -> bool:

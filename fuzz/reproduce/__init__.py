@@ -1,0 +1,1 @@
+"""Cases as programs and as text for people who do not have this tool."""

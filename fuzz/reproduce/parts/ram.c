@@ -1,0 +1,28 @@
+
+/* The guest's caches are off: make what we write visible to it, and what it writes to us. */
+static void sync_ram(const unsigned char *start, size_t size)
+{
+	const unsigned char *at;
+	unsigned long ctr;
+	size_t line;
+
+	asm volatile("mrs %0, ctr_el0" : "=r"(ctr));
+	line = (size_t)4 << (ctr >> 16 & 15);
+	for (at = start - (unsigned long)start % line; at < start + size; at += line)
+		asm volatile("dc civac, %0" : : "r"(at) : "memory");
+	asm volatile("dsb sy" : : : "memory");
+	line = (size_t)4 << (ctr & 15);
+	for (at = start - (unsigned long)start % line; at < start + size; at += line)
+		asm volatile("ic ivau, %0" : : "r"(at) : "memory");
+	asm volatile("dsb ish\n\tisb" : : : "memory");
+}
+
+/* Byte by byte: emulators notice code that plain stores change, not always that of vectors. */
+static void store_ram(size_t offset, const void *data, size_t size)
+{
+	volatile unsigned char *to = ram + offset;
+
+	for (size_t i = 0; i < size; i++)
+		to[i] = ((const unsigned char *)data)[i];
+	sync_ram(ram + offset, size);
+}

@@ -1,0 +1,58 @@
+
+#define RAM_BASE 0x40000000ul
+#define RAM_SIZE 0x10000ul
+#define CODE_BASE (RAM_BASE + 0x1000)
+#define GUARD 0x10000ul
+
+static int kvm, vm;
+static struct vcpu {
+	int fd;
+	struct kvm_run *run;
+} vcpus[] = { { -1, NULL }, { -1, NULL }, { -1, NULL } };
+static unsigned char *ram, *buffer;	/* @buffer ends where nothing is mapped */
+static size_t run_size;
+
+static void *map(size_t size)
+{
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		broken("mmap");
+	return at;
+}
+
+static int create_vm(void)
+{
+	int bits = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
+	int fd = ioctl(kvm, KVM_CREATE_VM, bits > 36 ? 36 : bits > 0 ? bits : 0);
+
+	if (fd < 0)
+		broken("KVM_CREATE_VM");
+	return fd;
+}
+
+static void open_kvm(void)
+{
+	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm < 0)
+		skip("/dev/kvm cannot be opened");
+}
+
+static void begin(void)
+{
+	struct kvm_userspace_memory_region region = {
+		.guest_phys_addr = RAM_BASE,
+		.memory_size = RAM_SIZE,
+	};
+
+	ram = map(RAM_SIZE);
+	buffer = map(RAM_SIZE + GUARD);
+	if (mprotect(buffer + RAM_SIZE, GUARD, PROT_NONE))
+		broken("mprotect");
+	run_size = (size_t)ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	vm = create_vm();
+	region.userspace_addr = (unsigned long)ram;
+	if (call(vm, KVM_SET_USER_MEMORY_REGION, &region))
+		broken("KVM_SET_USER_MEMORY_REGION");
+	printf("1..%d\n", STEPS);
+}
