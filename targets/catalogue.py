@@ -77,6 +77,12 @@ def expand(pattern: str, offered: Sequence[Offer]) -> list[str]:
     ]
 
 
+def is_of_tree(name: str) -> bool:
+    """Whether a leg's kernel was built from a tree of the user's."""
+    kind, _, rest = name.partition(":")
+    return kind == "kvm" and kernels.is_tree(rest.partition(":")[0])
+
+
 def _emulators() -> Iterator[Offer]:
     from targets.emulator import build, legname  # noqa: PLC0415
 

@@ -24,6 +24,8 @@ from fuzz.followup.signature import signature
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Diverge
 from fuzz.report.findings import brief, log_excerpt
+from targets import catalogue
+from targets.catalogue import Offer, State
 from targets.legs import open_leg
 
 Cli = Callable[..., Result]
@@ -408,6 +410,21 @@ def test_a_bucket_is_run_again_and_judged_again(tmp_path: Path) -> None:
     _, one, other = run("matrix", "B1", "--legs", f"model,{leg}").stdout.splitlines()
     assert (one.split()[:2], other.split()[:2]) == (["model", "passes"], [leg, "shows"])
     assert "shows" in run("show", "B1").output
+    with pytest.MonkeyPatch.context() as patch:
+        offered = [
+            Offer(name, "emulator", State.READY)
+            for name in ("model:zero", "kvm:linux@0123456789ab:vhe", "model:keep:vq=1")
+        ]
+        patch.setattr(catalogue, "offers", lambda _: offered)
+        grid = run("matrix", "B1")
+    # What was known before stands beside; kernels of trees, and single lengths, are left out.
+    assert grid.stderr.splitlines() == ["model:zero: passes"]
+    heading, *rows = (line.split() for line in grid.stdout.splitlines())
+    assert heading == ["-", "FINALIZE-TWICE", "ZERO"]
+    assert rows == [
+        ["model", "passes", "-", "passes"],
+        ["mutant", "-", "shows", "-"],
+    ]
     assert run("rejudge").output == "1 stands\n"
     assert json.loads(run("rejudge", "B1", "--json").output)[0]["outcome"] == "stands"
     assert run("retest", "B9").exit_code == 2

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from db.filters import BucketFilter
-from db.records import CellRecord, Rejudged, RejudgedRecord
+from db.records import CellRecord, CellView, Rejudged, RejudgedRecord
 from db.store import Store
 from fuzz.cli.plain_options import db_option, json_option
 from fuzz.cli.table import Column, print_table
 from fuzz.cli.triage.keys import Key, actor_option, bucket_argument, existing, keys
+from fuzz.web.views.matrix import matrix as by_kernel
 
 if TYPE_CHECKING:
     from fuzz.followup.retest import Again
@@ -118,10 +119,13 @@ def matrix(url: str, bucket: Key, legs: str | None, kernel: Path | None, as_json
     """Run a bucket's shortest case on every kernel and mode that is there, and keep the
     result with the bucket.
 
+    Kernels of trees are many, and run only where --legs names them.
+
     \b
     Example:
       vcpufuzz triage matrix B3
       vcpufuzz triage matrix B3 --legs 'kvm:6.12:*,emulator:keep'
+      vcpufuzz triage matrix B3 --legs 'kvm:linux@*'
     """
     from fuzz.followup.retest import matrix as run_matrix  # noqa: PLC0415
 
@@ -140,11 +144,29 @@ def matrix(url: str, bucket: Key, legs: str | None, kernel: Path | None, as_json
             store.set_matrix(number, cells)
             if not as_json:
                 click.echo(f"{name}: {cells[-1].outcome}", err=True)
+        stored = store.matrix(bucket[1])
     if as_json:
         told = [{"leg": c.name, "outcome": c.outcome, "said": c.said} for c in cells]
         click.echo(json.dumps(told, indent=2))
+    elif legs is None:
+        _print_by_kernel(stored)
     else:
         print_table(_MATRIX_COLUMNS, [(c.name, c.outcome, c.said or "-") for c in cells])
+
+
+def _print_by_kernel(cells: Sequence[CellView]) -> None:
+    """All that is known, with a row for each kernel and a column for each mode, and why some
+    cells say nothing."""
+    grid = by_kernel(cells, {}, ())
+    columns = (Column("", wrap=True), *(Column(mode, wrap=True) for mode in grid.columns))
+    rows = [
+        (name, *(" ".join(dict.fromkeys(one.outcome for one in cell)) or "-" for cell in row))
+        for name, row in grid.rows
+    ]
+    print_table(columns, rows)
+    for cell in cells:
+        if cell.said and cell.outcome not in ("shows", "passes"):
+            click.echo(f"{cell.leg}: {cell.outcome}: {cell.said}")
 
 
 @click.command()
@@ -242,7 +264,7 @@ def _names(legs: str, kernel: Path | None) -> Sequence[str]:
 
 def _everywhere(kernel: Path | None) -> list[str]:
     """Every leg with code of its own that this machine has now, with all vector lengths."""
-    from targets.catalogue import State, offers  # noqa: PLC0415
+    from targets.catalogue import State, is_of_tree, offers  # noqa: PLC0415
 
     extra = [str(kernel.absolute())] if kernel else []
     return [
@@ -251,6 +273,7 @@ def _everywhere(kernel: Path | None) -> list[str]:
         if offer.kind in ("kvm", "emulator")
         and offer.state is State.READY
         and "vq=" not in offer.name
+        and not is_of_tree(offer.name)
     ]
 
 
