@@ -40,6 +40,7 @@ DECIDING = (
     *(f"corpus/{n}.py" for n in ("kept", "fault", "tracecode")),
     *("db/sightings.py", "db/store.py", "fuzz/cli/run.py"),
 )
+QUICK = "not lab and not slow"
 TEST_SECONDS = 10.0
 """Seconds of the processor that the tests of one mutant may take; the quickest come first."""
 START_SECONDS = 90.0
@@ -55,6 +56,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--every", type=int, default=1, help="one of so many, for a quick look")
     parser.add_argument("--list", action="store_true", help="only list the mutants")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--marks", default=QUICK, help="pytest's -m: which tests to put against")
     parser.add_argument("tests", nargs="*", default=["tests"])
     args = parser.parse_intermixed_args(argv)
     found = _mutants(args.module, again=args.again)[:: args.every]
@@ -64,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
     hunt = Hunt(found, args.jobs)
     os.chdir(ROOT)
     pytest.main(
-        ["-q", "-s", "-m", "not lab", "-p", "no:cacheprovider", *args.tests], plugins=[hunt]
+        ["-q", "-s", "-m", args.marks, "-p", "no:cacheprovider", *args.tests], plugins=[hunt]
     )
     whole = not (args.module or args.again) and args.every == 1 and args.tests == ["tests"]
     return hunt.tell(complete=whole)
