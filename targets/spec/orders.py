@@ -31,6 +31,9 @@ MOST_STEPS = 400
 """More ops than this, over all orders, are not judged."""
 
 
+_NOTHING = Decides.NOTHING
+
+
 class Parted(Unpredictable):
     """There are orders that explain it, and what they leave differs in more than sets can say."""
 
@@ -58,7 +61,9 @@ class Lists:
         cls, model: Model, op: Threads, told: bytes, ops: Sequence[Op], seen: Sequence[Observation]
     ) -> Lists:
         """From the observation of `op`, and those of the ops in its lists; `model` then is where
-        both begin."""
+        both begin. Raises Unpredictable."""
+        if wire.THREADS_DATA.unpack_from(told)[1] > 1:
+            raise Unpredictable("a run that others could see in parts", _NOTHING)
         times = list(wire.INTERVAL.iter_unpack(told[wire.THREADS_DATA.size :]))
         done = [Done(*each) for each in zip(ops, seen, *zip(*times, strict=True), strict=True)]
         run = ops[0] if op.first and ops else None
@@ -154,9 +159,6 @@ class _Search:
         permitted = lead.enter(model) if lead and place == 0 else STEPS[type(op)](model, op)
         model.rules.add(permitted.rule)
         return permitted
-
-
-_NOTHING = Decides.NOTHING
 
 
 def _over_before(others: Sequence[Done], one: Done) -> bool:
