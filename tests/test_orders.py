@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from corpus.case import Case
-from corpus.ops import GetMp, GetReg, Init, Op, RegList, Run, SetReg, Threads
+from corpus.ops import CreateVcpu, GetMp, GetReg, Init, Op, RegList, Run, SetReg, Threads
 from corpus.registers import REGISTERS
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation, Trace
@@ -172,12 +172,10 @@ def beside(first: str, second: str, after: str = "") -> Case:
 def history(case: Case, order: Sequence[int], times: Sequence[tuple[int, int]] = ()) -> Trace:
     """What a leg sees that does the ops of the lists in `order`; at once, where no times are
     given."""
-    at = len(SETUP)
-    both = case.ops[at]
-    assert isinstance(both, Threads)
+    at, both = next((i, op) for i, op in enumerate(case.ops) if isinstance(op, Threads))
     ops = case.ops[at + 1 : at + 1 + both.span]
     model = Model(MACHINE)
-    seen = [invent(model.step(op), lambda _: 0) for op in SETUP]
+    seen = [invent(model.step(op), lambda _: 0) for op in case.ops[:at]]
     lead = Lead.prepare(model, ops[0]) if isinstance(ops[0], Run) else None
     found: dict[int, Observation] = {}
     for place in order:
@@ -311,6 +309,20 @@ def test_a_run_that_a_signal_divided_is_not_judged() -> None:
     middle = with_seen(divided, 5, Observation(0, 0, (5).to_bytes(8, "little")))
     assert isinstance(verdict := judge(RUNNING, middle, MACHINE), Agree)
     assert "in parts" in verdict.reason
+
+
+def test_what_a_guest_does_to_a_vcpu_that_another_thread_looks_at_is_not_judged() -> None:
+    lists = "threads {{\nrun v0 {{\n{call}\n}}\n}} {{\nget-mp v1\n}}\n"
+    for call, judged in (("hvc #0", False), ("isb", True)):
+        case = Case((*SETUP, CreateVcpu(1), *parse_case(lists.format(call=call)).ops))
+        if judged:
+            assert isinstance(verdict := judge(case, history(case, (0, 1)), MACHINE), Agree)
+            assert verdict.judged == len(case.ops)
+            continue
+        told = Observation(0, 0, THREADS_DATA.pack(2, 1) + INTERVAL.pack(0, 1) * 2)
+        trace = Trace((*[Observation(0)] * 4, told, Observation(0), Observation(0)))
+        assert isinstance(verdict := judge(case, trace, MACHINE), Agree)
+        assert "act on vcpus" in verdict.reason
 
 
 def test_long_lists_that_commute_are_judged() -> None:
