@@ -28,7 +28,9 @@ from targets.transport import TransportError
 ICOUNT = 4
 """The clock in which things come again costs about twice the time."""
 COUNTED_RUNS = 10
-"""How often a finding is run to tell how often it shows, with either clock."""
+"""How often a finding is run to tell how often it shows, with either clock, at most."""
+RUNS_EACH = 20
+"""For each of these a minimiser may make so many runs: where each costs a restart, they are few."""
 
 Shows: TypeAlias = Callable[[Case], bool]
 """Whether a case shows it."""
@@ -120,8 +122,10 @@ def relocated(case: Case, shows: Shows) -> Case | None:
     return None if delay is None else with_delay(case, at, delay)
 
 
-def often(suspicion: Suspicion, case: Case, legs: Everywhere, runs: int = COUNTED_RUNS) -> Often:
-    """In how many runs a case shows it. Raises TransportError."""
+def often(suspicion: Suspicion, case: Case, legs: Everywhere, runs: int = 0) -> Often:
+    """In how many runs a case shows it; 0: of as many as are worth their time. Raises
+    TransportError."""
+    runs = runs or min(COUNTED_RUNS, suspicion.runs // RUNS_EACH)
     name, leg = suspicion.name, legs.leg(suspicion.name)
     verdicts = (legs.judge_one(case, name, leg.run(case)) for _ in range(runs))
     return Often(sum(alike(verdict, suspicion.verdict) for verdict in verdicts), runs)
