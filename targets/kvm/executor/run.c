@@ -18,7 +18,7 @@
 #define BRIEF_MS 50
 
 /* When a run is looked at that another thread watches. To it that is a run in two parts. */
-#define WATCHED_MS 250
+#define WATCHED_MS 500
 
 /* After this long a run is looked at: one that sleeps waits for what will never come. Where
  * others want the CPU, too, sleep says little: then that is when the time is up. */
