@@ -100,8 +100,9 @@ THREADS       b = delay in ns; payload = u32 span | u32 of them that are the fir
               begin. They hold nothing but INIT, FINALIZE, SET_REG, GET_REG, REG_LIST and
               GET_MP; in the first place of the first list RUN, too: all that it does
               before KVM_RUN is done before both begin, and a MMIO access is completed after
-              both are over. Data = u32 CPUs | u32 0 | per op in the lists u64 | u64: ns from
-              the beginning to just before it and just after it. No data, and the ops done in
+              both are over. Data = u32 CPUs | u32 how often KVM_RUN was made for RUN (more
+              than once where a signal ended it) | per op in the lists u64 | u64: ns from the
+              beginning to just before it and just after it. No data, and the ops done in
               turn, after EOPNOTSUPP, where there is one thread only, and EAGAIN, where another
               cannot be started.
 PROBE         only op of a request -> text, "key=value" lines.
@@ -144,7 +145,7 @@ MMIO_BASE = 0x5000_0000
 VECTOR_MMIO = MMIO_BASE + 0x100
 RUN_LIMIT_MS = 500
 LOOP_LIMIT_MS = 2000
-"""Instead, of a program that has a loop of calls in it."""
+"""Instead, of a program with a loop in it that takes its time."""
 
 SLOTS = 256
 """Of vcpus."""

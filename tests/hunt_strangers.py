@@ -27,6 +27,7 @@ from corpus.text import format_case
 from db.records import FindingRecord
 from fuzz.followup.breakage import Breakage
 from fuzz.followup.investigate import Investigator
+from fuzz.followup.steady import stand_in
 from fuzz.followup.suspicion import Departure
 from fuzz.followup.window import timing_of
 from fuzz.generate.mutate import fresh
@@ -78,7 +79,9 @@ def hunt(legs: Everywhere, seconds: float, seed: int) -> Iterator[Breakage | Dep
 
 def report(legs: Everywhere, suspicion: Breakage | Departure) -> Case | None:
     """Minimise what was found, and say what is left of it."""
-    investigator = Investigator(legs, lambda note: click.echo(f"  {note}"), MINIMISE_SECONDS)
+    investigator = Investigator(
+        legs, lambda note: click.echo(f"  {note}"), MINIMISE_SECONDS, stand_in=stand_in
+    )
     finding = investigator.follow(suspicion)
     if not isinstance(finding, FindingRecord):
         click.echo(f"  not confirmed: {finding}")

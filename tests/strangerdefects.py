@@ -38,6 +38,16 @@ _SET_LENGTH = """\tif (!has_vhe() && vcpu_has_sve(vcpu) && guest_owns_fp_regs())
 _LOADED = """\tfpsimd_save_and_flush_cpu_state();
 \t*host_data_ptr(fp_owner) = FP_STATE_FREE;
 """
+_BEFORE_LOAD = "void kvm_arch_vcpu_load_fp(struct kvm_vcpu *vcpu)\n"
+_LOST_UPDATE = """\tfpsimd_save_and_flush_cpu_state();
+\tif (READ_ONCE(vcpu->scheduled_out) && guest_owns_fp_regs())
+\t\tresumed = vcpu;
+\telse
+\t\t*host_data_ptr(fp_owner) = FP_STATE_FREE;
+"""
+_FREED = """if (test_thread_flag(TIF_FOREIGN_FPSTATE))
+\t\t*host_data_ptr(fp_owner) = FP_STATE_FREE;
+"""
 _RESTORE = "\tlocal_irq_restore(flags);\n"
 _FLUSHED = "\t\tfpsimd_save_and_flush_cpu_state();\n\t}\n\n" + _RESTORE
 _BIND_THREAD = """\t\tfpsimd_save_and_flush_cpu_state();
@@ -145,12 +155,11 @@ DEFECTS: tuple[Defect, ...] = (
             "whose the registers are when a vcpu's thread comes back is not noted",
             _FPSIMD,
             _LOADED,
-            """\tfpsimd_save_and_flush_cpu_state();
-\tif (READ_ONCE(vcpu->scheduled_out) && guest_owns_fp_regs())
-\t\tclear_thread_flag(TIF_FOREIGN_FPSTATE);
-\telse
-\t\t*host_data_ptr(fp_owner) = FP_STATE_FREE;
-""",
+            _LOST_UPDATE,
+            (
+                (_BEFORE_LOAD, "static struct kvm_vcpu *resumed;\n\n" + _BEFORE_LOAD),
+                (_FREED, "if (resumed == vcpu)\n\t\tresumed = NULL;\n\telse " + _FREED),
+            ),
         ),
         "vhe",
     ),

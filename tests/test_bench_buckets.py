@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,13 @@ EDIT = Edit("off", "it is wrong", "a.c", "x > 1", "x >= 1")
 def test_an_edit_that_does_not_fit_is_refused(text: str) -> None:
     with pytest.raises(TransportError, match=r"off does not fit a\.c: .* there \d times"):
         EDIT.applied(text)
+
+
+def test_an_edit_may_be_of_several_places() -> None:
+    edit = replace(EDIT, more=(("y = 1", "y = 2"),))
+    assert edit.applied("if (x > 1) y = 1;") == "if (x >= 1) y = 2;"
+    with pytest.raises(TransportError, match="there 0 times"):
+        edit.applied("if (x > 1) y = 3;")
 
 
 def make_tree(at: Path, recipe: str) -> Path:

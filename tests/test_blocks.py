@@ -225,7 +225,7 @@ def test_a_case_is_disturbed_where_there_are_strangers() -> None:
     strangers = [op for case in several for op in case.ops if isinstance(op, Disturb)]
     assert {op.by for op in strangers} == set(known)
     assert len({op.after for op in strangers}) > len(strangers) // 2
-    longer = sum("hvc-loop" in format_case(case) for case in several)
+    longer = sum("-loop #" in format_case(case) for case in several)
     assert longer > 0.8 * sum(any(isinstance(op, Run) for op in case.ops) for case in cases)
     few = sum(sometimes(rng, case, beside) != case for case in cases)
     assert 0.1 * len(cases) < few < 0.35 * len(cases)

@@ -11,12 +11,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from corpus.case import Case
-from corpus.ops import GetMp, GetReg, Init, Op, RegList, Run, SetReg, Threads
+from corpus.ops import CreateVcpu, GetMp, GetReg, Init, Op, RegList, Run, SetReg, Threads
 from corpus.registers import REGISTERS
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation, Trace
 from corpus.values import Pattern
-from corpus.wire import INTERVAL, RUN_TIMED_OUT, THREADS_DATA
+from corpus.wire import INTERVAL, RUN_NOT_RUNNABLE, RUN_TIMED_OUT, THREADS_DATA
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge
 from targets.profile import Profile
@@ -172,12 +172,10 @@ def beside(first: str, second: str, after: str = "") -> Case:
 def history(case: Case, order: Sequence[int], times: Sequence[tuple[int, int]] = ()) -> Trace:
     """What a leg sees that does the ops of the lists in `order`; at once, where no times are
     given."""
-    at = len(SETUP)
-    both = case.ops[at]
-    assert isinstance(both, Threads)
+    at, both = next((i, op) for i, op in enumerate(case.ops) if isinstance(op, Threads))
     ops = case.ops[at + 1 : at + 1 + both.span]
     model = Model(MACHINE)
-    seen = [invent(model.step(op), lambda _: 0) for op in SETUP]
+    seen = [invent(model.step(op), lambda _: 0) for op in case.ops[:at]]
     lead = Lead.prepare(model, ops[0]) if isinstance(ops[0], Run) else None
     found: dict[int, Observation] = {}
     for place in order:
@@ -186,7 +184,7 @@ def history(case: Case, order: Sequence[int], times: Sequence[tuple[int, int]] =
     if lead:
         lead.complete(model, found[0].data)
     told = b"".join(INTERVAL.pack(*time) for time in times or [(0, 1)] * len(ops))
-    seen.append(Observation(0, 0, THREADS_DATA.pack(2, 0) + told))
+    seen.append(Observation(0, 0, THREADS_DATA.pack(2, 1) + told))
     seen += [found[place] for place in range(len(ops))]
     seen += [invent(model.step(op), lambda _: 0) for op in case.ops[len(seen) :]]
     return Trace(tuple(seen))
@@ -256,6 +254,34 @@ def test_an_init_before_a_run_takes_its_place_away() -> None:
     assert "leaves what nobody knows" in verdict.reason
 
 
+POWER = "init v0 features=sve,psci_0_2,power_off"
+
+
+@pytest.mark.parametrize(
+    ("before", "immediate", "beside_it", "flags"),
+    [
+        ("set-mp v0 stopped", "", "init v0 features=sve,psci_0_2", RUN_NOT_RUNNABLE),
+        ("set-mp v0 stopped", "", "get-mp v0", RUN_NOT_RUNNABLE),
+        ("set-mp v0 runnable", " immediate=yes", POWER, 0),
+        ("set-mp v0 runnable", "", POWER, RUN_TIMED_OUT),
+    ],
+)
+def test_whether_a_vcpu_runs_is_asked_before_the_others_begin(
+    before: str, immediate: str, beside_it: str, flags: int
+) -> None:
+    lists = f"threads {{\nrun v0{immediate} {{ }}\n}} {{\n{beside_it}\n}}\n"
+    case = Case((*SETUP, *parse_case(before).ops, *parse_case(lists).ops))
+    model = Model(MACHINE)
+    seen = [invent(model.step(op), lambda _: 0) for op in case.ops[:4]]
+    told = THREADS_DATA.pack(2, 1) + INTERVAL.pack(0, 9) * 2
+    run = Observation(EINTR, 0, bytes(28) + flags.to_bytes(4, "little"))
+    data = bytes([5, 0, 0, 0]) if beside_it == "get-mp v0" else b""
+    trace = Trace((*seen, Observation(0, 0, told), run, Observation(0, 0, data)))
+    assert isinstance(judge(case, trace, MACHINE), Agree)
+    other = Observation(EINTR, 0, bytes(28) + (flags ^ 3).to_bytes(4, "little"))
+    assert isinstance(judge(case, with_seen(trace, 5, other), MACHINE), Diverge)
+
+
 def test_what_sets_cannot_say_is_not_judged_any_more() -> None:
     case = Case(
         (*SETUP[:2], *parse_case("threads {\nset-vls v0 1\n} {\nfinalize v0\n}\nget-vls v0\n").ops)
@@ -274,6 +300,29 @@ def test_too_many_orders_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None
     assert isinstance(verdict := judge(RUNNING, history(RUNNING, (0, 1, 2)), MACHINE), Agree)
     assert verdict.judged == len(SETUP) + 1
     assert "more orders than are followed" in verdict.reason
+
+
+def test_a_run_that_a_signal_divided_is_not_judged() -> None:
+    trace = history(RUNNING, (0, 1, 2))
+    told = trace.observations[3].data[THREADS_DATA.size :]
+    divided = with_seen(trace, 3, Observation(0, 0, THREADS_DATA.pack(2, 2) + told))
+    middle = with_seen(divided, 5, Observation(0, 0, (5).to_bytes(8, "little")))
+    assert isinstance(verdict := judge(RUNNING, middle, MACHINE), Agree)
+    assert "in parts" in verdict.reason
+
+
+def test_what_a_guest_does_to_a_vcpu_that_another_thread_looks_at_is_not_judged() -> None:
+    lists = "threads {{\nrun v0 {{\n{call}\n}}\n}} {{\nget-mp v1\n}}\n"
+    for call, judged in (("hvc #0", False), ("isb", True)):
+        case = Case((*SETUP, CreateVcpu(1), *parse_case(lists.format(call=call)).ops))
+        if judged:
+            assert isinstance(verdict := judge(case, history(case, (0, 1)), MACHINE), Agree)
+            assert verdict.judged == len(case.ops)
+            continue
+        told = Observation(0, 0, THREADS_DATA.pack(2, 1) + INTERVAL.pack(0, 1) * 2)
+        trace = Trace((*[Observation(0)] * 4, told, Observation(0), Observation(0)))
+        assert isinstance(verdict := judge(case, trace, MACHINE), Agree)
+        assert "act on vcpus" in verdict.reason
 
 
 def test_long_lists_that_commute_are_judged() -> None:

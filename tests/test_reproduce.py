@@ -16,7 +16,7 @@ from corpus import registers as regs
 from corpus.case import Case
 from corpus.isa.table import FORMS
 from corpus.kept import load_kept
-from corpus.ops import OPS, READ_GROUPS, Disturb, HostRun
+from corpus.ops import OPS, READ_GROUPS, Disturb, HostRun, Threads
 from corpus.store import kept_files
 from corpus.text import parse_case
 from fuzz.generate.strategies import cases
@@ -62,7 +62,7 @@ def test_what_a_conforming_leg_does_is_expected(path: Path) -> None:
     try:
         expectation = expect(made, MACHINE)
     except Unsayable:
-        assert any(isinstance(op, Disturb | HostRun) for op in made.ops)
+        assert any(isinstance(op, Disturb | HostRun | Threads) for op in made.ops)
         return
     for choose in (keep, clear):
         trace = ModelTarget(MACHINE, "model", choose=choose).run(made)
@@ -181,7 +181,7 @@ def test_what_c_cannot_say_is_one_sentence(made: Case, says: str) -> None:
 
 
 def test_every_other_op_can_be_said() -> None:
-    assert set(OPS.values()) - set(calls._CALLS) == {Disturb, HostRun}
+    assert set(OPS.values()) - set(calls._CALLS) == {Disturb, HostRun, Threads}
 
 
 @cache
@@ -189,7 +189,7 @@ def texts() -> dict[str, str]:
     found = {}
     for path in FILES[::3]:
         kept = load_kept(path)
-        if not any(isinstance(op, Disturb | HostRun) for op in kept.case.ops):
+        if not any(isinstance(op, Disturb | HostRun | Threads) for op in kept.case.ops):
             found[path.stem] = program(say(kept.case, MACHINE), [kept.about])
     return found
 

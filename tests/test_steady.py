@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from scripted import Scripted, sound, wrong
+from scripted import Scripted, broken, sound, wrong
 
 from corpus.case import Case
+from corpus.fault import Fault, FaultKind
 from corpus.ops import Disturb, GetReg
 from corpus.text import parse_case
 from corpus.trace import Trace
 from db.records import FindingRecord
+from fuzz.followup.breakage import Breakage
 from fuzz.followup.investigate import Investigator
-from fuzz.followup.steady import StandIn, no_stand_in, steady_name
+from fuzz.followup.steady import Often, StandIn, no_stand_in, often, steady_name
 from fuzz.followup.suspicion import Departure
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge
@@ -33,6 +35,7 @@ disturb softirq after=700000 {
 }
 get v0 sp
 """)
+PANIC = Fault(FaultKind.PANIC, "f", True)
 PLAIN = Case(tuple(op for op in CASE.ops if not isinstance(op, Disturb)))
 
 
@@ -104,6 +107,17 @@ def test_where_it_never_shows_there_it_is_made_small_as_ever() -> None:
         found.explanation
     )
     assert len(found.minimal.ops) < len(CASE.ops)
+
+
+def test_where_each_run_costs_a_restart_few_are_counted() -> None:
+    leg = Scripted(LEG, lambda case, _: broken(PANIC))
+    legs = Everywhere([leg])
+    verdict = legs.judge_one(CASE, LEG, leg.run(CASE))
+    assert isinstance(verdict, Diverge)
+    crash = Breakage(CASE, LEG, verdict, broken(PANIC))
+    assert often(crash, CASE, legs) == Often(3, 3)
+    assert often(Departure(CASE, LEG, verdict), CASE, legs) == Often(10, 10)
+    assert often(crash, CASE, legs, 1) == Often(1, 1)
 
 
 def test_what_is_no_chance_needs_no_other_clock() -> None:

@@ -139,7 +139,7 @@ def test_two_threads_at_work_see_what_one_would(leg: Target) -> None:
         assert isinstance(verdict, Agree)
         assert verdict.judged == len(both.ops)
         told = trace.observations[5]
-        assert THREADS_DATA.unpack_from(told.data) == (2, 0)
+        assert THREADS_DATA.unpack_from(told.data) == (2, 1)
         run, _, first, *_ = INTERVAL.iter_unpack(told.data[THREADS_DATA.size :])
         assert all(began <= ended for began, ended in (run, first))
         assert first[0] >= after
@@ -147,10 +147,22 @@ def test_two_threads_at_work_see_what_one_would(leg: Target) -> None:
     assert met
 
 
+def test_a_guest_returns_from_what_kvm_has_it_take(leg: Target) -> None:
+    loop = parse_case(
+        f"{SETUP}disturb thread after=300000 {{\nrun v0 {{\n{GUEST}\nundef-loop #100\n}}\n}}\n"
+        "get v0 vbar_el1\nget v0 x28\nget v0 elr_el1\nread-all v0\n"
+    )
+    trace = leg.run(loop)
+    verdict = judge(loop, trace, leg.profile)
+    assert isinstance(verdict, Agree)
+    assert verdict.judged == len(loop.ops)
+
+
 def test_strangers_around_two_threads(leg: Target) -> None:
     lists = THREADS.format(after=200_000, guest=GUEST)
     crowd = parse_case(f"{SETUP}disturb signal after=300000 {{\n{lists}}}\nread-all v0\n")
     trace = leg.run(crowd)
-    assert struck(trace.observations[5]) == (1, 0)
+    assert struck(trace.observations[5]) == (2, 0)  # beside the threads, and beside the op behind
+    assert THREADS_DATA.unpack_from(trace.observations[6].data)[1] in (1, 2)
     assert isinstance(judge(crowd, trace, leg.profile), Agree)
     assert len(trace.observations) == len(crowd.ops)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 
 from corpus.domain import Choice, IntRange
@@ -67,6 +68,18 @@ HVC_LOOP = "hvc_loop"
 """The form of a loop that asks for PSCI's version again and again: a guest that is left and
 entered many times within one KVM_RUN."""
 
+UNDEF_LOOP = "undef_loop"
+"""The form of a loop in which KVM has the guest take an exception, which returns, again and again
+within one KVM_RUN. It brings a handler of its own, and is for EL1h."""
+LOOP_VECTORS = RAM_BASE + 0x4800
+"""Where its vectors are, in RAM that nothing else uses."""
+_HANDLER_WORDS = (0xD538_403E, 0x9100_13DE, 0xD518_403E, 0xD69F_03E0)
+LOOP_HANDLER = struct.pack("<4I", *_HANDLER_WORDS)
+"""mrs x30, elr_el1; add x30, x30, #4; msr elr_el1, x30; eret."""
+
+LOOPS = frozenset({HVC_LOOP, UNDEF_LOOP})
+"""Forms that only take time."""
+
 CALLS: tuple[Form, ...] = (
     Form("hvc", "hvc #{imm}", (0xD400_0002,), (imm("imm", 0, 65535, at(5)),), "sys", "base"),
     Form(
@@ -77,6 +90,41 @@ CALLS: tuple[Form, ...] = (
         "sys",
         "base",
         asm="movz x28, #{imm}\nmovz x0, #33792, lsl #16\nhvc #0\nsub x28, x28, #1\ncbnz x28, .-12",
+    ),
+    Form(
+        UNDEF_LOOP,
+        "undef-loop #{imm}",
+        (
+            *(0xD280_001C, 0x1400_0005, *_HANDLER_WORDS, 0x10FF_FF9D, 0xA940_07A0),
+            *(0xD2A8_001D, 0xF289_401D, 0xA900_07A0, 0xD50B_753D, 0xD503_3B9F, 0xD108_03BD),
+            *(0xD538_C001, 0xD518_C01D, 0xD503_3FDF),
+            *(0xD53B_9C00, 0xD100_079C, 0xB5FF_FFDC, 0xD518_C001, 0xD503_3FDF),
+        ),
+        (imm("imm", 1, 1024, at(5)),),
+        "sys",
+        "base",
+        asm="""movz x28, #{imm}
+b .+20
+mrs x30, elr_el1
+add x30, x30, #4
+msr elr_el1, x30
+eret
+adr x29, .-16
+ldp x0, x1, [x29]
+movz x29, #16384, lsl #16
+movk x29, #18944
+stp x0, x1, [x29]
+ic ivau, x29
+dsb ish
+sub x29, x29, #512
+mrs x1, vbar_el1
+msr vbar_el1, x29
+isb
+mrs x0, pmcr_el0
+sub x28, x28, #1
+cbnz x28, .-8
+msr vbar_el1, x1
+isb""",
     ),
     Form(
         "eret_to",
@@ -132,7 +180,7 @@ def unsynchronised(program: Sequence[Insn]) -> int:
     return count
 
 
-_SYNCHRONISES = frozenset({"isb", "hvc", HVC_LOOP})
+_SYNCHRONISES = frozenset({"isb", "hvc", *LOOPS})
 _SYSREG_NAMES = {value: name for name, value in _SYSREG.items()}
 
 FORMS: tuple[Form, ...] = (

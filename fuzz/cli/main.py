@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "repro": ("fuzz.cli.execute:repro", "Run a stored finding again."),
     "window": (
         "fuzz.cli.window:command",
-        "Say when the strangers in a case have to strike.",
+        "Say when what goes on beside a case has to strike.",
     ),
     "replay": ("fuzz.cli.replay:replay", "Run kept cases and compare with what is recorded."),
     "review": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from corpus.blocks import has_block
 from corpus.case import Case
@@ -102,7 +103,7 @@ class Investigator:
         """The smallest case that shows it, and its cause as that one tells: with less around,
         there is more room to look, and less that may be to blame. Raises TransportError."""
         for _ in range(TRACINGS):
-            smaller = self._minimal(suspicion, self._legs)
+            smaller = self._minimal(suspicion, partial(suspicion.shows, legs=self._legs))
             if smaller is not suspicion.case:
                 shown = suspicion.settle(smaller, self._legs) or shown
             traced = suspicion.at(shown).traced(self._legs)
@@ -114,13 +115,13 @@ class Investigator:
             suspicion, shown = traced, earlier
         return suspicion, shown
 
-    def _minimal(self, suspicion: Suspicion, legs: Everywhere) -> Case:
-        """The smallest case found that still shows it on `legs`."""
+    def _minimal(self, suspicion: Suspicion, shows: Callable[[Case], bool]) -> Case:
+        """The smallest case found that still shows it."""
         started = time.monotonic()
 
         def still(candidate: Case) -> bool:
             try:
-                return suspicion.shows(candidate, legs)
+                return shows(candidate)
             except TransportError:
                 return False
 

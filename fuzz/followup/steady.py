@@ -28,8 +28,12 @@ from targets.transport import TransportError
 ICOUNT = 4
 """The clock in which things come again costs about twice the time."""
 COUNTED_RUNS = 10
-"""How often a finding is run to tell how often it shows, with either clock."""
+"""How often a finding is run to tell how often it shows, with either clock, at most."""
+RUNS_EACH = 20
+"""For each of these a minimiser may make so many runs: where each costs a restart, they are few."""
 
+Shows: TypeAlias = Callable[[Case], bool]
+"""Whether a case shows it."""
 StandIn: TypeAlias = Callable[[str], AbstractContextManager[Target | None]]
 """From a leg's name to the leg that stands in for it, under its name; None where none can."""
 
@@ -89,36 +93,42 @@ def steadied(
     suspicion: Suspicion,
     legs: Everywhere,
     steady: Everywhere,
-    minimal: Callable[[Suspicion, Everywhere], Case],
+    minimal: Callable[[Suspicion, Shows], Case],
 ) -> Steadied:
     """Make the case of `suspicion` small on `steady`, if it shows there, so that it still shows on
-    `legs`; `minimal` is the smallest case that shows a suspicion on some legs. Raises
-    TransportError."""
-    there = relocated(suspicion, suspicion.case, steady)
+    `legs`; `minimal` is the smallest case that it finds of those that show it. One run tells, where
+    runs are alike. Raises TransportError."""
+
+    def comes_again(case: Case) -> bool:
+        return bool(often(suspicion, case, steady, 1).seen)
+
+    there = relocated(suspicion.case, comes_again)
     if there is None:
         return Steadied(None, _told(often(suspicion, suspicion.case, legs), None))
     settled = suspicion.settle(there, steady)
-    small = minimal(suspicion.at(settled), steady) if settled else there
-    here = relocated(suspicion, small, legs)
+    small = minimal(suspicion.at(settled), comes_again) if settled else there
+    here = relocated(small, lambda case: suspicion.shows(case, legs))
     shown = suspicion.settle(here, legs) if here else None
     kept = here if here and shown else suspicion.case
     return Steadied(shown, _told(often(suspicion, kept, legs), often(suspicion, small, steady)))
 
 
-def relocated(suspicion: Suspicion, case: Case, legs: Everywhere) -> Case | None:
-    """The case with a delay of its first stranger, or second thread, that shows it there."""
+def relocated(case: Case, shows: Shows) -> Case | None:
+    """The case with a delay of its first stranger, or second thread, that shows it."""
     at = next(index for index, op in enumerate(case.ops) if has_block(op))
     op = case.ops[at]
     assert has_block(op)
-    delay = found(lambda ns: suspicion.shows(with_delay(case, at, ns), legs), op.after)
+    delay = found(lambda ns: shows(with_delay(case, at, ns)), op.after)
     return None if delay is None else with_delay(case, at, delay)
 
 
-def often(suspicion: Suspicion, case: Case, legs: Everywhere) -> Often:
-    """In how many runs a case shows it. Raises TransportError."""
+def often(suspicion: Suspicion, case: Case, legs: Everywhere, runs: int = 0) -> Often:
+    """In how many runs a case shows it; 0: of as many as are worth their time. Raises
+    TransportError."""
+    runs = runs or min(COUNTED_RUNS, suspicion.runs // RUNS_EACH)
     name, leg = suspicion.name, legs.leg(suspicion.name)
-    verdicts = (legs.judge_one(case, name, leg.run(case)) for _ in range(COUNTED_RUNS))
-    return Often(sum(alike(verdict, suspicion.verdict) for verdict in verdicts), COUNTED_RUNS)
+    verdicts = (legs.judge_one(case, name, leg.run(case)) for _ in range(runs))
+    return Often(sum(alike(verdict, suspicion.verdict) for verdict in verdicts), runs)
 
 
 def _told(running: Often, counting: Often | None) -> str:

@@ -9,7 +9,7 @@ from corpus.domain import Domain, TextError
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.decode import decode
 from corpus.isa.form import Form, Insn
-from corpus.isa.system import ANY, HVC_LOOP, OF_EL2
+from corpus.isa.system import ANY, LOOPS, OF_EL2
 from corpus.isa.table import FORMS, insn
 from corpus.isa.unallocated import UNALLOCATED, is_unallocated
 from corpus.stream import Source
@@ -56,8 +56,8 @@ def _takes(domain: Domain[int], value: int) -> bool:
         return False
 
 
-_FORMS = [form for form in FORMS.values() if form.name != HVC_LOOP]
-"""All but a loop that only takes time, which a stranger has a use for."""
+_FORMS = [form for form in FORMS.values() if form.name not in LOOPS]
+"""All but loops that only take time, for which what goes on beside has a use."""
 GROUPS: dict[str, list[Form]] = {}
 for _form in _FORMS:
     GROUPS.setdefault(_form.group, []).append(_form)

@@ -10,6 +10,7 @@ from corpus import registers as regs
 from corpus.case import MAX_OPS, Case
 from corpus.ops import (
     FEATURE_SVE,
+    CreateVcpu,
     Finalize,
     GetMp,
     GetReg,
@@ -35,6 +36,10 @@ _IDLE_NS = 200_000
 """How long a few calls take in the lab, about."""
 
 
+ANY_VCPU = 0.25
+"""How often the second thread is at work on any vcpu of the VM, mostly the same all the same."""
+
+
 def threaded(rng: random.Random, case: Case) -> Case:
     """The case with one of its runs beside calls to the same vcpu, or calls beside calls; and a
     look behind them."""
@@ -49,7 +54,9 @@ def threaded(rng: random.Random, case: Case) -> Case:
         slot, first, most = 0, [], _IDLE_NS
     features = _features(case.ops[:at], slot)
     mine: list[Op] = [*first, *_calls(rng, slot, features, rng.choice((0, 0, 1, 2, 3)))]
-    others = _calls(rng, slot, features, rng.choice((1, 1, 2, 3, 4)))
+    there = [op.vcpu for op in case.ops[:at] if isinstance(op, CreateVcpu)]
+    on = rng.choice(there) if there and rng.random() < ANY_VCPU else slot
+    others = _calls(rng, on, features, rng.choice((1, 1, 2, 3, 4)))
     after = rng.randrange(most) if rng.random() < 0.8 else 0
     both = Threads(after, len(mine) + len(others), len(mine))
     ops = (*case.ops[:at], both, *mine, *others, ReadAll(slot), *case.ops[rest:])

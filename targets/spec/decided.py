@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from corpus.isa.form import Insn
-from corpus.isa.system import ANY, FORMS, HVC_LOOP
+from corpus.isa.system import ANY, FORMS, LOOPS
 from corpus.isa.unallocated import is_in_vector_space
 from corpus.ops import HostRun, Op, Run
 from targets.spec.cpu import FPCR_STATEFUL, NZCV_SHIFT, ZCR_LEN, effective_vl
@@ -34,7 +34,7 @@ def decided(world: World, op: Op, stop: Unpredictable) -> Decides:
         left = op.program if stop.left is None else stop.left
     if vcpu.sve and _is_aarch64(vcpu) and any(map(_may_change_length, left)):
         return Decides.NOTHING
-    asks = any(insn.form.name in ("hvc", HVC_LOOP, "mrs") for insn in left)
+    asks = any(insn.form.name in ("hvc", "mrs", *LOOPS) for insn in left)
     return min(stop.decides, Decides.KERNEL if asks else Decides.CPU)
 
 

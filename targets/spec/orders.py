@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from msgspec import structs
 
 from corpus import wire
+from corpus.isa.system import ANY
 from corpus.ops import Op, Run, Threads
 from corpus.trace import Observation
 from targets.spec.errors import Decides, Unpredictable
@@ -29,6 +30,9 @@ from targets.spec.vcpu import Vm
 
 MOST_STEPS = 400
 """More ops than this, over all orders, are not judged."""
+
+
+_NOTHING = Decides.NOTHING
 
 
 class Parted(Unpredictable):
@@ -58,10 +62,14 @@ class Lists:
         cls, model: Model, op: Threads, told: bytes, ops: Sequence[Op], seen: Sequence[Observation]
     ) -> Lists:
         """From the observation of `op`, and those of the ops in its lists; `model` then is where
-        both begin."""
+        both begin. Raises Unpredictable."""
+        if wire.THREADS_DATA.unpack_from(told)[1] > 1:
+            raise Unpredictable("a run that others could see in parts", _NOTHING)
         times = list(wire.INTERVAL.iter_unpack(told[wire.THREADS_DATA.size :]))
         done = [Done(*each) for each in zip(ops, seen, *zip(*times, strict=True), strict=True)]
         run = ops[0] if op.first and ops else None
+        if isinstance(run, Run) and _may_act_on_others(run, ops):
+            raise Unpredictable("a guest that may act on vcpus that others look at", _NOTHING)
         lead = Lead.prepare(model, run) if isinstance(run, Run) else None
         return cls(tuple(done[: op.first]), tuple(done[op.first :]), lead)
 
@@ -156,7 +164,11 @@ class _Search:
         return permitted
 
 
-_NOTHING = Decides.NOTHING
+def _may_act_on_others(run: Run, ops: Sequence[Op]) -> bool:
+    """Whether a guest calls its hypervisor, which is about other vcpus, too, and some of these are
+    looked at: of such calls each is done at a time of its own, and not all in one."""
+    calls = any(insn.form.name in ("hvc", ANY) for insn in run.program)
+    return calls and any(getattr(op, "vcpu", run.vcpu) != run.vcpu for op in ops)
 
 
 def _over_before(others: Sequence[Done], one: Done) -> bool:

@@ -17,7 +17,10 @@ static inline bool code_asks_version(uint32_t before, uint32_t word)
     return before == CODE_ASKS_VERSION && word == CODE_HVC;
 }
 
-/* Whether there is an hvc-loop in a program. */
+/* What an undef-loop does again and again: mrs x0, pmcr_el0. */
+#define CODE_READS_PMCR 0xd53b9c00u
+
+/* Whether there is a loop that takes its time in a program. */
 bool code_loops(const uint8_t *code, uint32_t size);
 
 #endif

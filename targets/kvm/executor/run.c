@@ -17,6 +17,9 @@
 /* A run of a vcpu in AArch32 state that does not take its way out soon does not end. */
 #define BRIEF_MS 50
 
+/* When a run is looked at that another thread watches. To it that is a run in two parts. */
+#define WATCHED_MS 500
+
 /* After this long a run is looked at: one that sleeps waits for what will never come. Where
  * others want the CPU, too, sleep says little: then that is when the time is up. */
 static unsigned look_ms = RUN_LIMIT_MS;
@@ -32,6 +35,13 @@ void run_look_after(unsigned ms)
     (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(member))
 #define VBAR_EL1 ARM64_SYS_REG(3, 0, 12, 0, 0)
 #define VBAR_EL2 ARM64_SYS_REG(3, 4, 12, 0, 0)
+
+static unsigned entries;
+
+unsigned run_entries(void)
+{
+    return entries;
+}
 
 static struct kvm_run *volatile running;
 static volatile sig_atomic_t struck;
@@ -108,23 +118,34 @@ static bool slept(const struct usage *since)
            2 * passed_ns(&since->cpu, &now.cpu) < passed_ns(&since->wall, &now.wall);
 }
 
+/* Whether a guest is where no memory is: an INIT beside its run put it there. */
+static bool lost(int fd)
+{
+    uint64_t pc = RAM_BASE;
+    return get_reg(fd, CORE_REG(regs.pc), &pc) == 0 && pc - RAM_BASE >= RAM_SIZE;
+}
+
 /* `entry`, again where a stranger's signal ended it. */
 static int enter_disturbed(const struct vcpu *v, bool immediate, const struct entry *entry)
 {
     int err;
-    do
+    do {
+        entries++;
         err = entry->enter(v->fd, entry->context);
-    while (err == EINTR && !struck && !immediate && stranger_signalled());
+    } while (err == EINTR && !struck && !immediate && stranger_signalled());
     return err;
 }
 
 /* `entry`, until the guest exits, has waited or spent its time. A run that is only looked at
  * goes on as if nothing had happened. */
-static int enter_limited(const struct vcpu *v, bool immediate, unsigned limit_ms,
+static int enter_limited(const struct vcpu *v, const struct ready *ready,
                          const struct entry *entry)
 {
     const struct usage before = usage_now();
-    const unsigned first_ms = limit_ms < look_ms ? limit_ms : look_ms;
+    const bool immediate = ready->immediate;
+    const unsigned limit_ms = ready->limit_ms;
+    const unsigned at_ms = ready->watched ? WATCHED_MS : look_ms;
+    const unsigned first_ms = limit_ms < at_ms ? limit_ms : at_ms;
     limit_start(v->run, first_ms);
     if (immediate)
         v->run->immediate_exit = 1;
@@ -133,7 +154,8 @@ static int enter_limited(const struct vcpu *v, bool immediate, unsigned limit_ms
     int err = enter_disturbed(v, immediate, entry);
     limit_stop();
     v->run->immediate_exit = 0;
-    if (err == EINTR && struck && !immediate && first_ms < limit_ms && !slept(&before)) {
+    const bool looked = err == EINTR && struck && !immediate && first_ms < limit_ms;
+    if (looked && !slept(&before) && !(ready->watched && lost(v->fd))) {
         limit_start(v->run, limit_ms - first_ms);
         err = enter_disturbed(v, immediate, entry);
         limit_stop();
@@ -157,7 +179,7 @@ int run_enter(const struct vcpu *v, const struct ready *ready, const struct entr
     if (!run)
         return entry->enter(v->fd, entry->context);
     run->exit_reason = 0;
-    int err = enter_limited(v, ready->immediate, ready->limit_ms, entry);
+    int err = enter_limited(v, ready, entry);
     if (err == EINTR && struck && !ready->immediate)
         seen->flags |= RUN_TIMED_OUT;
     if (err)

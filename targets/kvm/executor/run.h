@@ -23,6 +23,7 @@ extern const struct entry run_plainly;
  * `errors`: of the SETs before, as RUN's aux has them. */
 struct ready {
     bool immediate, not_runnable, aarch32;
+    bool watched; /* by another thread */
     unsigned limit_ms;
     uint64_t errors;
     uint32_t code[RUN_WAY_OUT];
@@ -33,6 +34,7 @@ struct ready {
 struct ready run_prepare(struct machine *m, const struct op *op);
 int run_enter(const struct vcpu *v, const struct ready *ready, const struct entry *entry,
               struct wire_run *seen);
+unsigned run_entries(void); /* how often KVM_RUN was made to run a guest */
 void run_finish(struct machine *m, const struct vcpu *v, const struct ready *ready,
                 const struct wire_run *seen);
 

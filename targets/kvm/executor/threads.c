@@ -173,8 +173,10 @@ static void prepare(struct list *mine, struct lead *lead)
     const uint8_t *at = mine->at;
     lead->any = mine->count && next_op(&at, mine->end, &lead->op) &&
                 lead->op.head.kind == KIND_RUN;
-    if (lead->any)
-        lead->ready = run_prepare(mine->m, &lead->op);
+    if (!lead->any)
+        return;
+    lead->ready = run_prepare(mine->m, &lead->op);
+    lead->ready.watched = true;
 }
 
 bool threads_observe(struct machine *m, const struct op *op, const uint8_t **at,
@@ -196,8 +198,7 @@ bool threads_observe(struct machine *m, const struct op *op, const uint8_t **at,
     memset(told, 0, size);
     struct wire_interval *times = (struct wire_interval *)(told + sizeof(struct wire_threads));
     cpu_set_t before;
-    const struct wire_threads says = {.cpus = settle(&before)};
-    memcpy(told, &says, sizeof says);
+    struct wire_threads says = {.cpus = settle(&before), .entries = run_entries()};
     if (!observation_end(&begun, op, (struct outcome){0}, out))
         return false;
 
@@ -213,6 +214,8 @@ bool threads_observe(struct machine *m, const struct op *op, const uint8_t **at,
     bool fits = both(&mine, &lead);
     if (lead.any)
         run_finish(m, &m->vcpus[lead.op.head.vcpu], &lead.ready, &lead.seen);
+    says.entries = run_entries() - says.entries;
+    memcpy(told, &says, sizeof says);
     m->el2 |= other_machine.el2;
     sched_setaffinity(0, sizeof before, &before);
 

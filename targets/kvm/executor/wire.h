@@ -144,7 +144,7 @@ struct wire_lists {
 
 /* Data of THREADS; for each op in the lists a wire_interval follows. */
 struct wire_threads {
-    uint32_t cpus, zero;
+    uint32_t cpus, entries;
 };
 
 /* ns since both lists could begin. */

@@ -19,22 +19,25 @@ from targets.transport import TransportError
 @dataclass(frozen=True, slots=True)
 class Edit:
     """A change of a file of the kernel's source: `new` in place of `old`, which stands there
-    once. `about`: what is wrong then."""
+    once. `about`: what is wrong then; `more`: such pairs that belong to it."""
 
     name: str
     about: str
     file: str
     old: str
     new: str
+    more: tuple[tuple[str, str], ...] = ()
 
     def applied(self, text: str) -> str:
         """The file with the change. Raises TransportError if it does not fit."""
-        count = text.count(self.old)
-        if count != 1:
-            raise TransportError(
-                f"{self.name} does not fit {self.file}: what it changes is there {count} times."
-            )
-        return text.replace(self.old, self.new)
+        for old, new in ((self.old, self.new), *self.more):
+            count = text.count(old)
+            if count != 1:
+                raise TransportError(
+                    f"{self.name} does not fit {self.file}: what it changes is there {count} times."
+                )
+            text = text.replace(old, new)
+        return text
 
 
 class Tree:

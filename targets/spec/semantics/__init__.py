@@ -31,6 +31,7 @@ from targets.spec.semantics import (
     sve_pred,
     sve_prefetch,
     system,
+    traps,
 )
 from targets.spec.semantics.registry import SEMANTICS, Semantic
 
@@ -63,6 +64,7 @@ _MODULES = (
     sve_pred,
     sve_prefetch,
     system,
+    traps,
 )
 
 __all__ = ["SEMANTICS", "Semantic"]

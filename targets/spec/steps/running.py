@@ -20,7 +20,7 @@ from targets.spec.run import Ended, completed, place_code, run
 from targets.spec.sets import exact, join, unknown
 from targets.spec.steps.registers import narrow_to_32bit
 from targets.spec.steps.registry import step
-from targets.spec.vcpu import Vcpu
+from targets.spec.vcpu import MP_RUNNABLE, Vcpu
 from targets.spec.world import World
 
 PMU_V3 = 1 << 3
@@ -38,7 +38,9 @@ def run_vcpu(world: World, slot: int, program: tuple[Insn, ...], immediate: bool
     """One run of `program`, which lies in RAM even if it cannot run, on the vcpu in `slot`.
     Raises Unpredictable."""
     prepare(world, slot, program)
-    return enter(world, slot, program, immediate, completed)
+    vcpu = world.vm.vcpus.get(slot)
+    waits = vcpu is not None and vcpu.stopped != MP_RUNNABLE
+    return enter(world, slot, program, immediate, waits, completed)
 
 
 def prepare(world: World, slot: int, program: tuple[Insn, ...]) -> None:
@@ -61,16 +63,17 @@ def enter(
     slot: int,
     program: tuple[Insn, ...],
     immediate: bool,
+    waits: bool,
     finish: Callable[[Vcpu, Ended], Ended],
 ) -> Permitted:
     """KVM_RUN of what is prepared, and then what `finish` makes of each way in which it may end.
-    Raises Unpredictable."""
+    `waits`: the harness found that the vcpu is not runnable. Raises Unpredictable."""
     vcpu = world.vm.vcpus.get(slot)
     if vcpu is None:
         return _failed("vcpu.missing", EBADF, EBADF, 0)
     if not vcpu.initialised:
         return _failed("run.not-initialised", ENOEXEC, ENOEXEC, None)
-    unfit = _unfit(world, vcpu, immediate)
+    unfit = _unfit(world, vcpu, immediate, waits)
     if unfit:
         return unfit
     if world.beyond:
@@ -149,7 +152,7 @@ def _outcome(ended: Ended) -> Outcome:
     )
 
 
-def _unfit(world: World, vcpu: Vcpu, immediate: bool) -> Permitted | None:
+def _unfit(world: World, vcpu: Vcpu, immediate: bool, waits: bool) -> Permitted | None:
     """Why KVM_RUN returns before the guest executes anything, if it does."""
     vm = world.vm
     if vcpu.sve and not vcpu.finalised:
@@ -166,7 +169,7 @@ def _unfit(world: World, vcpu: Vcpu, immediate: bool) -> Permitted | None:
     if vcpu.late and world.profile.mode == PROTECTED and in_force(LATE, world.profile.kernel):
         return _failed(LATE, EINVAL, 0, None)
     vm.ran_once = vcpu.run_once = True
-    if vcpu.stopped:
+    if waits:
         return _failed("run.stopped", EINTR, 0, wire.RUN_NOT_RUNNABLE)
     if immediate:
         return _failed("run.immediate-exit", EINTR, 0, 0)

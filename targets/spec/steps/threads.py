@@ -68,8 +68,9 @@ class Lead:
                 lost = self._lost(vcpu)
                 if lost:
                     return lost
-        immediate = bool(self.run.immediate) or self.stopped
-        return enter(world, self.run.vcpu, self.run.program, immediate, _not_completed)
+        run = self.run
+        immediate = bool(run.immediate)
+        return enter(world, run.vcpu, run.program, immediate, self.stopped, _not_completed)
 
     def _lost(self, vcpu: Vcpu) -> Permitted | None:
         """A run from elsewhere than it was prepared for. Raises Unpredictable."""
