@@ -94,13 +94,13 @@ def _emulators() -> Iterator[Offer]:
 
 
 def _releases() -> list[str]:
-    """Releases worth showing: of the kernels to build, the kept ones and the usual one."""
-    shown = [r for r in kernels.RELEASES if r not in kernels.BUILDS or _is_shown(r)]
-    return [*shown, *kernels.of_trees()]
+    """Releases worth showing: of flavours and kernels to build, the kept ones and the usual one."""
+    return [*filter(_is_shown, kernels.RELEASES), *kernels.of_trees()]
 
 
-def _is_shown(build: str) -> bool:
-    return build == kernels.built_name("6.12") or kernels.cached(build) is not None
+def _is_shown(release: str) -> bool:
+    usual = release in kernels.SUITES or release == kernels.built_name("6.12")
+    return usual or kernels.cached(release) is not None
 
 
 def _lab_legs(releases: Sequence[str]) -> Iterator[Offer]:
@@ -137,8 +137,7 @@ def _number(release: str) -> tuple[int, int]:
         return kernels.image_version(Path(release))
     if kernels.is_tree(release):
         return kernels.image_version(kernels.fetch(release).path)
-    source, _ = kernels.BUILDS.get(release, (release, ()))
-    major, dot, minor = source.partition(".")
+    major, dot, minor = kernels.source_of(release).partition(".")
     return (int(major), int(minor)) if dot else (sys.maxsize, 0)
 
 

@@ -86,8 +86,8 @@ def test_another_callee_is_a_change() -> None:
 
 @pytest.mark.parametrize("branch", [_cbz, _tbz, _bcond])
 def test_another_way_within_a_function_is_a_change(branch: type) -> None:
-    one = _kernel(("f", [MOV_1, branch(8), NOP, RET]))
-    other = _kernel(("f", [MOV_1, branch(4), NOP, RET]))
+    one = _kernel(("f", [MOV_1, branch(8), MOV_2, RET]))
+    other = _kernel(("f", [MOV_1, branch(4), MOV_2, RET]))
     assert changes(one, other) == [Change("guest.c", "f", How.CHANGED, 0, 16, 4)]
 
 
@@ -118,6 +118,28 @@ def test_what_fills_a_gap_does_not_matter() -> None:
     one = _kernel(("f", [MOV_1, RET]), ("g", [RET]))
     other = _kernel(("f", [MOV_1, RET, NOP, NOP, 0]), ("g", [RET]))
     assert _changed(one, other) == []
+
+
+def test_nops_by_which_code_is_aligned_do_not_matter() -> None:
+    """Nor do they move what is branched to."""
+    one = _kernel(("f", [_cbz(12), MOV_1, _bcond(-4), MOV_2, RET]))
+    other = _kernel(("f", [_cbz(20), NOP, MOV_1, NOP, _bcond(-8), MOV_2, RET]))
+    assert _changed(one, other) == []
+    other = _kernel(("f", [_cbz(24), NOP, MOV_1, NOP, _bcond(-8), MOV_2, RET]))
+    assert changes(one, other) == [Change("guest.c", "f", How.CHANGED, 0, 28, 0)]
+
+
+def test_what_is_patched_into_a_longer_function_stays_the_same() -> None:
+    """A replacement behind the last function of a file jumps back into another."""
+    one = _kernel(("f", [MOV_1, RET]), ("last", [RET, _bl(-8)]))
+    other = _kernel(("f", [NOP, MOV_2, MOV_1, RET]), ("last", [RET, _bl(-8)]))
+    assert _changed(one, other) == [("f", How.CHANGED)]
+
+
+def test_a_function_that_only_grew_or_shrank() -> None:
+    short, long = _kernel(("f", [MOV_1])), _kernel(("f", [MOV_1, NOP, MOV_2, RET]))
+    assert [change.first for change in changes(short, long)] == [8]
+    assert [change.first for change in changes(long, short)] == [4]
 
 
 def test_functions_that_come_and_go() -> None:

@@ -62,7 +62,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
 def test_kernels_lists_what_is_here_and_what_is_not(kept: Kernel) -> None:
     heading, *rows = _lab("kernels").output.splitlines()
     assert heading.split() == ["RELEASE", "SUITE", "PACKAGE", "MIB", "IMAGE"]
-    assert [row.split()[0] for row in rows] == list(kernels.SUITES)
+    assert [row.split()[0] for row in rows] == list(kernels.PACKAGES)
     by_release = {row.split()[0]: row for row in rows}
     assert by_release["6.12"].split()[1:] == ["trixie", "6.12.1-1", "1.5", str(kept.path)]
     assert by_release["6.1"].endswith("fetched when first used")

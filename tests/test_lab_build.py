@@ -16,6 +16,7 @@ from corpus.domain import TextError
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
 from targets import legs as all_legs
+from targets.catalogue import offers
 from targets.kvm import legname
 from targets.kvm.lab import build, kconfig, kernels
 from targets.transport import TransportError
@@ -90,6 +91,25 @@ def test_names_of_built_kernels() -> None:
     assert legname.parse("kvm:small-6.12:nvhe").name == "kvm:small-6.12:nvhe"
     with pytest.raises(TextError, match=r"small-6\.12"):
         legname.parse("kvm:small-5.4:vhe")
+
+
+def test_flavours_are_fetched_as_their_release_is() -> None:
+    assert kernels.PACKAGES["6.12"] == kernels.PACKAGES["rc"] == "linux-image-cloud-arm64"
+    assert kernels.PACKAGES["rc-16k"] == "linux-image-arm64-16k"
+    suites = {name: kernels.SUITES[kernels.source_of(name)] for name in kernels.RELEASES}
+    assert (suites["6.12-rt"], suites["newest-16k"]) == ("trixie", "sid")
+    assert (suites["rc"], suites["small-rc-kasan"]) == ("experimental", "experimental")
+    assert legname.parse("kvm:6.12-rt:nvhe").name == "kvm:6.12-rt:nvhe"
+    assert legname.parse("kvm:small-rc:nvhe").name == "kvm:small-rc:nvhe"
+
+
+def test_flavours_are_offered_once_they_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not any("-rt:" in offer.name for offer in offers())
+    kept = kernels.Kernel(Path(), "6.12-rt", "1", "ab")
+    monkeypatch.setattr(kernels, "cached", {"6.12-rt": kept}.get)
+    found = {offer.name: offer for offer in offers()}
+    assert found["kvm:6.12-rt:nested"].reason.startswith("KVM offers guests an EL2 only since")
+    assert "kvm:rc:vhe" in found
 
 
 def test_a_kernel_that_is_not_built_says_how_to() -> None:

@@ -49,7 +49,7 @@ def lab() -> None:
 @lab.command("kernels")
 @click.option(
     "--refresh",
-    type=click.Choice(list(kernels.SUITES)),
+    type=click.Choice(list(kernels.PACKAGES)),
     multiple=True,
     help="Fetch this release now, even if one is kept.",
 )
@@ -66,7 +66,7 @@ def kernels_(refresh: tuple[str, ...], as_json: bool) -> None:
         kernels.fetch(release, refresh=True)
     releases = (*kernels.RELEASES, *kernels.of_trees())
     found = {release: kernels.cached(release) for release in releases}
-    kept = {r: kernel for r, kernel in found.items() if kernel or r in kernels.SUITES}
+    kept = {r: kernel for r, kernel in found.items() if kernel or r in kernels.PACKAGES}
     if as_json:
         told = [
             {
@@ -232,8 +232,7 @@ def _suite(release: str) -> str:
     of the user's own."""
     if kernels.is_tree(release):
         return "tree"
-    source, _ = kernels.BUILDS.get(release, (release, ()))
-    return kernels.SUITES[source]
+    return kernels.SUITES[kernels.source_of(release)]
 
 
 @contextmanager

@@ -13,12 +13,13 @@ class Where(StrEnum):
     NEW = "new"  # on the newer one only
     GONE = "gone"  # on the older one only
     BOTH = "both"
+    HIDDEN = "hidden"  # on one, while the other does something else before that is wrong
     CHANCE = "chance"  # seen once, and not again
 
 
 class Broken(msgspec.Struct, frozen=True):
-    """A divergence from the specification. `bucket`: where it is stored, such as B3, or
-    nothing; `case`: its text."""
+    """A divergence from the specification. `mode`: or several, with commas; `bucket`: where it is
+    stored, such as B3, or nothing; `case`: its text."""
 
     where: Where
     mode: str
@@ -57,11 +58,13 @@ class ReviewedFunction(msgspec.Struct, frozen=True):
 
 
 class Speed(msgspec.Struct, frozen=True):
-    """Microseconds per case, in the guest alone."""
+    """Microseconds per case, in the guest alone. `spread`: by how much timings of one kernel
+    differ, in percent."""
 
     mode: str
     base: float
     new: float
+    spread: float = 0.0
 
     @property
     def percent(self) -> float:
@@ -95,12 +98,19 @@ class Review(msgspec.Struct):
     notes: list[str] = []
 
     def of(self, where: Where) -> list[Broken]:
-        """The divergences there, each rule and mode once."""
-        seen: dict[tuple[str, str], Broken] = {}
+        """The divergences there, by rule: each with its shortest case, and all its modes."""
+        by_rule: dict[str, list[Broken]] = {}
         for one in self.broken:
             if one.where is where:
-                seen.setdefault((one.rule, one.mode), one)
-        return list(seen.values())
+                by_rule.setdefault(one.rule, []).append(one)
+        return [
+            msgspec.structs.replace(
+                min(ones, key=lambda one: len(one.case)),
+                mode=", ".join(dict.fromkeys(one.mode for one in ones)),
+                bucket=", ".join(dict.fromkeys(one.bucket for one in ones if one.bucket)),
+            )
+            for ones in by_rule.values()
+        ]
 
     @property
     def has_news(self) -> bool:

@@ -78,13 +78,10 @@ def sections(review: Review) -> Iterator[Section]:
     for title, where in (
         ("New divergences from the specification", Where.NEW),
         ("Divergences that are gone", Where.GONE),
-        ("Divergences on both", Where.BOTH),
-        ("Seen once and not again", Where.CHANCE),
     ):
         found = review.of(where)
         if found or where is Where.NEW:
-            brief = where in (Where.BOTH, Where.CHANCE)
-            yield Section(title, "" if found else "None.", [_broken(one, brief) for one in found])
+            yield Section(title, "" if found else "None.", [_broken(one) for one in found])
     yield Section(
         "Permitted, but different",
         "" if review.differing else "None.",
@@ -94,12 +91,23 @@ def sections(review: Review) -> Iterator[Section]:
     if review.speed:
         yield Section(
             "Speed",
-            "In the guest alone, per case.",
+            "In the guest alone, per case, and how far timings of one kernel lie apart.",
             [
-                Item(f"{one.mode}: {one.base:.0f} us, now {one.new:.0f} us ({one.percent:+.1f} %)")
+                Item(
+                    f"{one.mode}: {one.base:.0f} us, now {one.new:.0f} us"
+                    f" ({one.percent:+.1f} %, apart {one.spread:.1f} %)"
+                )
                 for one in review.speed
             ],
         )
+    for title, where in (
+        ("As wrong on both", Where.BOTH),
+        ("On one, while the other goes wrong before", Where.HIDDEN),
+        ("Seen once and not again", Where.CHANCE),
+    ):
+        rules = [one.rule for one in review.of(where)]
+        if rules:
+            yield Section(title, f"{', '.join(rules)}.")
 
 
 def _side(side: KernelSide) -> str:
@@ -107,11 +115,10 @@ def _side(side: KernelSide) -> str:
     return f"{side.name}{release}" + (f": {side.what}" if side.what else "")
 
 
-def _broken(one: Broken, brief: bool) -> Item:
+def _broken(one: Broken) -> Item:
     kind = "strict" if one.strict else "lenient"
     where = f", {one.bucket}" if one.bucket else ""
-    head = f"{one.rule} ({kind}), in {one.mode}{where}"
-    return Item(head) if brief else Item(head, one.explanation, one.case)
+    return Item(f"{one.rule} ({kind}), in {one.mode}{where}", one.explanation, one.case)
 
 
 def _differing(one: Differing, shown: bool) -> Item:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from corpus.case import Case
 from corpus.text import format_case
 from corpus.trace import Trace
 from db.records import FindingView
-from fuzz.followup.retest import PASSES, SHOWS, Again
+from fuzz.followup.retest import OTHER, PASSES, SHOWS, Again
 from fuzz.oracle import agreement
 from fuzz.oracle.culprit import responsible
 from fuzz.oracle.everywhere import Everywhere, Seen
-from fuzz.oracle.verdict import Diverge
+from fuzz.oracle.verdict import Diverge, Verdict
 from fuzz.review.book import Broken, Differing, Speed, Where
 from fuzz.review.differences import differences
 from targets.base import Target, WireTarget
@@ -24,10 +23,10 @@ from targets.transport import TransportError
 
 RUNS = 3
 """What differs has to do so in each of so many runs."""
-ROUNDS, TIMINGS = 20, 3
-"""How often cases are repeated for a timing, and how often that is done: the fastest counts."""
-TIMED = 60
+TIMED = 40
 """Cases that are timed."""
+TIMINGS, TIMING_S = 4, 2.0
+"""How many timings there are of each, of which the fastest counts, and how long each may take."""
 
 
 @dataclass(slots=True)
@@ -46,7 +45,8 @@ class Pair:
 
     def __init__(self, base: Target, new: Target, mode: str, changes: Sequence[Change]) -> None:
         self.base, self.new, self.mode = base, new, mode
-        self._legs = Everywhere([base, new])
+        self._both = base, new
+        self._legs = Everywhere(self._both)
         self._profiles = {leg.name: leg.profile for leg in (base, new)}
         self._changes = [change for change in changes if change.how is not How.GONE]
         self.found = Compared()
@@ -90,13 +90,16 @@ class Pair:
         return one, other
 
     def _note_broken(self, case: Case, runs: Sequence[Seen]) -> None:
-        """A rule that one breaks in each run and the other in none."""
+        """A rule that one breaks in each run and the other in none, if the other got as far."""
         rules = [self._rules(case, seen) for seen in runs]
-        sides = ((Where.GONE, 0, self.base), (Where.NEW, 1, self.new))
-        for where, side, leg in sides:
+        reached = [[_reached(seen.verdicts[leg.name]) for seen in runs] for leg in self._both]
+        for side, where in enumerate((Where.GONE, Where.NEW)):
+            leg = self._both[side]
             mine = {pair[side] for pair in rules}
             theirs = {pair[1 - side] for pair in rules}
             if len(mine) != 1 or mine == {""} or mine & theirs:
+                continue
+            if min(reached[1 - side]) <= max(reached[side]):
                 continue
             verdict = runs[0].verdicts[leg.name]
             assert isinstance(verdict, Diverge)
@@ -121,25 +124,32 @@ class Pair:
 
     def timed(self) -> Speed | None:
         """How fast the two run cases in which nothing is wrong, left to themselves."""
+        labs = [lab for lab in map(_lab, (self.base, self.new)) if lab is not None]
         requests = [case.request for case in self.found.sound[:TIMED]]
-        best: list[float] = []
-        for leg in (self.base, self.new):
-            if not (isinstance(leg, WireTarget) and isinstance(leg.transport, LabTransport)):
-                return None
-        for _ in range(TIMINGS):
-            took = []
-            for leg in (self.base, self.new):
-                assert isinstance(leg, WireTarget)
-                assert isinstance(leg.transport, LabTransport)
-                with suppress(TransportError):
-                    took.append(leg.transport.repeat(requests, ROUNDS))
-            if len(took) == 2:
-                best = [min(pair) for pair in zip(took, best, strict=True)] if best else took
-        if not best or not requests:
+        if len(labs) < 2 or not requests:
             return None
-        count = len(requests) * ROUNDS
-        base, new = (1e6 * seconds / count for seconds in best)
-        return Speed(self.mode, round(base, 1), round(new, 1))
+        try:
+            once = labs[0].repeat(requests)
+            rounds = max(1, min(20, int(TIMING_S / once)))
+            took = [[lab.repeat(requests, rounds) for lab in labs] for _ in range(TIMINGS)]
+        except TransportError:
+            return None
+        each = list(zip(*took, strict=True))
+        base, new = (1e6 * min(times) / (len(requests) * rounds) for times in each)
+        spread = max(100 * (sorted(times)[1] / min(times) - 1) for times in each)
+        return Speed(self.mode, round(base, 1), round(new, 1), round(spread, 1))
+
+
+def _reached(verdict: Verdict) -> float:
+    """The op at which a leg went wrong; if it did not, where judging stopped or that it did not."""
+    if isinstance(verdict, Diverge):
+        return verdict.op_index
+    return verdict.judged if verdict.reason else float("inf")
+
+
+def _lab(leg: Target) -> LabTransport | None:
+    transport = leg.transport if isinstance(leg, WireTarget) else None
+    return transport if isinstance(transport, LabTransport) else None
 
 
 def where_of(base: Sequence[str], new: Sequence[str]) -> Where:
@@ -153,7 +163,7 @@ def where_of(base: Sequence[str], new: Sequence[str]) -> Where:
         return Where.NEW
     if most[0] and clean[1]:
         return Where.GONE
-    return Where.CHANCE
+    return Where.HIDDEN if any(most) and OTHER in (*base, *new) else Where.CHANCE
 
 
 def between_the_two(finding: FindingView) -> bool:

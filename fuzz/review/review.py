@@ -154,7 +154,8 @@ class Reviewer:
                 self._changes = []
             else:
                 self._changes = changes(one, other, self.areas)
-                self.say(f"{len(self._changes)} functions differ")
+                count = len(self._changes)
+                self.say(f"{count} function{' differs' if count == 1 else 's differ'}")
         return self._changes
 
     def _campaign(self, mode: str, corpus: Path, seconds: float) -> int | None:

@@ -85,8 +85,8 @@ def parse(name: str) -> LegSpec:
     kernel: str | Path = Path(release) if "/" in release else release
     if isinstance(kernel, str) and not kernels.is_known(kernel):
         raise TextError(
-            f"{name!r} names no known kernel: {', '.join(kernels.SUITES)}, small-6.12 and its like"
-            " once built, TREE@commit, or the path of an Image."
+            f"{name!r} names no known kernel: {', '.join(kernels.PACKAGES)}, small-6.12 and its"
+            " like once built, TREE@commit, or the path of an Image."
         )
     numbers = {option: _number(rest.pop(), option) for option in _last_of(rest)}
     mode, vqs = "vhe", ALL_VQS

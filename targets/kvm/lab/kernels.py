@@ -23,8 +23,30 @@ from targets.kvm.lab import imagefile, kconfig
 from targets.kvm.lab.apt import AptRoot
 from targets.transport import TransportError
 
-SUITES = {"6.1": "bookworm", "6.12": "trixie", "newest": "sid"}
+SUITES = {"6.1": "bookworm", "6.12": "trixie", "newest": "sid", "rc": "experimental"}
 """Release the user names -> Debian suite that carries it."""
+
+META = "linux-image-cloud-arm64"
+"""Exists in every suite and depends on that suite's kernel."""
+
+FLAVOURS = {
+    f"{release}-{flavour}": (release, package)
+    for flavour, package in (("rt", "linux-image-rt-arm64"), ("16k", "linux-image-arm64-16k"))
+    for release in ("6.12", "newest", "rc")
+}
+"""Other kernels of a release -> that, and the package that depends on them: preempted almost
+everywhere, and with pages of 16 KiB."""
+
+PACKAGES = dict.fromkeys(SUITES, META) | {name: package for name, (_, package) in FLAVOURS.items()}
+"""Every kernel that is fetched -> the package that depends on it."""
+
+
+def source_of(release: str) -> str:
+    """The release of SUITES that a kernel is, or is built from."""
+    if release in FLAVOURS:
+        return FLAVOURS[release][0]
+    return BUILDS[release][0] if release in BUILDS else release
+
 
 CHECKS = ("kasan", "lockdep")
 """Self-checks a built kernel may have: memory errors, locking errors."""
@@ -51,7 +73,7 @@ def build_command(release: str) -> str:
     return " ".join(["vcpufuzz lab build --source", source, *(f"--{check}" for check in checks)])
 
 
-RELEASES = (*SUITES, *BUILDS)
+RELEASES = (*PACKAGES, *BUILDS)
 
 _TREE = re.compile(r"[A-Za-z0-9._-]+@[0-9a-f]{12}(\+[0-9a-f]{6})?(-[a-z0-9]+)*")
 """The name of a kernel that was built from a tree of the user's (treebuild.py)."""
@@ -72,9 +94,6 @@ def is_known(release: str) -> bool:
     """Whether a name may stand for a kernel, kept or not."""
     return release in RELEASES or is_tree(release)
 
-
-META = "linux-image-cloud-arm64"
-"""Exists in every suite and depends on that suite's kernel."""
 
 _PART = re.compile(r"linux-(image|binary|modules)-\d[^ ]*$")
 _IMAGES = ("boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz", "lib/modules/*/vmlinuz")
@@ -184,7 +203,6 @@ def fetch(release: str, *, refresh: bool = False) -> Kernel:
 
     Raises TransportError. Safe in several processes at once.
     """
-    suite = SUITES.get(release)
     if release in BUILDS or is_tree(release):
         kept = cached(release)
         if kept is None:
@@ -192,8 +210,8 @@ def fetch(release: str, *, refresh: bool = False) -> Kernel:
                 f"kernel {release} is not built yet: run {build_command(release)}."
             )
         return kept
-    if suite is None:
-        known = ", ".join(SUITES)
+    if release not in PACKAGES:
+        known = ", ".join(PACKAGES)
         raise TransportError(
             f"no kernel release {release!r}: the lab knows {known}, or the path of an Image."
         )
@@ -202,18 +220,18 @@ def fetch(release: str, *, refresh: bool = False) -> Kernel:
         return found
     with locked(_store(), f"kernel {release}"):
         found = None if refresh else cached(release)
-        return found or _download(release, suite)
+        return found or _download(release)
 
 
 def _store() -> Path:
     return cache_dir() / "kernels"
 
 
-def _download(release: str, suite: str) -> Kernel:
-    root = AptRoot(suite)
+def _download(release: str) -> Kernel:
+    root = AptRoot(SUITES[source_of(release)])
     with scratch(_store()) as work:
         root.update()
-        image, version = _find_image(root, work)
+        image, version = _find_image(root, PACKAGES[release], work)
         return _keep(release, version, image)
 
 
@@ -250,15 +268,15 @@ def _keep(release: str, version: str, image: Path) -> Kernel:
     return kernel
 
 
-def _find_image(root: AptRoot, work: Path) -> tuple[Path, str]:
-    """Follow the meta package's dependencies to the package that holds an image."""
-    wanted, seen = [META], set[str]()
+def _find_image(root: AptRoot, meta: str, work: Path) -> tuple[Path, str]:
+    """Follow a meta package's dependencies to the package that holds an image."""
+    wanted, seen = [meta], set[str]()
     while wanted:
         package = wanted.pop(0)
         if package in seen:
             continue
         seen.add(package)
-        if package != META:
+        if package != meta:
             tree = work / "tree"
             deb = root.download(package, work)
             unpack(deb, tree)
@@ -267,7 +285,7 @@ def _find_image(root: AptRoot, work: Path) -> tuple[Path, str]:
                     return image, version_of(deb)
             shutil.rmtree(tree)
         wanted += [name for name in root.depends(package) if _PART.match(name)]
-    raise TransportError(f"suite {root.suite}: no package under {META} holds a kernel image.")
+    raise TransportError(f"suite {root.suite}: no package under {meta} holds a kernel image.")
 
 
 def version_of(deb: Path) -> str:

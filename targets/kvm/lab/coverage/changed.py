@@ -2,7 +2,8 @@
 
 What a function refers to is taken by name where it is code, and not at all where it is data,
 which moves with whatever lies before it. So a changed table or string that no instruction tells
-of is not seen, nor is what the kernel patches in at boot (alternatives).
+of is not seen. NOPs are passed over: a compiler aligns with them, by where the code lies. What the
+kernel patches in at boot stands behind the last function of a file, and counts as part of it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import accumulate
 
 from targets.codemap import CodeMap, Function
 
@@ -40,7 +42,8 @@ _STORES = ((0x0A000000, 0x08000000), 0x00400000)
 _CALL_CLOBBERS = frozenset(range(19))
 _NOP, _ZERO = 0xD503201F, 0
 
-_Token = int | tuple[int, object]
+_Token = int | tuple[int, int | str]
+_Placed = tuple[int, _Token]
 
 
 class How(Enum):
@@ -82,23 +85,29 @@ class KernelCode:
             words.pop()
         return tuple(words)
 
-    def tokens(self, function: Function) -> list[_Token]:
-        """The same with what it refers to by name, or left out."""
+    def tokens(self, function: Function) -> list[_Placed]:
+        """The same with what it refers to by name, or left out, and where each stands."""
+        words = self.words(function)
+        ordinals = list(accumulate((word != _NOP for word in words), initial=0))
         pages: set[int] = set()
         return [
-            self._token(function, 4 * index, word, pages)
-            for index, word in enumerate(self.words(function))
+            (4 * index, self._token(function, 4 * index, word, pages, ordinals))
+            for index, word in enumerate(words)
+            if word != _NOP
         ]
 
-    def _token(self, function: Function, at: int, word: int, pages: set[int]) -> _Token:
-        """`pages`: registers that hold the page of what follows from another instruction."""
+    def _token(
+        self, function: Function, at: int, word: int, pages: set[int], ordinals: Sequence[int]
+    ) -> _Token:
+        """`pages`: registers that hold the page of what follows from another instruction;
+        `ordinals`: how many instructions that count stand before each."""
         for mask, value, low, bits in _RELATIVE:
             if word & mask == value:
                 if word & _CALL_MASK == _CALL:
                     pages -= _CALL_CLOBBERS
                 field = (1 << bits) - 1
                 distance = _signed(word >> low & field, bits) * 4
-                return word & ~(field << low), self._target(function, at + distance)
+                return word & ~(field << low), self._target(function, at + distance, ordinals)
         register, base = word & 31, word >> 5 & 31
         if word & _ADR[0] in _ADR[1:]:
             pages.add(register)
@@ -111,11 +120,12 @@ class KernelCode:
             pages.discard(register)
         return word
 
-    def _target(self, function: Function, at: int) -> object:
+    def _target(self, function: Function, at: int, ordinals: Sequence[int]) -> int | str:
         if 0 <= at < function.size:
-            return at
+            return ordinals[min(at // 4, len(ordinals) - 1)]
         named = self.name(self.code.text + function.offset + at)
-        return named.partition("/")[0] if named else "elsewhere"
+        # Within another function only what is patched in goes, and that moves with it.
+        return named.partition("+")[0] if named else "elsewhere"
 
 
 def _writes(word: int) -> bool:
@@ -144,7 +154,7 @@ def changes(before: KernelCode, after: KernelCode, areas: Collection[str] = ()) 
             continue
         first = _parting(before.tokens(one), after.tokens(other))
         if first is not None:
-            found.append(Change(*what[0], How.CHANGED, *what[1], 4 * first))
+            found.append(Change(*what[0], How.CHANGED, *what[1], first))
     return sorted(found, key=lambda change: (change.area, change.name, change.offset))
 
 
@@ -158,12 +168,14 @@ def _named(code: CodeMap) -> dict[tuple[str, int], Function]:
     return found
 
 
-def _parting(one: Sequence[_Token], other: Sequence[_Token]) -> int | None:
-    """The first place where they differ, or None."""
-    for index in range(max(len(one), len(other))):
-        if index >= len(one) or index >= len(other) or one[index] != other[index]:
-            return index
-    return None
+def _parting(one: Sequence[_Placed], other: Sequence[_Placed]) -> int | None:
+    """Where in the second they first differ, in bytes, or None."""
+    for (_, mine), (at, theirs) in zip(one, other, strict=False):
+        if mine != theirs:
+            return at
+    if len(one) == len(other):
+        return None
+    return other[len(one)][0] if len(one) < len(other) else 4 * len(other)
 
 
 def ranges(found: Sequence[Change]) -> Iterator[tuple[int, int]]:
