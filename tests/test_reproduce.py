@@ -23,6 +23,7 @@ from fuzz.generate.strategies import cases
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree
 from fuzz.reproduce import calls
+from fuzz.reproduce import strace as module
 from fuzz.reproduce.demands import say
 from fuzz.reproduce.expect import Unsayable, expect
 from fuzz.reproduce.held import first_refused
@@ -40,6 +41,8 @@ FILES = [path for folder in ("regressions", "seeds", "known") for path in kept_f
 def case(*lines: str) -> Case:
     return parse_case("\n".join(lines) + "\n")
 
+
+PARTS = sorted((Path(module.__file__).parent / "parts").glob("*.c"))
 
 VCPU = ("create v0", "init v0", "finalize v0")
 READS_TAIL = case(
@@ -190,7 +193,9 @@ def texts() -> dict[str, str]:
     for path in FILES[::3]:
         kept = load_kept(path)
         if not any(isinstance(op, Disturb | HostRun) for op in kept.case.ops):
-            found[path.stem] = program(say(kept.case, MACHINE), [kept.about])
+            said = say(kept.case, MACHINE)
+            found[path.stem] = program(said, [kept.about])
+            found[f"{path.stem}, watched"] = program(said, watched=True)
     return found
 
 
@@ -198,15 +203,18 @@ def test_the_case_stands_on_top_and_comments_end_where_they_should() -> None:
     for text in texts().values():
         head, _, rest = text.partition("\n */\n")
         assert head.count("*/") == 0
-        assert "The case:" in head
+        assert " The case:\n" in f"{head}\n"
         assert rest.startswith("#include <asm/kvm.h>")
         assert max(map(len, text.splitlines())) < 130
 
 
+def _defined(text: str) -> set[str]:
+    return set(re.findall(r"^static [\w ]*?\**(\w+)\(", text, re.MULTILINE))
+
+
 def test_a_program_has_only_the_parts_that_it_calls() -> None:
     for text in texts().values():
-        defined = set(re.findall(r"^static [\w ]*?\**(\w+)\(", text, re.MULTILINE))
-        for name in defined:
+        for name in _defined(text):
             assert len(re.findall(rf"\b{name}\b", text)) > 1, name
 
 
@@ -265,8 +273,6 @@ def test_strace_tells_what_a_leg_did() -> None:
 
 @pytest.mark.parametrize("word", OPS)
 def test_strace_knows_every_op(word: str) -> None:
-    from fuzz.reproduce import strace as module  # noqa: PLC0415
-
     assert OPS[word] in module._CALLS
 
 
@@ -276,3 +282,10 @@ def test_every_register_of_read_all_has_a_name_in_c() -> None:
     assert not any(name.endswith("ull") for name in names)
     assert register(0x6030_0000_0013_C708) == "0x603000000013c708ull"
     assert {register(row.id) for row in regs.REGISTERS.values()} >= set(names)
+
+
+def test_every_function_that_a_program_calls_is_in_it() -> None:
+    known = {name for part in PARTS for name in _defined(part.read_text())}
+    for text in texts().values():
+        called = {name for name in known if re.search(rf"\b{name}\(", text)}
+        assert called <= _defined(text), called - _defined(text)
