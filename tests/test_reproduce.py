@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -27,10 +28,12 @@ from fuzz.reproduce import strace as module
 from fuzz.reproduce.demands import say
 from fuzz.reproduce.expect import Unsayable, expect
 from fuzz.reproduce.held import first_refused
-from fuzz.reproduce.kselftest import reference
+from fuzz.reproduce.kselftest import reference, selftests
 from fuzz.reproduce.program import program
 from fuzz.reproduce.strace import strace
+from fuzz.reproduce.tried import Outcome, Tried, reproduces
 from fuzz.reproduce.words import comment, pattern, quoted, register
+from targets.kvm.lab.image import find_compiler
 from targets.model.target import ModelTarget, clear, keep
 from targets.spec.sets import Set
 
@@ -289,3 +292,61 @@ def test_every_function_that_a_program_calls_is_in_it() -> None:
     for text in texts().values():
         called = {name for name in known if re.search(rf"\b{name}\(", text)}
         assert called <= _defined(text), called - _defined(text)
+
+
+def told(*outcomes: tuple[str, Outcome]) -> list[Tried]:
+    return [Tried("x", leg, outcome, "", "") for leg, outcome in outcomes]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "shows"),
+    [
+        ((("a", Outcome.FAILS), ("b", Outcome.PASSES)), True),
+        ((("a", Outcome.BREAKS), ("b", Outcome.PASSES)), True),
+        ((("a", Outcome.FAILS), ("b", Outcome.FAILS), ("c", Outcome.PASSES)), True),
+        ((("a", Outcome.FAILS), ("b", Outcome.SKIPS)), False),
+        ((("a", Outcome.FAILS),), False),
+        ((("a", Outcome.PASSES), ("b", Outcome.PASSES)), False),
+        ((("a", Outcome.SKIPS), ("b", Outcome.PASSES)), False),
+        ((("a", Outcome.ODD), ("b", Outcome.PASSES)), False),
+        ((("b", Outcome.PASSES),), False),
+    ],
+)
+def test_it_reproduces_only_if_it_fails_here_and_passes_there(
+    outcomes: tuple[tuple[str, Outcome], ...], shows: bool
+) -> None:
+    assert reproduces(told(*outcomes), ["a"]) is shows
+
+
+def test_both_deviating_legs_have_to_fail() -> None:
+    some = told(("a", Outcome.FAILS), ("b", Outcome.PASSES), ("c", Outcome.PASSES))
+    assert not reproduces(some, ["a", "b"])
+
+
+def test_a_directory_of_selftests_builds(tmp_path: Path) -> None:
+    """With the rules that lib.mk of the kernel's selftests has for such programs."""
+    home = tmp_path / "selftests" / "kvm_sve"
+    home.mkdir(parents=True)
+    kept = [load_kept(path) for path in kept_files("regressions")[:2]]
+    disturbed = load_kept(next(path for path in FILES if path.stem == "left-in-the-middle"))
+    made = selftests([*kept, disturbed], "kvm_sve", MACHINE)
+    assert len(made.refused) == 1
+    assert "left-in-the-middle.case: cannot be said in C: a stranger" in made.refused[0]
+    for name, text in made.files.items():
+        (home / name).write_text(text)
+    (home.parent / "lib.mk").write_text(
+        "CC := $(CROSS_COMPILE)gcc\n"
+        "TEST_GEN_PROGS := $(patsubst %,$(OUTPUT)/%,$(TEST_GEN_PROGS))\n"
+        "all: $(TEST_GEN_PROGS)\n"
+        "$(OUTPUT)/%: %.c\n\t$(LINK.c) $^ -o $@\n"
+    )
+    prefix = find_compiler().removesuffix("gcc")
+    words = [f"OUTPUT={home}", f"CROSS_COMPILE={prefix}", "ARCH=arm64", "LDFLAGS=-Werror"]
+    done = subprocess.run(
+        ["make", "-s", "-C", str(home), *words], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    programs = {name.removesuffix(".c") for name in made.files if name.endswith(".c")}
+    assert len(programs) == 2
+    assert all((home / name).read_bytes()[:4] == b"\x7fELF" for name in programs)
+    assert {line[1:] for line in made.files[".gitignore"].split()} == programs
