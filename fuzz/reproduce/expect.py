@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from corpus.case import Case
-from corpus.ops import Disturb, HostRun, Migrate, Op
+from corpus.ops import Disturb, HostRun, Migrate, Op, Threads
 from targets.profile import Profile
 from targets.spec.errors import Unpredictable
 from targets.spec.model import Model
@@ -112,6 +112,7 @@ class Expectation:
 
 _REFUSED: dict[type[Op], str] = {
     Disturb: "a stranger (disturb) needs threads, signals or a driver of its own",
+    Threads: "two threads at once come to what some order explains, which one run cannot know",
     HostRun: "host-run looks at the vector registers of the thread itself",
 }
 

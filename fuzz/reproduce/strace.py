@@ -174,6 +174,11 @@ def _disturb(op: o.Disturb, _seen: Observation | None) -> Iterator[str]:
     yield f"/* beside the next {op.span} calls: {by}, {op.after} ns after each begins */"
 
 
+def _threads(op: o.Threads, _seen: Observation | None) -> Iterator[str]:
+    yield f"/* two threads at once: the next {op.first} calls by one, and from {op.after} ns on"
+    yield f" * the {op.span - op.first} behind them by another */"
+
+
 _CALLS: dict[type[Op], Callable[[Any, Observation | None], Iterator[str]]] = {
     o.CreateVcpu: _create,
     o.PreferredTarget: _preferred,
@@ -193,4 +198,5 @@ _CALLS: dict[type[Op], Callable[[Any, Observation | None], Iterator[str]]] = {
     o.WriteMem: _write_mem,
     o.Migrate: _migrate,
     o.Disturb: _disturb,
+    o.Threads: _threads,
 }
