@@ -166,3 +166,17 @@ def test_a_case_that_c_cannot_say_is_passed_over_and_told(cli: Cli, tmp_path: Pa
     assert "0 of 1 cases written" in done.output
     lengths = cli("corpus", "export", "--kselftest", str(tmp_path / "o"), "--lengths", "x")
     assert lengths.exit_code == 2
+
+
+def test_a_file_that_is_there_stays_and_standard_output_has_the_program_once(
+    cli: Cli, tmp_path: Path
+) -> None:
+    there = tmp_path / "f.c"
+    there.write_text("mine")
+    done = cli("triage", "export", "F1", "--c", str(there))
+    assert done.exit_code == 2
+    assert "file exists" in done.output
+    assert there.read_text() == "mine"
+    shown = cli("triage", "export", "F1", "--c", "-", "--no-run")
+    assert shown.exit_code == 0
+    assert shown.output.count("int main(void)") == 1

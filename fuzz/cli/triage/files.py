@@ -92,11 +92,11 @@ def export(
         told["strace"] = str(calls)
     code = Exit.OK
     if program is not None:
-        from fuzz.cli.triage.reproduce import write_program  # noqa: PLC0415
+        from fuzz.cli.triage.reproduce import tried_program  # noqa: PLC0415
 
-        done = write_program(
-            url, number, lambda text, again: _write(program, text, force or again), legs, no_run
-        )
+        _refuse(program, force)
+        done = tried_program(url, number, legs, no_run)
+        _write(program, done.text, force)
         told |= {"c": str(program), **done.told}
         code = done.code
         if done.note:
@@ -224,10 +224,15 @@ def promote(
         click.echo(f"B{view.id}: written to {path}")
 
 
-def _write(path: Path, content: str | bytes, force: bool) -> None:
-    """Write a file; one that is there only with `force`. Raises OSError, OutputError."""
+def _refuse(path: Path, force: bool) -> None:
+    """Raises FileExistsError for a file that is there, without `force`."""
     if output.replaces(path) and not force:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+def _write(path: Path, content: str | bytes, force: bool) -> None:
+    """Write a file; one that is there only with `force`. Raises OSError, OutputError."""
+    _refuse(path, force)
     output.write(path, content)
 
 
