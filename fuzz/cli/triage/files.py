@@ -39,7 +39,7 @@ def _what(_ctx: click.Context, _param: click.Parameter, text: str) -> Key:
 @click.option("--strace", "calls", type=OUTPUT_FILE, help="Write a finding's system calls.")
 @click.option(
     "--legs",
-    default="",
+    default=None,
     metavar="LEG,...",
     help="--c: run it on these besides those that deviate; by default, on one that agrees.",
 )
@@ -54,7 +54,7 @@ def export(
     file: Path | None,
     program: Path | None,
     calls: Path | None,
-    legs: str,
+    legs: str | None,
     no_run: bool,
     force: bool,
     actor: str,
@@ -79,6 +79,8 @@ def export(
         raise click.UsageError("Say where to: FILE, --c FILE or --strace FILE.")
     if (program or calls) and kind != "F":
         raise click.UsageError("--c and --strace take a finding, such as F12.")
+    if (legs is not None or no_run) and program is None:
+        raise click.UsageError("--legs and --no-run go with --c.")
     name = "all" if kind == "*" else f"{kind}{number}"
     told: dict[str, object] = {"what": name}
     if file is not None:

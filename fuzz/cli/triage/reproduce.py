@@ -82,10 +82,10 @@ def system_calls(url: str, number: int) -> str:
     return heading + strace(found.finding.minimal, trace)
 
 
-def tried_program(url: str, number: int, legs: str, no_run: bool) -> Done:
+def tried_program(url: str, number: int, legs: str | None, no_run: bool) -> Done:
     """The program of a finding, and whether it shows the finding where it is run. Raises
     UserError, TransportError."""
-    wanted = resolve_legs(legs, None) if legs else ()
+    wanted = () if legs is None else resolve_legs(legs, None)
     found = stored(url, number)
     program = made(found)
     if no_run:
