@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -23,13 +24,16 @@ from fuzz.generate.strategies import cases
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree
 from fuzz.reproduce import calls
+from fuzz.reproduce import strace as module
 from fuzz.reproduce.demands import say
 from fuzz.reproduce.expect import Unsayable, expect
 from fuzz.reproduce.held import first_refused
-from fuzz.reproduce.kselftest import reference
+from fuzz.reproduce.kselftest import reference, selftests
 from fuzz.reproduce.program import program
 from fuzz.reproduce.strace import strace
+from fuzz.reproduce.tried import Outcome, Tried, reproduces
 from fuzz.reproduce.words import comment, pattern, quoted, register
+from targets.kvm.lab.image import find_compiler
 from targets.model.target import ModelTarget, clear, keep
 from targets.spec.sets import Set
 
@@ -40,6 +44,9 @@ FILES = [path for folder in ("regressions", "seeds", "known") for path in kept_f
 def case(*lines: str) -> Case:
     return parse_case("\n".join(lines) + "\n")
 
+
+UNSAYABLE = (Disturb, HostRun, Threads)
+PARTS = sorted((Path(module.__file__).parent / "parts").glob("*.c"))
 
 VCPU = ("create v0", "init v0", "finalize v0")
 READS_TAIL = case(
@@ -62,7 +69,7 @@ def test_what_a_conforming_leg_does_is_expected(path: Path) -> None:
     try:
         expectation = expect(made, MACHINE)
     except Unsayable:
-        assert any(isinstance(op, Disturb | HostRun | Threads) for op in made.ops)
+        assert any(isinstance(op, UNSAYABLE) for op in made.ops)
         return
     for choose in (keep, clear):
         trace = ModelTarget(MACHINE, "model", choose=choose).run(made)
@@ -181,7 +188,7 @@ def test_what_c_cannot_say_is_one_sentence(made: Case, says: str) -> None:
 
 
 def test_every_other_op_can_be_said() -> None:
-    assert set(OPS.values()) - set(calls._CALLS) == {Disturb, HostRun, Threads}
+    assert set(OPS.values()) - set(calls._CALLS) == set(UNSAYABLE)
 
 
 @cache
@@ -189,8 +196,10 @@ def texts() -> dict[str, str]:
     found = {}
     for path in FILES[::3]:
         kept = load_kept(path)
-        if not any(isinstance(op, Disturb | HostRun | Threads) for op in kept.case.ops):
-            found[path.stem] = program(say(kept.case, MACHINE), [kept.about])
+        if not any(isinstance(op, UNSAYABLE) for op in kept.case.ops):
+            said = say(kept.case, MACHINE)
+            found[path.stem] = program(said, [kept.about])
+            found[f"{path.stem}, watched"] = program(said, watched=True)
     return found
 
 
@@ -198,15 +207,18 @@ def test_the_case_stands_on_top_and_comments_end_where_they_should() -> None:
     for text in texts().values():
         head, _, rest = text.partition("\n */\n")
         assert head.count("*/") == 0
-        assert "The case:" in head
+        assert " The case:\n" in f"{head}\n"
         assert rest.startswith("#include <asm/kvm.h>")
         assert max(map(len, text.splitlines())) < 130
 
 
+def _defined(text: str) -> set[str]:
+    return set(re.findall(r"^static [\w ]*?\**(\w+)\(", text, re.MULTILINE))
+
+
 def test_a_program_has_only_the_parts_that_it_calls() -> None:
     for text in texts().values():
-        defined = set(re.findall(r"^static [\w ]*?\**(\w+)\(", text, re.MULTILINE))
-        for name in defined:
+        for name in _defined(text):
             assert len(re.findall(rf"\b{name}\b", text)) > 1, name
 
 
@@ -265,8 +277,6 @@ def test_strace_tells_what_a_leg_did() -> None:
 
 @pytest.mark.parametrize("word", OPS)
 def test_strace_knows_every_op(word: str) -> None:
-    from fuzz.reproduce import strace as module  # noqa: PLC0415
-
     assert OPS[word] in module._CALLS
 
 
@@ -276,3 +286,68 @@ def test_every_register_of_read_all_has_a_name_in_c() -> None:
     assert not any(name.endswith("ull") for name in names)
     assert register(0x6030_0000_0013_C708) == "0x603000000013c708ull"
     assert {register(row.id) for row in regs.REGISTERS.values()} >= set(names)
+
+
+def test_every_function_that_a_program_calls_is_in_it() -> None:
+    known = {name for part in PARTS for name in _defined(part.read_text())}
+    for text in texts().values():
+        called = {name for name in known if re.search(rf"\b{name}\(", text)}
+        assert called <= _defined(text), called - _defined(text)
+
+
+def told(*outcomes: tuple[str, Outcome]) -> list[Tried]:
+    return [Tried("x", leg, outcome, "", "") for leg, outcome in outcomes]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "shows"),
+    [
+        ((("a", Outcome.FAILS), ("b", Outcome.PASSES)), True),
+        ((("a", Outcome.BREAKS), ("b", Outcome.PASSES)), True),
+        ((("a", Outcome.FAILS), ("b", Outcome.FAILS), ("c", Outcome.PASSES)), True),
+        ((("a", Outcome.FAILS), ("b", Outcome.SKIPS)), False),
+        ((("a", Outcome.FAILS),), False),
+        ((("a", Outcome.PASSES), ("b", Outcome.PASSES)), False),
+        ((("a", Outcome.SKIPS), ("b", Outcome.PASSES)), False),
+        ((("a", Outcome.ODD), ("b", Outcome.PASSES)), False),
+        ((("b", Outcome.PASSES),), False),
+    ],
+)
+def test_it_reproduces_only_if_it_fails_here_and_passes_there(
+    outcomes: tuple[tuple[str, Outcome], ...], shows: bool
+) -> None:
+    assert reproduces(told(*outcomes), ["a"]) is shows
+
+
+def test_both_deviating_legs_have_to_fail() -> None:
+    some = told(("a", Outcome.FAILS), ("b", Outcome.PASSES), ("c", Outcome.PASSES))
+    assert not reproduces(some, ["a", "b"])
+
+
+def test_a_directory_of_selftests_builds(tmp_path: Path) -> None:
+    """With the rules that lib.mk of the kernel's selftests has for such programs."""
+    home = tmp_path / "selftests" / "kvm_sve"
+    home.mkdir(parents=True)
+    kept = [load_kept(path) for path in kept_files("regressions")[:2]]
+    disturbed = load_kept(next(path for path in FILES if path.stem == "left-in-the-middle"))
+    made = selftests([*kept, disturbed], "kvm_sve", MACHINE)
+    assert len(made.refused) == 1
+    assert "left-in-the-middle.case: cannot be said in C: a stranger" in made.refused[0]
+    for name, text in made.files.items():
+        (home / name).write_text(text)
+    (home.parent / "lib.mk").write_text(
+        "CC := $(CROSS_COMPILE)gcc\n"
+        "TEST_GEN_PROGS := $(patsubst %,$(OUTPUT)/%,$(TEST_GEN_PROGS))\n"
+        "all: $(TEST_GEN_PROGS)\n"
+        "$(OUTPUT)/%: %.c\n\t$(LINK.c) $^ -o $@\n"
+    )
+    prefix = find_compiler().removesuffix("gcc")
+    words = [f"OUTPUT={home}", f"CROSS_COMPILE={prefix}", "ARCH=arm64", "LDFLAGS=-Werror"]
+    done = subprocess.run(
+        ["make", "-s", "-C", str(home), *words], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    programs = {name.removesuffix(".c") for name in made.files if name.endswith(".c")}
+    assert len(programs) == 2
+    assert all((home / name).read_bytes()[:4] == b"\x7fELF" for name in programs)
+    assert {line[1:] for line in made.files[".gitignore"].split()} == programs

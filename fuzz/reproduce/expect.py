@@ -112,7 +112,7 @@ class Expectation:
 
 _REFUSED: dict[type[Op], str] = {
     Disturb: "a stranger (disturb) needs threads, signals or a driver of its own",
-    Threads: "two threads see what some order of their calls gives, of which there are many",
+    Threads: "two threads at once come to what some order explains, which one run cannot know",
     HostRun: "host-run looks at the vector registers of the thread itself",
 }
 

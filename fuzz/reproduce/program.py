@@ -75,11 +75,10 @@ def program(said: Said, about: Sequence[str] = (), *, watched: bool = False) -> 
         before += tables(op, number)
         parts |= made.parts | permitted.parts
     demanded = list(_demands(said.demands))
-    for _, part in demanded:
-        parts.add(part)
     if watched:
-        parts.add("warned")
+        demanded.append(("\thear();", "warned"))
         body += _step("the kernel says nothing", _COMPLAINED, Lines(("\toutcome(0);",)))
+    parts |= {part for _, part in demanded}
     if any(
         isinstance(op, Init | Migrate) and op.features >> FEATURE_BITS["has_el2"] & 1
         for op in case.ops

@@ -175,8 +175,8 @@ def _disturb(op: o.Disturb, _seen: Observation | None) -> Iterator[str]:
 
 
 def _threads(op: o.Threads, _seen: Observation | None) -> Iterator[str]:
-    yield f"/* the first {op.first} of the next {op.span} calls by this thread, beside them the"
-    yield f" * others by another one, from {op.after} ns on */"
+    yield f"/* two threads at once: the next {op.first} calls by one, and from {op.after} ns on"
+    yield f" * the {op.span - op.first} behind them by another */"
 
 
 _CALLS: dict[type[Op], Callable[[Any, Observation | None], Iterator[str]]] = {

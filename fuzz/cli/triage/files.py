@@ -39,7 +39,7 @@ def _what(_ctx: click.Context, _param: click.Parameter, text: str) -> Key:
 @click.option("--strace", "calls", type=OUTPUT_FILE, help="Write a finding's system calls.")
 @click.option(
     "--legs",
-    default="",
+    default=None,
     metavar="LEG,...",
     help="--c: run it on these besides those that deviate; by default, on one that agrees.",
 )
@@ -54,7 +54,7 @@ def export(
     file: Path | None,
     program: Path | None,
     calls: Path | None,
-    legs: str,
+    legs: str | None,
     no_run: bool,
     force: bool,
     actor: str,
@@ -79,6 +79,8 @@ def export(
         raise click.UsageError("Say where to: FILE, --c FILE or --strace FILE.")
     if (program or calls) and kind != "F":
         raise click.UsageError("--c and --strace take a finding, such as F12.")
+    if (legs is not None or no_run) and program is None:
+        raise click.UsageError("--legs and --no-run go with --c.")
     name = "all" if kind == "*" else f"{kind}{number}"
     told: dict[str, object] = {"what": name}
     if file is not None:
@@ -92,11 +94,11 @@ def export(
         told["strace"] = str(calls)
     code = Exit.OK
     if program is not None:
-        from fuzz.cli.triage.reproduce import write_program  # noqa: PLC0415
+        from fuzz.cli.triage.reproduce import tried_program  # noqa: PLC0415
 
-        done = write_program(
-            url, number, lambda text, again: _write(program, text, force or again), legs, no_run
-        )
+        _refuse(program, force)
+        done = tried_program(url, number, legs, no_run)
+        _write(program, done.text, force)
         told |= {"c": str(program), **done.told}
         code = done.code
         if done.note:
@@ -224,10 +226,15 @@ def promote(
         click.echo(f"B{view.id}: written to {path}")
 
 
-def _write(path: Path, content: str | bytes, force: bool) -> None:
-    """Write a file; one that is there only with `force`. Raises OSError, OutputError."""
+def _refuse(path: Path, force: bool) -> None:
+    """Raises FileExistsError for a file that is there, without `force`."""
     if output.replaces(path) and not force:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+def _write(path: Path, content: str | bytes, force: bool) -> None:
+    """Write a file; one that is there only with `force`. Raises OSError, OutputError."""
+    _refuse(path, force)
     output.write(path, content)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import click
@@ -39,9 +39,10 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of a program: what to tell, for machines and people, and to keep."""
+    """What came of a program: its text, what to tell, and what to keep as a note."""
 
     code: Exit
+    text: str
     told: Mapping[str, object] = field(default_factory=dict)
     note: str = ""
 
@@ -81,19 +82,15 @@ def system_calls(url: str, number: int) -> str:
     return heading + strace(found.finding.minimal, trace)
 
 
-def write_program(
-    url: str, number: int, write: Callable[[str, bool], None], legs: str, no_run: bool
-) -> Done:
-    """Write the program of a finding with `write`, which is told whether it writes over what
-    it wrote itself, and see whether it shows the finding. Raises UserError, TransportError."""
+def tried_program(url: str, number: int, legs: str | None, no_run: bool) -> Done:
+    """The program of a finding, and whether it shows the finding where it is run. Raises
+    UserError, TransportError."""
+    wanted = () if legs is None else resolve_legs(legs, None)
     found = stored(url, number)
     program = made(found)
-    wanted = resolve_legs(legs, None) if legs else ()
-    write(program.text(), False)
     if no_run:
-        return Done(Exit.OK)
+        return Done(Exit.OK, program.text())
     tried = try_it(found, program, wanted)
-    write(program.text(tried), True)
     shows = lab.reproduces(tried, found.finding.deviating)
     said = sentence(found.finding, tried, shows)
     told = {
@@ -101,7 +98,7 @@ def write_program(
         "reproduces": shows,
         "legs": {one.leg: {"outcome": one.outcome.value, "said": one.said} for one in tried},
     }
-    return Done(Exit.OK if shows else Exit.UNAVAILABLE, told, said)
+    return Done(Exit.OK if shows else Exit.UNAVAILABLE, program.text(tried), told, said)
 
 
 def sentence(finding: FindingView, tried: Sequence[Tried], shows: bool) -> str:

@@ -1,7 +1,7 @@
 
 static int messages = -1;
 
-static void listen(void)
+static void hear(void)
 {
 	messages = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (messages >= 0)

@@ -25,7 +25,7 @@ TABLE: tuple[Rule, ...] = table(
         "migrate.other-registers": (
             "IMPL",
             "api.rst 4.68, 4.69",
-            "so do all other listed registers but the timers, which go on counting",
+            "all other listed registers arrive unchanged, too, but timers, which go on counting",
         ),
         "host.no-thread": ("IMPL", "-", "an executor without a host thread says so"),
         "host.prctl": ("IMPL", "sve.rst 5", "PR_SVE_SET_VL rounds down to a length of the host"),
