@@ -218,6 +218,31 @@ def test_what_is_no_duration_is_refused(campaign: type[Fake], text: str) -> None
     assert campaign.asked is None
 
 
+@pytest.mark.parametrize("text", ["0", "0s", "0.0d", "3651d", "9999999999"])
+def test_no_time_at_all_and_ten_years_are_refused(campaign: type[Fake], text: str) -> None:
+    done = vcpufuzz("run", "--legs", "model", f"--time={text}")
+    assert done.exit_code == Exit.USAGE
+    assert "is not between a moment and ten years" in done.output
+    assert campaign.asked is None
+
+
+def test_an_engine_gets_what_is_its_own(
+    campaign: type[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = ("run", "--legs", "model", "--engine", "hypothesis")
+    done = vcpufuzz(*args, "--", "-use_value_profile=1")
+    assert done.exit_code == Exit.USAGE
+    assert "Hypothesis has no flags of libFuzzer" in done.output
+    assert campaign.asked is None
+    monkeypatch.setattr(run_module, "find_spec", lambda _: None)
+    done = vcpufuzz(*args[:3])
+    assert done.exit_code == Exit.UNAVAILABLE
+    assert "atheris is not installed" in done.output
+    assert campaign.asked is None
+    assert vcpufuzz(*args).exit_code == 0
+    assert campaign.asked.engine == "hypothesis"
+
+
 def test_a_campaign_that_fails_says_why_and_still_writes_its_totals(
     campaign: type[Fake], tmp_path: Path
 ) -> None:
