@@ -218,7 +218,7 @@ def test_what_is_no_duration_is_refused(campaign: type[Fake], text: str) -> None
     assert campaign.asked is None
 
 
-@pytest.mark.parametrize("text", ["0", "0s", "0.0d", "3651d", "9999999999"])
+@pytest.mark.parametrize("text", ["0", "0s", "0.0d", "4000d", "9999999999"])
 def test_no_time_at_all_and_ten_years_are_refused(campaign: type[Fake], text: str) -> None:
     done = vcpufuzz("run", "--legs", "model", f"--time={text}")
     assert done.exit_code == Exit.USAGE
@@ -240,7 +240,8 @@ def test_an_engine_gets_what_is_its_own(
     assert "atheris is not installed" in done.output
     assert campaign.asked is None
     assert vcpufuzz(*args).exit_code == 0
-    assert campaign.asked.engine == "hypothesis"
+    asked: Any = campaign.asked
+    assert asked.engine == "hypothesis"
 
 
 def test_a_campaign_that_fails_says_why_and_still_writes_its_totals(
