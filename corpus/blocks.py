@@ -102,6 +102,16 @@ def closings(ops: Sequence[Op]) -> list[int]:
     return count
 
 
+def unbroken(ops: Sequence[Op]) -> frozenset[int]:
+    """The ops right behind which no other may be put: it would be in a list of two threads."""
+    return frozenset(
+        place
+        for index, op in enumerate(ops)
+        if isinstance(op, Threads)
+        for place in range(index, index + op.span)
+    )
+
+
 def divisions(ops: Sequence[Op]) -> frozenset[int]:
     """Where a second list begins: before which ops, or behind all of them."""
     return frozenset(i + 1 + op.first for i, op in enumerate(ops) if isinstance(op, Threads))

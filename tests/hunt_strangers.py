@@ -27,7 +27,7 @@ from corpus.text import format_case
 from db.records import FindingRecord
 from fuzz.followup.breakage import Breakage
 from fuzz.followup.investigate import Investigator
-from fuzz.followup.steady import stand_in
+from fuzz.followup.steady import stand_in, steady_name
 from fuzz.followup.suspicion import Departure
 from fuzz.followup.window import timing_of
 from fuzz.generate.mutate import fresh
@@ -99,9 +99,11 @@ def tell_window(name: str, case: Case, verdict: Diverge) -> None:
     at = next((index for index, op in enumerate(case.ops) if has_block(op)), None)
     if at is None:
         return
-    with alone(name) as legs:
+    steady = steady_name(name, case)
+    assert steady
+    with alone(steady) as legs:
         timing = timing_of(legs, case, at, verdict, 5)
-        click.echo(f"  {name}: {timing or 'no delay shows it'}")
+        click.echo(f"  {steady}: {timing or 'no delay shows it'}")
 
 
 @contextmanager
@@ -117,7 +119,7 @@ def hunt_defect(image: Path, defect: Defect, minutes: float, seed: int) -> bool:
         for suspicion in hunt(legs, 60 * minutes, seed):
             minimal = report(legs, suspicion)
             if minimal is not None:
-                tell_window(f"kvm:{path}:{defect.mode}:icount=4", minimal, suspicion.verdict)
+                tell_window(f"kvm:{path}:{defect.mode}", minimal, suspicion.verdict)
                 return True
         click.echo(f"  not found in {minutes} minutes")
         return False

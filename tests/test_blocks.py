@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.blocks import beside, closings, has_block, without
+from corpus.blocks import beside, closings, has_block, unbroken, without
 from corpus.case import MAX_OPS, Case, decode
 from corpus.domain import TextError
 from corpus.fields import DelayDomain
-from corpus.ops import MAX_SPAN, Disturb, GetMp, GetReg, Init, Op, Run, SetReg, Threads
+from corpus.ops import MAX_SPAN, Disturb, GetMp, GetReg, Init, Op, ReadAll, Run, SetReg, Threads
 from corpus.stream import Sink, Source
 from corpus.text import format_case, parse_case
 from corpus.wire import DELAY_LIMIT, Stranger
@@ -172,6 +172,17 @@ def test_strangers_go_when_a_case_is_minimised() -> None:
         for smaller in propose(case):
             assert parse_case(format_case(smaller)) == smaller
     assert cost(without_signal) < cost(case)
+
+
+def test_nothing_is_put_among_what_two_threads_do() -> None:
+    lists = "threads {\nrun v0 { }\nget-mp v0\n} {\nget-mp v0\n}\n"
+    case = parse_case(f"create v0\n{lists}get-mp v0\n{lists}threads {{ }} {{ }}\nget-mp v0\n")
+    whole = unbroken(case.ops)
+    assert sorted(whole) == [1, 2, 3, 6, 7, 8]
+    for index in range(len(case.ops)):
+        ops = (*case.ops[: index + 1], ReadAll(0), *case.ops[index + 1 :])
+        spans = [op.span for op in Case(ops).ops if isinstance(op, Threads)]
+        assert (spans == [3, 3, 0]) == (index not in whole)
 
 
 def test_threads_go_when_a_case_is_minimised() -> None:

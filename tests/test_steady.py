@@ -57,7 +57,7 @@ class Struck(Scripted):
 
 def standing_in(leg: Target, asked: list[str]) -> StandIn:
     @contextmanager
-    def stand_in(name: str) -> Iterator[Target]:
+    def stand_in(name: str, _case: Case) -> Iterator[Target]:
         asked.append(name)
         yield leg
 
@@ -174,4 +174,17 @@ def test_when_time_is_up_nothing_is_booted() -> None:
     ],
 )
 def test_which_leg_has_such_a_clock(name: str, steady: str | None) -> None:
-    assert steady_name(name) == steady
+    assert steady_name(name, CASE) == steady
+
+
+@pytest.mark.parametrize(
+    ("text", "cpus"),
+    [
+        ("threads {\nget-mp v0\n} {\nget-mp v0\n}\n", ""),
+        ("disturb move {\nthreads { } { }\n}\n", ":smp=2"),
+        ("disturb move {\nget-mp v0\n}\n", ":smp=2"),
+        ("disturb thread {\nget-mp v0\n}\n", ":smp=2"),
+    ],
+)
+def test_threads_meet_on_one_cpu_where_cpus_take_turns(text: str, cpus: str) -> None:
+    assert steady_name("kvm:6.12:vhe:smp=2", parse_case(text)) == f"kvm:6.12:vhe{cpus}:icount=4"

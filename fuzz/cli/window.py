@@ -44,13 +44,13 @@ def command(file: Path, name: str | None, runs: int) -> int:
     legs = resolve_legs(default_kvm() if name is None else name, None)
     if len(legs) > 1:
         raise UserError(f"{', '.join(legs)}: a window is sought on one leg.", Exit.USAGE)
-    shown = [_tell(each, case, runs) for each in _clocks(legs[0])]
+    shown = [_tell(each, case, runs) for each in _clocks(legs[0], case)]
     return Exit.DIVERGENCE if any(shown) else Exit.OK
 
 
-def _clocks(name: str) -> Iterator[str]:
+def _clocks(name: str, case: Case) -> Iterator[str]:
     yield name
-    steady = steady_name(name)
+    steady = steady_name(name, case)
     if steady:
         yield steady
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from corpus import registers as regs
+from corpus.blocks import unbroken
 from corpus.case import MAX_OPS, Case
 from corpus.isa.table import FORMS
 from corpus.ops import (
@@ -223,10 +224,12 @@ def _with_looks(case: Case, verdict: Diverge) -> _Looked | None:
     """The case up to the op that shows it, with a look at every vcpu before and after each op
     that may change much, as far from the end as there is room; None if there is none."""
     last = verdict.op_index
+    whole = unbroken(case.ops)
     places = [
         index
         for index in range(last)
-        if not isinstance(case.ops[index], _SMALL) or not isinstance(case.ops[index + 1], _SMALL)
+        if index not in whole
+        and not (isinstance(case.ops[index], _SMALL) and isinstance(case.ops[index + 1], _SMALL))
     ]
     slots = list(dict.fromkeys(slots_of(case.ops[:last])))
     room = (MAX_OPS - last - 1) // len(slots) if slots else 0

@@ -88,7 +88,7 @@ class Investigator:
         chance, there is no such leg, or no time."""
         if not any(map(has_block, suspicion.case.ops)) or time.monotonic() > self.end:
             return None
-        with self._stand_in(suspicion.name) as leg:
+        with self._stand_in(suspicion.name, suspicion.case) as leg:
             if leg is None:
                 return None
             steady = Everywhere([leg], self._legs.knowledge)

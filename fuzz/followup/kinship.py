@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from corpus.blocks import unbroken
 from corpus.case import MAX_OPS, Case
 from corpus.ops import Migrate, Op, ReadAll
 from corpus.trace import Trace
@@ -199,8 +200,11 @@ def _is_elsewhere(effect: FindingRecord, cause: FindingRecord) -> bool:
 def _looked_at(case: Case) -> Case | None:
     """A case with a look at every vcpu after each of its ops, if there is room."""
     ops: list[Op] = []
-    for op in case.ops:
-        ops += [op, *(ReadAll(slot) for slot in dict.fromkeys(slots_of([*ops, op])))]
+    whole = unbroken(case.ops)
+    for index, op in enumerate(case.ops):
+        ops.append(op)
+        if index not in whole:
+            ops += [ReadAll(slot) for slot in dict.fromkeys(slots_of(ops))]
     return Case(tuple(ops), case.min_vq) if len(ops) <= MAX_OPS else None
 
 

@@ -16,6 +16,8 @@ from typing import TypeAlias
 
 from corpus.blocks import has_block
 from corpus.case import Case
+from corpus.ops import Disturb, Threads
+from corpus.wire import Stranger
 from fuzz.followup.suspicion import Shown, Suspicion
 from fuzz.followup.window import found, with_delay
 from fuzz.oracle.attribution import alike
@@ -34,20 +36,21 @@ RUNS_EACH = 20
 
 Shows: TypeAlias = Callable[[Case], bool]
 """Whether a case shows it."""
-StandIn: TypeAlias = Callable[[str], AbstractContextManager[Target | None]]
-"""From a leg's name to the leg that stands in for it, under its name; None where none can."""
+StandIn: TypeAlias = Callable[[str, Case], AbstractContextManager[Target | None]]
+"""From a leg's name, and a case, to the leg that stands in for it, under its name; None where none
+can."""
 
 
 @contextmanager
-def no_stand_in(_name: str) -> Iterator[None]:
+def no_stand_in(_name: str, _case: Case) -> Iterator[None]:
     """No leg has its like with another clock."""
     yield None
 
 
 @contextmanager
-def stand_in(name: str) -> Iterator[Target | None]:
+def stand_in(name: str, case: Case) -> Iterator[Target | None]:
     """A leg of the lab on a machine whose clock goes by instructions, while it is wanted."""
-    steady = steady_name(name)
+    steady = steady_name(name, case)
     if steady is None:
         yield None
         return
@@ -61,13 +64,18 @@ def stand_in(name: str) -> Iterator[Target | None]:
         yield leg
 
 
-def steady_name(name: str) -> str | None:
+def steady_name(name: str, case: Case) -> str | None:
     """The leg like `name` whose clock goes by instructions; None if it is no leg of the lab, or has
-    such a clock itself."""
+    such a clock itself. QEMU then runs its CPUs in turn, each for a long while, so two threads
+    meet on one CPU, where the second comes before the first when its time is there."""
     if not name.startswith("kvm:") or not legname.is_lab(name):
         return None
     spec = legname.parse(name)
-    return None if spec.icount is not None else replace(spec, icount=ICOUNT).name
+    if spec.icount is not None:
+        return None
+    moves = any(isinstance(op, Disturb) and op.by == Stranger.MOVE for op in case.ops)
+    meet = any(isinstance(op, Threads) for op in case.ops)
+    return replace(spec, icount=ICOUNT, smp=1 if meet and not moves else spec.smp).name
 
 
 @dataclass(frozen=True, slots=True)
