@@ -136,7 +136,8 @@ def _number(release: str) -> tuple[int, int]:
     if "/" in release:
         return kernels.image_version(Path(release))
     if kernels.is_tree(release):
-        return kernels.image_version(kernels.fetch(release).path)
+        kept = kernels.cached(release)
+        return kernels.image_version(kept.path) if kept else (0, 0)
     major, dot, minor = kernels.source_of(release).partition(".")
     return (int(major), int(minor)) if dot else (sys.maxsize, 0)
 

@@ -101,6 +101,8 @@ BASE: dict[str, tuple[str, ...]] = {
     "corpus merge": ("into", "good.case"),
     "corpus minimize": ("into", "good.case"),
     "corpus import": ("into", "good.case"),
+    "review": ("--base", "good.case", "--kernel", "good.case"),
+    "bisect": ("good.case", "--tree", ".", "--good", "a", "--bad", "b"),
     "coverage": (),
     "lab kernels": (),
     "lab legs": (),
