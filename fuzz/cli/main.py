@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("fuzz.cli.run:run", "Fuzz: run cases on every leg, keep what diverges."),
     "exec": ("fuzz.cli.execute:execute", "Run one case and judge each leg."),
     "diff": ("fuzz.cli.execute:diff", "Run one case and set the legs side by side."),
+    "explain": ("fuzz.cli.explain:explain", "Walk through a case with the specification."),
     "repro": ("fuzz.cli.execute:repro", "Run a stored finding again."),
     "window": (
         "fuzz.cli.window:command",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from corpus.case import MAX_VQ, Case
 from corpus.isa.decode import meant
@@ -171,9 +172,9 @@ def _lengths(case: Case, vqs: int, holds: Callable[[int], bool]) -> Demands:
     """The weakest demand on the vector lengths, of a few forms, that all machines of a sample
     meet the expectations under. Raises Unsayable."""
     machines = [sample for sample in _samples(vqs) if sample.bit_length() >= case.min_vq]
-    fits = {machine: holds(machine) for machine in machines}
+    fits = cache(holds)
     for demand in _forms(vqs, case.min_vq):
-        if all(fits[machine] for machine in machines if _meets(machine, demand)):
+        if all(fits(machine) for machine in machines if _meets(machine, demand)):
             return demand
     raise Unsayable("cannot be said in C: no demand on the vector lengths is enough")
 
