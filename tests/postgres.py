@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -91,7 +92,7 @@ def postgres() -> Iterator[Server]:
             _wait(folder, server)
             yield Server(f"postgresql+psycopg://vcpufuzz@/postgres?host={folder}", server.pid)
         finally:
-            server.terminate()
+            server.send_signal(signal.SIGINT)  # clients that are still there are not waited for
             try:
                 server.wait(30)
             except subprocess.TimeoutExpired:
