@@ -44,6 +44,13 @@ def test_a_delay_is_sought_where_the_given_one_shows_nothing(first: int) -> None
     assert found(lambda _: False, 200_000) is None
 
 
+@pytest.mark.parametrize("first", [2_000, 20_000, 60_000])
+def test_a_much_shorter_delay_is_sought_as_well(first: int) -> None:
+    delay = found(lambda delay: first <= delay <= 2 * first, 6_000_000)
+    assert delay is not None
+    assert first <= delay <= 2 * first
+
+
 def test_what_is_disturbed_is_run_more_than_once() -> None:
     case = parse_case("disturb softirq after=5 {\n    get-mp v0\n}\nget-mp v0\n")
     assert runs_of(case) == DISTURBED_RUNS

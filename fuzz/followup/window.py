@@ -22,6 +22,8 @@ FINE_NS = 100
 FINE_PART = 1 / 64
 STEPS = 48
 """Delays that are tried where the given one does not show anything, up to the case's length."""
+SHORTEST_NS = 1000
+"""Shorter ones than this are not, but for 0."""
 
 Shows = Callable[[int], bool]
 """Whether a delay, in ns, shows it."""
@@ -67,8 +69,9 @@ def _edge(shows: Shows, inside: int, outside: int) -> int:
 
 
 def found(shows: Shows, hint: int) -> int | None:
-    """A delay that shows it: the hint, or one of a grid that becomes finer."""
-    return next((delay for delay in (hint, *_grid(hint)) if shows(delay)), None)
+    """A delay that shows it: the hint, one of a grid that becomes finer, or one much shorter, for
+    with another clock a run may take less time."""
+    return next((delay for delay in (hint, *_grid(hint), *_shorter(hint)) if shows(delay)), None)
 
 
 def _grid(hint: int) -> Iterator[int]:
@@ -80,6 +83,15 @@ def _grid(hint: int) -> Iterator[int]:
             yield most * number // STEPS
         step //= 2
     yield 0
+
+
+def _shorter(hint: int) -> Iterator[int]:
+    """Delays ever closer to 0."""
+    part = hint // 32
+    while part >= SHORTEST_NS:
+        yield part * 3 // 2
+        yield part
+        part //= 2
 
 
 def with_delay(case: Case, index: int, delay: int) -> Case:
