@@ -16,7 +16,7 @@ from corpus.trace import Trace
 from db.records import FindingRecord
 from fuzz.followup.breakage import Breakage
 from fuzz.followup.investigate import Investigator
-from fuzz.followup.steady import Often, StandIn, no_stand_in, often, steady_name
+from fuzz.followup.steady import Often, StandIn, no_stand_in, often, relocated, steady_name
 from fuzz.followup.suspicion import Departure
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge
@@ -107,6 +107,21 @@ def test_where_it_never_shows_there_it_is_made_small_as_ever() -> None:
         found.explanation
     )
     assert len(found.minimal.ops) < len(CASE.ops)
+
+
+def test_whichever_stranger_it_is_that_has_to_strike_at_another_time() -> None:
+    text = "disturb move after=3000 {\ndisturb thread after=200 {\nget-mp v0\n}\n}\n"
+    case = parse_case(text)
+
+    def shows(other: Case) -> bool:
+        return any(isinstance(op, Disturb) and op.by == 1 and op.after > 9000 for op in other.ops)
+
+    moved = relocated(case, shows)
+    assert moved is not None
+    assert shows(moved)
+    assert moved.ops[0] == case.ops[0]
+    assert relocated(case, lambda _: False) is None
+    assert relocated(PLAIN, lambda _: True) is None
 
 
 def test_where_each_run_costs_a_restart_few_are_counted() -> None:

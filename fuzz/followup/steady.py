@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 from corpus.blocks import has_block
@@ -31,6 +32,8 @@ ICOUNT = 4
 """The clock in which things come again costs about twice the time."""
 COUNTED_RUNS = 10
 """How often a finding is run to tell how often it shows, with either clock, at most."""
+ALIKE_RUNS = 2
+"""What comes again shows in one of so many: where a tick of the clock falls is still chance."""
 RUNS_EACH = 20
 """For each of these a minimiser may make so many runs: where each costs a restart, they are few."""
 
@@ -104,11 +107,11 @@ def steadied(
     minimal: Callable[[Suspicion, Shows], Case],
 ) -> Steadied:
     """Make the case of `suspicion` small on `steady`, if it shows there, so that it still shows on
-    `legs`; `minimal` is the smallest case that it finds of those that show it. One run tells, where
+    `legs`; `minimal` is the smallest case that it finds of those that show it. Few runs tell, where
     runs are alike. Raises TransportError."""
 
     def comes_again(case: Case) -> bool:
-        return bool(often(suspicion, case, steady, 1).seen)
+        return any(often(suspicion, case, steady, 1).seen for _ in range(ALIKE_RUNS))
 
     there = relocated(suspicion.case, comes_again)
     if there is None:
@@ -122,12 +125,18 @@ def steadied(
 
 
 def relocated(case: Case, shows: Shows) -> Case | None:
-    """The case with a delay of its first stranger, or second thread, that shows it."""
-    at = next(index for index, op in enumerate(case.ops) if has_block(op))
-    op = case.ops[at]
-    assert has_block(op)
-    delay = found(lambda ns: shows(with_delay(case, at, ns)), op.after)
-    return None if delay is None else with_delay(case, at, delay)
+    """The case with a delay of one of its strangers, or its second thread, that shows it."""
+    for at, op in enumerate(case.ops):
+        if not has_block(op):
+            continue
+        delay = found(partial(_shows_at, case, at, shows), op.after)
+        if delay is not None:
+            return with_delay(case, at, delay)
+    return None
+
+
+def _shows_at(case: Case, at: int, shows: Shows, delay: int) -> bool:
+    return shows(with_delay(case, at, delay))
 
 
 def often(suspicion: Suspicion, case: Case, legs: Everywhere, runs: int = 0) -> Often:
