@@ -108,13 +108,14 @@ static bool start(void)
     static bool started;
     static struct edge in, out;
     static uint8_t *room;
-    if (!started) {
-        room = malloc(ROOM);
+    if (!room) {
         sem_init(&go, 0, 0);
         sem_init(&parked, 0, 0);
         sem_init(&done, 0, 0);
-        started = room && edge_map(&in) && edge_map(&out) && stranger_start(live, NULL);
+        room = edge_map(&in) && edge_map(&out) ? malloc(ROOM) : NULL;
     }
+    if (room && !started)
+        started = stranger_start(live, NULL);
     other.out = (struct sink){.at = room, .end = room + ROOM};
     other_machine.in = in;
     other_machine.out = out;
@@ -197,11 +198,11 @@ bool threads_observe(struct machine *m, const struct op *op, const uint8_t **at,
         return false;
     memset(told, 0, size);
     struct wire_interval *times = (struct wire_interval *)(told + sizeof(struct wire_threads));
-    cpu_set_t before;
-    struct wire_threads says = {.cpus = settle(&before), .entries = run_entries()};
     if (!observation_end(&begun, op, (struct outcome){0}, out))
         return false;
 
+    cpu_set_t before;
+    struct wire_threads says = {.cpus = settle(&before), .entries = run_entries()};
     struct list mine = {.m = m, .at = *at, .end = end, .count = lists.first, .times = times,
                         .out = *out};
     other.at = behind(*at, end, lists.first);
