@@ -36,7 +36,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for module in (emulator, build_native, image, plugin):
         monkeypatch.setattr(module, "compile_", compiled)
 
-    def found(root: AptRoot, work: Path) -> tuple[Path, str]:
+    def found(root: AptRoot, meta: str, work: Path) -> tuple[Path, str]:
         (work / "vmlinuz").write_bytes(b"a kernel" * 100)
         return work / "vmlinuz", "6.12.9-1"
 
