@@ -12,8 +12,9 @@ import pytest
 from test_cli_reproduce import CASE, Cli, cli, finding
 
 from corpus.case import Case
+from corpus.fault import Fault, FaultKind
 from corpus.text import format_case, parse_case
-from corpus.trace import Trace
+from corpus.trace import Ending, Trace
 from db.records import CellView, FindingView, LegRecord, TraceView
 from fuzz.followup import nearest
 from fuzz.followup.nearest import Hint, hint, neighbours
@@ -113,7 +114,11 @@ def test_what_is_not_known_is_said_or_left_out() -> None:
 @pytest.mark.parametrize(
     ("shows", "agree", "said"),
     [
-        ([leg("6.12.1")], [], ["the first release that was tried and shows it is 6.12.1; none"]),
+        (
+            [leg("6.12.1")],
+            [],
+            ["the first release that was tried and shows it is 6.12.1; none before it was tried."],
+        ),
         ([leg("6.12.1")], [leg("6.1.9", "nvhe")], ["none before it was"]),
         ([leg("6.12.1")], [leg("6.1.9", qemu="10.0")], ["none before it was"]),
         ([leg("6.12.1"), leg("6.2.0")], [leg("6.1.9")], ["shows it is 6.2.0; 6.1.9 does not"]),
@@ -208,3 +213,20 @@ def test_the_command_writes_both_forms(cli: Cli, tmp_path: Path) -> None:
     assert "F3: cannot be said in C: it takes 1 other cases before it." in unsaid.output
     missing = cli("triage", "report", "F99")
     assert missing.exit_code == 2
+
+
+def test_a_machine_that_broke_is_told_by_how_it_did() -> None:
+    fault = Fault(
+        FaultKind.WARN, "kvm_timer_update_irq", True, "WARNING: CPU: 0 at arch_timer.c:410"
+    )
+    log = "[1.0] WARNING: CPU: 0 at arch_timer.c:410 kvm_timer_update_irq+0xb0/0xc0\n"
+    log += "[1.1] Call trace:\n[1.2]  kvm_timer_update_irq+0xb0/0xc0\n[1.3] ---[ end trace 0 ]---\n"
+    made = story()
+    broke = view_of(leg("6.1.9", name="kvm:6.12:vhe"), Trace((), Ending.HOST_LOG, log, fault=fault))
+    places = {"kvm_timer_update_irq": "arch_timer.c:410"}
+    text = plain(replace(made, views=[broke], lines=places))
+    assert text.startswith("Subject: KVM: arm64: warn in kvm_timer_update_irq")
+    assert "In one of these steps the machine broke; in which is not known." in text
+    assert "The kernel neither crashes nor hangs nor complains" in text
+    assert "kvm_timer_update_irq+0xb0/0xc0  arch_timer.c:410" in text
+    assert "Permitted at" not in text

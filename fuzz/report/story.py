@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from corpus.fields import format_vqs, parse_vqs
 from corpus.text import format_case
+from corpus.trace import Ending
 from db.records import CellView, FindingView, LegRecord, TraceView
 from fuzz.followup.nearest import Hint
 from fuzz.oracle.conformance import judge
@@ -55,6 +56,9 @@ class Story:
 
 def subject(story: Story) -> str:
     """The first line of a mail."""
+    fault = _fault(story)
+    if fault:
+        return textwrap.shorten(f"KVM: arm64: {fault}", MAIL - len("Subject: "), placeholder=" ...")
     place = op_text(story.finding).partition("\n")[0].removesuffix("{").strip()
     text = f"KVM: arm64: {_rule(story.finding)}: {place or story.title}"
     return textwrap.shorten(text, MAIL - len("Subject: "), placeholder=" ...")
@@ -75,6 +79,8 @@ def _done(story: Story) -> Section:
     view = _deviating(story)
     number, ops = story.finding.op_index + 1, story.finding.minimal.ops
     said = f"Step {number} of {len(ops)} is where it shows."
+    if view is not None and view.trace.ending is not Ending.OK and view.trace.at is None:
+        said = "In one of these steps the machine broke; in which is not known."
     if story.finding.preceding:
         said += f" It takes {len(story.finding.preceding)} other cases before."
     return Section(
@@ -102,12 +108,24 @@ def _text_of(rule: str) -> str:
     return RULES[rule].text if rule in RULES else rule
 
 
+def _fault(story: Story) -> str:
+    """How the machine broke, in a few words; empty where it did not."""
+    view = _deviating(story)
+    if view is None or view.trace.ending is Ending.OK:
+        return ""
+    return str(view.trace.fault) if view.trace.fault else view.trace.ending.value
+
+
 def _expected(story: Story) -> Section:
+    if _fault(story):
+        well = "The kernel neither crashes nor hangs nor complains, whatever user space asks for."
+        return Section("What was expected", [well])
     name = _rule(story.finding)
     rule = RULES.get(name)
     said = [f"{_capital(_text_of(name))}."]
     if rule is not None:
-        said[0] = f"{_capital(rule.text)} (source: {rule.source}). {_CLASSES[rule.cls]}"
+        source = f" (source: {rule.source})" if rule.source != "-" else ""
+        said[0] = f"{_capital(rule.text)}{source}. {_CLASSES[rule.cls]}"
     elif name.startswith("isa."):
         said[0] += " Source: the Arm Architecture Reference Manual, A64 instructions."
     verdict = _verdict(story)
@@ -170,7 +188,8 @@ def _observed(story: Story) -> Section:
     seen, tried = finding.reproduced
     if tried:
         said.append(f"In fresh VMs it showed {seen} of {tried} times.")
-    return Section("What was observed", said, quoted=_legend(finding.observed))
+    told = _fault(story) or _legend(finding.observed)
+    return Section("What was observed", said, quoted=told)
 
 
 def _kernel(facts: Mapping[str, str]) -> str:
@@ -236,7 +255,11 @@ def first_bad(shows: Sequence[LegRecord], agree: Sequence[LegRecord]) -> Iterato
     before = [one for one in good if one < bad[0]]
     behind = [one for one in good if one > bad[-1]]
     first = f"The first release that was tried and shows it is {_dotted(bad[0])}"
-    yield f"{first}; {_dotted(before[-1])} does not." if before else f"{first}; none before it was."
+    yield (
+        f"{first}; {_dotted(before[-1])} does not."
+        if before
+        else f"{first}; none before it was tried."
+    )
     if behind:
         yield f"It is gone in {_dotted(behind[0])}."
 
