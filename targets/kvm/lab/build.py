@@ -58,6 +58,7 @@ NOT_EVERYWHERE = {
     "CONFIG_ARM64_VHE": "gone where every kernel has it, as in 6.12",
     "CONFIG_ARM64_SME": "6.12 marks it broken",
     "CONFIG_ARM_PMUV3": "6.1 has the driver in HW_PERF_EVENTS",
+    "CONFIG_PROC_SYSCTL": "7.3 has it in SYSCTL, which is on",
 }
 """Options that some sources do not take, and why that is no matter."""
 
