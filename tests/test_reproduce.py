@@ -31,7 +31,7 @@ from fuzz.reproduce.held import first_refused
 from fuzz.reproduce.kselftest import reference, selftests
 from fuzz.reproduce.program import program
 from fuzz.reproduce.strace import strace
-from fuzz.reproduce.tried import Outcome, Tried, reproduces
+from fuzz.reproduce.tried import FLAGS, Outcome, Tried, reproduces
 from fuzz.reproduce.words import comment, pattern, quoted, register
 from targets.kvm.lab.image import find_compiler
 from targets.model.target import ModelTarget, clear, keep
@@ -212,12 +212,36 @@ def test_the_case_stands_on_top_and_comments_end_where_they_should() -> None:
         assert max(map(len, text.splitlines())) < 130
 
 
+@cache
+def more_texts() -> tuple[str, ...]:
+    """Cases that use a part of the program without what most use with it."""
+    made = (
+        ("create v0", "migrate v0"),
+        ("set v0 z0 1",),
+        ("reg-list v0 room=0",),
+        ("read-mem 0x8000",),
+        ("get-mp v0",),
+        ("run v0 { nop }",),
+        ("init v0 features=has_el2",),
+        ("preferred-target",),
+    )
+    return tuple(program(say(case(*lines), MACHINE)) for lines in made)
+
+
+def test_such_programs_compile_without_a_warning(tmp_path: Path) -> None:
+    for text in more_texts():
+        (tmp_path / "p.c").write_text(text)
+        argv = [find_compiler(), *FLAGS, "-fsyntax-only", str(tmp_path / "p.c")]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), text[:400]
+
+
 def _defined(text: str) -> set[str]:
     return set(re.findall(r"^static [\w ]*?\**(\w+)\(", text, re.MULTILINE))
 
 
 def test_a_program_has_only_the_parts_that_it_calls() -> None:
-    for text in texts().values():
+    for text in (*texts().values(), *more_texts()):
         for name in _defined(text):
             assert len(re.findall(rf"\b{name}\b", text)) > 1, name
 
@@ -290,7 +314,7 @@ def test_every_register_of_read_all_has_a_name_in_c() -> None:
 
 def test_every_function_that_a_program_calls_is_in_it() -> None:
     known = {name for part in PARTS for name in _defined(part.read_text())}
-    for text in texts().values():
+    for text in (*texts().values(), *more_texts()):
         called = {name for name in known if re.search(rf"\b{name}\(", text)}
         assert called <= _defined(text), called - _defined(text)
 

@@ -105,9 +105,7 @@ def _get_vls(op: o.GetVls, _: int) -> Lines:
 
 def _finalize(op: o.Finalize, _: int) -> Lines:
     what = "KVM_ARM_VCPU_SVE" if op.what == o.FINALIZE_SVE else f"(int){op.what:#x}"
-    return _lines(
-        f"call(vcpus[{op.vcpu}].fd, KVM_ARM_VCPU_FINALIZE, &(int){{ {what} }})",
-    )
+    return _lines(f"call(vcpus[{op.vcpu}].fd, KVM_ARM_VCPU_FINALIZE, &(int){{ {what} }})", "vcpus")
 
 
 def _edge(edge: int | None, size: int) -> int:
@@ -133,11 +131,11 @@ def _list(op: o.RegList, _: int) -> Lines:
 def _run(op: o.Run, number: int) -> Lines:
     immediate = "true" if op.immediate else "false"
     code = f"code_{number + 1}"
-    return _lines(f"run({op.vcpu}, {code}, sizeof({code}), {immediate})", "ram", "run")
+    return _lines(f"run({op.vcpu}, {code}, sizeof({code}), {immediate})", "run")
 
 
 def _read_all(op: o.ReadAll, _: int) -> Lines:
-    return _lines(f"read_all(vcpus[{op.vcpu}].fd)", "readall")
+    return _lines(f"read_all(vcpus[{op.vcpu}].fd)", "readall", "vcpus")
 
 
 def _set_mp(op: o.SetMp, _: int) -> Lines:
@@ -150,19 +148,19 @@ def _get_mp(op: o.GetMp, _: int) -> Lines:
 
 def _read_mem(op: o.ReadMem, _: int) -> Lines:
     length = min(op.length, RAM_SIZE - op.offset)
-    return _lines(f"read_ram({op.offset:#x}, {length})", "ram", "readmem")
+    return _lines(f"read_ram({op.offset:#x}, {length})", "readmem")
 
 
 def _write_mem(op: o.WriteMem, _: int) -> Lines:
     length = min(op.length, RAM_SIZE - op.offset)
     value = string(pattern_of(op.value.expand(op.length)[:length]))
-    return _lines(f"write_ram({op.offset:#x}, {value}, {length})", "ram", "writemem")
+    return _lines(f"write_ram({op.offset:#x}, {value}, {length})", "writemem")
 
 
 def _migrate(op: o.Migrate, _: int) -> Lines:
     return _lines(
         f"migrate({op.vcpu}, {op.to}, {features(op.features)})",
-        *("create", "init", "readall", "check", "migrate"),
+        *("create", "init", "readall", "migrate"),
     )
 
 

@@ -55,7 +55,7 @@ def _permit(permit: Permit, aux: str) -> Iterator[tuple[str, str]]:
     for run in _runs(permit.fields):
         yield from _fields(run)
     if permit.listed is not None:
-        yield f"arrived({permit.listed});", "migrate"
+        yield f"arrived({permit.listed});", "arrived"
 
 
 def _fields(run: Sequence[Field]) -> Iterator[tuple[str, str]]:

@@ -23,10 +23,10 @@ from targets.profile import CAP_FIELDS
 from targets.spec.errno import EINTR
 
 ORDER = (
-    *("base", "ids", "pattern", "check", "each", "same", "aux", "vm", "host", "scratch", "lengths"),
-    *("field", "kernel", "mode", "el2"),
-    *("create", "init", "set", "get", "list", "readall", "setmp", "getmp", "target", "ram"),
-    *("readmem", "writemem", "gic", "run", "migrate", "warned"),
+    *("base", "ids", "pattern", "check", "each", "same", "aux", "vm", "vcpus", "host"),
+    *("scratch", "lengths", "field", "kernel", "mode", "el2", "create", "init", "set", "get"),
+    *("list", "readall", "setmp", "getmp", "target", "ram", "store", "readmem", "writemem"),
+    *("gic", "run", "migrate", "arrived", "warned"),
 )
 """The parts, those that others call first."""
 
@@ -37,11 +37,15 @@ _USES: Mapping[str, tuple[str, ...]] = {
     "each": ("check",),
     "same": ("check",),
     "check": ("pattern",),
-    "set": ("pattern",),
-    "writemem": ("pattern", "ram"),
+    **dict.fromkeys(("create", "init", "get", "list", "setmp", "getmp"), ("vcpus",)),
+    "set": ("pattern", "vcpus"),
+    "writemem": ("pattern", "store"),
     "readmem": ("ram",),
-    "run": ("ram",),
-    "migrate": ("check", "create", "init", "readall"),
+    "store": ("ram",),
+    "run": ("store", "vcpus"),
+    "gic": ("vcpus",),
+    "migrate": ("create", "init", "readall"),
+    "arrived": ("check", "migrate"),
     "scratch": ("host",),
     "lengths": ("host", "scratch"),
     "field": ("scratch",),
@@ -79,14 +83,12 @@ def program(said: Said, about: Sequence[str] = (), *, watched: bool = False) -> 
         demanded.append(("\thear();", "warned"))
         body += _step("the kernel says nothing", _COMPLAINED, Lines(("\toutcome(0);",)))
     parts |= {part for _, part in demanded}
-    if any(
+    parts = _with_used(parts)
+    if {"create", "init", "run"} <= parts and any(
         isinstance(op, Init | Migrate) and op.features >> FEATURE_BITS["has_el2"] & 1
         for op in case.ops
     ):
-        parts.add("el2")
-        if "run" in parts:
-            parts.add("gic")
-    parts = _with_used(parts)
+        parts |= {"el2", "gic"}
     return _ENV.get_template("frame.c").render(
         comment=[comment(line) for line in _comment(said, about, count)],
         steps=count + watched,

@@ -5,10 +5,6 @@
 #define GUARD 0x10000ul
 
 static int kvm, vm;
-static struct vcpu {
-	int fd;
-	struct kvm_run *run;
-} vcpus[] = { { -1, NULL }, { -1, NULL }, { -1, NULL } };
 static unsigned char *ram, *buffer;	/* @buffer ends where nothing is mapped */
 static size_t run_size;
 

@@ -1,0 +1,5 @@
+
+static struct vcpu {
+	int fd;
+	struct kvm_run *run;
+} vcpus[] = { { -1, NULL }, { -1, NULL }, { -1, NULL } };
