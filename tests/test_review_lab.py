@@ -40,4 +40,4 @@ def test_a_defect_is_found_in_the_function_that_differs(tmp_path: Path) -> None:
     assert done.of(Where.GONE) == []
     assert any("finalize" in one.explanation for one in done.of(Where.NEW))
     (speed,) = done.speed
-    assert 0.3 < speed.new / speed.base < 3
+    assert 0.1 < speed.new / speed.base < 10  # they take turns on a machine that others use
