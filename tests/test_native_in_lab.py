@@ -13,7 +13,7 @@ import pytest
 
 from corpus.case import Case
 from corpus.kept import load_kept
-from corpus.ops import Migrate
+from corpus.ops import Disturb, Migrate, Threads
 from corpus.store import kept_files
 from corpus.trace import Ending, Trace
 from fuzz.suites.replay import Outcome, replay
@@ -44,10 +44,16 @@ def lab() -> Iterator[Target]:
         yield target
 
 
+_TIMED = (Migrate, Disturb, Threads)
+
+
 def told(case: Case, trace: Trace) -> list[object]:
-    """What two runs of a case have in common: all but the timers, which a migration reads."""
+    """What two runs of a case have in common: all but the timers, which a migration reads, and
+    when who came to what beside others."""
     return [
-        (seen.err, seen.aux, len(seen.data)) if isinstance(op, Migrate) else seen
+        (seen.err, seen.aux, len(seen.data))
+        if isinstance(op, Migrate | Disturb | Threads)
+        else seen
         for op, seen in zip(case.ops, trace.observations, strict=True)
     ]
 

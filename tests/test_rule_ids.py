@@ -12,9 +12,9 @@ from targets.spec.rules import RULES
 
 ROOT = Path(__file__).parents[1]
 FAMILIES = {rule.partition(".")[0] for rule in RULES} | {"isa"}
-ELSEWHERE = re.compile(r".*\.[ch]|legs\.id|ending\.[a-z]+")
-"""What looks like an id and is none: files of kernels, a column; rules of faults, which are made
-from their kind."""
+ELSEWHERE = re.compile(r".*\.[ch]|legs\.id|ending\.[a-z]+|core\.(?:bare|fsmonitor|autocrlf)")
+"""What looks like an id and is none: files of kernels, a column, settings of git; rules of faults,
+which are made from their kind."""
 
 _ID = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+(?:-[a-z0-9_]+)*")
 _LEAST = 4

@@ -64,8 +64,14 @@ class Tree:
         return done.stdout.strip()
 
     def everything(self) -> dict[str, tuple[int, bytes]]:
-        """Every file, those of git as well, with its time and content."""
+        """Every file, those of git as well, with its time and content. Of an object of git's the
+        content: who needs it marks it as used now, so that it is not cleaned away."""
         files = sorted(p for p in self.path.rglob("*") if p.is_file())
+        objects = self.path / ".git" / "objects"
         return {
-            str(p.relative_to(self.path)): (p.stat().st_mtime_ns, p.read_bytes()) for p in files
+            str(p.relative_to(self.path)): (
+                0 if p.is_relative_to(objects) else p.stat().st_mtime_ns,
+                p.read_bytes(),
+            )
+            for p in files
         }
