@@ -27,10 +27,10 @@ from corpus.values import Pattern
 from fuzz.campaign.combinations import Combinations, met_pairs
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
-from fuzz.generate.combine import combined_case
+from fuzz.generate.combine import _HOLD, combined_case
 from fuzz.generate.facts import FACTORS, FACTS, Tracker, fact
 from fuzz.generate.mutate import fresh
-from fuzz.generate.pairs import FORM_INDEX, Chooser, Pairs
+from fuzz.generate.pairs import FORM_INDEX, REGISTER_INDEX, Chooser, Pairs
 from fuzz.report.combined import combined
 from targets.model.target import ModelTarget
 from targets.profile import Profile
@@ -117,6 +117,41 @@ def test_combined_cases_have_much_at_once() -> None:
             around.append(len(tracker.around(getattr(op, "vcpu", 0))))
             tracker.done(op, seen.err)
     assert sum(around) / len(around) > 12
+
+
+def test_the_register_least_set_at_a_length_is_set_next() -> None:
+    pairs = _counted(*LIFE, *(SetReg(0, z, Pattern("int", 1)) for z in Z[:31]), ReadAll(0))
+    at = [int(pairs.sets[REGISTER_INDEX[z], 5]) for z in Z]
+    assert at == [1] * 31 + [0]
+    assert pairs.sets.sum() == 31
+    chosen = [Chooser(random.Random(n), pairs).register(Z, 5) for n in range(400)]
+    elsewhere = [Chooser(random.Random(n), pairs).register(Z, 6) for n in range(400)]
+    assert chosen.count(Z[31]) > 2 * elsewhere.count(Z[31])
+    unseen = _counted(*LIFE, SetReg(0, Z[0], Pattern("int", 1)))
+    assert not unseen.sets.any()
+
+
+def test_combined_cases_set_each_register_that_only_holds_a_value() -> None:
+    met = []
+    for steered in (True, False):
+        rng, pairs = random.Random(3), Pairs()
+        chooser = Chooser(rng, pairs if steered else None)
+        for _ in range(150):
+            case = combined_case(rng, chooser, 0)
+            pairs.add(case, LEG.run(case))
+        met.append(np.count_nonzero(pairs.sets[[REGISTER_INDEX[z] for z in Z], 1:]))
+        held = {reg for row in _HOLD.values() for reg in row}
+        assert all(pairs.sets[REGISTER_INDEX[reg]].any() for reg in held)
+    assert met[0] > met[1] > 32 * 16 / 4  # each Z at each length
+
+
+def test_any_set_of_features_is_met() -> None:
+    rng = random.Random(4)
+    made = (combined_case(rng, Chooser(rng), 0) for _ in range(1500))
+    features = {next(op.features for op in case.ops if isinstance(op, Init)) for case in made}
+    bits = (1, 4, 8, 16, 0x60)  # POWER_OFF, PSCI_0_2, PMU_V3, SVE, both of PTRAUTH
+    sets = {tuple(bool(one & bit) for bit in bits) for one in features}
+    assert len(sets) == 2 ** len(bits)
 
 
 def test_new_cases_are_the_same_for_the_same_seed() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from corpus.text import parse_case
+from corpus.trace import Observation, Trace
 from fuzz.oracle.conformance import judge
-from fuzz.oracle.verdict import Agree
+from fuzz.oracle.verdict import Agree, Diverge
 from targets.model.target import ModelTarget
 from targets.profile import Profile
+from targets.spec.errno import E2BIG
 
 REFUSED = parse_case("create v0\ninit v0 features=pmu_v3,bit41\ninit v0\ninit v0\n")
 HALF_PTRAUTH = parse_case("create v0\ninit v0 features=el1_32bit,ptrauth_address\ninit v0\n")
@@ -38,3 +40,17 @@ def test_a_refused_init_fixes_the_register_width_of_old_vms(
 def test_power_off_counts_as_a_feature_in_old_kernels(kernel: tuple[int, int], err: int) -> None:
     trace = ModelTarget(Profile(kernel=kernel)).run(STOPPED_LATER)
     assert [seen.err for seen in trace.observations] == [0, 0, err]
+
+
+@pytest.mark.parametrize(("room", "err"), [("exact", 0), ("one_less", E2BIG)])
+@pytest.mark.parametrize("features", ["sve", "none"])
+def test_a_list_fits_into_as_much_room_as_was_told(room: str, err: int, features: str) -> None:
+    ready = "finalize v0\n" if features == "sve" else ""
+    case = parse_case(f"create v0\ninit v0 features={features}\n{ready}reg-list v0 room={room}\n")
+    *before, seen = ModelTarget(Profile()).run(case).observations
+    assert seen.err == err
+    assert isinstance(judge(case, Trace((*before, seen)), Profile()), Agree)
+    other = Observation(E2BIG - err, seen.aux, seen.data)
+    verdict = judge(case, Trace((*before, other)), Profile())
+    assert isinstance(verdict, Diverge)
+    assert (verdict.op_index, verdict.label) == (len(case.ops) - 1, "errno")

@@ -27,12 +27,12 @@ from fuzz.generate.facts import FACTS, LENGTHS, Tracker, fact
 T = TypeVar("T")
 
 FORM_INDEX = {name: index for index, name in enumerate(FORMS)}
-_LONGEST, _EFFECTIVE, _NUMBER = 0, len(LENGTHS) + 1, 2 * (len(LENGTHS) + 1)
+_LENGTHS = len(LENGTHS) + 1
+_LONGEST, _EFFECTIVE, _NUMBER = 0, _LENGTHS, 2 * _LENGTHS
 FORM_FACTS = _NUMBER + 32
 """Columns of the core: longest VL and effective VL in quadwords, first operand."""
 
 REGISTER_INDEX = {reg: index for index, reg in enumerate(regs.BY_ID)}
-_LENGTHS = len(LENGTHS) + 1
 
 _SELF_SEEN = (GetReg, GetVls)
 """Ops that are a look themselves."""
@@ -60,7 +60,7 @@ class Pairs:
         self._counts: NDArray[np.uint32] = np.zeros(FACTS * FACTS, np.uint32)
         self.forms: NDArray[np.uint32] = np.zeros((len(FORM_INDEX), FORM_FACTS), np.uint32)
         self.sets: NDArray[np.uint32] = np.zeros((len(REGISTER_INDEX), _LENGTHS), np.uint32)
-        """By register and longest VL in quadwords, how often a SET was looked at."""
+        """By register and longest VL in quadwords, how often a look came behind a SET."""
         self.fresh: list[NDArray[np.int64]] = []
         """Pairs met for the first time since somebody emptied this."""
 
