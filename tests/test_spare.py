@@ -13,9 +13,10 @@ from corpus.text import parse_case
 from corpus.trace import Observation, Trace
 from db.records import FindingRecord, FindingView, LegRecord, RetestRecord, SignatureRecord, Status
 from db.store import Store
-from fuzz.campaign.campaign import Campaign, CampaignOptions
+from fuzz.campaign.campaign import Campaign
 from fuzz.campaign.due import due_findings
 from fuzz.campaign.ledger import Ledger
+from fuzz.campaign.options import CampaignOptions
 from fuzz.worker import events, travel
 from fuzz.worker.session import Session
 from fuzz.worker.spare import AGAIN_S, BREAKS_S, SHARE, Due, Spare

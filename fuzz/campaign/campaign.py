@@ -6,47 +6,39 @@ import random
 import signal
 import tempfile
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
-from corpus.case import decode
 from corpus.isa.table import FORMS
 from corpus.store import adopt_texts, kept_cases
-from corpus.text import format_case
 from db.queries import SampleView
-from db.records import LegRecord, SignatureRecord
+from db.records import LegRecord
 from db.store import Store
 from fuzz import stopping
-from fuzz.campaign.combinations import Combinations
-from fuzz.campaign.coverage import CoverageKeeper
 from fuzz.campaign.due import due_findings
+from fuzz.campaign.intake import Intake
 from fuzz.campaign.kept import KeptCases
-from fuzz.campaign.ledger import Ledger
+from fuzz.campaign.options import CampaignFailed, CampaignOptions
 from fuzz.campaign.pool import Pool, Worker
+from fuzz.campaign.restarts import Restarts
 from fuzz.campaign.status import CampaignStatus, LegStatus
 from fuzz.campaign.totals import statistics
 from fuzz.worker import events, travel
 from fuzz.worker.events import STOPPED
-from fuzz.worker.feedback import SOURCES
 from fuzz.worker.spare import AGAIN_S
 from fuzz.worker.tally import Tally
 from targets.spec.rules import RULES
 
 RULES_TOTAL = len(RULES) + len(FORMS)
-MAX_RESTARTS = 20
-"""Workers that fail within an hour before the campaign gives up."""
 SAMPLE_S = 15.0
 """How often a point of its curves is stored."""
 GRACE_S = 150.0
 """What a worker may need after its time: the case it runs may hang, and be looked into."""
-START_LIMIT = 3
-"""Workers that fail before they ever ran a case before the campaign gives up."""
 LOOK_S = 1.0
 """How often the corpus is counted."""
 STORE_S = 2.0
@@ -54,30 +46,6 @@ STORE_S = 2.0
 that the corpus is tried for room."""
 REASONS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
 """What a campaign that a signal ended says in the store."""
-
-
-@dataclass(frozen=True, slots=True)
-class CampaignOptions:
-    """What a user asked for. `seconds` and `cases`: 0 for no limit; `corpus` None: a
-    private directory that starts with the seed cases."""
-
-    legs: tuple[str, ...]
-    seconds: float = 120.0
-    cases: int = 0
-    workers: int = 1
-    seed: int = 0
-    corpus: Path | None = None
-    flags: tuple[str, ...] = ()
-    kernel_coverage: bool = True
-    reuse_vms: bool = False
-    feedback: tuple[str, ...] = SOURCES
-    engine: str = "libfuzzer"
-    focus: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
-    """By leg, what to look at most closely (`fuzz.worker.focus`)."""
-
-
-class CampaignFailed(RuntimeError):
-    """The campaign could not run; the message is one sentence. What was found is stored."""
 
 
 def _scratch_directory() -> tempfile.TemporaryDirectory[str]:
@@ -99,19 +67,14 @@ class Campaign:
     ) -> None:
         self._options = options
         self._store = store
-        self._coverage = CoverageKeeper(store)
-        self._combinations = Combinations()
-        self._sequences: list[str] = []
-        self._ledger = Ledger(store, self._log)
+        self._intake = Intake(store)
+        self._ledger = self._intake.ledger
+        self._log = self._intake.log
         self._show = show
         self._seed = options.seed or random.SystemRandom().randrange(1, 1 << 31)
         self._pool = Pool()
         self._past = Tally()
-        self._exercised: defaultdict[str, set[str]] = defaultdict(set)
-        self._events: deque[str] = deque(maxlen=50)
-        self._restarts = 0
-        self._start_failures = 0
-        self._failures: list[float] = []
+        self._restarts = Restarts()
         self._campaign: int | None = None
         self._first_case: float | None = None
         self._kept: KeptCases | None = None
@@ -121,7 +84,6 @@ class Campaign:
         self.reason = ""
         self.stopped_by = 0
         """The signal that ended the campaign, or 0."""
-        self._examples: dict[str, str] = {}
 
     @property
     def number(self) -> int | None:
@@ -212,7 +174,7 @@ class Campaign:
         left = max(1, -(-(cases - self._past.cases) // self._options.workers)) if cases else 0
         config = events.WorkerConfig(
             legs=list(self._options.legs),
-            seed=self._seed + index + 1000 * self._restarts,
+            seed=self._seed + index + 1000 * self._restarts.count,
             seconds=self._remaining(),
             cases=left,
             corpus=str(self._kept.directory),
@@ -291,7 +253,7 @@ class Campaign:
                 "divergences": status.divergences,
                 "buckets": len(status.buckets),
                 "new_buckets": status.new_buckets,
-                "blocks": self._coverage.blocks,
+                "blocks": self._intake.coverage.blocks,
             },
         )
 
@@ -312,43 +274,18 @@ class Campaign:
                 worker.stats = event.tally
                 # The first totals come after the recorded defects.
                 self._known_reported |= worker.reports_known
-            case events.Exercised():
-                for leg, rules in event.rules.items():
-                    self._exercised[leg].update(rules)
-            case events.Code():
-                self._coverage.on_code(self._id, event)
-            case events.Coverage():
-                assert self._first_case is not None
-                self._coverage.on_coverage(self._id, event, self._first_case)
-            case events.Combined():
-                self._combinations.add(event.pairs)
-            case events.Found():
-                self._ledger.found(self._id, event)
-            case events.Again():
-                self._ledger.again(SignatureRecord(*event.signature))
-            case events.Akin():
-                self._ledger.akin(self._id, event)
-            case events.Retested():
-                self._ledger.retested(self._id, event)
-            case events.Broke():
-                self._ledger.broke(self._id, event)
-            case events.Restarted():
-                self._ledger.restarted(event)
-            case events.Stopped():
-                self._examples.setdefault(event.why, format_case(decode(event.case)))
             case events.Note():
                 self._log(event.text)
             case events.Failed():
                 worker.failed = event.reason
             case events.Done():
                 worker.done = event.reason
-                self._sequences.append(event.sequence)
-
-    @property
-    def _id(self) -> int:
-        """The campaign's number in the store: there is one once a worker is ready."""
-        assert self._campaign is not None
-        return self._campaign
+                self._intake.sequences.append(event.sequence)
+            case _:
+                # Of a case: there is none before a worker is ready.
+                assert self._campaign is not None
+                assert self._first_case is not None
+                self._intake.take(self._campaign, self._first_case, event)
 
     def _on_ready(self, event: events.Ready) -> None:
         if self._first_case is None:
@@ -378,21 +315,14 @@ class Campaign:
             raise CampaignFailed(worker.failed)
         why = worker.failed or ("was told to stop by SIGTERM" if worker.done else how)
         self._past.infra_errors += 1
-        if not cases:
-            self._start_failures += 1
-        now = time.monotonic()
-        self._failures = [when for when in self._failures if now - when < 3600] + [now]
-        if self._start_failures >= START_LIMIT or len(self._failures) > MAX_RESTARTS:
+        if not self._restarts.bear(time.monotonic(), ran=bool(cases)):
             raise CampaignFailed(f"workers keep failing; the last one: {why}")
         self._log(f"worker {worker.index} {why}; restarting it")
-        self._restarts += 1
+        self._restarts.count += 1
         if self._options.seconds and self._remaining() <= 0.1:
             self.reason = self.reason or "time"
             return
         self._spawn(worker.index)
-
-    def _log(self, text: str) -> None:
-        self._events.append(f"{time.strftime('%H:%M:%S')} {text}")
 
     # -- status -----------------------------------------------------------------------------
 
@@ -424,13 +354,13 @@ class Campaign:
             features=totals.features,
             discarded=totals.discarded,
             infra_errors=totals.infra_errors,
-            restarts=totals.restarts + self._restarts,
+            restarts=totals.restarts + self._restarts.count,
             divergences=totals.divergences,
             buckets=self._ledger.buckets,
             incidents=tuple(sorted(self._ledger.incidents.items())),
             workers=len(self._pool),
             seed=self._seed,
-            events=tuple(self._events),
+            events=tuple(self._intake.log_lines),
             warnings=tuple(self._warnings()),
             reruns=self._ledger.reruns,
         )
@@ -460,18 +390,8 @@ class Campaign:
         )
 
     def _statistics(self) -> dict[str, object]:
-        totals = statistics(self.status(), self._sum(), self.reason, self._examples)
-        coverage = {"kernel_coverage": self._coverage.totals()}
-        exercised = {leg: sorted(rules) for leg, rules in sorted(self._exercised.items())}
-        combinations = {"combinations": self._combinations.statistics()}
-        return {
-            **totals,
-            "exercised": exercised,
-            **self._ledger.totals(),
-            **coverage,
-            **combinations,
-            "sequences": self._sequences,
-        }
+        totals = statistics(self.status(), self._sum(), self.reason, self._intake.examples)
+        return {**totals, **self._intake.statistics()}
 
     def summary(self) -> dict[str, object]:
         """The totals of the campaign, for `--json`."""

@@ -11,7 +11,7 @@ import msgspec
 
 from db.store import Store
 from fuzz import output
-from fuzz.campaign.campaign import CampaignFailed
+from fuzz.campaign.options import CampaignFailed
 from fuzz.cli.errors import Exit, UserError, stopped
 from fuzz.cli.options import json_option
 from fuzz.cli.plain_options import OUTPUT_FILE, db_option

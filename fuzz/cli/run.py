@@ -17,7 +17,8 @@ from typing import TextIO
 import click
 
 from db.store import Store
-from fuzz.campaign.campaign import Campaign, CampaignFailed, CampaignOptions
+from fuzz.campaign.campaign import Campaign
+from fuzz.campaign.options import CampaignFailed, CampaignOptions
 from fuzz.campaign.status import CampaignStatus
 from fuzz.cli.errors import Exit, UserError, stopped
 from fuzz.cli.feedback_option import feedback_option

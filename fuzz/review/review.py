@@ -16,7 +16,8 @@ from corpus.text import format_case
 from db.filters import BucketFilter
 from db.records import FindingView
 from db.store import Store
-from fuzz.campaign.campaign import Campaign, CampaignFailed, CampaignOptions
+from fuzz.campaign.campaign import Campaign
+from fuzz.campaign.options import CampaignFailed, CampaignOptions
 from fuzz.campaign.status import CampaignStatus
 from fuzz.review import pair as pairs
 from fuzz.review.book import Differing, KernelSide, Review, ReviewedFunction

@@ -21,7 +21,7 @@ from corpus.trace import Observation, Trace
 from corpus.values import Pattern
 from db.records import LegRecord
 from db.store import Store
-from fuzz.campaign.campaign import CampaignFailed
+from fuzz.campaign.options import CampaignFailed
 from fuzz.campaign.status import CampaignStatus
 from fuzz.cli import run as run_module
 from fuzz.cli import tables
