@@ -226,8 +226,13 @@ READ_GROUPS: tuple[tuple[int, ...], ...] = (
     ),
     tuple(regs.REGISTERS[name].id for name in ("cpacr_el1", "tpidr_el0", "esr_el1", "far_el1")),
     (regs.REGISTERS["zcr_el1"].id,),
+    (
+        *(regs.REGISTERS[f"spsr_{mode}"].id for mode in ("abt", "und", "irq", "fiq")),
+        *(regs.REGISTERS[name].id for name in ("tpidr_el1", "tpidrro_el0", "vbar_el1")),
+    ),
 )
-"""What ReadAll reads; an error on a group's first id leaves the rest of the group out."""
+"""What ReadAll reads; an error on a group's first id leaves the rest of the group out. A new
+register goes to the end: traces that are stored have the values in this order."""
 
 
 @cache

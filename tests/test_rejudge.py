@@ -163,6 +163,24 @@ def test_what_cannot_be_judged_says_why(store: Store) -> None:
     assert one.why == "its machine is described in an older form"
 
 
+def test_traces_of_a_version_that_read_fewer_registers_are_left_alone(store: Store) -> None:
+    case = parse_case("create v0\ninit v0 features=sve\nread-all v0\nfinalize v0\nfinalize v0\n")
+    record, _ = found(case, (MODEL, TWICE), TWICE)
+    assert [one.outcome for one in again(store, stored(store, record))] == [Rejudged.STANDS]
+
+    def older(trace: Trace) -> Trace:
+        """As when the last group was not read: of a vcpu that is not finalised a group of
+        seven registers, each a header and eight bytes."""
+        seen = [*trace.observations]
+        seen[2] = replace(seen[2], data=seen[2].data[: -7 * 16])
+        return replace(trace, observations=tuple(seen))
+
+    traces = {name: older(trace) for name, trace in record.traces.items()}
+    (one,) = again(store, stored(store, replace(record, traces=traces, minimal=case)))
+    assert one.outcome is Rejudged.UNKNOWN
+    assert one.why == "its traces show fewer registers than are read today"
+
+
 def test_a_broken_machine_is_judged_from_its_log_if_nothing_else_is_kept(store: Store) -> None:
     log = "[1.0] Unable to handle kernel NULL pointer\n[1.1] Internal error: Oops: 96000004\n"
     trace = Trace((), Ending.CRASH, log)

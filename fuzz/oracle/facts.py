@@ -94,6 +94,14 @@ def _values(data: bytes) -> Iterator[tuple[str, int, bytes]]:
                 break
 
 
+def reads_fewer(op: object, seen: Observation) -> bool:
+    """Whether this is what ReadAll answered when it read fewer registers than today."""
+    if not isinstance(op, ReadAll) or seen.err:
+        return False
+    ends = {regs.name_of(reg) for reg in READ_GROUPS[-1]}
+    return not any(name in ends for name, _, _ in _values(seen.data))
+
+
 def _which(data: bytes) -> str:
     """How many registers ReadAll could read, and which it could not."""
     values = list(_values(data))

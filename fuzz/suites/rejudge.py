@@ -19,7 +19,7 @@ from db.records import (
 from fuzz.followup.cause import at_face_value
 from fuzz.followup.same import is_it
 from fuzz.followup.signature import signature
-from fuzz.oracle import agreement, attribution
+from fuzz.oracle import agreement, attribution, facts
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.culprit import responsible
 from fuzz.oracle.knowledge import NOTHING, Knowledge
@@ -68,6 +68,9 @@ def rejudge(
         return
     traces = {view.leg.name: _with_fault(view.trace) for view in views}
     case = finding.minimal
+    if any(_of_fewer(case, trace) for trace in traces.values()):
+        yield told(Rejudged.UNKNOWN, why="its traces show fewer registers than are read today")
+        return
     behind = _divergences(case, traces, legs, knowledge)
     everything = _divergences(case, traces, legs, NOTHING)
     stands = [one for one in (*everything, *behind) if _is(one, finding)]
@@ -101,6 +104,10 @@ def _leg(view: TraceView) -> StoredLeg:
         raise ValueError(f"nothing is known of the machine behind {leg.name}")
     profile = Profile.from_fingerprint(leg.fingerprint)
     return StoredLeg(leg.name, leg.kind, leg.fingerprint, profile)
+
+
+def _of_fewer(case: Case, trace: Trace) -> bool:
+    return any(facts.reads_fewer(*both) for both in zip(case.ops, trace.observations, strict=False))
 
 
 _KIND_OF = {Ending.HANG: FaultKind.HANG, Ending.LOST: FaultKind.LOST}
