@@ -15,6 +15,7 @@ from pathlib import Path
 from targets.kvm import legname as kvm_legname
 from targets.kvm import native
 from targets.kvm.lab import image, kernels, newer_qemu, qemu
+from targets.model.target import MODELS
 from targets.mutants import MUTANTS
 from targets.transport import TransportError
 from targets.vqs import ALL_VQS
@@ -49,7 +50,7 @@ class Offer:
 def offers(extra: Sequence[str] = ()) -> list[Offer]:
     """Every leg, in a fixed order. `extra`: paths of Images to offer beside the releases."""
     return [
-        *(Offer(name, "model", State.READY) for name in ("model", "model:keep", "model:zero")),
+        *(Offer(name, "model", State.READY) for name in MODELS),
         *_emulators(),
         *_lab_legs((*_releases(), *extra)),
         _native(),

@@ -9,7 +9,7 @@ from targets.kind import KINDS
 from targets.kvm import legname as kvm_legname
 from targets.kvm import reuse
 from targets.kvm.lab import kernels
-from targets.model.target import ModelTarget, clear, keep
+from targets.model.target import MODELS, ModelTarget
 from targets.mutants import MUTANTS
 from targets.profile import Profile
 from targets.transport import Transport, TransportError
@@ -92,10 +92,10 @@ def _opener(name: str) -> _Start:
 
 
 def _model(name: str, rest: str) -> _Start:
-    choices = {"": keep, "keep": keep, "zero": clear}
-    if rest not in choices:
-        raise UnknownLeg(f"no leg is called {name!r}: write model, model:keep or model:zero")
-    return lambda profile, _: ModelTarget(profile, name, choose=choices[rest])
+    choose = MODELS.get(name)
+    if choose is None:
+        raise UnknownLeg(f"no leg is called {name!r}: write {', '.join(MODELS)}")
+    return lambda profile, _: ModelTarget(profile, name, choose=choose)
 
 
 def _mutant(name: str, rest: str) -> _Start:

@@ -18,7 +18,7 @@ from targets.legs import open_leg
 from targets.transport import UnknownTicket
 
 CHEAP = [name for name in RIGS if name != "lab"]
-COMPUTED = ["model", "model:zero", "mutant:finalize-twice"]
+COMPUTED = ["model", "model:zero", "model:turns", "mutant:finalize-twice"]
 CASES = [parse_case(f"create v0\ninit v0\nset v0 x{n} {n:#x}\nget v0 x{n}\n") for n in range(12)]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from corpus.domain import Choice, IntRange
 from corpus.isa.form import Form, Insn, Operand
+from corpus.isa.fp import condition
 from corpus.isa.operands import at, bits, choice, imm, x, xsp
 from corpus.registers import SYSREG_ENCODINGS
 from corpus.wire import RAM_BASE, RAM_SIZE
@@ -258,6 +259,14 @@ FORMS: tuple[Form, ...] = (
         "eor {xd}, {xn}, {xm}",
         (0xCA00_0000,),
         (x("xd", 0), x("xn", 5), x("xm", 16)),
+        "core",
+        "base",
+    ),
+    Form(
+        "csel_x",
+        "csel {xd}, {xn}, {xm}, {cond}",
+        (0x9A80_0000,),
+        (x("xd", 0), x("xn", 5), x("xm", 16), condition(12)),
         "core",
         "base",
     ),

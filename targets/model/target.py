@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from copy import copy
+from typing import TypeAlias
 
 from corpus.case import Case
 from corpus.trace import Trace
@@ -14,6 +16,9 @@ from targets.spec.judge import invent
 from targets.spec.model import Model
 from targets.spec.sets import Set
 from targets.transport import UnknownTicket
+
+Choose: TypeAlias = Callable[[Set], int]
+"""Which of the candidates it is to be, by index."""
 
 
 def keep(candidates: Set) -> int:
@@ -26,6 +31,27 @@ def clear(candidates: Set) -> int:
     return len(candidates) - 1
 
 
+class Turns:
+    """Every candidate in its turn, as no kernel does it: each choice is a choice of its own, and
+    what is permitted of one after another must not depend on those before being alike."""
+
+    def __init__(self) -> None:
+        self._turn = 0
+
+    def __call__(self, candidates: Set) -> int:
+        self._turn += 1
+        return self._turn % len(candidates)
+
+
+MODELS: Mapping[str, Choose] = {
+    "model": keep,
+    "model:keep": keep,
+    "model:zero": clear,
+    "model:turns": Turns(),
+}
+"""What the model as a leg chooses where several outcomes are permitted."""
+
+
 class ModelTarget(Target):
     """Leg `model`. A trace ends early where the model says Unpredictable."""
 
@@ -36,7 +62,7 @@ class ModelTarget(Target):
         profile: Profile,
         name: str = "model",
         make: Callable[[Profile], Model] = Model,
-        choose: Callable[[Set], int] = keep,
+        choose: Choose = keep,
     ) -> None:
         self.name = name
         self.profile = profile
@@ -47,11 +73,12 @@ class ModelTarget(Target):
         self._next = 0
 
     def submit(self, case: Case) -> int:
-        model = self._make(self.profile)
+        # Anew for each case, which then is the same each time.
+        model, choose = self._make(self.profile), copy(self._choose)
         observations = []
         try:
             for op in case.ops:
-                observations.append(invent(model.step(op), self._choose))
+                observations.append(invent(model.step(op), choose))
         except Unpredictable:
             pass
         self._next += 1

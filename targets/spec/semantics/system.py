@@ -9,6 +9,7 @@ from corpus.wire import RAM_BASE
 from targets.spec.cpu import FP_CONTROL, U64, ZCR_LEN, Cpu
 from targets.spec.errors import UNDEFINED, GuestException, Unpredictable, syndrome
 from targets.spec.nested import NestedCpu
+from targets.spec.semantics.fp import condition
 from targets.spec.semantics.registry import semantic
 from targets.spec.sets import exact, join, unknown
 
@@ -68,6 +69,16 @@ def sub_x(cpu: Cpu, xd: int, xn: int, xm: int) -> None:
 def eor_x(cpu: Cpu, xd: int, xn: int, xm: int) -> None:
     (a, ma), (b, mb) = cpu.x(xn), cpu.x(xm)
     cpu.set_x(xd, a ^ b, ma | mb)
+
+
+@semantic("csel_x")
+def csel_x(cpu: Cpu, xd: int, xn: int, xm: int, cond: int) -> None:
+    (a, ma), (b, mb) = cpu.x(xn), cpu.x(xm)
+    nzcv, mask = cpu.nzcv()
+    if mask:
+        cpu.set_x(xd, a, ma | mb | a ^ b)
+    else:
+        cpu.set_x(xd, *((a, ma) if condition(nzcv, cond) else (b, mb)))
 
 
 @semantic("str_x")
