@@ -24,13 +24,13 @@ from corpus.ops import (
     SetVls,
 )
 from corpus.values import Pattern
-from fuzz.campaign.combinations import Combinations, met_pairs
+from fuzz.campaign.combinations import Combinations, met
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
 from fuzz.generate.combine import _HOLD, combined_case
 from fuzz.generate.facts import FACTORS, FACTS, Tracker, fact
 from fuzz.generate.mutate import fresh
-from fuzz.generate.pairs import FORM_INDEX, REGISTER_INDEX, Chooser, Pairs
+from fuzz.generate.pairs import FORM_INDEX, REGISTER_INDEX, Chooser, Pairs, of_core
 from fuzz.report.combined import combined
 from targets.model.target import ModelTarget
 from targets.profile import Profile
@@ -163,14 +163,20 @@ def test_new_cases_are_the_same_for_the_same_seed() -> None:
 def test_pairs_are_stored_and_told() -> None:
     pairs = _counted(*LIFE, ZCR, ReadAll(0))
     joined = Combinations()
-    joined.add(np.concatenate(pairs.fresh).astype("<u4").tobytes())
+    fresh_ones = (pairs.fresh, pairs.fresh_core)
+    joined.add(*(np.concatenate(new).astype("<u4").tobytes() for new in fresh_ones))
     stored = json.loads(json.dumps(joined.statistics()))
-    met = met_pairs(stored)
-    assert met is not None
-    assert (met == (pairs.counts > 0)).all()
-    assert stored["pairs"] == int(met.sum())
-    assert met_pairs({**stored, "table": "another"}) is None
-    rows = {(row.first, row.second): row for row in combined(met)}
+    found = met(stored)
+    assert found is not None
+    assert (found.pairs == (pairs.counts > 0)).all()
+    assert stored["pairs"] == int(found.pairs.sum())
+    forms, sets = of_core(found.core)
+    assert (forms == (pairs.forms > 0)).all()
+    assert (sets == (pairs.sets > 0)).all()
+    assert stored["triples"] == int(found.core.sum()) > 0
+    assert met({**stored, "table": "another"}) is None
+    rows = {(row.first, row.second): row for row in combined(found)}
+    assert rows["register set", "longest VL"].met == 1
     assert rows["call", "longest VL"].possible >= rows["call", "longest VL"].met >= 3
     assert all(row.missing or row.met == row.possible for row in rows.values())
 

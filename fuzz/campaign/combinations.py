@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fuzz.generate.facts import FACTS, NAMES
+from fuzz.generate.pairs import CORE, FORM_INDEX, REGISTER_INDEX, Met
 
-TABLE = hashlib.sha256(repr(NAMES).encode()).hexdigest()[:16]
-"""Names the table of facts that a stored map of pairs is about."""
+TABLE = hashlib.sha256(repr((NAMES, [*FORM_INDEX], [*REGISTER_INDEX])).encode()).hexdigest()[:16]
+"""Names the tables that a stored map of combinations is about."""
 
 
 class Combinations:
@@ -21,26 +22,36 @@ class Combinations:
 
     def __init__(self) -> None:
         self._met = np.zeros(FACTS * FACTS, bool)
+        self._core = np.zeros(CORE, bool)
 
-    def add(self, pairs: bytes) -> None:
-        """Pairs that a worker met for the first time: 32-bit numbers, little-endian."""
+    def add(self, pairs: bytes, core: bytes) -> None:
+        """What a worker met for the first time: 32-bit numbers, little-endian."""
         self._met[np.frombuffer(pairs, "<u4")] = True
+        self._core[np.frombuffer(core, "<u4")] = True
 
     def statistics(self) -> dict[str, object]:
         """What is stored with a campaign."""
-        packed = zlib.compress(np.packbits(self._met).tobytes(), 9)
         return {
             "table": TABLE,
-            "met": base64.b64encode(packed).decode(),
+            "met": _packed(self._met),
+            "core": _packed(self._core),
             "pairs": int(self._met.sum()),
+            "triples": int(self._core.sum()),
         }
 
 
-def met_pairs(stored: Mapping[str, object]) -> NDArray[np.bool_] | None:
-    """The map of pairs, FACTS x FACTS, the facts of the call first; None where it is about
-    another table of facts than this version's."""
+def met(stored: Mapping[str, object]) -> Met | None:
+    """What is stored with a campaign; None where it is about other tables than this version's."""
     if stored.get("table") != TABLE:
         return None
-    raw = zlib.decompress(base64.b64decode(str(stored["met"])))
-    bits = np.unpackbits(np.frombuffer(raw, np.uint8))[: FACTS * FACTS]
-    return bits.astype(bool).reshape(FACTS, FACTS)
+    pairs = _unpacked(str(stored["met"]), FACTS * FACTS)
+    return Met(pairs.reshape(FACTS, FACTS), _unpacked(str(stored["core"]), CORE))
+
+
+def _packed(bits: NDArray[np.bool_]) -> str:
+    return base64.b64encode(zlib.compress(np.packbits(bits).tobytes(), 9)).decode()
+
+
+def _unpacked(text: str, count: int) -> NDArray[np.bool_]:
+    raw = zlib.decompress(base64.b64decode(text))
+    return np.unpackbits(np.frombuffer(raw, np.uint8))[:count].astype(bool)

@@ -48,7 +48,7 @@ class Intake:
             case events.Coverage():
                 self.coverage.on_coverage(campaign, event, began)
             case events.Combined():
-                self._combinations.add(event.pairs)
+                self._combinations.add(event.pairs, event.core)
             case events.Found():
                 self.ledger.found(campaign, event)
             case events.Again():

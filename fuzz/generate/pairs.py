@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +25,18 @@ from corpus.trace import Trace
 from fuzz.generate.facts import FACTS, LENGTHS, Tracker, fact
 
 T = TypeVar("T")
+N = TypeVar("N", bound=np.generic)
 
 FORM_INDEX = {name: index for index, name in enumerate(FORMS)}
-_LENGTHS = len(LENGTHS) + 1
-_LONGEST, _EFFECTIVE, _NUMBER = 0, _LENGTHS, 2 * _LENGTHS
-FORM_FACTS = _NUMBER + 32
+LENGTHS_AND_NONE = len(LENGTHS) + 1
+LONGEST, EFFECTIVE, NUMBER = 0, LENGTHS_AND_NONE, 2 * LENGTHS_AND_NONE
+FORM_FACTS = NUMBER + 32
 """Columns of the core: longest VL and effective VL in quadwords, first operand."""
 
 REGISTER_INDEX = {reg: index for index, reg in enumerate(regs.BY_ID)}
+_OF_FORMS = len(FORM_INDEX) * FORM_FACTS
+CORE = _OF_FORMS + len(REGISTER_INDEX) * LENGTHS_AND_NONE
+"""Triples of the core."""
 
 _SELF_SEEN = (GetReg, GetVls)
 """Ops that are a look themselves."""
@@ -58,11 +62,14 @@ class Pairs:
 
     def __init__(self) -> None:
         self._counts: NDArray[np.uint32] = np.zeros(FACTS * FACTS, np.uint32)
-        self.forms: NDArray[np.uint32] = np.zeros((len(FORM_INDEX), FORM_FACTS), np.uint32)
-        self.sets: NDArray[np.uint32] = np.zeros((len(REGISTER_INDEX), _LENGTHS), np.uint32)
+        core: NDArray[np.uint32] = np.zeros(CORE, np.uint32)
+        self.forms, self.sets = of_core(core)
         """By register and longest VL in quadwords, how often a look came behind a SET."""
         self.fresh: list[NDArray[np.int64]] = []
         """Pairs met for the first time since somebody emptied this."""
+        self.fresh_core: list[NDArray[np.int64]] = []
+        """Triples of the core likewise: a form's FORM_FACTS after another's, then the lengths
+        of the registers."""
 
     @property
     def counts(self) -> NDArray[np.uint32]:
@@ -87,8 +94,8 @@ class Pairs:
                 sets.setdefault(slot, []).append(place)
             if isinstance(op, ReadAll) and not seen.err:
                 self._flush(pending.pop(slot), gain)
-                _count(self.forms, forms.pop(slot, []))
-                _count(self.sets, sets.pop(slot, []))
+                self._count(self.forms, 0, forms.pop(slot, []))
+                self._count(self.sets, _OF_FORMS, sets.pop(slot, []))
             elif isinstance(op, _SELF_SEEN):
                 self._flush([pending[slot].pop()], gain, calls_only=True)
             tracker.done(op, seen.err)
@@ -114,6 +121,18 @@ class Pairs:
                 self.fresh.append(new)
             self._counts[pairs] = before + 1
 
+    def _count(
+        self, table: NDArray[np.uint32], start: int, places: Sequence[tuple[int, int]]
+    ) -> None:
+        """Count places of a part of the core that begins at `start`."""
+        if places:
+            rows = np.array(places)
+            flat = rows[:, 0] * table.shape[1] + rows[:, 1]
+            new = flat[table.ravel()[flat] == 0]
+            if new.size:
+                self.fresh_core.append(start + np.unique(new))
+            np.add.at(table, (rows[:, 0], rows[:, 1]), 1)
+
     def rarity(self, around: NDArray[np.int64], candidates: Sequence[int]) -> NDArray[np.float64]:
         """How rare each candidate fact is together with those around: higher is rarer."""
         both = self._counts[np.array(candidates)[:, None] * FACTS + around]
@@ -125,20 +144,30 @@ class Pairs:
         return float((1.0 / np.maximum(self._counts[gain.some], 1)).sum()) if gain.some else 0.0
 
 
-def _count(table: NDArray[np.uint32], places: Sequence[tuple[int, int]]) -> None:
-    if places:
-        rows = np.array(places)
-        np.add.at(table, (rows[:, 0], rows[:, 1]), 1)
-
-
 def _executed(op: Run | HostRun, longest: int, effective: int) -> list[tuple[int, int]]:
     rows = []
     for insn in op.program:
         form = FORM_INDEX[insn.form.name]
-        rows += [(form, _LONGEST + longest), (form, _EFFECTIVE + effective)]
+        rows += [(form, LONGEST + longest), (form, EFFECTIVE + effective)]
         if insn.args and insn.form.operands[0].name[0] in "zvpx":
-            rows.append((form, _NUMBER + insn.args[0] % 32))
+            rows.append((form, NUMBER + insn.args[0] % 32))
     return rows
+
+
+def of_core(core: NDArray[N]) -> tuple[NDArray[N], NDArray[N]]:
+    """The part of the forms, FORM_FACTS each, and that of the registers, a length each."""
+    return core[:_OF_FORMS].reshape(-1, FORM_FACTS), core[_OF_FORMS:].reshape(-1, LENGTHS_AND_NONE)
+
+
+class Met(NamedTuple):
+    """Combinations that were met: `pairs` FACTS x FACTS, the facts of the call first; `core`
+    flat, as `of_core` takes it apart."""
+
+    pairs: NDArray[np.bool_]
+    core: NDArray[np.bool_]
+
+    def __or__(self, other: Met) -> Met:
+        return Met(self.pairs | other.pairs, self.core | other.core)
 
 
 class Chooser:
@@ -167,7 +196,7 @@ class Chooser:
 
         def covered(form: Form) -> int:
             row = counts[FORM_INDEX[form.name]]
-            return int(row[_LONGEST + longest]) + int(row[_EFFECTIVE + effective])
+            return int(row[LONGEST + longest]) + int(row[EFFECTIVE + effective])
 
         return min((draw() for _ in range(self.FEW)), key=covered)
 

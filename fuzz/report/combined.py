@@ -9,7 +9,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from corpus import registers as regs
 from fuzz.generate.facts import CONTROLS, FACTORS, NAMES, fact
+from fuzz.generate.pairs import (
+    EFFECTIVE,
+    FORM_INDEX,
+    LENGTHS_AND_NONE,
+    LONGEST,
+    NUMBER,
+    REGISTER_INDEX,
+    Met,
+    of_core,
+)
 
 EXAMPLES = 3
 
@@ -25,12 +36,12 @@ class Combined(msgspec.Struct, frozen=True):
     missing: list[str]
 
 
-def combined(met: NDArray[np.bool_]) -> list[Combined]:
-    """Per pair of factors, the least complete first."""
-    either: NDArray[np.bool_] = np.array(met | met.T)
+def combined(met: Met) -> list[Combined]:
+    """Per pair of factors, and per part of the core, the least complete first."""
+    either: NDArray[np.bool_] = np.array(met.pairs | met.pairs.T)
     alone: NDArray[np.bool_] = np.asarray(either.any(axis=1))
-    rows = list(_rows(either, alone))
-    return sorted(rows, key=lambda row: (row.met / row.possible, -row.possible))
+    rows = [*_rows(either, alone), *_of_core(met.core)]
+    return sorted(rows, key=lambda row: (row.met / max(row.possible, 1), -row.possible))
 
 
 def _rows(either: NDArray[np.bool_], alone: NDArray[np.bool_]) -> Iterator[Combined]:
@@ -48,6 +59,34 @@ def _rows(either: NDArray[np.bool_], alone: NDArray[np.bool_]) -> Iterator[Combi
             ]
             met = int(block.sum())
             yield Combined(first, second, met, block.size, missing[:EXAMPLES])
+
+
+def _of_core(core: NDArray[np.bool_]) -> Iterator[Combined]:
+    forms, sets = of_core(core)
+    lengths = ("no SVE", *(str(vq) for vq in range(1, LENGTHS_AND_NONE)))
+    parts = (
+        ("longest VL", forms[:, LONGEST:EFFECTIVE], lengths),
+        ("effective VL", forms[:, EFFECTIVE:NUMBER], lengths),
+        ("first operand", forms[:, NUMBER:], tuple(str(n) for n in range(32))),
+    )
+    for second, block, values in parts:
+        yield _block("instruction run", tuple(FORM_INDEX), second, values, block)
+    names = tuple(regs.name_of(reg) for reg in REGISTER_INDEX)
+    yield _block("register set", names, "longest VL", lengths, sets)
+
+
+def _block(
+    first: str,
+    rows: tuple[str, ...],
+    second: str,
+    columns: tuple[str, ...],
+    block: NDArray[np.bool_],
+) -> Combined:
+    """Of the values that were each met."""
+    ours, theirs = np.flatnonzero(block.any(axis=1)), np.flatnonzero(block.any(axis=0))
+    part = block[np.ix_(ours, theirs)]
+    missing = [f"{rows[ours[i]]} with {columns[theirs[j]]}" for i, j in np.argwhere(~part)]
+    return Combined(first, second, int(part.sum()), part.size, missing[:EXAMPLES])
 
 
 _ONE_AT_A_TIME = frozenset(

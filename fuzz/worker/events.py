@@ -110,9 +110,11 @@ class Stopped(msgspec.Struct, frozen=True, tag=True):
 
 
 class Combined(msgspec.Struct, frozen=True, tag=True):
-    """Pairs of facts that this worker met for the first time: 32-bit numbers, little-endian."""
+    """Pairs of facts, and triples of the core, that this worker met for the first time: 32-bit
+    numbers, little-endian."""
 
     pairs: bytes
+    core: bytes
 
 
 class Note(msgspec.Struct, frozen=True, tag=True):

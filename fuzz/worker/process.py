@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from fuzz.followup.steady import stand_in
 from fuzz.worker import events
@@ -136,11 +137,10 @@ class Worker:
         if reached:
             told = [events.Reached(r.leg, r.case.encoded, r.at, list(r.blocks)) for r in reached]
             self._send(events.Coverage(told))
-        pairs = self.steering.pairs.fresh
-        if pairs:
-            met = np.concatenate(pairs).astype("<u4").tobytes()
-            pairs.clear()
-            self._send(events.Combined(met))
+        pairs = self.steering.pairs
+        met, core = _packed(pairs.fresh), _packed(pairs.fresh_core)
+        if met or core:
+            self._send(events.Combined(met, core))
         exercised = self._session.exercised
         new = {
             leg: sorted(rules - self._told.get(leg, set()))
@@ -159,6 +159,13 @@ class Worker:
         tally.collapsed_sets = sets.collapses
         reasons = Counter(dict(tally.unjudged.most_common(REASONS)))
         self._send(events.Stats(msgspec.structs.replace(tally, unjudged=reasons)))
+
+
+def _packed(fresh: list[NDArray[np.int64]]) -> bytes:
+    """Numbers for the campaign, which then are no longer fresh."""
+    joined = np.concatenate(fresh) if fresh else np.zeros(0)
+    fresh.clear()
+    return joined.astype("<u4").tobytes()
 
 
 def main(argv: Sequence[str]) -> None:
