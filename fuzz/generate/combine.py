@@ -8,6 +8,8 @@ least seen together.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -34,7 +36,7 @@ from corpus.ops import (
 from corpus.values import Pattern
 from fuzz.generate import el2 as of_el2
 from fuzz.generate.calls import CALLS, EARLY, FAILING, HIDDEN, STOPS_JUDGING
-from fuzz.generate.facts import CONTROLS, LENGTHS, MODES, Tracker
+from fuzz.generate.facts import CONTROLS, LENGTHS, MODE, MODES, Tracker
 from fuzz.generate.looks import Lives, look, with_looks
 from fuzz.generate.pairs import Chooser, one
 from fuzz.generate.programs import (
@@ -46,6 +48,7 @@ from fuzz.generate.programs import (
     random_insn,
 )
 from fuzz.generate.registers import draw_value
+from targets.spec.cpu import BASE_CAPS, FP_CAPS
 
 _ID = {name: row.id for name, row in regs.REGISTERS.items()}
 _PTRAUTH = 1 << FEATURE_BITS["ptrauth_address"] | 1 << FEATURE_BITS["ptrauth_generic"]
@@ -60,14 +63,8 @@ _ANY_FEATURES = 0.25
 """How often it has any set of those instead, so that each three of them meet."""
 _POWER_OFF = 1 << FEATURE_BITS["power_off"]
 _ENDING = frozenset({"svc", "brk", "udf", "hvc", "eret_to", "eret_el2_to"})
-_FORMS = {
-    group: kept
-    for group, forms in GROUPS.items()
-    if (kept := [form for form in forms if form.name not in _ENDING])
-}
-_GROUP_NAMES = list(_FORMS)
 _CALLS, _FAILING = ((list(dict(rows)), dict(rows)) for rows in (CALLS, FAILING))
-_LENGTHS_OF_CODE = (0, 4, 12, 24, 36, MAX_PROGRAM)
+_LENGTHS_OF_CODE = (0, 8, 20, 36, MAX_PROGRAM, MAX_PROGRAM)
 
 
 class _Draft:
@@ -140,7 +137,7 @@ def _round(draft: _Draft, features: int) -> None:
     """Controls, calls, a run and a look."""
     rng = draft.rng
     if rng.random() < 0.22:
-        draft.do(*_fill(rng))
+        draft.do(*_fill(draft))
     if rng.random() < 0.3:
         _burst(draft, features)
     _controls(draft)
@@ -216,7 +213,7 @@ def _call(draft: _Draft) -> list[Op]:
     """A call with drawn fields: of a few kinds, the one least seen with what is around."""
     rng, chooser = draft.rng, draft.chooser
     keys, makers = _FAILING if rng.random() < 0.35 else _CALLS
-    key = chooser.pick("call", keys, draft.around())
+    key = chooser.pick("call", keys, draft.tracker.next(0))
     number = chooser.pick("number", range(32), draft.around())
     return makers[key](rng, number)
 
@@ -224,30 +221,65 @@ def _call(draft: _Draft) -> list[Op]:
 def _program(draft: _Draft, features: int) -> tuple[Insn, ...]:
     rng = draft.rng
     longest, effective = draft.tracker.lengths(0)
-    code: list[Insn] = enable_vectors(rng) if rng.random() < 0.6 else []
+    code: list[Insn] = enable_vectors(rng) if rng.random() < _enabling(draft) else []
     want = rng.choice(_LENGTHS_OF_CODE)
+    drawn = partial(_form, rng, _WITH_SVE if longest or rng.random() < 0.1 else _WITHOUT_SVE)
     while len(code) < want:
-        form = draft.chooser.form(partial(_form, rng), longest, effective)
+        form = draft.chooser.form(drawn, longest, effective)
         code += memory_access(rng, form) if is_memory(form) else [random_insn(rng, form)]
     if features & of_el2.HAS_EL2:
         return of_el2.program(rng, tuple(code), MAX_PROGRAM)
     return tuple(code[:MAX_PROGRAM])
 
 
-def _form(rng: random.Random) -> Form:
+def _enabling(draft: _Draft) -> float:
+    """How often a program begins by enabling the vectors. What would trap at its first
+    instruction runs none of the others: EL0 cannot enable them, others need it at most once."""
+    mode, cpacr = (draft.tracker.control(0, name) for name in ("pstate", "cpacr_el1"))
+    if mode and not mode & MODE:
+        return 0.1
+    return 0.3 if cpacr & _ON == _ON else 0.9
+
+
+_ON = 0x33 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Forms:
+    """Forms to draw from: by group, and all."""
+
+    groups: tuple[tuple[Form, ...], ...]
+    every: tuple[Form, ...]
+
+    @classmethod
+    def of(cls, wanted: Callable[[Form], bool]) -> _Forms:
+        groups = [
+            tuple(f for f in forms if f.name not in _ENDING and wanted(f))
+            for forms in GROUPS.values()
+        ]
+        kept = tuple(group for group in groups if group)
+        return cls(kept, tuple(form for group in kept for form in group))
+
+
+_WITH_SVE = _Forms.of(lambda form: True)
+_WITHOUT_SVE = _Forms.of(lambda form: form.cap in BASE_CAPS | FP_CAPS)
+
+
+def _form(rng: random.Random, forms: _Forms) -> Form:
     """A form: some evenly, some from groups, which differ in size."""
-    return one(rng, _FORMS[one(rng, _GROUP_NAMES)] if rng.random() < 0.6 else _ALL)
+    return one(rng, one(rng, forms.groups) if rng.random() < 0.6 else forms.every)
 
 
-_ALL = [form for forms in _FORMS.values() for form in forms]
-
-
-def _fill(rng: random.Random) -> list[Op]:
+def _fill(draft: _Draft) -> list[Op]:
     """All vector registers loaded from noise in RAM, predicates and general registers set."""
-    base = 17
-    code = [*enable_vectors(rng)[:3], insn("lda", base, MIDDLE - 256)]
-    code += [insn("ldr_z", n, base, n % 8) for n in range(32) if rng.random() < 0.8]
-    code += [random_insn(rng, FORMS["ptrue"]) for _ in range(8)]
+    rng, base = draft.rng, 17
+    code = enable_vectors(rng)[:3] if rng.random() < _enabling(draft) else []
+    code.append(insn("lda", base, MIDDLE - 256))
+    if draft.tracker.lengths(0)[0]:
+        code += [insn("ldr_z", n, base, n % 8) for n in range(32) if rng.random() < 0.8]
+        code += [random_insn(rng, FORMS["ptrue"]) for _ in range(8)]
+    else:
+        code += [insn("ldr_q", n, base, n % 8) for n in range(32) if rng.random() < 0.8]
     code += [insn("movz", n, rng.randrange(1, 1 << 16)) for n in rng.sample(range(1, 17), 6)]
     noise = WriteMem(MIDDLE - 256, Pattern("noise", rng.randrange(1 << 16)), 512)
     return [noise, Run(0, 0, tuple(code[:MAX_PROGRAM]))]

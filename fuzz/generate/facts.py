@@ -209,6 +209,15 @@ class Tracker:
         vcpu = self._vcpus.get(slot, _NOBODY)
         return vcpu.max_vq, self.effective(vcpu) if vcpu.max_vq else 0
 
+    def next(self, slot: int) -> NDArray[np.int64]:
+        """What an op on a slot meets, and which op it comes right after."""
+        before = [*known("op before", self._before)]
+        return np.concatenate((self.around(slot), np.array(before, np.int64)))
+
+    def control(self, slot: int, name: str) -> int:
+        """What a slot's control register was set to, as far as is known; 0 if never."""
+        return self._vcpus.get(slot, _NOBODY).controls.get(name, 0)
+
     def done(self, op: Op, err: int) -> None:
         """The op is over."""
         self._before = op.word

@@ -190,7 +190,7 @@ class Chooser:
 
     def form(self, draw: Callable[[], Form], longest: int, effective: int) -> Form:
         """An instruction form, for a vcpu with these vector lengths in quadwords."""
-        if self._pairs is None or self.rng.random() < 0.5:
+        if self._pairs is None or self.rng.random() < 0.25:
             return draw()
         counts = self._pairs.forms
 
@@ -198,7 +198,7 @@ class Chooser:
             row = counts[FORM_INDEX[form.name]]
             return int(row[LONGEST + longest]) + int(row[EFFECTIVE + effective])
 
-        return min((draw() for _ in range(self.FEW)), key=covered)
+        return min((draw() for _ in range(12)), key=covered)
 
     def register(self, ids: Sequence[int], longest: int) -> int:
         """A register to SET, of a vcpu with this longest vector length in quadwords."""
