@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from corpus import registers as regs
-from corpus.case import MAX_OPS, Case
+from corpus.case import MAX_OPS, Case, decode
 from corpus.ops import (
     CreateVcpu,
     Finalize,
@@ -27,9 +27,10 @@ from corpus.values import Pattern
 from fuzz.campaign.combinations import Combinations, met
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
+from fuzz.generate import random_case
 from fuzz.generate.combine import _HOLD, combined_case
 from fuzz.generate.facts import FACTORS, FACTS, Tracker, fact
-from fuzz.generate.mutate import fresh
+from fuzz.generate.mutate import fresh, mutated_case
 from fuzz.generate.pairs import FORM_INDEX, REGISTER_INDEX, Chooser, Pairs, of_core
 from fuzz.report.combined import combined
 from targets.model.target import ModelTarget
@@ -203,3 +204,13 @@ def test_the_command_tells_what_campaigns_combined(tmp_path: Path) -> None:
 @pytest.mark.parametrize("factor", FACTORS)
 def test_every_factor_has_values(factor: str) -> None:
     assert FACTORS[factor]
+
+
+def test_what_is_made_means_what_its_bytes_say() -> None:
+    # A field that no encoding has is another one to the guest than to the model.
+    rng = random.Random(6)
+    chooser = Chooser(rng, Pairs())
+    made = [combined_case(rng, chooser, 0.2) for _ in range(150)]
+    made += [random_case(rng, 0.2) for _ in range(150)]
+    made += [mutated_case(case, rng) for case in made]
+    assert all(decode(case.encoded) == case for case in made)

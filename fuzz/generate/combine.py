@@ -279,7 +279,7 @@ def _fill(draft: _Draft) -> list[Op]:
         code += [insn("ldr_z", n, base, n % 8) for n in range(32) if rng.random() < 0.8]
         code += [random_insn(rng, FORMS["ptrue"]) for _ in range(8)]
     else:
-        code += [insn("ldr_q", n, base, n % 8) for n in range(32) if rng.random() < 0.8]
+        code += [insn("ldr_q", n, base, 16 * (n % 8)) for n in range(32) if rng.random() < 0.8]
     code += [insn("movz", n, rng.randrange(1, 1 << 16)) for n in rng.sample(range(1, 17), 6)]
     noise = WriteMem(MIDDLE - 256, Pattern("noise", rng.randrange(1 << 16)), 512)
     return [noise, Run(0, 0, tuple(code[:MAX_PROGRAM]))]
