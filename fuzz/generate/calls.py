@@ -145,6 +145,12 @@ def _syndrome(rng: random.Random) -> tuple[int, int]:
     return told, told * rng.getrandbits(25)
 
 
+def _pend(rng: random.Random, _: int) -> list[Op]:
+    """An SError, which setting no event does not take back."""
+    more = _unless(rng, 0.6, SetEvents(0))
+    return [SetEvents(0, 1, *_syndrome(rng)), *more, GetEvents(0)]
+
+
 def _bad_events(rng: random.Random, _: int) -> list[Op]:
     wide = rng.random() < 0.5
     bad = SetEvents(0, 1, 1, 1 << 25) if wide else SetEvents(0, rng.randrange(2), reserved=1)
@@ -162,7 +168,7 @@ CALLS: tuple[tuple[tuple[str, bool], Maker], ...] = (
     (("get-mp", False), lambda rng, _: [GetMp(0)]),
     (("set-mp", False), lambda rng, _: [SetMp(0, 5), *_unless(rng, 0.2, SetMp(0, 0))]),
     (("get-events", False), lambda rng, _: [GetEvents(0)]),
-    (("set-events", False), lambda rng, _: [SetEvents(0, 1, *_syndrome(rng)), GetEvents(0)]),
+    (("set-events", False), _pend),
     (("reg-list", False), lambda rng, _: [RegList(0, rng.choice((1024, EXACT)))]),
     (("read-all", False), lambda rng, _: [ReadAll(0)]),
     (("preferred-target", False), lambda rng, _: [PreferredTarget()]),
