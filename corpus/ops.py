@@ -27,6 +27,7 @@ from corpus.isa.form import Insn
 from corpus.values import Pattern, PatternDomain
 from corpus.wire import (
     BLOCK,
+    EVENTS,
     LISTS,
     RAM_SIZE,
     ROOM_EXACT,
@@ -64,6 +65,7 @@ _VALUE = PatternDomain()
 EXACT, ONE_LESS = ROOM_EXACT, ROOM_EXACT - 1
 """Room in a REG_LIST for as many ids as a first call says there are, and for one less."""
 _ROOM = Word(2, (1024, 0, 1, 43, 75, 500, EXACT, ONE_LESS), {"exact": EXACT, "one_less": ONE_LESS})
+_ESR = Word(8, (0, 1, 0x2A, 0x1FF_FFFF, 0x100_0000, 0x200_0000, 1 << 63))
 _MP = Word(4, (0, 5, 10, 1, 2, 3, 4, 6, 8, 9), {"runnable": 0, "stopped": 5, "suspended": 10})
 
 
@@ -274,6 +276,36 @@ class GetMp(Op):
         return WireOp(Kind.GET_MP, self.vcpu)
 
 
+@dataclass(frozen=True, slots=True)
+class SetEvents(Op):
+    """KVM_SET_VCPU_EVENTS: an SError pending, with a syndrome of the user's if `has_esr`, and a
+    synchronous external abort at once. `reserved`: what is in a byte that is to be zero."""
+
+    code, word = 20, "set-events"
+    vcpu: int = _at(_VCPU)
+    serror: int = _at(_FLAG, 0)
+    has_esr: int = _at(_FLAG, 0)
+    esr: int = _at(_ESR, 0)
+    abort: int = _at(_FLAG, 0)
+    reserved: int = _at(Word(1, (0, 1, 0x80)), 0)
+
+    def lower(self) -> WireOp:
+        flags = (self.serror, self.has_esr, self.abort, 0)
+        payload = EVENTS.pack(*flags, 0, self.esr, *[0] * 11, self.reserved)
+        return WireOp(Kind.SET_EVENTS, self.vcpu, 0, 0, payload)
+
+
+@dataclass(frozen=True, slots=True)
+class GetEvents(Op):
+    """KVM_GET_VCPU_EVENTS."""
+
+    code, word = 21, "get-events"
+    vcpu: int = _at(_VCPU)
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.GET_EVENTS, self.vcpu)
+
+
 _OFFSET = IntRange(0x8000, RAM_SIZE - 16, 16)
 _LENGTH = IntRange(16, 512, 16)
 
@@ -375,7 +407,7 @@ OPS: dict[str, type[Op]] = {
     for op in (
         *(CreateVcpu, PreferredTarget, Init, SetVls, GetVls, Finalize, SetReg, GetReg),
         *(RegList, Run, ReadAll, SetMp, GetMp, ReadMem, WriteMem, HostRun, Migrate, Disturb),
-        Threads,
+        *(Threads, SetEvents, GetEvents),
     )
 }
 BY_CODE: dict[int, type[Op]] = {op.code: op for op in OPS.values()}

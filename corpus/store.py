@@ -29,6 +29,14 @@ def load_document(path: Path) -> Document:
         raise TextError(f"{path}: {error}") from None
 
 
+def load_text(path: Path) -> str:
+    """The text that a file holds. Raises TextError, which names the file, and OSError."""
+    try:
+        return decoded(_read(path))
+    except TextError as error:
+        raise TextError(f"{path}: {error}") from None
+
+
 def load_case(path: Path) -> Case:
     """The case of a file. Raises TextError, OSError."""
     return load_document(path).case

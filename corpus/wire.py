@@ -55,6 +55,8 @@ READ_ALL      payload = groups: u32 count | u32 0 | count x u64 id. Each id is r
               value (size bytes, 0 bytes after an error) padded to 8.
 SET_MP        a = mp_state.  KVM_SET_MP_STATE.
 GET_MP        KVM_GET_MP_STATE -> u32 (4 bytes).
+SET_EVENTS    payload = struct kvm_vcpu_events, 64 bytes.  KVM_SET_VCPU_EVENTS.
+GET_EVENTS    KVM_GET_VCPU_EVENTS -> the same; no data after an error.
 READ_MEM      a = offset in guest RAM, b = length (clipped to RAM) -> bytes.
 WRITE_MEM     a = offset in guest RAM; payload = bytes (clipped to RAM).
 HOST_RUN      RUN (a, payload, aux and err as there) by a host thread with vector state
@@ -194,6 +196,8 @@ class Kind(IntEnum):
     MIGRATE = 15
     DISTURB = 16
     THREADS = 17
+    SET_EVENTS = 18
+    GET_EVENTS = 19
 
 
 class Stranger(IntEnum):
@@ -248,10 +252,12 @@ DISTURB_DATA = struct.Struct("<2I")
 THREADS_DATA = struct.Struct("<2I")
 INTERVAL = struct.Struct("<2Q")
 INIT_PARAMETERS = struct.Struct("<7II")
+EVENTS = struct.Struct("<4BIQ12I")
 BLOCK = struct.Struct("<2I")
 LISTS = struct.Struct("<2I")
 """The fixed parts of data of RUN, of HOST_RUN behind it, of DISTURB and of THREADS, what THREADS
-tells of each op, and the payloads of MIGRATE (its head), DISTURB and THREADS."""
+tells of each op, the payload of MIGRATE (its head), a vcpu's events, and the payloads of DISTURB
+and THREADS."""
 
 
 def _padding(n: int) -> int:

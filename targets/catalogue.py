@@ -105,7 +105,8 @@ def _is_shown(release: str) -> bool:
 
 
 def _lab_legs(releases: Sequence[str]) -> Iterator[Offer]:
-    nested = newer_qemu.cached() is not None or newer_qemu.own_suffices()
+    kept = newer_qemu.cached() or newer_qemu.cached(newer_qemu.BEST)
+    nested = kept is not None or newer_qemu.own_suffices()
     tools = _trouble(qemu.find) or _trouble(image.find_compiler)
     for release in releases:
         kernel: str | Path = Path(release) if "/" in release else release

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from targets.kvm.lab.qemu import VARIABLE
+
 MARK = "lab"
 _BOOTS = "-nodefaults"
 """Of a QEMU's arguments: it is to boot, not to say its version."""
@@ -40,7 +42,7 @@ class _Guard:
         self._folder = Path(tempfile.mkdtemp(prefix="vcpufuzz-tests-"))
         self._booted = self._folder / "booted"
         self._path = os.environ["PATH"]
-        shim = self._folder / "qemu-system-aarch64"
+        self._shim = shim = self._folder / "qemu-system-aarch64"
         shim.write_text(_SHIM)
         shim.chmod(0o755)
         os.environ["VCPUFUZZ_TEST_BOOTED"] = str(self._booted)
@@ -51,6 +53,11 @@ class _Guard:
         """From here on boots are forbidden, or not."""
         self.forbidden = forbidden
         os.environ["PATH"] = f"{self._folder}:{self._path}" if forbidden else self._path
+        # A kept QEMU would come before the one on the path.
+        if forbidden:
+            os.environ.setdefault(VARIABLE, str(self._shim))
+        elif os.environ.get(VARIABLE) == str(self._shim):
+            del os.environ[VARIABLE]
 
     def boots_of_children(self) -> str:
         """What programs that the test started tried to boot, forgotten then."""

@@ -90,7 +90,7 @@ USERS: dict[str, tuple[Callable[[], Path], str]] = {
     "the list of the kernel's symbols": (kept_symbols, "is made anew"),
     "the map of the kernel's code": (kept_map, "is made anew"),
     "kernel 6.12": (lambda: kernels.fetch("6.12").path, "is fetched anew when it is needed"),
-    "a newer QEMU": (newer_qemu.fetch, "is fetched anew when needed"),
+    "QEMU 10": (newer_qemu.fetch, "is fetched anew when needed"),
     "the userland of a guest": (lambda: packages.fetch().tree, "is fetched anew"),
 }
 

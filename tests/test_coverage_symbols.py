@@ -164,7 +164,8 @@ def test_a_map_is_kept_by_the_kernels_hash(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("version", "api"), [("5.2.0", 1), ("7.2.22", 1), ("8.2.2", 1), ("9.0.1", 2), ("10.0.2", 2)]
+    ("version", "api"),
+    [("5.2.0", 1), ("7.2.22", 1), ("8.2.2", 1), ("9.0.1", 2), ("10.0.2", 2), ("11.1.3", 7)],
 )
 def test_the_plugin_asks_for_an_interface_that_qemu_has(version: str, api: int) -> None:
     assert build.plugin_api(version) == api

@@ -38,7 +38,7 @@ from corpus.wire import (
     unpack_values,
 )
 from targets.kvm import legname, reuse
-from targets.kvm.lab import kernels, pace, qemu
+from targets.kvm.lab import kernels, newer_qemu, pace, qemu
 from targets.kvm.lab.transport import LabSpec, LabTransport
 from targets.transport import TransportError
 
@@ -111,7 +111,7 @@ def test_probe_knows_the_machine(lab: LabTransport) -> None:
     assert facts["vqs"] == ",".join(map(str, range(1, 17)))
     assert int(facts["id_aa64pfr0"], 16) >> 32 & 15 == 1  # SVE implemented
     assert int(facts["midr"], 16) != 0
-    assert facts["lab.qemu"] == qemu.version(qemu.find())
+    assert facts["lab.qemu"] == qemu.version(newer_qemu.program_for("vhe"))
     assert facts["lab.kernel_sha256"] == kernels.fetch("6.12").sha256
 
 

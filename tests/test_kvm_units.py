@@ -38,7 +38,8 @@ def test_leg_names(name: str, kernel: str | Path, mode: str, vqs: tuple[int, ...
 
 _OF_MACHINES = (
     *("kvm:6.12:vhe:smp=2", "kvm:6.12:nvhe:icount=4", "kvm:6.12:vhe:icount=0"),
-    "kvm:6.12:vhe:vq=1,2:smp=3:icount=10",
+    *("kvm:6.12:vhe:vq=1,2:smp=3:icount=10", "kvm:6.12:vhe:qemu=11"),
+    "kvm:6.12:vhe:vq=1,2:smp=2:icount=4:qemu=10",
 )
 
 
@@ -69,6 +70,8 @@ def test_leg_name_round_trip(name: str) -> None:
         ("kvm:6.12:vhe:smp=", "smp=N with"),
         ("kvm:6.12:vhe:icount=11", "icount=N with N from 0 to 10"),
         ("kvm:6.12:vhe:icount=4:smp=2", "not vq="),
+        ("kvm:6.12:vhe:qemu=11:icount=4", "not vq="),
+        ("kvm:6.12:vhe:qemu=9", "qemu=N with N 7, 10, 11"),
         ("kvm:6.12:vhe:smp=2:smp=2", "not vq="),
     ],
 )

@@ -1,7 +1,8 @@
-"""The QEMU of a later suite: how it is started, when it is used, and what it brings."""
+"""The QEMU of another suite: how it is started, when it is used, and what it brings."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -62,15 +63,33 @@ def test_the_machines_own_is_used_where_it_can(
     program.chmod(0o755)
     monkeypatch.delenv(qemu.VARIABLE, raising=False)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(newer_qemu, "fetch", lambda: Path("/newer"))
-    assert newer_qemu.program_for(mode) == {"own": str(program), "newer": "/newer"}[used]
+    monkeypatch.setattr(newer_qemu, "fetch", lambda major=10: Path(f"/newer/{major}"))
+    monkeypatch.setattr(newer_qemu, "cached", lambda major=10: None)
+    assert newer_qemu.program_for(mode, int(own.partition(".")[0])) == str(program)
+    assert newer_qemu.program_for(mode, 11) == "/newer/11"
+    assert newer_qemu.program_for(mode) == {"own": str(program), "newer": "/newer/10"}[used]
+    monkeypatch.setattr(newer_qemu, "cached", {11: Path("/kept/11")}.get)
+    assert newer_qemu.program_for(mode) == "/kept/11"
     monkeypatch.setenv(qemu.VARIABLE, str(program))
     assert newer_qemu.program_for(mode) == str(program)
 
 
+def test_the_machines_own_is_used_where_it_is_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / qemu.PROGRAM
+    program.write_text("#!/bin/sh\necho QEMU emulator version 12.0.0\n")
+    program.chmod(0o755)
+    monkeypatch.delenv(qemu.VARIABLE, raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(newer_qemu, "cached", {11: Path("/kept/11")}.get)
+    assert newer_qemu.program_for("vhe") == newer_qemu.program_for("nested") == str(program)
+
+
 def test_a_half_fetched_qemu_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VCPUFUZZ_CACHE", str(tmp_path))
-    for left in ("qemu/.make-1/new", f"qemu/{newer_qemu.SUITE}"):
+    kept = newer_qemu.SUITES[newer_qemu.NESTED_SINCE]
+    for left in ("qemu/.make-1/new", f"qemu/{kept}"):
         (tmp_path / left).mkdir(parents=True)
         (tmp_path / left / qemu.PROGRAM).touch()
     assert newer_qemu.cached() is None
@@ -81,7 +100,24 @@ def test_a_half_fetched_qemu_is_not_kept(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(apt.AptRoot, "update", fail)
     with pytest.raises(TransportError, match="no network"):
         newer_qemu.fetch()
-    assert {p.name for p in (tmp_path / "qemu").iterdir()} == {".lock", newer_qemu.SUITE}
+    assert {p.name for p in (tmp_path / "qemu").iterdir()} == {".lock", kept}
+
+
+def test_a_suite_that_moved_on_is_no_match(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VCPUFUZZ_CACHE", str(tmp_path / "cache"))
+    loader = tree / "usr/lib64/ld-linux-x.so.2"
+    loader.write_text("#!/bin/sh\necho QEMU emulator version 12.0.1\n")
+    monkeypatch.setattr(apt.AptRoot, "update", lambda self: None)
+    monkeypatch.setattr(apt.AptRoot, "download_with_dependencies", lambda *_: [tmp_path / "deb"])
+    (tmp_path / "deb").touch()
+    monkeypatch.setattr(
+        kernels, "unpack", lambda _, into: shutil.copytree(tree, into, dirs_exist_ok=True)
+    )
+    with pytest.raises(TransportError, match="sid has QEMU 12 by now, and 11 no more"):
+        newer_qemu.fetch(11)
+    assert newer_qemu.cached(11) is None
 
 
 @pytest.mark.lab
@@ -95,3 +131,13 @@ def test_nested_mode_gives_guests_an_el2() -> None:
     assert facts["cap.el2"] == "1"
     assert int(facts["lab.qemu"].partition(".")[0]) >= newer_qemu.NESTED_SINCE
     assert facts["lab.kernel_sha256"] == kernels.fetch("newest").sha256
+
+
+@pytest.mark.lab
+def test_a_leg_runs_in_the_qemu_that_its_name_says() -> None:
+    leg = legname.open_transport(legname.parse("kvm:6.12:vhe:qemu=11"))
+    try:
+        facts = leg.start()
+    finally:
+        leg.close()
+    assert facts["lab.qemu"].startswith("11.")

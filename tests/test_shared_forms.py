@@ -31,6 +31,7 @@ RECORDS = {
     "lists": "LISTS",
     "init": "INIT_PARAMETERS",
     "record": "_RECORD",
+    "events": "EVENTS",
 }
 """By the names of the headers' structs, without `wire_`."""
 

@@ -32,6 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "fuzz.cli.window:command",
         "Say when what goes on beside a case has to strike.",
     ),
+    "migrate": (
+        "fuzz.cli.migrate:command",
+        "Save a vcpu on one leg, restore it on another, and say what differs.",
+    ),
     "replay": ("fuzz.cli.replay:replay", "Run kept cases and compare with what is recorded."),
     "review": (
         "fuzz.cli.review:review",

@@ -14,6 +14,7 @@ from corpus.ops import (
     ONE_LESS,
     CreateVcpu,
     Finalize,
+    GetEvents,
     GetMp,
     GetReg,
     GetVls,
@@ -26,6 +27,7 @@ from corpus.ops import (
     ReadMem,
     RegList,
     Run,
+    SetEvents,
     SetMp,
     SetReg,
     SetVls,
@@ -137,6 +139,24 @@ def _malformed(rng: random.Random, _: int) -> list[Op]:
     return [GetReg(0, reg) if rng.random() < 0.4 else SetReg(0, reg, draw_value(rng))]
 
 
+def _syndrome(rng: random.Random) -> tuple[int, int]:
+    """Of an SError: whether it has one, and which."""
+    told = rng.randrange(2)
+    return told, told * rng.getrandbits(25)
+
+
+def _pend(rng: random.Random, _: int) -> list[Op]:
+    """An SError, which setting no event does not take back."""
+    more = _unless(rng, 0.6, SetEvents(0))
+    return [SetEvents(0, 1, *_syndrome(rng)), *more, GetEvents(0)]
+
+
+def _bad_events(rng: random.Random, _: int) -> list[Op]:
+    wide = rng.random() < 0.5
+    bad = SetEvents(0, 1, 1, 1 << 25) if wide else SetEvents(0, rng.randrange(2), reserved=1)
+    return [bad, GetEvents(0)]
+
+
 def _on_nobody(rng: random.Random, _: int) -> list[Op]:
     kind = rng.choice((SetReg, GetReg, GetVls, SetVls, Finalize, Init, Run, GetMp, RegList))
     return _drawn(kind, 2)(rng, 0)
@@ -147,6 +167,8 @@ CALLS: tuple[tuple[tuple[str, bool], Maker], ...] = (
     (("get-vls", False), lambda rng, _: [GetVls(0)]),
     (("get-mp", False), lambda rng, _: [GetMp(0)]),
     (("set-mp", False), lambda rng, _: [SetMp(0, 5), *_unless(rng, 0.2, SetMp(0, 0))]),
+    (("get-events", False), lambda rng, _: [GetEvents(0)]),
+    (("set-events", False), _pend),
     (("reg-list", False), lambda rng, _: [RegList(0, rng.choice((1024, EXACT)))]),
     (("read-all", False), lambda rng, _: [ReadAll(0)]),
     (("preferred-target", False), lambda rng, _: [PreferredTarget()]),
@@ -184,6 +206,7 @@ FAILING: tuple[tuple[tuple[str, bool], Maker], ...] = (
     (("init", True), _bad_init),
     (("reg-list", True), lambda rng, _: [RegList(0, rng.choice(_TOO_FEW))]),
     (("set-mp", True), _drawn(SetMp)),
+    (("set-events", True), _bad_events),
     (("create", True), lambda rng, _: [CreateVcpu(0)]),
     (("run", True), lambda rng, _: [Run(0, 1, ())]),
     (("get-vls", True), _on_nobody),
@@ -204,5 +227,6 @@ EARLY: tuple[Early, ...] = (
     lambda rng: _bad_init(rng, 0),
     lambda rng: [CreateVcpu(0)],
     lambda rng: [GetMp(0)],
+    lambda rng: [GetEvents(0)],
 )
 """Calls between INIT and FINALIZE, most of which fail then."""

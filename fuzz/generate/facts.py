@@ -22,6 +22,7 @@ from corpus.ops import (
     OPS,
     CreateVcpu,
     Finalize,
+    GetEvents,
     GetMp,
     GetReg,
     GetVls,
@@ -339,4 +340,7 @@ def _changes_nothing(op: Op) -> bool:
 
 
 _NOBODY = _Vcpu()
-_CHANGE_NOTHING = (GetReg, GetVls, GetMp, ReadAll, RegList, ReadMem, WriteMem, PreferredTarget)
+_CHANGE_NOTHING = (
+    *(GetReg, GetVls, GetMp, GetEvents, ReadAll, RegList, ReadMem, WriteMem),
+    PreferredTarget,
+)

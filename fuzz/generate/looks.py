@@ -21,6 +21,7 @@ from corpus.ops import (
     ONE_LESS,
     CreateVcpu,
     Finalize,
+    GetEvents,
     GetMp,
     GetReg,
     GetVls,
@@ -32,6 +33,7 @@ from corpus.ops import (
     ReadMem,
     RegList,
     Run,
+    SetEvents,
     SetMp,
     SetReg,
     SetVls,
@@ -101,6 +103,8 @@ def _fails(op: Op, life: Life) -> bool:
         return False
     if not life.initialised:
         return True
+    if isinstance(op, SetEvents):
+        return op.reserved != 0
     if isinstance(op, SetVls):
         return life.finalised or not life.sve
     if isinstance(op, RegList):
@@ -127,6 +131,7 @@ def look(rng: random.Random, vcpu: int, others: Iterable[int] = ()) -> list[Op]:
     more: tuple[tuple[float, Op], ...] = (
         (0.35, GetVls(vcpu)),
         (0.25, GetMp(vcpu)),
+        (0.1, GetEvents(vcpu)),
         (0.15, RegList(vcpu, rng.choice((EXACT, 1024)))),
         *((0.15, ReadAll(other)) for other in others if other != vcpu),
     )

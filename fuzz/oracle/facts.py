@@ -8,6 +8,7 @@ from typing import TypeAlias
 from corpus import registers as regs
 from corpus.ops import (
     READ_GROUPS,
+    GetEvents,
     GetMp,
     GetReg,
     HostRun,
@@ -66,7 +67,7 @@ def contents(op: object, seen: Observation) -> Facts:
         return {label: _low(value) for label, err, value in values if _follows(label) and not err}
     if isinstance(op, GetReg) and op.edge is None and _follows(name := regs.name_of(op.reg)):
         return {name: _low(seen.data)}
-    if isinstance(op, ReadMem | GetMp):
+    if isinstance(op, ReadMem | GetMp | GetEvents):
         return {"data": _shown(seen.data)}
     return {}
 

@@ -22,6 +22,7 @@ from corpus.isa.form import Insn
 from corpus.isa.operands import GeneralRegister
 from corpus.ops import (
     Disturb,
+    GetEvents,
     GetMp,
     GetReg,
     GetVls,
@@ -174,7 +175,7 @@ def _backwards(ops: Sequence[Op], block: Sequence[int]) -> list[int]:
 
 # -- reading ---------------------------------------------------------------------------
 
-_READS = (GetReg, GetVls, GetMp, RegList, ReadAll, ReadMem)
+_READS = (GetReg, GetVls, GetMp, GetEvents, RegList, ReadAll, ReadMem)
 
 
 def _unread(case: Case, _trace: Trace) -> Retold | None:

@@ -146,6 +146,15 @@ def _get_mp(op: o.GetMp, _: int) -> Lines:
     return _lines(f"get_mp_state({op.vcpu})", "getmp")
 
 
+def _set_events(op: o.SetEvents, _: int) -> Lines:
+    fields = f"{op.serror}, {op.has_esr}, {op.esr:#x}, {op.abort}, {op.reserved}"
+    return _lines(f"set_events({op.vcpu}, {fields})", "setevents")
+
+
+def _get_events(op: o.GetEvents, _: int) -> Lines:
+    return _lines(f"get_events({op.vcpu})", "getevents")
+
+
 def _read_mem(op: o.ReadMem, _: int) -> Lines:
     length = min(op.length, RAM_SIZE - op.offset)
     return _lines(f"read_ram({op.offset:#x}, {length})", "readmem")
@@ -178,6 +187,8 @@ _CALLS: dict[type[Op], Callable[[Any, int], Lines]] = {
     o.ReadAll: _read_all,
     o.SetMp: _set_mp,
     o.GetMp: _get_mp,
+    o.SetEvents: _set_events,
+    o.GetEvents: _get_events,
     o.ReadMem: _read_mem,
     o.WriteMem: _write_mem,
     o.Migrate: _migrate,

@@ -25,7 +25,19 @@ from targets.spec.errno import EINTR
 ORDER = (
     *("base", "ids", "pattern", "check", "each", "same", "aux", "vm", "vcpus", "host"),
     *("scratch", "lengths", "field", "kernel", "mode", "el2", "create", "init", "set", "get"),
-    *("list", "readall", "setmp", "getmp", "target", "ram", "store", "readmem", "writemem"),
+    *(
+        "list",
+        "readall",
+        "setmp",
+        "getmp",
+        "setevents",
+        "getevents",
+        "target",
+        "ram",
+        "store",
+        "readmem",
+        "writemem",
+    ),
     *("gic", "run", "migrate", "arrived", "warned"),
 )
 """The parts, those that others call first."""
@@ -37,7 +49,9 @@ _USES: Mapping[str, tuple[str, ...]] = {
     "each": ("check",),
     "same": ("check",),
     "check": ("pattern",),
-    **dict.fromkeys(("create", "init", "get", "list", "setmp", "getmp"), ("vcpus",)),
+    **dict.fromkeys(
+        ("create", "init", "get", "list", "setmp", "getmp", "setevents", "getevents"), ("vcpus",)
+    ),
     "set": ("pattern", "vcpus"),
     "writemem": ("pattern", "store"),
     "readmem": ("ram",),

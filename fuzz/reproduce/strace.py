@@ -153,6 +153,17 @@ def _get_mp(op: o.GetMp, seen: Observation | None) -> Iterator[str]:
     yield _ioctl(_fd(op.vcpu), "KVM_GET_MP_STATE", f"{{mp_state={_data(seen)}}}", seen)
 
 
+def _set_events(op: o.SetEvents, seen: Observation | None) -> Iterator[str]:
+    exception = f"serror_pending={op.serror}, serror_has_esr={op.has_esr}"
+    exception += f", ext_dabt_pending={op.abort}, serror_esr={op.esr:#x}"
+    events = f"{{exception={{{exception}}}, reserved[11]={op.reserved}}}"
+    yield _ioctl(_fd(op.vcpu), "KVM_SET_VCPU_EVENTS", events, seen)
+
+
+def _get_events(op: o.GetEvents, seen: Observation | None) -> Iterator[str]:
+    yield _ioctl(_fd(op.vcpu), "KVM_GET_VCPU_EVENTS", _data(seen), seen)
+
+
 def _read_mem(op: o.ReadMem, seen: Observation | None) -> Iterator[str]:
     yield f"/* ram[{op.offset:#x}], {op.length} bytes, reads as {_data(seen)} */"
 
@@ -194,6 +205,8 @@ _CALLS: dict[type[Op], Callable[[Any, Observation | None], Iterator[str]]] = {
     o.ReadAll: _read_all,
     o.SetMp: _mp,
     o.GetMp: _get_mp,
+    o.SetEvents: _set_events,
+    o.GetEvents: _get_events,
     o.ReadMem: _read_mem,
     o.WriteMem: _write_mem,
     o.Migrate: _migrate,

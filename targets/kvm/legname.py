@@ -1,12 +1,13 @@
 """Names of KVM legs, and the transport each name stands for.
 
-`kvm:<release>:<mode>[:vq=...][:smp=...][:icount=...]`: a catalogue release (6.1, 6.12,
+`kvm:<release>:<mode>[:vq=...][:smp=...][:icount=...][:qemu=...]`: a catalogue release (6.1, 6.12,
 newest), a kernel that `vcpufuzz lab build` made (small-6.12, small-6.12-kasan, ..., or
 linux@0123456789ab of a tree) or the path of an Image; a KVM mode; and the vector lengths of
 the machine in quadwords, such as `kvm:6.12:vhe`, `kvm:/src/Image:nvhe:vq=1,2,4`
 or `kvm:6.1:vhe:vq=1-4`.
 `smp=2`: with two CPUs; `icount=4`: with a clock that goes by instructions, 1 << 4 ns each, so
-that what depends on time does so again.
+that what depends on time does so again; `qemu=11`: in QEMU 11, from a Debian suite that has it
+where the machine has another.
 `kvm:native` is the KVM of the machine vcpufuzz runs on, `kvm:tcp=HOST:PORT` the leg that
 an agent serves there (`targets.kvm.remote`).
 """
@@ -20,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from corpus.domain import TextError
-from targets.kvm.lab import kernels
+from targets.kvm.lab import kernels, newer_qemu
 from targets.kvm.lab.transport import LabSpec, LabTransport
 from targets.kvm.native import NativeTransport
 from targets.kvm.remote import address
@@ -51,6 +52,8 @@ class LegSpec:
     vqs: tuple[int, ...] = ALL_VQS
     smp: int = 1
     icount: int | None = None
+    qemu: int | None = None
+    """Major version; None: the machine's own, or another where the mode needs it."""
 
     @property
     def name(self) -> str:
@@ -61,7 +64,8 @@ class LegSpec:
             return f"{_AGENT}{self.kernel}"
         name = named(f"kvm:{self.kernel}:{self.mode}", self.vqs)
         name += f":smp={self.smp}" if self.smp != 1 else ""
-        return name + (f":icount={self.icount}" if self.icount is not None else "")
+        name += f":icount={self.icount}" if self.icount is not None else ""
+        return name + (f":qemu={self.qemu}" if self.qemu is not None else "")
 
 
 def is_lab(name: str) -> bool:
@@ -96,10 +100,14 @@ def parse(name: str) -> LegSpec:
             raise TextError(f"{name!r} names no KVM mode: {', '.join(MODES)}.")
     if rest:
         vqs = parse_option(":".join(rest))
-    return LegSpec(kernel, mode, vqs, numbers.get("smp", 1), numbers.get("icount"))
+    return LegSpec(kernel, mode, vqs, **{"smp": 1, **numbers})
 
 
-_NUMBERS = {"icount": range(11), "smp": range(1, 5)}
+_NUMBERS: dict[str, Sequence[int]] = {
+    "qemu": tuple(newer_qemu.SUITES),
+    "icount": range(11),
+    "smp": range(1, 5),
+}
 """Options of a leg's machine that are numbers, the last in its name first, and their values."""
 
 
@@ -115,7 +123,9 @@ def _last_of(parts: Sequence[str]) -> Iterator[str]:
 def _number(part: str, option: str) -> int:
     text, values = part.removeprefix(f"{option}="), _NUMBERS[option]
     if not re.fullmatch("[0-9]{1,2}", text) or int(text) not in values:
-        raise TextError(f"{part!r} is not {option}=N with N from {values[0]} to {values[-1]}.")
+        several = ", ".join(map(str, values))
+        which = f"from {values[0]} to {values[-1]}" if isinstance(values, range) else several
+        raise TextError(f"{part!r} is not {option}=N with N {which}.")
     return int(text)
 
 
@@ -146,6 +156,7 @@ def open_transport(spec: LegSpec, *, depth: int = 6, coverage: bool = False) -> 
             coverage,
             smp=spec.smp,
             icount=spec.icount,
+            qemu=spec.qemu,
         ),
         depth,
     )

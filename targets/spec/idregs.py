@@ -28,7 +28,17 @@ def find(vm: Vm, name: str) -> Slot:
     rule = _RULES[name]
     if name == ZFR0 and not _sve(vm):
         rule = "id.zfr0-without-sve"
-    return Slot(rule, 8, (vm.ids, name), 8, "id", _check(vm, name))
+    return Slot(rule, 8, (vm.ids, name), 8, "id", _check(vm, name), _stored(name))
+
+
+_DROPPED = {PFR0: 0xF << 40, PFR1: 0xF << 40 | 0xF << 16}
+"""Register -> fields that newer kernels take and then show as they see fit, since older ones
+showed them by mistake: MPAM; MTE_frac and MPAM_frac."""
+
+
+def _stored(name: str) -> Callable[[int], Set]:
+    """What a register holds once SET took a value."""
+    return lambda value: unknown(value, _DROPPED.get(name, 0))
 
 
 _RULES = {PFR0: "id.pfr0", PFR1: "id.pfr1", ZFR0: "id.zfr0", SMFR0: "id.smfr0"}

@@ -82,6 +82,9 @@ class Vcpu:
     """Affinity fields of MPIDR_EL1; 0 before INIT."""
     entry: tuple[int, Set] | None = None
     """PC and X0 that a PSCI CPU_ON asked for; the next reset of any kind takes them."""
+    serror: Set | None = None
+    """The syndrome of an SError that is pending, as KVM_GET_VCPU_EVENTS would show it; None where
+    none is."""
     reset_requested: bool = False
     """CPU_ON's reset is still to come: the next access or run performs it."""
     z: list[Set] = field(default_factory=lambda: _zeros(32))

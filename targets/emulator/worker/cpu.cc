@@ -87,6 +87,7 @@ void Cpu::Store() {
 void Cpu::Step() {
   pc_now_ = pc_next_;
   pc_next_ += 4;
+  if (vcpu_.serror_pending && (pstate_ & kSErrorMask) == 0) return TakeSError();
   if ((pstate_ & kIllegal) != 0) return TakeException(0x3a000000, pc_now_);
   if (pc_now_ % 4 != 0) return TakeFault(0x8a000000, pc_now_);
   if (const uint64_t esr = FetchFault()) return TakeFault(esr, pc_now_);

@@ -58,6 +58,7 @@ class Cpu : public vixl::aarch64::Simulator {
   void BankSp();
   void TakeException(uint64_t esr, uint64_t preferred_return);
   void TakeFault(uint64_t esr, uint64_t address);
+  void TakeSError();
   void TakeUndefined() { TakeException(uint64_t{1} << 25, pc_now_); }
   void ExceptionReturn();
   void ExceptionInstruction(uint32_t word);

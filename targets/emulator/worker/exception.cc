@@ -41,6 +41,14 @@ void Cpu::TakeFault(uint64_t esr, uint64_t address) {
   TakeException(esr, pc_now_);
 }
 
+// Without a syndrome: ISS is all zeros.
+void Cpu::TakeSError() {
+  constexpr uint64_t kVector = 0x180;
+  vcpu_.serror_pending = false;
+  TakeException(0xbe000000, pc_now_);
+  pc_next_ += kVector;
+}
+
 void Cpu::ExceptionReturn() {
   if (El() == 0) return TakeUndefined();
   const uint64_t spsr = vcpu_.core.spsr[0] & kPstateMask;

@@ -108,6 +108,17 @@ Observation GetMp(Vcpu* vcpu) {
   return observation;
 }
 
+Observation SetEvents(Vcpu* vcpu, const Op& op) {
+  return Failed(vcpu != nullptr ? vcpu->SetEvents(Take<WireEvents>(op.payload)) : EBADF);
+}
+
+Observation GetEvents(const Vcpu* vcpu) {
+  WireEvents events = {};
+  Observation observation = Failed(vcpu != nullptr ? vcpu->GetEvents(&events) : EBADF);
+  if (observation.err == 0) Put(observation.data, events);
+  return observation;
+}
+
 Observation ReadMem(const Op& op) {
   Observation observation;
   if (op.a < kRamSize) {
@@ -157,6 +168,10 @@ Observation Execution::Do(const Op& op) {
       return on_vcpu([&] { return vcpu->SetMpState(static_cast<uint32_t>(op.a)); });
     case Kind::kGetMp:
       return GetMp(vcpu);
+    case Kind::kSetEvents:
+      return SetEvents(vcpu, op);
+    case Kind::kGetEvents:
+      return GetEvents(vcpu);
     case Kind::kReadMem:
       return ReadMem(op);
     case Kind::kWriteMem:

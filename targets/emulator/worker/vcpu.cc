@@ -42,6 +42,7 @@ int Vcpu::Init(uint32_t target, const uint8_t* features) {
   vm_.features = features_ = wanted;
   vm_.features_fixed = true;
   initialised_ = true;
+  serror_pending = false;
   Reset();
   mp_state_ = (asked & kPowerOff) != 0 ? kMpStopped : kMpRunnable;
   return 0;
@@ -90,6 +91,37 @@ int Vcpu::SetMpState(uint32_t state) {
   if (state != kMpRunnable && state != kMpStopped && state != kMpSuspended) return EINVAL;
   mp_state_ = state;
   return 0;
+}
+
+// A host without the RAS extension: an SError has no syndrome of user space's.
+int Vcpu::SetEvents(const WireEvents& events) {
+  if (!initialised_) return ENOEXEC;
+  bool unused_set = events.pad_first != 0 || events.pad_rest != 0;
+  for (const uint32_t word : events.reserved) unused_set |= word != 0;
+  if (unused_set || (events.serror_pending != 0 && events.serror_has_esr != 0)) return EINVAL;
+  if (events.serror_pending != 0) serror_pending = true;
+  if (events.ext_dabt_pending != 0) TakeExternalAbort();
+  return 0;
+}
+
+int Vcpu::GetEvents(WireEvents* events) const {
+  if (!initialised_) return ENOEXEC;
+  *events = WireEvents();
+  events->serror_pending = serror_pending ? 1 : 0;
+  return 0;
+}
+
+// The guest finds itself at its handler of a synchronous external abort, whose address nobody
+// knows.
+void Vcpu::TakeExternalAbort() {
+  ResetIfAsked();
+  const bool from_el0 = (core.pstate & kModeMask) == kModeEl0t;
+  const uint64_t vector = from_el0 ? 0x400 : (core.pstate & 1) != 0 ? 0x200 : 0;
+  core.elr_el1 = core.pc;
+  core.spsr[0] = core.pstate;
+  sysregs[ESR_EL1] = from_el0 ? 0x92000010 : 0x96000010;
+  core.pstate = (core.pstate & kNzcvMask) | kDaifMask | kModeEl1h;
+  core.pc = (sysregs[VBAR_EL1] & ~uint64_t{0x7ff}) + vector;
 }
 
 int Vcpu::Run(bool immediate_exit, RunExit* exit) {

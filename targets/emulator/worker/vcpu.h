@@ -10,6 +10,7 @@
 #include "host.h"
 #include "sysregs.h"
 #include "user_buffer.h"
+#include "wire.h"
 
 namespace emu {
 
@@ -104,6 +105,8 @@ class Vcpu {
   int RegList(uint64_t* n, std::vector<uint64_t>* ids);
   int Run(bool immediate_exit, RunExit* exit);
   int SetMpState(uint32_t state);
+  int SetEvents(const WireEvents& events);
+  int GetEvents(WireEvents* events) const;
 
   // PSCI's CPU_ON of a stopped vcpu. Its registers change only when they are accessed or it runs.
   void TurnOn(uint64_t entry, uint64_t context, bool big_endian);
@@ -123,6 +126,8 @@ class Vcpu {
   VectorFile vectors;
   std::array<uint64_t, kSysRegCount> sysregs = {};
 
+  bool serror_pending = false;
+
   // A load that left by MMIO and still wants its value.
   struct PendingMmio {
     bool load = false;
@@ -132,6 +137,7 @@ class Vcpu {
  private:
   void Reset();
   void ResetIfAsked();
+  void TakeExternalAbort();
   int SetCoreReg(uint64_t id, const UserBuffer& buffer);
   int GetCoreReg(uint64_t id, UserBuffer& buffer);
   int SetSveReg(uint64_t id, const UserBuffer& buffer);

@@ -32,6 +32,8 @@ bool OpWellFormed(const Op& op) {
       return op.size <= kBufferSize && op.b <= 1 + kBufferSize;
     case Kind::kGetReg:
       return op.b <= 1 + kBufferSize;
+    case Kind::kSetEvents:
+      return op.size == sizeof(WireEvents);
     case Kind::kRun:
       return op.size <= kCodeSize;
     case Kind::kReadAll:

@@ -55,6 +55,8 @@ enum class Kind : uint16_t {
   kMigrate,
   kDisturb,
   kThreads,
+  kSetEvents,
+  kGetEvents,
   kCount,
 };
 
@@ -102,6 +104,14 @@ struct WireInit {
   uint32_t target;
 };
 
+// Payload of SET_EVENTS and data of GET_EVENTS: struct kvm_vcpu_events.
+struct WireEvents {
+  uint8_t serror_pending, serror_has_esr, ext_dabt_pending, pad_first;
+  uint32_t pad_rest;
+  uint64_t serror_esr;
+  uint32_t reserved[12];
+};
+
 // Payload of DISTURB.
 struct WireBlock {
   uint32_t span, vl;
@@ -122,6 +132,7 @@ struct WireRecord {
 static_assert(sizeof(WireRequest) == 16 && sizeof(WireResponse) == 16, "headers");
 static_assert(sizeof(WireOp) == 24 && sizeof(WireObservation) == 24, "per op");
 static_assert(sizeof(WireRun) == 32 && sizeof(WireInit) == 32 && sizeof(WireRecord) == 24, "data");
+static_assert(sizeof(WireEvents) == 64, "events");
 
 constexpr size_t kFeatureBytes = sizeof(WireInit::features);
 

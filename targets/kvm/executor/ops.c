@@ -140,6 +140,26 @@ struct outcome op_get_mp(struct machine *m, const struct op *op, struct sink *ou
     return only(err);
 }
 
+_Static_assert(sizeof(struct kvm_vcpu_events) == sizeof(struct wire_events), "vcpu events");
+
+struct outcome op_set_events(struct machine *m, const struct op *op, struct sink *out)
+{
+    (void)out;
+    struct kvm_vcpu_events events;
+    memcpy(&events, op->payload, sizeof events);
+    return only(call(fd_of(m, op), KVM_SET_VCPU_EVENTS, &events));
+}
+
+struct outcome op_get_events(struct machine *m, const struct op *op, struct sink *out)
+{
+    struct kvm_vcpu_events events;
+    memset(&events, 0, sizeof events);
+    int err = call(fd_of(m, op), KVM_GET_VCPU_EVENTS, &events);
+    if (!err)
+        sink_put(out, &events, sizeof events);
+    return only(err);
+}
+
 static uint64_t clip(uint64_t offset, uint64_t length)
 {
     uint64_t room = offset < RAM_SIZE ? RAM_SIZE - offset : 0;

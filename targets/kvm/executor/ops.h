@@ -14,6 +14,8 @@ handler op_reg_list;
 handler op_read_all;
 handler op_set_mp;
 handler op_get_mp;
+handler op_set_events;
+handler op_get_events;
 handler op_read_mem;
 handler op_write_mem;
 

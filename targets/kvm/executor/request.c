@@ -70,6 +70,8 @@ static bool op_well_formed(const struct op *op)
         return op->head.size <= BUFFER_SIZE && op->head.b <= 1 + BUFFER_SIZE;
     case KIND_GET_REG:
         return op->head.b <= 1 + BUFFER_SIZE;
+    case KIND_SET_EVENTS:
+        return op->head.size == sizeof(struct wire_events);
     case KIND_RUN:
         return op->head.size <= CODE_SIZE;
     case KIND_READ_ALL:

@@ -56,6 +56,8 @@ enum wire_kind {
     KIND_MIGRATE,
     KIND_DISTURB,
     KIND_THREADS,
+    KIND_SET_EVENTS,
+    KIND_GET_EVENTS,
     KIND_COUNT
 };
 
@@ -109,6 +111,14 @@ struct wire_run {
 struct wire_init {
     uint32_t features[7];
     uint32_t target;
+};
+
+/* Payload of SET_EVENTS and data of GET_EVENTS: struct kvm_vcpu_events. */
+struct wire_events {
+    uint8_t serror_pending, serror_has_esr, ext_dabt_pending, pad_first;
+    uint32_t pad_rest;
+    uint64_t serror_esr;
+    uint32_t reserved[12];
 };
 
 /* A register that did not arrive unchanged; both values follow, each padded to 8. */

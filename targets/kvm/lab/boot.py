@@ -39,6 +39,8 @@ class LabSpec:
     coverage: bool = False
     smp: int = 1
     icount: int | None = None
+    qemu: int | None = None
+    """Major version of QEMU; None: the one for the mode."""
     initramfs: Callable[[], image.Image] = lambda: image.build()  # noqa: PLW0108 (late bound)
 
 
@@ -81,7 +83,7 @@ class Bootloader:
 
     def boot(self) -> Booted:
         """A fresh guest. Raises TransportError, KilledAtBoot."""
-        program = newer_qemu.program_for(self.spec.mode)
+        program = newer_qemu.program_for(self.spec.mode, self.spec.qemu)
         version = qemu.version(program)
         initramfs = self.spec.initramfs()  # first: a missing compiler saves the download
         kernel = self.spec.kernel()
@@ -156,7 +158,7 @@ class Bootloader:
         self._asked = True
         with suppress(TransportError, GuestDied, NoSymbols):
             kernel = self.spec.kernel()
-            program = newer_qemu.program_for(self.spec.mode)
+            program = newer_qemu.program_for(self.spec.mode, self.spec.qemu)
             machine = self._machine(kernel, self.spec.initramfs())
             with closing(Vm(program, machine, self._layout)) as vm:
                 vm.wait_ready()

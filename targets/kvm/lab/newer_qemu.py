@@ -1,6 +1,6 @@
-"""A QEMU that is newer than the machine's own, for what only that emulates.
+"""A QEMU of another version than the machine's own, for what only that emulates, or does right.
 
-Taken from a later Debian suite with every library it needs, its C library included, and
+Taken from another Debian suite with every library it needs, its C library included, and
 run from where it was unpacked: nothing is installed, and the machine's release does not
 matter.
 """
@@ -18,7 +18,8 @@ from targets.kvm.lab import kernels, qemu
 from targets.kvm.lab.apt import AptRoot
 from targets.transport import TransportError
 
-SUITE = "trixie"
+SUITES = {7: "bookworm", 10: "trixie", 11: "sid"}
+"""Major version -> the Debian suite that has it."""
 PACKAGE = "qemu-system-arm"
 
 NESTED_SINCE = 10
@@ -33,39 +34,61 @@ exec "$here/{loader}" --library-path "{libraries}" "$here/usr/bin/{program}" \
 """
 
 
-def program_for(mode: str) -> str:
-    """The QEMU that can run a KVM mode: the machine's own if it can. Raises TransportError."""
-    if mode != "nested" or os.environ.get(qemu.VARIABLE):
+BEST = 11
+"""Major version with the fewest defects that corpus/known records of a CPU, as fast as others."""
+
+
+def program_for(mode: str, major: int | None = None) -> str:
+    """The QEMU of a major version. Where none is asked for, the one that $VCPUFUZZ_QEMU names,
+    else the best one if it is kept, else one that can run a KVM mode: the machine's own if it can.
+    Raises TransportError."""
+    if major is not None:
+        return qemu.find() if own_major() == major else str(fetch(major))
+    if os.environ.get(qemu.VARIABLE):
         return qemu.find()
-    return qemu.find() if own_suffices() else str(fetch())
+    best = cached(BEST)
+    if best and (own_major() or 0) < BEST:
+        return str(best)
+    return qemu.find() if mode != "nested" or own_suffices() else str(fetch())
+
+
+def own_major() -> int | None:
+    """Major version of the machine's own QEMU, if it has one. Raises TransportError."""
+    own = shutil.which(os.environ.get(qemu.VARIABLE) or qemu.PROGRAM)
+    return None if own is None else _major(own)
 
 
 def own_suffices() -> bool:
-    """Whether the machine's own QEMU is new enough for nested mode."""
-    own = shutil.which(os.environ.get(qemu.VARIABLE) or qemu.PROGRAM)
-    return own is not None and int(qemu.version(own).partition(".")[0]) >= NESTED_SINCE
+    """Whether the machine's own QEMU is new enough for nested mode. Raises TransportError."""
+    return (own_major() or 0) >= NESTED_SINCE
 
 
-def cached() -> Path | None:
-    """The kept newer QEMU, or None. Raises CacheError."""
-    entry = _entry()
+def _major(program: str) -> int:
+    return int(qemu.version(program).partition(".")[0])
+
+
+def cached(major: int = NESTED_SINCE) -> Path | None:
+    """The kept QEMU of a version, or None. Raises CacheError."""
+    entry = _entry(major)
     return entry.path / qemu.PROGRAM if entry.kept() else None
 
 
-def fetch() -> Path:
-    """The newer QEMU; downloaded if not kept. Safe in several processes at once.
+def fetch(major: int = NESTED_SINCE) -> Path:
+    """A QEMU of a version in SUITES; downloaded if not kept. Safe in several processes at once.
 
     Raises TransportError.
     """
-    return _entry().get(_download) / qemu.PROGRAM
+    return _entry(major).get(lambda tree: _download(major, tree)) / qemu.PROGRAM
 
 
-def _entry() -> Entry:
-    return Entry(cache_dir() / "qemu" / SUITE, "a newer QEMU", how="is fetched anew when needed")
+def _entry(major: int) -> Entry:
+    path = cache_dir() / "qemu" / SUITES[major]
+    return Entry(path, f"QEMU {major}", how="is fetched anew when needed")
 
 
-def _download(tree: Path) -> None:
-    root = AptRoot(SUITE, _architecture())
+def _download(major: int, tree: Path) -> None:
+    suite = SUITES[major]
+    root = AptRoot(suite, _architecture())
     root.update()
     for deb in root.download_with_dependencies(PACKAGE):
         kernels.unpack(deb, tree)
@@ -73,7 +96,9 @@ def _download(tree: Path) -> None:
     program = tree / qemu.PROGRAM
     program.write_text(start_script(tree))
     program.chmod(0o755)
-    qemu.version(str(program))  # it runs
+    found = _major(str(program))  # it runs
+    if found != major:  # sid moves on
+        raise TransportError(f"Debian's {suite} has QEMU {found} by now, and {major} no more.")
 
 
 def _architecture() -> str:

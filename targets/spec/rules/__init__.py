@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from targets.spec.rules import (
     accesses,
+    carried,
     el2,
     guests,
     hypercalls,
@@ -14,11 +15,12 @@ from targets.spec.rules import (
 )
 from targets.spec.rules.rule import Rule
 
-RULES: dict[str, Rule] = {
-    rule.id: rule
-    for module in (lives, accesses, identity, guests, vectors, hypercalls, el2, metamorphic)
-    for rule in module.TABLE
-}
+_MODULES = (
+    *(lives, accesses, identity, guests, vectors),
+    *(hypercalls, el2, metamorphic, carried),
+)
+
+RULES: dict[str, Rule] = {rule.id: rule for module in _MODULES for rule in module.TABLE}
 
 
 def is_strict(rule: str) -> bool:

@@ -152,6 +152,34 @@ TABLE: tuple[Rule, ...] = (
             "mp.set-stopped": ("ABI", "api.rst 4.39", "MP_STATE takes STOPPED"),
             "mp.set-suspended": ("ABI", "api.rst 4.39", "MP_STATE takes SUSPENDED"),
             "mp.unknown-state": ("ABI", "arm.c", "any other MP_STATE gives EINVAL"),
+            "events.get": (
+                "ABI",
+                "api.rst 4.31",
+                "events are an SError that pends, and nothing else",
+            ),
+            "events.not-initialised": ("IMPL", "arm.c", "events before INIT give ENOEXEC"),
+            "events.reserved": ("IMPL", "arm.c", "a reserved byte that is not zero gives EINVAL"),
+            "events.wide-syndrome": (
+                "ABI",
+                "api.rst 4.32, guest.c",
+                "a syndrome of more than the 25 bits of an ISS gives EINVAL",
+            ),
+            "events.nothing": ("ABI", "api.rst 4.32", "setting no event changes nothing"),
+            "events.not-taken-back": (
+                "IMPL",
+                "guest.c",
+                "setting no event leaves an SError that pends",
+            ),
+            "events.serror": (
+                "ABI",
+                "api.rst 4.32",
+                "an SError can be made to pend, and does as long as it is masked",
+            ),
+            "events.syndrome": (
+                "ABI",
+                "api.rst 4.32",
+                "an SError has the syndrome it was given, or the host has no RAS and gives EINVAL",
+            ),
         }
     ),
     Rule(

@@ -1,6 +1,7 @@
 """The specification of each op, by op."""
 
 from targets.spec.steps import (
+    events,
     hosts,
     lengths,
     lists,
@@ -16,7 +17,7 @@ from targets.spec.steps import (
 from targets.spec.steps.registry import STEPS
 
 _MODULES = (
-    *(hosts, lengths, lists, lives, memory, migration),
+    *(events, hosts, lengths, lists, lives, memory, migration),
     *(power, registers, running, strangers, threads),
 )
 

@@ -129,6 +129,7 @@ def initialise(world: World, vcpu: Vcpu, features: int, power_off: int) -> Calla
         vcpu.aarch32 = bool(features & EL1_32BIT)
         vcpu.el2 = bool(features & HAS_EL2)
         vcpu.e2h = not features & HAS_EL2_E2H0
+        vcpu.serror = None
         vcpu.reset(world.profile.max_vq)
         if vcpu.el2:
             rules.add("el2.init")

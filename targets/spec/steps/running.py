@@ -18,6 +18,7 @@ from targets.spec.permitted import Outcome, Part, Permitted
 from targets.spec.rules import in_force
 from targets.spec.run import Ended, completed, place_code, run
 from targets.spec.sets import exact, join, unknown
+from targets.spec.steps import events
 from targets.spec.steps.registers import narrow_to_32bit
 from targets.spec.steps.registry import step
 from targets.spec.vcpu import MP_RUNNABLE, Vcpu
@@ -80,6 +81,8 @@ def enter(
         raise Unpredictable(
             "a register outside the model was written before this run", Decides.KERNEL
         )
+    if vcpu.serror is not None and not events.goes_on_pending(vcpu, program, world.profile):
+        raise Unpredictable("a run that may take an SError is not modelled", Decides.KERNEL)
     paths = explore(
         world,
         program,

@@ -22,17 +22,23 @@
 #include "../../guest/channel.h"
 
 /* QEMU's plugin interface (docs/devel/tcg-plugins), the few calls used here. A plugin names
- * a version that QEMU accepts; what counts without a call changed in version 2. */
+ * a version that QEMU accepts; what counts without a call changed in version 2, what is called
+ * for a translation in version 7. */
 #define EXPORT __attribute__((visibility("default")))
 typedef uint64_t plugin_id;
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
 enum { CB_NO_REGS };
 enum { INLINE_ADD_U64 };
-typedef void on_translation(plugin_id, struct qemu_plugin_tb *);
 typedef void on_execution(unsigned int cpu, void *data);
-EXPORT int qemu_plugin_version = PLUGIN_API;
+#if PLUGIN_API < 7
+typedef void on_translation(plugin_id, struct qemu_plugin_tb *);
 void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, on_translation *);
+#else
+typedef void on_translation(struct qemu_plugin_tb *, void *data);
+void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, on_translation *, void *data);
+#endif
+EXPORT int qemu_plugin_version = PLUGIN_API;
 void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *, on_execution *, int, void *);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
@@ -182,11 +188,10 @@ static bool chosen(uint64_t offset)
     return false;
 }
 
-static void translated(plugin_id id, struct qemu_plugin_tb *tb)
+static void translated(struct qemu_plugin_tb *tb)
 {
     const uint8_t *host = qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0));
     uint64_t offset;
-    (void)id;
     if (text_offset(tb, host, &offset)) {
         if (!chosen(offset))
             return;
@@ -202,6 +207,30 @@ static void translated(plugin_id id, struct qemu_plugin_tb *tb)
         qemu_plugin_register_vcpu_tb_exec_cb(tb, marked, CB_NO_REGS, NULL);
     }
 }
+
+#if PLUGIN_API < 7
+static void at_translation(plugin_id id, struct qemu_plugin_tb *tb)
+{
+    (void)id;
+    translated(tb);
+}
+
+static void look_at_translations(plugin_id id)
+{
+    qemu_plugin_register_vcpu_tb_trans_cb(id, at_translation);
+}
+#else
+static void at_translation(struct qemu_plugin_tb *tb, void *data)
+{
+    (void)data;
+    translated(tb);
+}
+
+static void look_at_translations(plugin_id id)
+{
+    qemu_plugin_register_vcpu_tb_trans_cb(id, at_translation, NULL);
+}
+#endif
 
 static void *map(int fd, int protection, size_t at_least)
 {
@@ -236,6 +265,6 @@ EXPORT int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int a
     numbers = calloc(header->text_size / 4 + 1, sizeof *numbers);
     if (!numbers || !make_counters())
         return 1;
-    qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
+    look_at_translations(id);
     return 0;
 }

@@ -16,6 +16,10 @@ CHANNEL = Path(__file__).parents[2] / "guest" / "channel.h"
 FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-fvisibility=hidden")
 
 
+_INTERFACES = (11, 7), (9, 2), (5, 1)
+"""Version of QEMU -> of its plugin interface, the newest first."""
+
+
 def compiler() -> str | None:
     """The C compiler of this machine, if it has one."""
     return shutil.which("gcc") or shutil.which("cc")
@@ -23,11 +27,11 @@ def compiler() -> str | None:
 
 def plugin_api(qemu_version: str) -> int:
     """The version of the plugin interface to ask for: QEMU 9 dropped 0 and 1 and speaks 2
-    and more. Raises TransportError where there are no plugins."""
+    and more, QEMU 11 dropped all below 7. Raises TransportError where there are no plugins."""
     major = int(qemu_version.partition(".")[0])
     if major < 5:
         raise TransportError(f"QEMU {qemu_version} knows no plugins: kernel coverage needs 5.")
-    return 1 if major < 9 else 2
+    return next(api for least, api in _INTERFACES if major >= least)
 
 
 def build(qemu_version: str) -> Path:

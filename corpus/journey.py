@@ -1,0 +1,88 @@
+"""A journey: a case whose vcpu goes on on another leg, at a line such as
+
+    migrate v0 to=kvm:6.1:nvhe features=sve,psci_0_2
+
+What stands before it is one case, what stands behind it another: of a VM of its own, on that leg,
+which has this vcpu, in the same slot, and the guest's RAM.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from corpus.case import Case
+from corpus.domain import TextError
+from corpus.ops import Init, Migrate, fields_of
+from corpus.text import parse_case
+
+_DEPARTURE = re.compile(r"^[ \t]*migrate\b[^\n#]*[ \t]to=(?!v[0-9])[^\n]*$", re.MULTILINE)
+_DOMAINS = {field.name: field.domain for field in fields_of(Migrate)}
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """`vcpu`: the slot of the one that leaves; `to`: the name of the leg where it goes on, empty
+    where the text does not say; `features`: those of INIT there."""
+
+    before: Case
+    vcpu: int
+    to: str
+    features: int
+    after: Case
+
+
+def parse_journey(text: str) -> Journey:
+    """The journey that a text describes: a case that names no leg is one that leaves at its end,
+    with its first vcpu. Raises TextError naming the line."""
+    found = list(_DEPARTURE.finditer(text))
+    if not found:
+        case = parse_case(text)
+        vcpu = min((op.vcpu for op in case.ops if isinstance(op, Init)), default=0)
+        return Journey(case, vcpu, "", _features(case, vcpu), Case((), case.min_vq))
+    leave = found[0]
+    number = 1 + text.count("\n", 0, leave.start())
+    if len(found) > 1:
+        second = 1 + text.count("\n", 0, found[1].start())
+        raise TextError(f"line {second}: a case goes on on one other leg")
+    before = parse_case(text[: leave.start()] or "\n")
+    try:
+        vcpu, to, features = _departure(leave[0].partition("#")[0].split()[1:])
+    except TextError as error:
+        raise TextError(f"line {number}: {error}") from None
+    behind = text[leave.end() :]
+    rest = any(_is_op(line) for line in behind.splitlines())
+    after = parse_case("\n" * (number - 1) + behind) if rest else Case(())
+    return Journey(
+        before,
+        vcpu,
+        to,
+        _features(before, vcpu) if features is None else features,
+        Case(after.ops, before.min_vq),
+    )
+
+
+def _is_op(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith(("#", "//"))
+
+
+def _departure(words: list[str]) -> tuple[int, str, int | None]:
+    """Slot, leg and features, None where they are those of the source. Raises TextError."""
+    named = dict(word.split("=", 1) for word in words if "=" in word)
+    plain = [word for word in words if "=" not in word]
+    if len(plain) != 1 or set(named) - {"to", "features"} or len(named) + 1 != len(words):
+        raise TextError("a departure is written migrate <vcpu> to=LEG [features=...]")
+    if not named["to"]:
+        raise TextError("to= names no leg")
+    features = named.get("features")
+    return (
+        _DOMAINS["vcpu"].parse(plain[0]),
+        named["to"],
+        None if features is None else _DOMAINS["features"].parse(features),
+    )
+
+
+def _features(case: Case, vcpu: int) -> int:
+    """Those that a vcpu was last initialised with."""
+    inits = [op.features for op in case.ops if isinstance(op, Init) and op.vcpu == vcpu]
+    return inits[-1] if inits else fields_of(Init)[1].default

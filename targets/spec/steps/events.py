@@ -1,0 +1,83 @@
+"""KVM_{GET,SET}_VCPU_EVENTS (api.rst 4.31, 4.32)."""
+
+from __future__ import annotations
+
+from corpus.isa.form import Insn
+from corpus.isa.system import ANY
+from corpus.ops import GetEvents, SetEvents
+from targets.profile import Profile
+from targets.spec.errno import EINVAL, ENOEXEC
+from targets.spec.errors import Decides, Unpredictable
+from targets.spec.permitted import Outcome, Part, Permitted, fails
+from targets.spec.sets import ZERO, Set, exact, join, unknown
+from targets.spec.steps.registry import step
+from targets.spec.vcpu import Vcpu
+from targets.spec.world import World
+
+ISS = (1 << 25) - 1
+SERRORS_MASKED = 1 << 8
+"""PSTATE.A."""
+
+
+@step(SetEvents)
+def set_events(world: World, op: SetEvents) -> Permitted:
+    vcpu = world.vcpu(op.vcpu)
+    if isinstance(vcpu, Permitted):
+        return vcpu
+    if not vcpu.initialised:
+        return fails("events.not-initialised", ENOEXEC)
+    if op.reserved:
+        return fails("events.reserved", EINVAL)
+    told = bool(op.serror and op.has_esr)
+    if told and op.esr & ~ISS:
+        return fails("events.wide-syndrome", EINVAL)
+    if op.abort:
+        raise Unpredictable("an abort that user space injects is not modelled", Decides.KERNEL)
+    if not op.serror:
+        rule = "events.not-taken-back" if vcpu.serror else "events.nothing"
+        return Permitted(rule, (Outcome(),))
+    if not are_masked(vcpu):
+        # 6.12 has it pend until the guest runs, newer kernels take the exception at once.
+        raise Unpredictable("an SError that is not masked is not modelled", Decides.KERNEL)
+
+    def pend() -> None:
+        # KVM's own syndrome is IMPLEMENTATION DEFINED; without RAS none is shown.
+        vcpu.serror = exact(op.esr) if told else unknown(0, ISS)
+
+    if told:  # EINVAL from a host without the RAS extension
+        return Permitted("events.syndrome", (Outcome(effect=pend), Outcome(EINVAL)))
+    pend()
+    return Permitted("events.serror", (Outcome(),))
+
+
+@step(GetEvents)
+def get_events(world: World, op: GetEvents) -> Permitted:
+    vcpu = world.vcpu(op.vcpu)
+    if isinstance(vcpu, Permitted):
+        return vcpu
+    if not vcpu.initialised:
+        return fails("events.not-initialised", ENOEXEC)
+    syndrome: Set = ZERO if vcpu.serror is None else vcpu.serror
+    parts = (
+        Part("serror_pending", 1, exact(int(vcpu.serror is not None))),
+        Part("serror_has_esr", 1, unknown(0, 1)),  # whether the host has RAS
+        Part("ext_dabt_pending", 1, ZERO),
+        Part("padding", 5, ZERO),
+        Part("serror_esr", 8, syndrome),
+        Part("reserved", 48, ZERO),
+    )
+    return Permitted("events.get", (Outcome(known_parts=parts),))
+
+
+def are_masked(vcpu: Vcpu) -> bool:
+    """Whether the guest is known to have SErrors masked, at EL1 or below, where PSTATE.A is all
+    there is to it."""
+    pstate, mask = join(vcpu.core["pstate"])
+    return not vcpu.el2 and bool(pstate & ~mask & SERRORS_MASKED)
+
+
+def goes_on_pending(vcpu: Vcpu, program: tuple[Insn, ...], profile: Profile) -> bool:
+    """Whether an SError that pends certainly does so after a run of `program`. Only words of any
+    kind can unmask it; the hypervisor of protected mode has an HCR_EL2 of its own."""
+    unmasks = any(insn.form.name == ANY for insn in program)
+    return are_masked(vcpu) and not unmasks and profile.mode != "protected"

@@ -1,0 +1,273 @@
+"""Journeys: how they are written, what may differ on arrival, and vcpus that travel."""
+
+from __future__ import annotations
+
+import json
+from errno import EBUSY, EINVAL, ENOENT, EPERM
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from corpus import registers as regs
+from corpus.domain import TextError
+from corpus.journey import Journey, parse_journey
+from corpus.text import parse_case
+from fuzz.cli.main import main
+from fuzz.oracle.verdict import Agree, Diverge
+from fuzz.suites.journey import Arrival, explained, restore, save
+from targets.base import WireTarget
+from targets.legs import open_leg
+from targets.spec.carried import VIRTUAL_COUNT, Carried, Difference, difference, spelling
+
+UP = "create v0\ninit v0 features=sve,psci_0_2\nfinalize v0\n"
+FULL = UP + "set v0 z3 0xab*\nset v0 x5 77\n"
+THERE = "get v0 x5\nrun v0 {\n    add x5, x5, #1\n}\nread-all v0\n"
+
+MMFR1 = 0x6030_0000_0013_C039
+MMFR2 = 0x6030_0000_0013_C03A
+DFR0 = 0x6030_0000_0013_C028
+AMAIR = 0x6030_0000_0013_C518
+PSCI = 0x6030_0000_0014_0000
+
+
+# -- the text form -----------------------------------------------------------------------
+
+
+def test_a_departure_divides_a_case() -> None:
+    journey = parse_journey(f"{FULL}migrate v0 to=kvm:6.1:nvhe:vq=1,2 features=sve # on\n{THERE}")
+    assert journey.before == parse_case(FULL)
+    assert journey.after == parse_case(THERE)
+    assert (journey.vcpu, journey.to, journey.features) == (0, "kvm:6.1:nvhe:vq=1,2", 0x10)
+
+
+def test_features_are_those_of_the_source_unless_said() -> None:
+    journey = parse_journey(f"{FULL}\tmigrate v0 to=emulator:keep\n# over\n")
+    assert (journey.features, journey.after.ops) == (0x14, ())
+
+
+def test_a_case_that_names_no_leg_leaves_at_its_end() -> None:
+    journey = parse_journey("# requires: vq>=2\n" + FULL)
+    assert journey == Journey(parse_case("# requires: vq>=2\n" + FULL), 0, "", 0x14, journey.after)
+    assert journey.after.ops == ()
+    assert parse_journey(FULL + "migrate v0 to=v2\n").to == ""  # to another vcpu, not another leg
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (FULL + "migrate v0 to=\n", "line 6: to= names no leg"),
+        (FULL + "migrate v9 to=kvm:6.1\n", "line 6: .*v9"),
+        (FULL + "migrate v0 v1 to=kvm:6.1\n", "line 6: a departure is written"),
+        (FULL + "migrate v0 to=kvm:6.1 x=1\n", "line 6: a departure is written"),
+        (FULL + "migrate v0 to=kvm:6.1 to=kvm\n", "line 6: a departure is written"),
+        (FULL + "migrate v0 to=kvm:6.1 features=no\n", "line 6: .*no"),
+        (FULL + "migrate v0 to=kvm:6.1\nfly v0\n", "line 7: 'fly' is no op"),
+        (FULL + "migrate v0 to=kvm:6.1\n" * 2, "line 7: a case goes on on one other leg"),
+        ("migrate v0 to=kvm:6.1\n" + UP, "no op"),
+    ],
+)
+def test_what_is_not_understood_is_one_sentence(text: str, said: str) -> None:
+    with pytest.raises(TextError, match=said):
+        parse_journey(text)
+
+
+# -- what may differ -----------------------------------------------------------------------
+
+
+def carried(
+    reg: int,
+    saved: int = 1,
+    found: int = 1,
+    err: int = 0,
+    *,
+    listed: bool = True,
+    same: bool = False,
+) -> Difference | None:
+    """Why a register of 8 bytes is not what it was."""
+    values = (saved.to_bytes(8, "little"), err, 0, found.to_bytes(8, "little"))
+    return difference(Carried(reg, *values, listed=listed, same=same))
+
+
+def test_what_arrives_is_no_difference() -> None:
+    assert carried(AMAIR) is None
+    assert carried(AMAIR, same=True) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "one"),
+    [
+        ("carry.timers", carried(VIRTUAL_COUNT, 5, 9)),
+        ("carry.timers", carried(VIRTUAL_COUNT, 5, 9, same=True)),
+        ("carry.unknown-register", carried(AMAIR, 1, 0, ENOENT, listed=False)),
+        ("carry.id-register", carried(MMFR1, 1, 0, EINVAL)),
+        ("carry.id-register", carried(MMFR1, 1, 0, EBUSY)),
+        ("carry.id-dropped", carried(MMFR2, 0x1200_0000, 0x1000_0000)),
+        ("carry.id-dropped", carried(DFR0, 0x1F06, 0x1006)),
+        ("carry.id-dropped", carried(DFR0, 0x1006, 0xF << 36 | 0x1006)),
+        ("carry.firmware", carried(PSCI, 3, 2, EINVAL)),
+    ],
+)
+def test_a_rule_says_why_it_may_differ(rule: str, one: Difference | None) -> None:
+    assert one is not None
+    assert (one.rule, one.permitted) == (rule, True)
+
+
+@pytest.mark.parametrize(
+    ("rule", "one"),
+    [
+        ("carry.others", carried(VIRTUAL_COUNT, 9, 5)),  # it went back
+        ("carry.others", carried(AMAIR, 1, 0)),
+        ("carry.others", carried(AMAIR, 1, 0, ENOENT)),  # it is listed there
+        ("carry.others", carried(AMAIR, 1, 0, EPERM, listed=False)),
+        ("carry.others", carried(MMFR1, 1, 0)),  # taken, and dropped
+        ("carry.others", carried(MMFR2, 0x1300_0001, 0x1000_0000)),
+        ("carry.same", carried(MMFR1, 1, 0, EINVAL, same=True)),
+        ("carry.same", carried(AMAIR, 1, 0, ENOENT, listed=False, same=True)),
+        ("carry.same", carried(PSCI, 3, 2, EINVAL, same=True)),
+    ],
+)
+def test_else_it_is_wrong(rule: str, one: Difference | None) -> None:
+    assert one is not None
+    assert (one.rule, one.permitted) == (rule, False)
+    assert one.strict is (rule == "carry.same")
+    assert rule in explained(one)
+
+
+def test_registers_without_a_name_are_spelled() -> None:
+    assert spelling(MMFR2) == "s3_0_c0_c7_2"
+    assert spelling(regs.REGISTERS["zcr_el1"].id) == "zcr_el1"
+    assert spelling(PSCI) == hex(PSCI)
+
+
+# -- journeys -----------------------------------------------------------------------
+
+
+def travel(text: str, source: str, goal: str) -> Arrival:
+    """A journey from a leg to another."""
+    journey = parse_journey(text)
+    with open_leg(source) as leg:
+        assert isinstance(leg, WireTarget)
+        saved = save(leg, journey)
+    with open_leg(goal) as leg:
+        assert isinstance(leg, WireTarget)
+        return restore(leg, journey, saved)
+
+
+def test_a_vcpu_goes_on_where_it_arrives() -> None:
+    one = travel(f"{FULL}migrate v0 to=emulator:zero\n{THERE}", "emulator:keep", "emulator:zero")
+    assert one.wrong == ()
+    assert (one.refused, one.differences, one.more) == ("", (), ())
+    assert isinstance(one.after, Agree)
+    assert (one.after.judged, one.after.reason) == (3, "")
+
+
+def test_the_destination_is_judged_by_what_was_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    journey = parse_journey(f"{FULL}migrate v0 to=emulator:keep\n{THERE}")
+    with open_leg("emulator:keep") as leg:
+        assert isinstance(leg, WireTarget)
+        saved = save(leg, journey)
+        wrong = Journey(journey.before, 0, "", journey.features, parse_case("get v0 x5\n"))
+        assert restore(leg, wrong, saved).wrong == ()
+        lost = _without(leg, monkeypatch)
+        (told,) = restore(leg, wrong, saved).wrong
+    assert lost
+    assert "x5 = " in told
+    assert "rule core.x" in told
+
+
+def _without(leg: WireTarget, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Let the leg lose what it is to write to X5."""
+    dropped: list[bytes] = []
+    submit = leg.transport.submit
+    head = regs.X_IDS[5].to_bytes(8, "little")
+
+    def losing(request: bytes) -> int:
+        at = request.index(head)
+        value = at + 16  # behind `a` and `b`
+        dropped.append(request[value : value + 8])
+        return submit(request[:value] + bytes(8) + request[value + 8 :])
+
+    monkeypatch.setattr(leg.transport, "submit", losing)
+    return dropped
+
+
+def test_lengths_that_a_host_lacks_are_refused_there() -> None:
+    one = travel(FULL, "emulator:keep", "emulator:keep:vq=1,2")
+    assert (one.refused, one.wrong) == ("set-vls", ())
+    assert isinstance(one.arriving, Agree)
+
+
+def test_what_cannot_be_saved_is_said() -> None:
+    one = travel("create v0\ninit v0\n", "emulator:keep", "emulator:keep")
+    assert one.refused == "its registers cannot be listed"
+
+
+def test_a_stopped_vcpu_with_an_serror_arrives_as_such() -> None:
+    text = UP + "set-events v0 serror=yes\nset-mp v0 stopped\n"
+    text += "migrate v0 to=emulator:keep\nget-mp v0\nget-events v0\nrun v0 { }\n"
+    one = travel(text, "emulator:keep", "emulator:keep")
+    assert one.wrong == ()
+    assert isinstance(one.after, Agree)
+    assert (one.after.judged, one.after.reason) == (3, "")
+
+
+def test_a_divergence_before_the_departure_is_told() -> None:
+    one = travel(FULL + "get v0 x5\n", "emulator:keep", "emulator:keep")
+    assert isinstance(one.before, Agree)
+    assert not isinstance(one.before, Diverge)
+    assert one.before.judged == 6
+
+
+def _run(tmp_path: Path, text: str, *options: str) -> tuple[int, str, str]:
+    path = tmp_path / "j.case"
+    path.write_text(text)
+    done = CliRunner().invoke(main, ["migrate", str(path), *options])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_the_command_prints_a_matrix(tmp_path: Path) -> None:
+    legs = "model,emulator:keep,emulator:zero:vq=1"
+    code, out, _ = _run(tmp_path, FULL, "--legs", legs)
+    assert code == 0
+    rows = [line.split("  ") for line in out.splitlines()[:3]]
+    assert rows[0][0] == "FROM"
+    assert "refused: set-vls" in out
+    assert out.count("arrives") == 3
+    code, out, _ = _run(tmp_path, FULL, "--legs", legs, "--json")
+    found = json.loads(out)
+    assert [(one["from"], one["to"]) for one in found] == [
+        ("emulator:keep", "emulator:keep"),
+        ("emulator:zero:vq=1", "emulator:keep"),
+        ("emulator:keep", "emulator:zero:vq=1"),
+        ("emulator:zero:vq=1", "emulator:zero:vq=1"),
+    ]
+    assert found[2]["refused"] == "set-vls"
+
+
+@pytest.mark.parametrize(
+    ("text", "legs", "said"),
+    [
+        (FULL + "migrate v0 to=nowhere:1\n", "emulator:keep", "no leg is called 'nowhere:1'"),
+        (FULL + "migrate v0 to=model\n", "emulator:keep", "between KVM legs or emulators"),
+        (FULL, "model", "between KVM legs or emulators"),
+        (FULL + "fly\n", "emulator:keep", "line 6: 'fly' is no op"),
+        ("# requires: vq>=4\n" + FULL, "emulator:keep:vq=1,2", "the case needs vq>=4"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(tmp_path: Path, text: str, legs: str, said: str) -> None:
+    code, _, err = _run(tmp_path, text, "--legs", legs)
+    assert code in (2, 3)
+    assert said in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.lab
+def test_a_vcpu_travels_between_kernels_and_modes() -> None:
+    text = f"{FULL}migrate v0 to=kvm:6.12:nvhe\n{THERE}"
+    one = travel(text, "kvm:6.1:vhe", "kvm:6.12:nvhe")
+    assert one.wrong == ()
+    assert {each.rule for each in one.differences} <= {"carry.timers", "carry.id-register"}
+    assert one.more  # 6.12 lists what 6.1 does not know
+    assert isinstance(one.after, Agree)
+    assert (one.after.judged, one.after.reason) == (3, "")

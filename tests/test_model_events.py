@@ -1,0 +1,148 @@
+"""KVM_{GET,SET}_VCPU_EVENTS in the model, and an SError that a guest of the emulator takes."""
+
+from __future__ import annotations
+
+from errno import EINVAL, ENOEXEC
+
+import pytest
+from emulator_leg import (
+    EXIT,
+    PSTATE,
+    SVE,
+    Leg,
+    create,
+    exit_of,
+    finalize,
+    get,
+    init,
+    number,
+    open_leg,
+    put,
+    run,
+)
+
+from corpus.ops import GetEvents, SetEvents
+from corpus.text import parse_case
+from corpus.trace import Observation, Trace
+from corpus.wire import EVENTS, VECTOR_MMIO, Kind, WireOp
+from fuzz.oracle.conformance import judge
+from fuzz.oracle.verdict import Agree, Diverge
+from targets.model.target import keep
+from targets.profile import Profile
+from targets.spec.errors import Unpredictable
+from targets.spec.judge import invent
+from targets.spec.model import Model
+
+UP = "create v0\ninit v0\nfinalize v0\n"
+PENDS = UP + "set-events v0 serror=yes\n"
+UNMASKED = "set v0 pstate 0x5\n"
+
+
+def after(text: str, profile: Profile | None = None) -> Model:
+    """The model once all ops of a case are done."""
+    model = Model(profile or Profile())
+    for op in parse_case(text).ops:
+        invent(model.step(op), keep)
+    return model
+
+
+def told(pending: int, esr: int = 0, has_esr: int = 0) -> bytes:
+    """What KVM_GET_VCPU_EVENTS writes."""
+    return EVENTS.pack(pending, has_esr, 0, 0, 0, esr, *[0] * 12)
+
+
+def verdict(text: str, *seen: Observation) -> Agree | Diverge:
+    """How the last ops of a case are judged, those before having succeeded."""
+    case = parse_case(text)
+    before = (Observation(0),) * (len(case.ops) - len(seen))
+    return judge(case, Trace((*before, *seen)), Profile())
+
+
+@pytest.mark.parametrize(
+    ("text", "err"),
+    [
+        ("create v0\nget-events v0\n", ENOEXEC),
+        ("create v0\nset-events v0\n", ENOEXEC),
+        (UP + "set-events v0 reserved=1\n", EINVAL),
+        (UP + "set-events v0 serror=yes has_esr=yes esr=0x2000000\n", EINVAL),
+    ],
+)
+def test_what_is_refused(text: str, err: int) -> None:
+    assert isinstance(verdict(text, Observation(err)), Agree)
+    wrong = verdict(text, Observation(0))
+    assert isinstance(wrong, Diverge)
+    assert wrong.label == "errno"
+
+
+def test_a_syndrome_without_a_serror_is_not_looked_at() -> None:
+    text = UP + "set-events v0 has_esr=yes esr=0x2000000\nget-events v0\n"
+    assert isinstance(verdict(text, Observation(0), Observation(0, 0, told(0))), Agree)
+
+
+@pytest.mark.parametrize("then", ["", "set-events v0\n", "run v0 {\n eret-to el0t\n}\n"])
+def test_an_serror_goes_on_pending(then: str) -> None:
+    model = after(PENDS + then)
+    (outcome,) = model.step(GetEvents(0)).outcomes
+    assert outcome.parts[0].candidates == ((1, 0),)
+
+
+def test_init_forgets_it() -> None:
+    model = after(PENDS + "init v0\n")
+    (outcome,) = model.step(GetEvents(0)).outcomes
+    assert outcome.parts[0].candidates == ((0, 0),)
+
+
+def test_a_host_without_ras_takes_no_syndrome_and_keeps_none() -> None:
+    text = UP + "set-events v0 serror=yes has_esr=yes esr=0x2a\nget-events v0\n"
+    without = verdict(text, Observation(EINVAL), Observation(0, 0, told(0)))
+    with_ras = verdict(text, Observation(0), Observation(0, 0, told(1, 0x2A, 1)))
+    assert isinstance(without, Agree)
+    assert isinstance(with_ras, Agree)
+    lost = verdict(text, Observation(0), Observation(0, 0, told(1, 0x2B, 1)))
+    assert isinstance(lost, Diverge)
+    assert (lost.label, lost.rule) == ("serror_esr", "events.get")
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        (UP + UNMASKED + "set-events v0 serror=yes\n", "vhe"),
+        (PENDS + UNMASKED + "run v0 { }\n", "vhe"),
+        (PENDS + "run v0 {\n .inst 0xd50344ff\n}\n", "vhe"),  # msr daifclr, #4
+        (PENDS + "run v0 { }\n", "protected"),
+        (UP + "set-events v0 abort=yes\n", "vhe"),
+    ],
+)
+def test_what_may_be_taken_is_not_judged(text: str, mode: str) -> None:
+    *before, last = parse_case(text).ops
+    model = Model(Profile(mode=mode))
+    for op in before:
+        invent(model.step(op), keep)
+    with pytest.raises(Unpredictable):
+        model.step(last)
+
+
+def _leg_with_an_serror(leg: Leg, pstate: int) -> tuple[Observation, ...]:
+    pend = WireOp(Kind.SET_EVENTS, 0, 0, 0, EVENTS.pack(1, 0, 0, 0, 0, 0, *[0] * 12))
+    ops = (create(), init(SVE), finalize(), put(PSTATE, pstate), pend, run(*EXIT))
+    return leg.do(*ops, WireOp(Kind.GET_EVENTS), get(PSTATE))
+
+
+def test_a_guest_of_the_emulator_takes_it_once_it_is_unmasked() -> None:
+    with open_leg("emulator:keep") as leg:
+        masked = _leg_with_an_serror(leg, 0x3C5)
+        assert exit_of(masked[5]).address != VECTOR_MMIO + 8 * 7
+        assert masked[6].data[0] == 1
+        taken = _leg_with_an_serror(leg, 0x2C5)
+        assert exit_of(taken[5]).address == VECTOR_MMIO + 8 * 7  # SError, from EL1h
+        assert taken[6].data[0] == 0
+        assert number(taken[7]) & 0x3C0 == 0x3C0
+
+
+def test_an_external_abort_is_taken_at_once() -> None:
+    abort = SetEvents(0, abort=1).lower()
+    with open_leg("emulator:keep") as leg:
+        pc = 0x6030_0000_0010_0040
+        seen = leg.do(create(), init(SVE), finalize(), put(pc, 0x4000), abort, get(pc), get(PSTATE))
+    assert number(seen[5]) == 0x200
+    assert number(seen[6]) & 0x1F == 5
