@@ -39,6 +39,7 @@ class LabSpec:
     coverage: bool = False
     smp: int = 1
     icount: int | None = None
+    memory_mib: int = 512
     initramfs: Callable[[], image.Image] = lambda: image.build()  # noqa: PLW0108 (late bound)
 
 
@@ -136,6 +137,7 @@ class Bootloader:
             initramfs.path,
             spec.boot_options,
             spec.vqs,
+            spec.memory_mib,
             lpa2=spec.mode != "nested",
             smp=spec.smp,
             icount=spec.icount,
