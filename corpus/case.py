@@ -14,7 +14,12 @@ from corpus.stream import Sink, Source
 from corpus.wire import pack_request
 
 MAX_OPS = 64
+"""Of a case that is drawn."""
+MOST_OPS = 2048
+"""Of one that is written down, as what a VMM did is."""
 MAX_VQ = 16
+_LONG = 0xFF - MAX_VQ
+"""Added to the first byte of a case with more than MAX_OPS."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Case:
     def encoded(self) -> bytes:
         """The canonical bytes."""
         sink = Sink()
-        sink.u8(self.min_vq)
+        sink.u8(self.min_vq + (_LONG if len(self.ops) > MAX_OPS else 0))
         for op in self.ops:
             sink.uint(OP_TAGS.tag(op.word), TAG_SIZE)
             for field in fields_of(type(op)):
@@ -59,9 +64,12 @@ def decode(data: bytes) -> Case:
     """The case that any byte string stands for. A fuzzer changes the same few again and again,
     so the latest are kept, with their other forms."""
     source = Source(data)
-    min_vq = source.u8() % (MAX_VQ + 1)
+    first = source.u8()
+    is_long = first >= _LONG
+    min_vq = first - _LONG if is_long else first % (MAX_VQ + 1)
+    most = MOST_OPS if is_long else MAX_OPS
     ops: list[Op] = []
-    while not source.exhausted and len(ops) < MAX_OPS:
+    while not source.exhausted and len(ops) < most:
         kind = OP_TAGS.nearest(source.uint(TAG_SIZE))
         ops.append(kind(*(field.domain.draw(source) for field in fields_of(kind))))
     return Case(tuple(ops), min_vq)

@@ -23,7 +23,7 @@ from textwrap import indent
 from typing import Any
 
 from corpus.blocks import closings, divisions
-from corpus.case import MAX_OPS, Case
+from corpus.case import MOST_OPS, Case
 from corpus.domain import TextError, nearest, quoted
 from corpus.fields import MAX_PROGRAM, CodeDomain, PartDomain, SpanDomain
 from corpus.headers import Header, is_header, read_headers
@@ -93,11 +93,14 @@ def _mark(line: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a text says: a case, its headers, and its first comment as one line."""
+    """What a text says: a case, its headers, its first comment as one line, and its remarks,
+    which are comments that begin with `#:`, as they stand behind that, each with the number of
+    ops before it."""
 
     case: Case
     headers: tuple[Header, ...]
     about: str
+    remarks: tuple[tuple[int, str], ...] = ()
 
 
 def parse_case(text: str) -> Case:
@@ -108,11 +111,15 @@ def parse_case(text: str) -> Case:
 def parse_document(text: str) -> Document:
     """A case with what is said of it. Raises TextError naming the line."""
     comments: list[Comment] = []
+    remarks: list[tuple[int, str]] = []
     ops: list[Op] = []
     begun: list[Begun] = []
     for item in statements(text, _NESTING_WORDS):
         if isinstance(item, Comment):
-            comments.append(item)
+            if item.text.startswith(":"):
+                remarks.append((len(ops), item.text[1:].rstrip()))
+            else:
+                comments.append(item)
             continue
         if isinstance(item, Dividing):
             begun[-1].divide(ops, item.number)
@@ -120,8 +127,8 @@ def parse_document(text: str) -> Document:
         if isinstance(item, Closing):
             begun.pop().close(ops, item.number)
             continue
-        if len(ops) == MAX_OPS:
-            raise TextError(f"line {item.number}: a case has at most {MAX_OPS} ops")
+        if len(ops) == MOST_OPS:
+            raise TextError(f"line {item.number}: a case has at most {MOST_OPS} ops")
         if begun:
             begun[-1].lines.append(item.number)
         if item.opens:
@@ -131,7 +138,7 @@ def parse_document(text: str) -> Document:
     if not ops:
         raise TextError("there is no op in it")
     lengths = [int(header.parts[1]) for header in headers if header.name == "requires"]
-    return Document(Case(tuple(ops), *lengths), tuple(headers), about)
+    return Document(Case(tuple(ops), *lengths), tuple(headers), about, tuple(remarks))
 
 
 def usage(kind: type[Op]) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from strategies import cases, raw_bytes
 
-from corpus.case import MAX_OPS, Case, decode
+from corpus.case import MAX_OPS, MOST_OPS, Case, decode
 from corpus.ops import OPS, fields_of
 from corpus.text import format_case, parse_case
 from corpus.wire import Kind, WireError, pack_request, unpack_response, unpack_values
@@ -15,8 +15,17 @@ from corpus.wire import Kind, WireError, pack_request, unpack_response, unpack_v
 @given(raw_bytes)
 def test_every_byte_string_is_a_case_with_canonical_bytes(data: bytes) -> None:
     case = decode(data)
-    assert len(case.ops) <= MAX_OPS
+    assert len(case.ops) <= (MOST_OPS if data[:1] >= b"\xef" else MAX_OPS)
     assert decode(case.encoded) == case
+
+
+@given(raw_bytes)
+def test_a_long_case_says_so_in_its_first_byte(data: bytes) -> None:
+    whole = decode(b"\xf1" + data + bytes(64 * MAX_OPS))
+    assert whole.min_vq == 2
+    assert len(whole.ops) > MAX_OPS
+    assert decode(whole.encoded) == whole
+    assert len(decode(b"\x02" + data + bytes(64 * MAX_OPS)).ops) == MAX_OPS
 
 
 @settings(max_examples=300)

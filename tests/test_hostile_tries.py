@@ -103,6 +103,7 @@ BASE: dict[str, tuple[str, ...]] = {
     "corpus import": ("into", "good.case"),
     "corpus export": ("--kselftest", "kselftest", "good.case"),
     "explain": ("good.case",),
+    "record": ("--read", "vmm.log", "--out", "recorded.case"),
     "review": ("--base", "good.case", "--kernel", "good.case"),
     "bisect": ("good.case", "--tree", ".", "--good", "a", "--bad", "b"),
     "coverage": (),
@@ -261,6 +262,7 @@ def _prepare(folder: Path) -> None:
     (folder / "nul.case").write_bytes(b"create v0\n\0\0\0")
     (folder / "odd.case").write_text(f"create v0\n{ODD}\n")
     (folder / "cut.case").write_text("create v0\nrun v0 {\n  mov x0, #1\n")
+    (folder / "vmm.log").write_text('{"kind":"command","argv":["vmm"]}\n')
     (folder / "loop").symlink_to("loop")
     with Store.open(str(folder / "vcpufuzz.db")) as store:
         campaign = store.begin_campaign(7, [MODEL, KVM], {})

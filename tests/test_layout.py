@@ -22,7 +22,7 @@ MAY_IMPORT = {
 FLOORS = {
     "fuzz": (
         ("cli",),
-        ("web", "review"),
+        ("web", "review", "record"),
         ("campaign", "bench", "report"),
         ("worker", "suites", "reproduce"),
         ("followup",),

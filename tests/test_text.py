@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from strategies import cases, seeds
 
 from corpus.blocks import has_block
-from corpus.case import MAX_OPS, Case
+from corpus.case import MOST_OPS, Case
 from corpus.domain import TextError
 from corpus.fields import MAX_PROGRAM
 from corpus.lines import MAX_SIZE
@@ -230,12 +230,12 @@ def test_headers_and_the_first_comment_are_told_apart() -> None:
 
 def test_limits_name_the_line_behind_them() -> None:
     assert (
-        complaint("create v0\n" * (MAX_OPS + 1))
-        == f"line {MAX_OPS + 1}: a case has at most {MAX_OPS} ops"
+        complaint("create v0\n" * (MOST_OPS + 1))
+        == f"line {MOST_OPS + 1}: a case has at most {MOST_OPS} ops"
     )
     many = "run v0 {\n" + "isb\n" * (MAX_PROGRAM + 1) + "}\n"
     assert complaint(many) == "line 50: a run has at most 48 instructions"
-    assert len(parse_case("create v0\n" * MAX_OPS).ops) == MAX_OPS
+    assert len(parse_case("create v0\n" * MOST_OPS).ops) == MOST_OPS
     assert "no case is as long" in complaint("#" * (MAX_SIZE + 1))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from corpus.store import load_case
+from corpus.store import load_document
 from fuzz.cli.errors import Exit
 from fuzz.cli.plain_options import json_option
 
@@ -30,17 +30,19 @@ def explain(file: Path, leg: str | None, as_json: bool) -> int:
       vcpufuzz explain mine.case --leg kvm:6.1:nvhe
     """
     from fuzz.cli.options import resolve_legs  # noqa: PLC0415
-    from fuzz.report.walk import lines, walk  # noqa: PLC0415
+    from fuzz.report.remarks import remarks_of  # noqa: PLC0415
+    from fuzz.report.walk import folded, lines, short, walk  # noqa: PLC0415
     from fuzz.reproduce.kselftest import reference  # noqa: PLC0415
     from targets.legs import open_leg  # noqa: PLC0415
 
-    case = load_case(file)
+    document = load_document(file)
+    case, remarks = document.case, remarks_of(document)
     profile = reference((1 << 16) - 1)
     if leg is not None:
         (name, *_) = resolve_legs(leg, None)
         with open_leg(name) as opened:
             profile = opened.profile
-    steps = list(walk(case, profile))
+    steps = list(walk(case, profile, remarks))
     if as_json:
         told = [
             {
@@ -50,13 +52,20 @@ def explain(file: Path, leg: str | None, as_json: bool) -> int:
                 "values": dict(step.values),
                 "order": step.order,
                 "silent": step.silent,
+                "recorded": step.recorded,
+                "ran": list(step.ran),
+                "beside": list(step.beside),
             }
             for step in steps
         ]
         click.echo(json.dumps(told, indent=2))
         return Exit.OK
-    for number, step in enumerate(steps, 1):
-        click.echo("\n".join(lines(number, step)))
+    if remarks.leg:
+        click.echo(f"A recording, made on {remarks.leg}; explained for {leg or 'a new machine'}.")
+    for text in remarks.first:
+        click.echo(f"At first, in no op: {short(text)}.")
+    for number, count, step in folded(steps):
+        click.echo("\n".join(lines(number, step, count)))
     left = len(case.ops) - len(steps)
     if left:
         click.echo(f"{left} more are not told.")

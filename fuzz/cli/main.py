@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "exec": ("fuzz.cli.execute:execute", "Run one case and judge each leg."),
     "diff": ("fuzz.cli.execute:diff", "Run one case and set the legs side by side."),
     "explain": ("fuzz.cli.explain:explain", "Walk through a case with the specification."),
+    "record": ("fuzz.cli.record:record", "Write what a VMM asks of KVM as a case."),
     "repro": ("fuzz.cli.execute:repro", "Run a stored finding again."),
     "window": (
         "fuzz.cli.window:command",

@@ -4,14 +4,16 @@ fails, what order would have worked. Pure."""
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from corpus.case import Case
-from corpus.ops import CreateVcpu, Finalize, Init, Migrate, Op
+from corpus.case import MAX_OPS, Case
+from corpus.ops import EXACT, CreateVcpu, Finalize, GetReg, Init, Migrate, Op, RegList, SetReg
+from corpus.registers import V_IDS, Z_IDS
 from corpus.text import format_op
+from fuzz.report.remarks import NONE, Remarks
 from targets.profile import Profile
-from targets.spec.errno import error_name
+from targets.spec.errno import EINTR, error_name
 from targets.spec.errors import Unpredictable
 from targets.spec.hexdump import show
 from targets.spec.model import Model
@@ -27,7 +29,8 @@ WIDTH = 76
 class Step:
     """What one op may do. `outcomes`: errnos; `values`: label and what it may be, those that are
     not zero; `order`: what would have made it succeed; `silent`: the specification says no
-    more, and why."""
+    more, and why. Of a recording, `recorded`: the errno, `ran`: how the guest exited, `beside`:
+    calls behind it that no op says."""
 
     op: Op
     rule: str
@@ -35,6 +38,15 @@ class Step:
     values: tuple[tuple[str, str], ...] = ()
     order: str = ""
     silent: str = ""
+    recorded: int | None = None
+    ran: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether it was recorded to end as the specification does not permit."""
+        wrong = self.recorded is not None and self.recorded not in self.outcomes
+        return wrong and not self.ran and bool(self.outcomes)
 
     @property
     def fails(self) -> bool:
@@ -42,24 +54,37 @@ class Step:
         return bool(self.outcomes) and 0 not in self.outcomes
 
 
-def walk(case: Case, profile: Profile) -> Iterator[Step]:
+def walk(case: Case, profile: Profile, remarks: Remarks = NONE) -> Iterator[Step]:
     """Every op in order, up to where the specification says no more. Where an op may do several
-    things the first is taken to be what it did."""
+    things it is taken to have done what `remarks` say, else the first. Behind a run that was only
+    recorded no values are told."""
     model = Model(profile)
+    ran = False
     for number, op in enumerate(case.ops):
+        recorded = remarks.recorded(number)
         try:
             permitted = model.step(op)
         except Unpredictable as stop:
             yield Step(op, "", (), silent=str(stop))
             return
         outcomes = tuple(dict.fromkeys(outcome.err for outcome in permitted.outcomes))
-        step = Step(op, _rule(permitted), outcomes, tuple(_values(permitted)))
-        if step.fails:
-            step = Step(op, step.rule, outcomes, step.values, better(case, number, profile))
+        values = () if ran else tuple(_values(permitted, recorded))
+        step = Step(op, _rule(permitted), outcomes, values, recorded=recorded)
+        step = replace(step, ran=remarks.ran(number), beside=remarks.beside(number))
+        if step.fails and not step.ran:
+            step = replace(step, order=better(case, number, profile))
+        ran = ran or bool(step.ran)
         yield step
-        effect = permitted.outcomes[0].effect if permitted.outcomes else permitted.if_done
+        chosen = _done(permitted, recorded)
+        effect = chosen.effect if chosen else permitted.if_done
         if effect:
             effect()
+
+
+def _done(permitted: Permitted, recorded: int | None) -> Outcome | None:
+    """What an op is taken to have done."""
+    outcomes = permitted.outcomes
+    return next((one for one in outcomes if one.err == recorded), outcomes[0] if outcomes else None)
 
 
 def _rule(permitted: Permitted) -> str:
@@ -68,8 +93,8 @@ def _rule(permitted: Permitted) -> str:
     return origins.get("mmio address", permitted.rule)
 
 
-def _values(permitted: Permitted) -> Iterator[tuple[str, str]]:
-    outcome = permitted.outcomes[0] if permitted.outcomes else Outcome()
+def _values(permitted: Permitted, recorded: int | None) -> Iterator[tuple[str, str]]:
+    outcome = _done(permitted, recorded) or Outcome()
     told = 0
     for part in outcome.parts:
         if not part.label or not _telling(part):
@@ -93,27 +118,43 @@ def better(case: Case, number: int, profile: Profile) -> str:
     """The least change of order that makes op `number` succeed where it stands, or earlier; empty
     if there is none of the kinds that are tried."""
     ops = case.ops
+    places = _places(ops, number)
     for other in _otherwise(ops, number):
         if _succeeds((*ops[:number], other), profile):
             return f"as `{_line(other)}` it succeeds"
-    for at in range(number - 1, -1, -1):
+    for at in places:
         if _succeeds((*ops[:at], ops[number]), profile):
             return f"before step {at + 1} (`{_line(ops[at])}`) it succeeds"
     for missing in _missing(ops, number):
         said = ", ".join(f"`{_line(op)}`" for op in missing)
-        for at in range(number, -1, -1):
+        for at in (number, *places):
             if _succeeds((*ops[:at], *missing, *ops[at : number + 1]), profile):
                 where = "right before it" if at == number else f"before step {at + 1}"
                 return f"with {said} {where} it succeeds"
-    for at in range(number - 1, -1, -1):
+    for at in places:
         if _succeeds((*ops[:at], *ops[at + 1 : number + 1]), profile):
             return f"without step {at + 1} (`{_line(ops[at])}`) it succeeds"
     return ""
 
 
+def _places(ops: Sequence[Op], number: int) -> list[int]:
+    """Ops before one that may be the reason why it fails, the last first. Of a long case, which
+    has hundreds of registers, only what makes up the lives of its vcpus: each takes a run of all
+    of the case."""
+    places = range(number - 1, -1, -1)
+    if len(ops) <= MAX_OPS:
+        return list(places)
+    return [at for at in places if not isinstance(ops[at], SetReg | GetReg)]
+
+
 def _otherwise(ops: Sequence[Op], number: int) -> Iterator[Op]:
-    """The same op with the features that an earlier INIT had: those of a VM are alike."""
+    """The same op with the features that an earlier INIT had, as those of a VM are alike; a list
+    with as much room as it takes; a V register as a part of a Z register."""
     op = ops[number]
+    if isinstance(op, RegList):
+        yield replace(op, room=EXACT)
+    if isinstance(op, SetReg | GetReg) and op.reg in V_IDS:
+        yield replace(op, reg=Z_IDS[V_IDS.index(op.reg)])
     if isinstance(op, Init | Migrate):
         for earlier in ops[:number]:
             if isinstance(earlier, Init | Migrate) and earlier.features != op.features:
@@ -149,16 +190,20 @@ def _line(op: Op) -> str:
     return format_op(op).partition("\n")[0].removesuffix("{").strip()
 
 
-def lines(number: int, step: Step) -> Iterator[str]:
-    """A step for people."""
-    yield f"{number}. {_line(step.op)}"
+def lines(number: int, step: Step, count: int = 1) -> Iterator[str]:
+    """A step for people, or so many that are alike."""
+    more = f" and {count - 1} more like it" if count > 1 else ""
+    yield f"{number}. {_line(step.op)}{more}"
     if step.silent:
         yield from _indented(f"Here the specification says no more: {step.silent}.")
         return
     if not step.outcomes:
         yield from _indented("The specification is silent: anything is permitted.")
         return
-    names = " or ".join("succeeds" if not err else error_name(err) for err in step.outcomes)
+    if step.ran and step.outcomes == (EINTR,):
+        yield from _recorded(step)
+        return
+    names = " or ".join(_named(err) for err in step.outcomes)
     rule = RULES.get(step.rule)
     why = f"{rule.text} ({rule.source})" if rule else ""
     yield from _indented(f"{names}, by {step.rule}" + (f": {why}" if why else ""))
@@ -166,6 +211,55 @@ def lines(number: int, step: Step) -> Iterator[str]:
         yield from _indented(f"{label} = {value}")
     if step.order:
         yield from _indented(f"What would have worked: {step.order}.")
+    yield from _recorded(step)
+
+
+def _named(err: int) -> str:
+    return error_name(err) if err else "succeeds"
+
+
+def _recorded(step: Step) -> Iterator[str]:
+    """What a recording says of a step."""
+    if step.is_odd:
+        assert step.recorded is not None
+        how = f"it {_named(step.recorded)}" if not step.recorded else error_name(step.recorded)
+        yield from _indented(f"Recorded: {how}, which the specification does not permit here.")
+    elif len(step.outcomes) > 1 and step.recorded is not None and not step.ran:
+        yield from _indented(f"Recorded: {_named(step.recorded)}.")
+    for exit_ in step.ran:
+        yield from _indented(f"Recorded: the guest ran; exit {exit_}.")
+    for other in step.beside:
+        yield from _indented(f"Then, in no op: {short(other)}.")
+
+
+def short(remark: str) -> str:
+    """What a remark says, without the registers that it names."""
+    return remark.partition(": ")[0]
+
+
+def folded(steps: Iterable[Step]) -> Iterator[tuple[int, int, Step]]:
+    """Steps with their number, and how many there are of each: those in a row that differ only in
+    the register, and of which there is nothing to tell, are one."""
+    first, count, kept = 1, 0, None
+    for step in steps:
+        if kept is not None and _alike(kept, step):
+            count += 1
+            kept = replace(kept, beside=step.beside)
+            continue
+        if kept is not None:
+            yield first, count, kept
+            first += count
+        kept, count = step, 1
+    if kept is not None:
+        yield first, count, kept
+
+
+def _alike(one: Step, other: Step) -> bool:
+    if type(one.op) is not type(other.op) or not isinstance(one.op, SetReg | GetReg):
+        return False
+    plain = all(not (s.values or s.order or s.silent or s.is_odd or s.fails) for s in (one, other))
+    same = (one.rule, one.outcomes, one.recorded) == (other.rule, other.outcomes, other.recorded)
+    return plain and same and not one.beside and len(one.outcomes) == 1
 
 
 def _indented(text: str) -> list[str]:

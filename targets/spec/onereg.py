@@ -40,6 +40,15 @@ def find(vm: Vm, vcpu: Vcpu, profile: Profile, reg: int) -> Slot | Refused | Not
     return NotModelled()
 
 
+def is_modelled(reg: int) -> bool:
+    """Whether the specification says what an id means, if only that it is refused."""
+    if reg & UPPER_MASK != regs.ARM64 or reg & COPROC_MASK in (regs.CORE, regs.SVE):
+        return True
+    if reg & COPROC_MASK != regs.SYSREG:
+        return False
+    return reg >> 52 & 0xF != SYSREG_SIZE_CODE or reg in regs.BY_ID
+
+
 _CORE_SIZES = {
     **dict.fromkeys((*range(0, 62, 2), 0x3E, 0x40, 0x42, 0x44, 0x46), 8),
     **dict.fromkeys(range(0x48, 0x52, 2), 8),

@@ -41,6 +41,7 @@ class LabSpec:
     icount: int | None = None
     qemu: int | None = None
     """Major version of QEMU; None: the one for the mode."""
+    memory_mib: int = 512
     initramfs: Callable[[], image.Image] = lambda: image.build()  # noqa: PLW0108 (late bound)
 
 
@@ -138,6 +139,7 @@ class Bootloader:
             initramfs.path,
             spec.boot_options,
             spec.vqs,
+            spec.memory_mib,
             lpa2=spec.mode != "nested",
             smp=spec.smp,
             icount=spec.icount,

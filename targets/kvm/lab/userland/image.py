@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +16,7 @@ from targets.kvm.lab import cpio, image
 from targets.kvm.lab.cpio import Entry as File
 from targets.kvm.lab.userland import packages
 from targets.kvm.lab.userland.packages import Packages
+from targets.kvm.lab.userland.tree import below, files, with_directories
 
 ROOT = Path(__file__).resolve().parents[4]
 INIT = Path(__file__).with_name("init.c")
@@ -84,38 +84,20 @@ def is_kept(path: str) -> bool:
 
 
 def _entries(unpacked: Packages, compiler: str, work: Path) -> list[File]:
-    files = [
+    inside = [
         File("lib", stat.S_IFLNK | 0o777, b"usr/lib"),
         cpio.character_device("dev/console", 5, 1),
         cpio.executable("init", _compile_init(compiler, unpacked.python, work)),
     ]
-    files += _files(unpacked.tree, "", [p for p in _below(unpacked.tree) if is_kept(str(p))])
-    files += _files(ROOT, HOME[1:], [PurePosixPath(path) for path in _own()])
+    inside += files(unpacked.tree, "", [p for p in below(unpacked.tree) if is_kept(str(p))])
+    inside += files(ROOT, HOME[1:], [PurePosixPath(path) for path in _own()])
     cache = work / "cache"
     headers = (unpacked.headers / unpacked.python, unpacked.headers)
     tag = unpacked.python.removeprefix("python").replace(".", "")
     suffix = f".cpython-{tag}-aarch64-linux-gnu.so"
     build_native.cross_compile(compiler, headers, suffix, cache)
-    files += _files(cache, CACHE[1:], list(_below(cache)))
-    parents = {str(parent) for entry in files for parent in PurePosixPath(entry.name).parents}
-    return [*(cpio.directory(name) for name in sorted(parents - {"."})), *files]
-
-
-def _below(tree: Path) -> Iterator[PurePosixPath]:
-    """Files and links of a tree, from its root, in a fixed order."""
-    for path in sorted(tree.rglob("*")):
-        if path.is_symlink() or path.is_file():
-            yield PurePosixPath(path.relative_to(tree))
-
-
-def _files(tree: Path, at: str, paths: Sequence[PurePosixPath]) -> list[File]:
-    return [_entry(tree / path, str(PurePosixPath(at) / path)) for path in paths]
-
-
-def _entry(path: Path, name: str) -> File:
-    if path.is_symlink():
-        return File(name, stat.S_IFLNK | 0o777, os.fsencode(path.readlink()))
-    return File(name, path.stat().st_mode, path.read_bytes())
+    inside += files(cache, CACHE[1:], list(below(cache)))
+    return with_directories(inside)
 
 
 def _compile_init(compiler: str, python: str, work: Path) -> bytes:

@@ -1,0 +1,1 @@
+"""What a VMM asked of KVM, from the recorder's log to a case."""
