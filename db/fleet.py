@@ -49,9 +49,7 @@ class FleetStore(Database):
         """Keep a finding of a slice that still runs; None if it is kept. Raises NotFound."""
         return self._write(lambda db: slices.sight(db, slice_id, sighting))
 
-    def deliver(
-        self, slice_id: str, worker: str, delivery: w.Delivery
-    ) -> list[r.StoredFinding] | None:
+    def deliver(self, slice_id: str, worker: str, delivery: w.Delivery) -> w.Delivered | None:
         """Keep what a slice brought, once; None if it was done before. Raises NotFound."""
         return self._write(lambda db: slices.deliver(db, slice_id, worker, delivery))
 
@@ -74,14 +72,16 @@ class FleetStore(Database):
     # -- who leads ---------------------------------------------------------------------
 
     def lead(
-        self, holder: str, process: str, address: str, options: Mapping[str, Any]
+        self, holder: str, process: str, address: str, options: Mapping[str, Any], dead: str = ""
     ) -> Mapping[str, Any]:
         """Become the one fleet of this store; return what the one before left in its memory.
-        Raises Refused while another is there."""
+        `dead`: a holder whose process is known to be gone. Raises Refused while another is
+        there."""
 
         def work(db: Session) -> Mapping[str, Any]:
             row = db.get(s.FleetRow, _ONE, with_for_update=True)
-            if row is not None and row.beat is not None and now() - row.beat < GONE:
+            there = row is not None and row.beat is not None and now() - row.beat < GONE
+            if row is not None and row.beat is not None and there and row.holder != dead:
                 raise r.Refused(
                     f"another fleet works on this store: {row.process}, last seen"
                     f" {int((now() - row.beat).total_seconds())} s ago; stop it with"

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import exists, func, select, update
+from sqlalchemy.orm import Session, aliased
 
 from db import blocks, kin, lifecycle, retests, sightings
 from db import records as r
@@ -88,9 +88,7 @@ def sight(db: Session, slice_id: str, sighting: w.Sighting) -> r.StoredFinding |
     return _finding(db, campaign, sighting.finding, sighting.known)
 
 
-def deliver(
-    db: Session, slice_id: str, worker: str, delivery: w.Delivery
-) -> list[r.StoredFinding] | None:
+def deliver(db: Session, slice_id: str, worker: str, delivery: w.Delivery) -> w.Delivered | None:
     """Keep all that a slice brought and note that it is done; None if it was done before."""
     row = _row(db, slice_id, lock=True)
     if row.state == w.State.DONE.value:
@@ -101,8 +99,27 @@ def deliver(
     if delivery.retests or delivery.cells or delivery.smaller is not None:
         _follow_up(db, row, delivery)
     row.state, row.worker, row.ended, row.said = w.State.DONE.value, worker, now(), ""
-    row.counts, row.result = dict(delivery.counts), dict(delivery.result)
-    return stored
+    buckets = 0 if row.campaign_id is None else _new_buckets(db, row.campaign_id)
+    row.counts = {**delivery.counts, "buckets": buckets}
+    row.result = dict(delivery.result)
+    return w.Delivered(tuple(stored), buckets)
+
+
+def _new_buckets(db: Session, campaign_id: int) -> int:
+    """Buckets of a campaign that none found before it, and that no record explains."""
+    earlier = aliased(s.Finding)
+    before = exists().where(
+        earlier.bucket_id == s.Finding.bucket_id,
+        earlier.campaign_id != campaign_id,
+        earlier.id < s.Finding.id,
+    )
+    query = (
+        select(func.count(func.distinct(s.Finding.bucket_id)))
+        .join(s.Bucket, s.Bucket.id == s.Finding.bucket_id)
+        .where(s.Finding.campaign_id == campaign_id, s.Bucket.status != r.Status.KNOWN.value)
+        .where(~before)
+    )
+    return db.scalars(query).one()
 
 
 def _row(db: Session, slice_id: str, *, lock: bool = False) -> s.SliceRow:

@@ -17,6 +17,7 @@ from db.records import (
     LegRecord,
     RetestRecord,
     SignatureRecord,
+    StoredFinding,
 )
 
 
@@ -117,6 +118,15 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of a delivery: findings that are kept only now, and how many buckets that
+    nobody knew the slice found in all."""
+
+    stored: tuple[StoredFinding, ...]
+    buckets: int
+
+
+@dataclass(frozen=True, slots=True)
 class FleetView:
     """The fleet of a store as read. `beat`: when it was last there, None once it has ended."""
 
@@ -133,8 +143,7 @@ class FleetView:
 
 @dataclass(frozen=True, slots=True)
 class SliceCount:
-    """How many slices there are of a kind and leg in a state, and how much they took: CPU
-    seconds and cases."""
+    """How many slices there are of a kind and leg in a state."""
 
     kind: str
     leg: str
