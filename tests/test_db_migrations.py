@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from alembic.script import ScriptDirectory
 
+from corpus import tracecode
 from db.filters import BucketFilter
 from db.migrate import config
 from db.records import Status
@@ -39,11 +40,12 @@ def test_it_migrates_and_loses_nothing(packed: Path, tmp_path: Path) -> None:
         row[0]: row[1:]
         for row in old.execute("SELECT id, status, count, title, last_seen FROM buckets")
     }
+    returned = _returned(old)
     counts = {
         table: old.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
         for table in ("findings", "traces", "notes", "audit", "cases", "legs")
     }
-    endings = old.execute("SELECT ending, log FROM traces ORDER BY id").fetchall()
+    endings = _endings(old)
     old.close()
     with Store.open(str(path)) as store:
         found = {bucket.id: bucket for bucket in store.buckets(BucketFilter(moved=True))}
@@ -52,7 +54,7 @@ def test_it_migrates_and_loses_nothing(packed: Path, tmp_path: Path) -> None:
             status, count, title, last_seen = before[number]
             assert (bucket.count, bucket.title) == (count, title)
             assert f"{bucket.last_seen:%Y-%m-%d %H:%M:%S}" == last_seen[:19]
-            assert (bucket.returned is not None) == (status == "regressed")
+            assert (bucket.returned is not None) == (number in returned)
             new = {"regressed": "new", "ignored": "wontfix"}.get(status, status)
             assert bucket.status == Status(new)
             assert store.bucket_of(bucket.signature) == bucket
@@ -82,3 +84,19 @@ def test_it_migrates_and_loses_nothing(packed: Path, tmp_path: Path) -> None:
         for table, number in counts.items():
             now = new_db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
             assert now - (table == "audit") == number
+
+
+def _returned(old: sqlite3.Connection) -> set[int]:
+    """Buckets that were fixed and seen again: once a status, later a moment."""
+    columns = {row[1] for row in old.execute("PRAGMA table_info(buckets)")}
+    says = "returned IS NOT NULL" if "returned" in columns else "status = 'regressed'"
+    return {row[0] for row in old.execute(f"SELECT id FROM buckets WHERE {says}")}
+
+
+def _endings(old: sqlite3.Connection) -> list[tuple[str, str]]:
+    """How each trace ended: once in columns, later in what is packed."""
+    if any(row[1] == "ending" for row in old.execute("PRAGMA table_info(traces)")):
+        return old.execute("SELECT ending, log FROM traces ORDER BY id").fetchall()
+    packed = old.execute("SELECT packed FROM traces ORDER BY id")
+    traces = [tracecode.unpack(row[0]) for row in packed]
+    return [(trace.ending.value, trace.log) for trace in traces]

@@ -26,6 +26,7 @@ from db.records import (
     RetestRecord,
     Status,
 )
+from db.schema import REVISION
 from db.store import Store
 from db.transfer.form import MAGIC, Content, pack, unpack
 
@@ -219,10 +220,10 @@ def _wrapped(content: Content) -> bytes:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (Content(2, "0004", "9", "B1", {}), "was written by a newer vcpufuzz"),
+        (Content(2, REVISION, "9", "B1", {}), "was written by a newer vcpufuzz"),
         (Content(1, "9999", "9", "B1", {}), "was written by a newer vcpufuzz"),
         (Content(1, "0003", "0", "B1", {}), "was written by an older vcpufuzz"),
-        (Content(1, "0004", "0", "B1", {"bookmarks": []}), "holds a table 'bookmarks'"),
+        (Content(1, REVISION, "0", "B1", {"bookmarks": []}), "holds a table 'bookmarks'"),
     ],
 )
 def test_versions_are_told_apart(content: Content, sentence: str) -> None:

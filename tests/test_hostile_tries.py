@@ -90,6 +90,28 @@ NOT_THERE: tuple[str, ...] = (
 NOT_THERE += ("sqlite+nosuch:///x",)
 """Databases that are not there, and that cannot be made either."""
 
+NO_CLUSTER: tuple[str, ...] = (
+    "",
+    "local",
+    "local:0",
+    "local:x",
+    "local:-1",
+    "host:1",
+    "tcp://",
+    "x://h:1",
+)
+NO_CLUSTER += (
+    "tcp://h",
+    "tcp://h:x",
+    "tcp://127.0.0.1:1",
+    "tls://127.0.0.1:1",
+    "tcp://h:1/x",
+    ODD,
+    LONG,
+)
+NO_METRICS = ("x", "host", "host:x", "host:99999", ":1:2", ODD, LONG)
+NO_CORPUS = ("", " ", "nosuch://x", "junk.case", "junk.case/x", "/proc/nowhere", ODD + "://x")
+
 BASE: dict[str, tuple[str, ...]] = {
     "doctor": ("--legs", "model"),
     "run": ("--legs", "model", "--cases", "1"),
@@ -113,6 +135,11 @@ BASE: dict[str, tuple[str, ...]] = {
     "lab boot": ("model",),
     "lab log": ("model",),
     "agent": ("--leg", "model"),
+    "fleet start": ("local:1", "--legs", "model", "--corpus", "kept"),
+    "fleet worker": ("tcp://127.0.0.1:1",),
+    "fleet status": (),
+    "fleet stop": (),
+    "fleet drain": (),
     "rules": (),
     "isa": ("--only", "ret", "--legs", "model"),
     "bench": ("--legs", "model"),
@@ -182,6 +209,12 @@ def _bad_values(name: str, param: click.Parameter) -> tuple[str, ...]:
     if param.name == "url":
         # Where nothing was found yet there is nothing to list, which is no error.
         return NO_DATABASE if name == "triage list" else NO_DATABASE + NOT_THERE
+    if param.name == "cluster":
+        return NO_CLUSTER if name == "fleet start" else (*NO_CLUSTER, "local:1")
+    if param.name == "metrics":
+        return NO_METRICS
+    if (name, param.name) == ("fleet start", "corpus"):
+        return NO_CORPUS
     if isinstance(kind, Duration):
         return NO_DURATION
     if isinstance(kind, OutputPath):
@@ -304,6 +337,7 @@ def _no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         *("fuzz.campaign.campaign.Campaign.run", "fuzz.cli.bench._measured"),
         *("targets.kvm.lab.build.build", "targets.kvm.lab.kernels.fetch"),
         *("targets.kvm.remote.agent.Agent.run", "fuzz.web.server._Server.run"),
+        *("fuzz.fleet.cluster.LocalCluster", "fuzz.fleet.worker._nannies"),
     ):
         monkeypatch.setattr(where, work)
     monkeypatch.delenv("VCPUFUZZ_DB", raising=False)

@@ -22,7 +22,7 @@ MAY_IMPORT = {
 FLOORS = {
     "fuzz": (
         ("cli",),
-        ("web", "review", "record"),
+        ("web", "review", "record", "fleet"),
         ("campaign", "bench", "report"),
         ("worker", "suites", "reproduce"),
         ("followup",),
@@ -50,7 +50,11 @@ CORNERS = {
     "rich": ("fuzz/cli/",),
     "starlette": ("fuzz/web/",),
     "uvicorn": ("fuzz/web/",),
-    "jinja2": ("fuzz/web/", "fuzz/reproduce/"),
+    "jinja2": ("fuzz/web/", "fuzz/reproduce/", "fuzz/fleet/"),
+    "distributed": ("fuzz/fleet/",),
+    "dask": ("fuzz/fleet/",),
+    "fsspec": ("fuzz/fleet/",),
+    "prometheus_client": ("fuzz/fleet/",),
     "itsdangerous": ("fuzz/web/",),
 }
 """Library -> the only places that may know it."""

@@ -4,6 +4,7 @@ from db.schema.base import NAMING, REVISION, VERSION_TABLE, Base
 from db.schema.campaigns import Campaign, CaseRow, Incident, Leg, Sample, campaign_legs
 from db.schema.coverage import CodeMap, LegCode, Reached
 from db.schema.findings import Bucket, Finding, Note, PrecedingRow, Signature, TraceRow, Vote
+from db.schema.fleet import FleetRow, SliceRow
 from db.schema.triage import Audit, Cell, Kinship, Mute, Retest, audit_buckets
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Cell",
     "CodeMap",
     "Finding",
+    "FleetRow",
     "Incident",
     "Kinship",
     "Leg",
@@ -29,6 +31,7 @@ __all__ = [
     "Retest",
     "Sample",
     "Signature",
+    "SliceRow",
     "TraceRow",
     "Vote",
     "audit_buckets",

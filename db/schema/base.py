@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase
 
-REVISION = "0004"
+REVISION = "0005"
 """The newest migration: what a database must be at for these tables."""
 
 VERSION_TABLE = "vcpufuzz_version"

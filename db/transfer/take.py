@@ -14,12 +14,16 @@ from db.transfer.form import Rows
 
 _MANY = 500
 
+_OF_THIS_STORE = {s.FleetRow.__tablename__, s.SliceRow.__tablename__}
+"""Tables that say who is at work on this very store, which is not so elsewhere."""
+
 
 def database(db: Session) -> Rows:
-    """Every row of every table."""
+    """Every row of every table of what was found and decided."""
     return {
         table.name: [dict(row._mapping) for row in db.execute(select(table))]
         for table in Base.metadata.sorted_tables
+        if table.name not in _OF_THIS_STORE
     }
 
 

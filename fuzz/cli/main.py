@@ -47,6 +47,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Find the commit of a kernel tree that broke or fixed something.",
     ),
     "corpus": ("fuzz.cli.corpus:corpus", "Look after directories of cases."),
+    "fleet": (
+        "fuzz.cli.fleet:fleet",
+        "Lead campaigns that never end, on many machines.",
+    ),
     "coverage": (
         "fuzz.cli.coverage:coverage",
         "Show what campaigns reached in the lab's kernels.",

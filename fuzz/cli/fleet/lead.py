@@ -1,0 +1,114 @@
+"""`vcpufuzz fleet start`: plans slices, and keeps what they bring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fuzz.cli.errors import Exit, UserError, stopped
+from fuzz.cli.fleet.options import (
+    cluster_argument,
+    json_log_option,
+    place_of,
+    tls_options,
+    wants_json,
+)
+from fuzz.cli.options import db_option, legs_option, resolve_legs
+from fuzz.cli.run import Duration
+
+
+@click.command()
+@cluster_argument
+@legs_option
+@db_option
+@click.option("--time", "seconds", type=Duration(), default=None, help="End after that: 8h, 7d.")
+@click.option(
+    "--slice",
+    "slice_seconds",
+    type=Duration(),
+    default="5m",
+    show_default=True,
+    help="How long a campaign in a slice takes.",
+)
+@click.option(
+    "--floor",
+    type=click.IntRange(0, 100),
+    default=50,
+    show_default=True,
+    help="Percent of the time that all legs share evenly; the rest goes by what they bring.",
+)
+@click.option("--seed", type=click.IntRange(1, 2**31 - 1), default=1, show_default=True)
+@click.option(
+    "--corpus",
+    metavar="URL",
+    default="fleet-corpus",
+    show_default=True,
+    help="Where cases are kept: a directory, or any URL that fsspec knows.",
+)
+@click.option(
+    "--metrics", metavar="HOST:PORT", default="", help="Serve metrics for Prometheus there."
+)
+@tls_options
+@json_log_option
+def start(
+    cluster: str,
+    legs: str,
+    url: str,
+    seconds: float | None,
+    slice_seconds: float,
+    floor: int,
+    seed: int,
+    corpus: str,
+    metrics: str,
+    tls_ca: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    log_form: str,
+) -> int:
+    """Lead a fleet on the cluster at ADDRESS: local:N, tcp://HOST:PORT or tls://HOST:PORT.
+
+    The legs that are not references are searched in slices of their own, each with the references,
+    as long as nothing else is wished. One that was killed goes on when it is started again. Ctrl-C
+    ends it at once, `fleet drain` when what runs is done.
+
+    \b
+    Example:
+      vcpufuzz fleet start local:2 --legs model,emulator:keep,kvm --time 8h
+      vcpufuzz fleet start tcp://192.0.2.7:8786 --db postgresql+psycopg://fuzz@192.0.2.7/fuzz
+      vcpufuzz fleet start local:1 --corpus s3://bucket/corpus --slice 10m --floor 20
+    """
+    from db.store import Store  # noqa: PLC0415
+    from fuzz.fleet.cluster import ClusterError  # noqa: PLC0415
+    from fuzz.fleet.corpus import CorpusError, CorpusStore  # noqa: PLC0415
+    from fuzz.fleet.dispatch import Asked  # noqa: PLC0415
+    from fuzz.fleet.fleet import Fleet, Limits  # noqa: PLC0415
+    from fuzz.fleet.logs import logger  # noqa: PLC0415
+    from fuzz.fleet.metrics import Metrics, MetricsError, endpoint  # noqa: PLC0415
+
+    where = place_of(cluster, tls_ca, tls_cert, tls_key)
+    asked = Asked(resolve_legs(legs, None), slice_seconds, floor / 100, seed)
+    numbers = Metrics()
+    try:
+        if metrics:
+            numbers.serve(endpoint(metrics))
+        cases = CorpusStore(_absolute(corpus))
+        cases.check()
+        with Store.open(url) as store:
+            say = logger(wants_json(log_form)).info
+            fleet = Fleet(store, where, asked, cases, say, Limits(seconds or 0), numbers)
+            fleet.run()
+    except (ClusterError, CorpusError, MetricsError) as error:
+        raise UserError(str(error)) from None
+    done = ", ".join(f"{count} {kind}" for kind, count in sorted(fleet.done.items())) or "none"
+    click.echo(f"slices done: {done}; new buckets: {fleet.new_buckets}")
+    if fleet.new_buckets:
+        return Exit.DIVERGENCE
+    return stopped(fleet.stopped_by) if fleet.stopped_by else Exit.OK
+
+
+def _absolute(corpus: str) -> str:
+    """Workers have other working directories."""
+    if not corpus.strip():
+        raise UserError("the corpus has no name: give --corpus a directory or a URL.", Exit.USAGE)
+    return corpus if "://" in corpus else str(Path(corpus).absolute())

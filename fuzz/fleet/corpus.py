@@ -1,0 +1,176 @@
+"""The corpus of a fleet: cases by their content at a URL, and snapshots that list them.
+
+What is there never changes, so that a copy of it is as good, and nothing is sent twice: a worker
+fetches what it has not, and leaves only what is new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from fsspec.core import url_to_fs
+from fsspec.implementations.cached import SimpleCacheFileSystem
+from fsspec.implementations.local import LocalFileSystem
+
+from corpus.case import Case, decode
+from corpus.store import kept_cases
+from targets.cache import cache_dir
+
+CACHED = "fleet-corpus"
+"""Where in the cache copies of cases lie that come from elsewhere."""
+
+
+class CorpusError(RuntimeError):
+    """The corpus cannot be read or written; the message is one sentence."""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """Cases by id, in the order in which they came, and the digest of the features that they have
+    together, which only who merges asks for."""
+
+    cases: tuple[str, ...] = ()
+    features: str = ""
+
+
+class CorpusStore:
+    """Cases at `url`, which fsspec understands; a path is a local directory. Everything raises
+    CorpusError."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.fetched = self.sent = 0
+        """Bytes that were read from elsewhere and written there."""
+        try:
+            self._fs, self._root = url_to_fs(url)
+        except (ImportError, ValueError, OSError) as error:
+            raise CorpusError(f"{url}: {_words(error)}") from None
+        self._near: Any = self._fs
+        if not isinstance(self._fs, LocalFileSystem):
+            folder = cache_dir() / CACHED
+            self._near = SimpleCacheFileSystem(fs=self._fs, cache_storage=str(folder))
+
+    def check(self) -> None:
+        """Find out whether it can be written."""
+        place = f"{self._root}/.writable"
+        try:
+            self._fs.makedirs(self._root, exist_ok=True)
+            self._fs.pipe_file(place, b"")
+            self._fs.rm_file(place)
+        except Exception as error:  # each file system has errors of its own
+            raise CorpusError(f"the corpus {self.url} cannot be written: {_words(error)}") from None
+
+    def put(self, cases: Iterable[Case]) -> tuple[str, ...]:
+        """Leave cases there; the ids of all of them, each once."""
+        found = {case.id: case for case in cases}
+        for name, case in found.items():
+            self._write(self._place(name), case.encoded)
+        return tuple(found)
+
+    def get(self, ids: Collection[str]) -> list[Case]:
+        """Cases by id, in order."""
+        places = {name: self._place(name) for name in dict.fromkeys(ids)}
+        return [decode(self._read(place)) for place in places.values()]
+
+    def save(self, cases: Sequence[str], features: Iterable[int]) -> str:
+        """Leave a snapshot there; its digest, by which it is known from then on."""
+        words = np.array(sorted(features), "<u8").tobytes()
+        snapshot = Snapshot(tuple(cases), self._keep("features", words))
+        return self._keep("snapshots", msgspec.json.encode(snapshot))
+
+    def load(self, digest: str) -> Snapshot:
+        """A snapshot by its digest; that of "" holds nothing: a corpus begins with the seeds."""
+        if not digest:
+            return Snapshot()
+        return msgspec.json.decode(self._kept("snapshots", digest), type=Snapshot)
+
+    def features(self, snapshot: Snapshot) -> set[int]:
+        """The features that the cases of a snapshot have."""
+        if not snapshot.features:
+            return set()
+        return set(np.frombuffer(self._kept("features", snapshot.features), "<u8").tolist())
+
+    def _keep(self, room: str, data: bytes) -> str:
+        packed = zlib.compress(data, 6)
+        digest = hashlib.sha256(packed).hexdigest()
+        self._write(f"{self._root}/{room}/{digest}", packed)
+        return digest
+
+    def _kept(self, room: str, digest: str) -> bytes:
+        packed = self._read(f"{self._root}/{room}/{digest}")
+        if hashlib.sha256(packed).hexdigest() != digest:
+            raise CorpusError(f"{room}/{digest[:12]} of {self.url} is damaged")
+        return zlib.decompress(packed)
+
+    def _place(self, name: str) -> str:
+        return f"{self._root}/cases/{name[:2]}/{name}"
+
+    def _write(self, place: str, data: bytes) -> None:
+        """Whole or not at all, and only if it is not there."""
+        try:
+            if self._fs.exists(place):
+                return
+            self._fs.makedirs(place.rpartition("/")[0], exist_ok=True)
+            # A local file would be there by half while it is written.
+            half = f"{place}.{hashlib.sha256(data + place.encode()).hexdigest()[:8]}.part"
+            if isinstance(self._fs, LocalFileSystem):
+                self._fs.pipe_file(half, data)
+                self._fs.mv(half, place)
+            else:
+                self._fs.pipe_file(place, data)
+        except Exception as error:
+            raise CorpusError(f"the corpus {self.url} cannot be written: {_words(error)}") from None
+        self.sent += len(data)
+
+    def _read(self, place: str) -> bytes:
+        try:
+            data: bytes = self._near.cat_file(place)
+        except FileNotFoundError:
+            name = place.rpartition("/")[2]
+            raise CorpusError(f"{self.url} lacks {name}, which it had") from None
+        except Exception as error:
+            raise CorpusError(f"the corpus {self.url} cannot be read: {_words(error)}") from None
+        self.fetched += len(data)
+        return data
+
+
+def lay_out(store: CorpusStore, digest: str, directory: Path) -> frozenset[str]:
+    """Put the cases of a snapshot into a directory for libFuzzer; the names of its files."""
+    snapshot = store.load(digest)
+    cases = store.get(snapshot.cases) if digest else list(kept_cases("seeds"))
+    directory.mkdir(parents=True, exist_ok=True)
+    for case in cases:
+        (directory / case.id).write_bytes(case.encoded)
+    return frozenset(case.id for case in cases)
+
+
+def gathered(directory: Path, before: Collection[str]) -> list[Case]:
+    """The cases that a campaign left in a directory beside those that were there; none twice."""
+    found: dict[str, Case] = {}
+    for path in sorted(directory.iterdir()):
+        if path.name in before or path.name.startswith("."):
+            continue
+        data = path.read_bytes()
+        # libFuzzer was killed where a file is not what its name says.
+        if hashlib.sha1(data, usedforsecurity=False).hexdigest() == path.name:
+            case = decode(data)
+            found[case.id] = case
+    return [case for name, case in found.items() if name not in before]
+
+
+def numbered(features: Collection[Hashable]) -> frozenset[int]:
+    """Features as numbers that are the same in every process."""
+    return frozenset(
+        int.from_bytes(hashlib.blake2b(repr(one).encode(), digest_size=8).digest(), "little")
+        for one in features
+    )
+
+
+def _words(error: BaseException) -> str:
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(said).split())[:300]

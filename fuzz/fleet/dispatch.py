@@ -1,0 +1,207 @@
+"""What a fleet wants done next, out of what the store says: campaigns, merges, follow-ups.
+
+A fleet that starts reads here what was planned, done and left by the one before it, and goes on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from db.records import BucketView, NotFound, StoredFinding
+from db.store import Store
+from db.work import Delivery, SliceRecord, SliceView
+from fuzz.fleet import plan, slices
+from fuzz.fleet.novelty import Novelty
+from fuzz.fleet.slices import Kind
+from fuzz.followup.retest import affected
+
+HISTORY = 200
+"""Finished campaigns out of which the plan is made."""
+MERGE_MOST = 2000
+"""Cases that one slice merges at most."""
+RETEST_EVERY = timedelta(days=1)
+RETEST_TIMES = 3
+MINIMISE_S = 60.0
+REST = timedelta(minutes=10)
+"""How long a leg is left alone that could not be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a fleet is asked for. `seconds`: of a campaign's slice; `floor`: the part of the time
+    that all legs have in equal parts; `seed`: of the first slice, the next has the next."""
+
+    legs: tuple[str, ...]
+    seconds: float = 300.0
+    floor: float = plan.FLOOR
+    seed: int = 1
+
+
+class Dispatch:
+    """Says which slices to plan, and takes note of those that come back. Raises StoreError."""
+
+    def __init__(self, store: Store, asked: Asked) -> None:
+        self._store, self._asked = store, asked
+        self.arms = slices.arms(asked.legs)
+        self.novelty = Novelty()
+        self.history: deque[plan.Yield] = deque(maxlen=HISTORY)
+        self.snapshot = ""
+        self.cases = 0
+        """In the corpus."""
+        self.fresh: dict[str, dict[str, None]] = defaultdict(dict)
+        """By leg, cases that campaigns left and no slice has merged yet."""
+        self.merging = False
+        self._resting: dict[str, datetime] = {}
+        self._next_seed = asked.seed
+
+    def recall(self) -> None:
+        """Take up what the store says of slices that are done: to be called first."""
+        merges = self._store.finished_slices(Kind.MERGE, HISTORY)
+        merged = {name for one in merges for name in one.spec["fresh"]}
+        if merges:
+            self.snapshot = str(merges[0].result["snapshot"])
+            self.cases = int(merges[0].result["cases"])
+        for done in reversed(self._store.finished_slices(Kind.CAMPAIGN, HISTORY)):
+            self._note(done.leg, done.counts, done.result, merged)
+            if done.campaign_id is not None:
+                self._recall_campaign(done.leg, done.campaign_id)
+        planned = self._store.slice_counts()
+        self._next_seed += sum(one.slices for one in planned if one.kind == Kind.CAMPAIGN)
+        self.merging = any(one.kind == Kind.MERGE for one in self._store.unfinished_slices())
+
+    def _recall_campaign(self, leg: str, campaign: int) -> None:
+        self.novelty.pairs(leg, self._store.campaign(campaign).statistics)
+        for one in self._store.coverage(campaign):
+            for reached in one.reached:
+                self.novelty.blocks(one.leg.digest, reached.blocks)
+
+    # -- what comes back ---------------------------------------------------------------
+
+    def delivered(self, done: SliceView | SliceRecord, delivery: Delivery) -> None:
+        """A slice is done, and what it brought is stored."""
+        self._resting.pop(done.leg, None)
+        if done.kind == Kind.CAMPAIGN:
+            self._note(done.leg, delivery.counts, delivery.result, frozenset())
+        elif done.kind == Kind.MERGE:
+            self.snapshot = str(delivery.result["snapshot"])
+            self.cases = int(delivery.result["cases"])
+            self._merged(done)
+
+    def failed(self, one: SliceView | SliceRecord) -> None:
+        """A slice failed: its leg is left alone for a while, whatever is left to merge stays."""
+        if one.kind == Kind.CAMPAIGN:
+            self._resting[one.leg] = datetime.now(UTC) + REST
+        elif one.kind == Kind.MERGE:
+            self._merged(one)
+
+    def _merged(self, one: SliceView | SliceRecord) -> None:
+        self.merging = False
+        for name in one.spec["fresh"]:
+            self.fresh[one.leg].pop(name, None)
+
+    def _note(
+        self,
+        leg: str,
+        counts: Mapping[str, int],
+        result: Mapping[str, Sequence[str]],
+        merged: frozenset[str] | set[str],
+    ) -> None:
+        brought = {kind: int(counts.get(kind, 0)) for kind in plan.WEIGHTS}
+        self.history.append(plan.Yield(leg, float(counts["cpu_seconds"]), brought))
+        self.fresh[leg].update(dict.fromkeys(n for n in result.get("fresh", ()) if n not in merged))
+
+    # -- what is next ------------------------------------------------------------------
+
+    @property
+    def resting(self) -> list[str]:
+        """Legs that are left alone for now."""
+        now = datetime.now(UTC)
+        return [leg for leg, until in self._resting.items() if until > now]
+
+    @property
+    def rates(self) -> dict[str, plan.Rate]:
+        """How each leg did lately."""
+        return plan.rates(list(self.arms), self.history)
+
+    def campaigns(
+        self, count: int, running: Mapping[str, int], unable: Sequence[str]
+    ) -> list[SliceRecord]:
+        """The next campaigns. `running`: how many of a leg are on their way; `unable`: legs for
+        which no worker has what it takes."""
+        legs = plan.next_legs(
+            list(self.arms),
+            self.history,
+            running,
+            count,
+            {*self.resting, *unable},
+            self._asked.floor,
+        )
+        found = []
+        for leg in legs:
+            seed = self._next_seed % (1 << 31) or 1
+            self._next_seed += 1
+            found.append(
+                slices.campaign(leg, self.arms[leg], seed, self._asked.seconds, self.snapshot)
+            )
+        return found
+
+    def merge(self) -> SliceRecord | None:
+        """A merge of what the leg left that left most, if there is something and none is under
+        way: each begins with the snapshot of the one before."""
+        leg = max(self.fresh, key=lambda leg: len(self.fresh[leg]), default="")
+        if self.merging or not leg or not self.fresh[leg]:
+            return None
+        self.merging = True
+        fresh = list(self.fresh[leg])[:MERGE_MOST]
+        legs = list(self.arms.get(leg, (leg,)))
+        return slices.make(
+            Kind.MERGE, leg, {"legs": legs, "snapshot": self.snapshot, "fresh": fresh}
+        )
+
+    def after(self, stored: Sequence[StoredFinding]) -> Iterator[SliceRecord]:
+        """What new buckets ask for: a smaller case, and how all legs do."""
+        for number in sorted({one.bucket_id for one in stored if one.new_bucket}):
+            bucket = self._store.bucket(number)
+            if bucket.status != "new":
+                continue
+            legs = self._legs_of(bucket)
+            spec = {"bucket": number, "finding": self._store.best_finding(number)}
+            yield slices.make(Kind.MINIMISE, legs[0], spec | {"legs": legs, "seconds": MINIMISE_S})
+            tested = list(dict.fromkeys((*self._asked.legs, *legs)))
+            yield slices.make(Kind.MATRIX, legs[0], spec | {"legs": tested})
+
+    def retests(self, most: int) -> Iterator[SliceRecord]:
+        """Buckets whose turn it is to be run again, those that waited longest first."""
+        now = datetime.now(UTC)
+        for number in self._store.due_for_retest(now - RETEST_EVERY, most):
+            bucket = self._store.bucket(number)
+            legs = list(affected(bucket))
+            try:
+                finding = self._store.best_finding(number)
+            except NotFound:
+                continue  # nothing of it stands any more
+            if not legs:
+                continue
+            last = bucket.retested or bucket.first_seen
+            spec = {
+                "bucket": number,
+                "finding": finding,
+                "legs": legs,
+                "times": RETEST_TIMES,
+                "since": last.isoformat(),
+            }
+            yield slices.make(Kind.RETEST, legs[0], spec)
+
+    def _legs_of(self, bucket: BucketView) -> list[str]:
+        """The legs on which a bucket shows, with the references that judge them."""
+        legs = [leg for leg, vote in bucket.votes.items() if vote["deviated"]]
+        references = [leg for leg in self._asked.legs if leg not in self.arms]
+        return [*legs, *(leg for leg in references if leg not in legs)]
+
+
+def running_by_leg(on_their_way: Mapping[str, SliceView | SliceRecord]) -> Counter[str]:
+    """Campaigns that are on their way, by leg."""
+    return Counter(one.leg for one in on_their_way.values() if one.kind == Kind.CAMPAIGN)

@@ -1,0 +1,365 @@
+"""A fleet: plans slices, gives them to workers, and keeps what they bring, without end.
+
+All that it must know again after it was killed is in the store. The store may fail, and workers
+and the scheduler may be lost: what was on its way then is planned again.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+
+from db.records import NotFound, Refused, Status, StoredFinding, StoreError
+from db.store import Store
+from db.work import Delivery, FleetView, SliceRecord, SliceView, Wish
+from fuzz import stopping
+from fuzz.fleet import slices
+from fuzz.fleet.cluster import Cluster, ClusterError, Ended, Helper, Place, Sighted, knock
+from fuzz.fleet.corpus import CorpusStore
+from fuzz.fleet.dispatch import Asked, Dispatch, running_by_leg
+from fuzz.fleet.metrics import Metrics
+from fuzz.fleet.slices import Kind, Order
+
+BEAT_S = 5.0
+"""How often the fleet says that it is there, and hears what is wished."""
+TICK_S = 0.5
+AGAIN_S = 5.0
+"""How long it waits before it looks for a lost scheduler, or store, again."""
+LOOK_S = 30.0
+"""How often it looks which retests are due."""
+ATTEMPTS = 3
+"""How often a slice is tried that fails."""
+LOST_ATTEMPTS = 20
+"""How often one is tried whose workers are lost, for which it need not be to blame."""
+FOLLOW_UPS = 4
+"""One in so many slots may be busy with what is no campaign, but one always."""
+
+Say = Callable[..., None]
+"""Takes an event's name and its fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a fleet ends by itself: after so many seconds, 0 for never."""
+
+    seconds: float = 0.0
+
+
+class Fleet:
+    """`say` hears of all that happens; `measure` of numbers that change."""
+
+    def __init__(
+        self,
+        store: Store,
+        where: Place,
+        asked: Asked,
+        corpus: CorpusStore,
+        say: Say,
+        limits: Limits | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._store, self._where, self._asked = store, where, asked
+        self._corpus, self._say = corpus, say
+        self._limits, self._metrics = limits or Limits(), metrics or Metrics()
+        self._holder = secrets.token_hex(8)
+        self._cluster = Cluster(where)
+        self._on_way: dict[str, SliceView | SliceRecord] = {}
+        self._turns: Counter[str] = Counter()
+        self._wish = Wish.RUN
+        self._stop = stopping.Request()
+        self._next_beat = self._next_look = 0.0
+        self._helpers: list[Helper] = []
+        self._trouble = ""
+        self.done: Counter[str] = Counter()
+        """Slices that this fleet had done, by kind."""
+        self.new_buckets = 0
+        self.dispatch = Dispatch(store, asked)
+
+    @property
+    def stopped_by(self) -> int:
+        """The signal that ended it, or 0."""
+        return self._stop.number
+
+    def run(self) -> None:
+        """Lead until somebody wishes otherwise. Raises Refused if another fleet leads, and
+        ClusterError, StoreError if there is nothing to begin with."""
+        process = f"{socket.gethostname()}:{os.getpid()}"
+        dead = _dead(self._store.fleet())
+        options = asdict(self._asked) | {"corpus": self._corpus.url}
+        if not self._where.local:
+            knock(self._where)
+        with stopping.patiently() as self._stop:
+            self._store.lead(self._holder, process, self._where.address, options, dead)
+            try:
+                self._corpus.check()
+                self._store.put_back(said="the fleet ended")
+                self.dispatch.recall()
+                self._cluster.open()
+                self._say("fleet begins", address=self._where.address, legs=self._asked.legs)
+                self._lead()
+            finally:
+                self._cluster.close()
+                self._end()
+
+    def _end(self) -> None:
+        try:
+            self._store.leave(self._holder, self._told())
+            self._store.put_back(list(self._on_way), "the fleet ended", attempt=False)
+        except Refused:
+            pass  # another one leads, and has the slices
+        except StoreError as error:
+            self._say("store fails", why=str(error))
+
+    def _lead(self) -> None:
+        end = time.monotonic() + self._limits.seconds if self._limits.seconds else float("inf")
+        while True:
+            try:
+                self._beat()
+            except Refused:
+                raise
+            except StoreError as error:
+                self._fails(str(error))
+                continue
+            if self._stop:
+                self._wish = Wish.STOP
+            if time.monotonic() > end and self._wish is Wish.RUN:
+                self._wish = Wish.DRAIN
+            if self._wish is Wish.STOP or (self._wish is Wish.DRAIN and not self._on_way):
+                return
+            if not self._cluster.alive and not self._found_again():
+                continue
+            if self._wish is Wish.RUN:
+                self._safely(self._fill)
+            heard = self._cluster.next(TICK_S)
+            while heard is not None:
+                self._hear(heard)
+                heard = self._cluster.next(0.0)
+
+    def _safely(self, work: Callable[[], None]) -> bool:
+        """Do what takes the store, which may be gone for a while; False if it is."""
+        try:
+            work()
+        except (Refused, NotFound):
+            raise
+        except StoreError as error:
+            self._fails(str(error))
+            return False
+        return True
+
+    def _fails(self, why: str) -> None:
+        self._trouble = why
+        self._say("store fails", why=why)
+        time.sleep(AGAIN_S)
+
+    # -- the cluster -------------------------------------------------------------------
+
+    def _found_again(self) -> bool:
+        """Look for a scheduler that was lost; what was on its way is planned again before."""
+        if self._on_way:
+            self._say("scheduler lost", slices=len(self._on_way))
+            if not self._safely(self._put_back):
+                return False
+        self._cluster.close()
+        self._cluster = Cluster(self._where)
+        try:
+            self._cluster.open()
+        except ClusterError as error:
+            self._trouble = str(error)
+            time.sleep(AGAIN_S)
+            return False
+        self._say("scheduler found")
+        self._trouble = ""
+        return True
+
+    def _put_back(self) -> None:
+        self._store.put_back(list(self._on_way), "the scheduler was lost", attempt=False)
+        self._on_way.clear()
+
+    # -- what is next ------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Give every slot something to do."""
+        self._helpers = self._cluster.helpers()
+        slots = sum(helper.slots for helper in self._helpers)
+        now = time.monotonic()
+        if slots and now >= self._next_look:
+            self._next_look = now + LOOK_S
+            self._store.plan_slices(self.dispatch.retests(max(1, slots // FOLLOW_UPS)))
+        merge = self.dispatch.merge()
+        if merge is not None:
+            self._store.plan_slices([merge])
+        free = slots - len(self._on_way)
+        if free <= 0:
+            return
+        waiting = [one for one in self._store.waiting_slices(4 * free + 16) if self._can(one)]
+        for one in waiting:
+            if free and self._may(one, slots):
+                self._give(one)
+                free -= 1
+        unable = [leg for leg, legs in self.dispatch.arms.items() if not self._serves(legs)]
+        new = self.dispatch.campaigns(free, running_by_leg(self._on_way), unable)
+        self._store.plan_slices(new)
+        for record in new:
+            self._give(record)
+
+    def _can(self, one: SliceView) -> bool:
+        return one.id not in self._on_way and self._serves(one.spec["legs"])
+
+    def _may(self, one: SliceView, slots: int) -> bool:
+        """Follow-ups leave most of the fleet to campaigns."""
+        if one.kind in (Kind.CAMPAIGN, Kind.MERGE, Kind.REPLAY):
+            return True
+        busy = sum(
+            other.kind not in (Kind.CAMPAIGN, Kind.MERGE, Kind.REPLAY)
+            for other in self._on_way.values()
+        )
+        return busy < max(1, slots // FOLLOW_UPS)
+
+    def _serves(self, legs: list[str] | tuple[str, ...]) -> bool:
+        """Whether a worker has what these legs take."""
+        needed = slices.demand(legs)
+        return any(
+            all(helper.offers.get(name, 0) >= amount for name, amount in needed.items())
+            for helper in self._helpers
+        )
+
+    def _give(self, one: SliceView | SliceRecord) -> None:
+        finding = None
+        if "finding" in one.spec:
+            finding = self._store.finding(int(one.spec["finding"]))
+        order = Order(
+            id=one.id,
+            kind=one.kind,
+            leg=one.leg,
+            spec=one.spec,
+            corpus=self._corpus.url,
+            finding=finding,
+            program=version("vcpufuzz"),
+        )
+        self._store.begin_slice(one.id)
+        self._turns[one.id] += 1
+        self._on_way[one.id] = one
+        with suppress(ClusterError):  # it is gone: what is on its way is planned again
+            self._cluster.submit(
+                order, slices.demand(one.spec["legs"]), one.priority, self._turns[one.id]
+            )
+        self._say("slice begins", **_named(one))
+
+    # -- what comes back ---------------------------------------------------------------
+
+    def _hear(self, heard: Ended | Sighted) -> None:
+        if isinstance(heard, Sighted):
+            self._safely(lambda: self._sight(heard))
+            return
+        one = self._on_way.get(heard.slice_id)
+        if one is None:
+            return
+        if heard.report is None:
+            self._safely(lambda: self._failed(one, heard))
+            return
+        # What a slice brought is kept in mind until the store takes it.
+        delivery = self._with_news(one, heard.report.delivery)
+        while not self._safely(lambda: self._deliver(one, heard.worker, delivery)):
+            if self._stop:
+                return  # it is done again, then
+        del self._on_way[one.id]
+
+    def _sight(self, heard: Sighted) -> None:
+        stored = self._store.sight(heard.slice_id, heard.sighting)
+        if stored is not None:
+            self._found([stored])
+
+    def _with_news(self, one: SliceView | SliceRecord, delivery: Delivery) -> Delivery:
+        """A delivery with what of it is new to the fleet."""
+        if delivery.told is None:
+            return delivery
+        told, brought = self.dispatch.novelty.of(one.leg, delivery.told)
+        return replace(delivery, told=told, counts={**delivery.counts, **brought})
+
+    def _deliver(self, one: SliceView | SliceRecord, worker: str, delivery: Delivery) -> None:
+        delivered = self._store.deliver(one.id, worker, delivery)
+        if delivered is None:
+            return  # somebody was first
+        counts = {**delivery.counts, "buckets": delivered.buckets}
+        self.dispatch.delivered(one, replace(delivery, counts=counts))
+        self.done[one.kind] += 1
+        self._metrics.ended(one.kind, one.leg, "done", counts)
+        self._say("slice done", **_named(one), worker=worker, **counts)
+        self._found(delivered.stored)
+
+    def _found(self, stored: Sequence[StoredFinding]) -> None:
+        new = [one for one in stored if (one.new_bucket or one.regressed) and not one.muted]
+        for found in new:
+            if self._store.bucket(found.bucket_id).status is Status.NEW:
+                self.new_buckets += 1
+                names = {"bucket": f"B{found.bucket_id}", "finding": f"F{found.finding_id}"}
+                self._say("new bucket", **names)
+        self._store.plan_slices(self.dispatch.after(stored))
+
+    def _failed(self, one: SliceView | SliceRecord, ended: Ended) -> None:
+        del self._on_way[one.id]
+        again = self._turns[one.id] < (LOST_ATTEMPTS if ended.lost else ATTEMPTS)
+        if again:
+            self._store.put_back([one.id], ended.said)
+        else:
+            self._store.fail_slice(one.id, ended.said)
+        if not ended.lost:
+            self.dispatch.failed(one)
+        self._metrics.ended(one.kind, one.leg, "again" if again else "failed", {})
+        self._say("slice failed", **_named(one), why=ended.said, again=again)
+
+    # -- what it says of itself --------------------------------------------------------
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        if now < self._next_beat:
+            return
+        wish = self._store.beat(self._holder, self._told())
+        self._next_beat = now + BEAT_S
+        running = Counter(one.kind for one in self._on_way.values())
+        self._metrics.now(len(self._helpers), running, self.dispatch.cases)
+        if wish is not Wish.RUN:
+            self._wish = wish
+
+    def _told(self) -> dict[str, object]:
+        """What status shows."""
+        rates = self.dispatch.rates
+        return {
+            "workers": [asdict(helper) for helper in self._helpers],
+            "on_their_way": [_named(one) for one in self._on_way.values()],
+            "legs": {
+                leg: {
+                    "cpu_seconds": round(rate.cpu_seconds, 1),
+                    "per_cpu_hour": {k: round(rate.per_hour(k), 1) for k in rate.brought},
+                    "resting": leg in self.dispatch.resting,
+                }
+                for leg, rate in rates.items()
+            },
+            "corpus": {"url": self._corpus.url, "cases": self.dispatch.cases},
+            "trouble": self._trouble,
+        }
+
+
+def _named(one: SliceView | SliceRecord) -> dict[str, str]:
+    return {"slice": one.id[:12], "kind": one.kind, "leg": one.leg}
+
+
+def _dead(view: FleetView | None) -> str:
+    """The holder of a fleet that was killed on this very machine: nobody need wait for it."""
+    host, _, pid = view.process.rpartition(":") if view is not None else ("", "", "")
+    if view is None or host != socket.gethostname():
+        return ""
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return view.holder
+    except (PermissionError, ValueError):
+        return ""
+    return ""

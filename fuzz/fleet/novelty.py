@@ -1,0 +1,54 @@
+"""What a slice brought that no slice of the fleet had brought before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.blocks import ReachedRecord
+from db.work import Told
+from fuzz.campaign.combinations import met_pairs
+
+
+class Novelty:
+    """What the fleet has seen: pairs of facts by leg under test, and blocks by kernel."""
+
+    def __init__(self) -> None:
+        self._pairs: dict[str, NDArray[np.bool_]] = {}
+        self._blocks: dict[str, set[int]] = {}
+
+    def pairs(self, leg: str, statistics: Mapping[str, Any]) -> int:
+        """How many pairs of a campaign's statistics are new; they are not afterwards."""
+        met = met_pairs(statistics.get("combinations", {}))
+        if met is None:
+            return 0
+        seen = self._pairs.setdefault(leg, np.zeros_like(met))
+        new = int((met & ~seen).sum())
+        seen |= met
+        return new
+
+    def blocks(self, kernel: str, blocks: Iterable[int]) -> list[int]:
+        """The new ones of a kernel's blocks; they are not afterwards."""
+        seen = self._blocks.setdefault(kernel, set())
+        new = [block for block in dict.fromkeys(blocks) if block not in seen]
+        seen.update(new)
+        return new
+
+    def of(self, leg: str, told: Told) -> tuple[Told, dict[str, int]]:
+        """What a campaign told, with blocks only where they are new, and how much that is. A
+        kernel is known by its leg's fingerprint."""
+        kernels = {record.name: record.digest for record in told.legs}
+        reached: dict[str, list[ReachedRecord]] = {}
+        count = 0
+        for name, records in told.reached.items():
+            for record in records:
+                new = self.blocks(kernels.get(name, name), record.blocks)
+                if new:
+                    count += len(new)
+                    reached.setdefault(name, []).append(replace(record, blocks=new))
+        brought = {"pairs": self.pairs(leg, told.statistics), "blocks": count}
+        return replace(told, reached=reached), brought
