@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from db.blocks import ReachedRecord
 from db.work import Told
-from fuzz.campaign.combinations import met_pairs
+from fuzz.campaign.combinations import met
 
 
 class Novelty:
@@ -23,12 +23,12 @@ class Novelty:
 
     def pairs(self, leg: str, statistics: Mapping[str, Any]) -> int:
         """How many pairs of a campaign's statistics are new; they are not afterwards."""
-        met = met_pairs(statistics.get("combinations", {}))
-        if met is None:
+        found = met(statistics.get("combinations", {}))
+        if found is None:
             return 0
-        seen = self._pairs.setdefault(leg, np.zeros_like(met))
-        new = int((met & ~seen).sum())
-        seen |= met
+        seen = self._pairs.setdefault(leg, np.zeros_like(found.pairs))
+        new = int((found.pairs & ~seen).sum())
+        seen |= found.pairs
         return new
 
     def blocks(self, kernel: str, blocks: Iterable[int]) -> list[int]:
