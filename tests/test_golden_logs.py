@@ -25,17 +25,27 @@ EXPECTED: dict[str, tuple[FaultKind, str, str]] = {
 }
 """By what was put into the kernel: kind, place, and how the line begins that people see first."""
 
+GETS, SETS = PLANTED, "kvm_arch_vcpu_ioctl_set_mpstate"
+LOCKDEP: dict[str, tuple[FaultKind, str, str]] = {
+    "deadlock": (FaultKind.WARN, SETS, "WARNING: possible circular locking dependency detected"),
+    "held": (FaultKind.WARN, GETS, "WARNING: lock held when returning to user space!"),
+    "rcu": (FaultKind.WARN, GETS, "WARNING: suspicious RCU usage"),
+    "sleeping": (FaultKind.BUG, GETS, "BUG: sleeping function called from invalid context at"),
+}
+"""Of a kernel with lockdep: who takes the lock, or does what must not be done, is at fault."""
+
 SILENT = {"small-6.12-hang", "newest-hang"}
 """Kernels that say nothing when they hang, before the lab does."""
 
 NAMES = [f"{release}-{fault}" for release in RELEASES for fault in EXPECTED]
+NAMES += [f"lockdep-6.12-{fault}" for fault in LOCKDEP]
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SILENT])
 def test_the_fault_is_found_in_what_the_kernel_said(name: str) -> None:
     log = (FOLDER / f"{name}.log").read_text()
     found = kernellog.find(log)
-    kind, place, line = EXPECTED[name.rpartition("-")[2]]
+    kind, place, line = (EXPECTED | LOCKDEP)[name.rpartition("-")[2]]
     assert found
     assert (found.kind, found.place, found.of_guest) == (kind, place, True)
     assert found.line.startswith(line)

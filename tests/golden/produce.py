@@ -2,14 +2,15 @@
 
     PYTHONPATH=tests python tests/golden/produce.py [RELEASE-FAULT]...
 
-What is written is what the kernel printed, whole.
+What is written is what the kernel printed, whole. Those of lockdep take a kernel that is built
+for it, with a defect in its source.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from faultykernel import LOOP, UDF, FaultyKernel
@@ -18,6 +19,7 @@ from corpus.case import Case
 from corpus.text import parse_case
 from targets.base import WireTarget
 from targets.kvm import legname
+from targets.kvm.lab.variants import Edit, source_tree
 
 HERE = Path(__file__).parent
 RELEASES = ("6.1", "6.12", "newest", "small-6.12")
@@ -50,20 +52,104 @@ FAULTS: Mapping[str, tuple[Plant, Case, str]] = {
 """By name: what is put into the kernel, the case that comes to it, and the mode."""
 
 
+CHECKED = "lockdep-6.12"
+_ARM = "arch/arm64/kvm/arm.c"
+_GETS = "int kvm_arch_vcpu_ioctl_get_mpstate(struct kvm_vcpu *vcpu,\n"
+_READ = "\t*mp_state = READ_ONCE(vcpu->arch.mp_state);\n"
+_SETS = "\tspin_lock(&vcpu->arch.mp_state_lock);\n\n\tswitch (mp_state->mp_state) {\n"
+
+
+def _locked(outer: str, inner: str) -> str:
+    take, drop = "\tmutex_lock(&{});\n", "\tmutex_unlock(&{});\n"
+    return take.format(outer) + take.format(inner) + drop.format(inner) + drop.format(outer)
+
+
+BOTH = parse_case(UP + "get-mp v0\nset-mp v0 runnable\n")
+LOCKDEP: Sequence[tuple[Edit, Case]] = (
+    (
+        Edit(
+            "deadlock",
+            "Reading MP_STATE takes two locks in one order, writing it in the other.",
+            _ARM,
+            _GETS,
+            "static DEFINE_MUTEX(one);\nstatic DEFINE_MUTEX(other);\n\n" + _GETS,
+            ((_READ, _locked("one", "other") + _READ), (_SETS, _locked("other", "one") + _SETS)),
+        ),
+        BOTH,
+    ),
+    (
+        Edit(
+            "sleeping",
+            "Reading MP_STATE takes a mutex with preemption off.",
+            _ARM,
+            _GETS,
+            "static DEFINE_MUTEX(one);\n\n" + _GETS,
+            (
+                (
+                    _READ,
+                    "\tpreempt_disable();\n\tmutex_lock(&one);\n\tmutex_unlock(&one);\n"
+                    "\tpreempt_enable();\n" + _READ,
+                ),
+            ),
+        ),
+        ASK,
+    ),
+    (
+        Edit(
+            "rcu",
+            "Reading MP_STATE follows a pointer of RCU's outside of its readers.",
+            _ARM,
+            _GETS,
+            "static void __rcu *followed;\n\n" + _GETS,
+            ((_READ, "\t(void)rcu_dereference(followed);\n" + _READ),),
+        ),
+        ASK,
+    ),
+    (
+        Edit(
+            "held",
+            "Reading MP_STATE keeps a lock.",
+            _ARM,
+            _GETS,
+            "static DEFINE_MUTEX(one);\n\n" + _GETS,
+            ((_READ, "\tmutex_lock(&one);\n" + _READ),),
+        ),
+        ASK,
+    ),
+)
+
+
 def log_of(release: str, fault: str) -> str:
     """What a kernel prints of a fault."""
     plant, case, mode = FAULTS[fault]
     kernel = FaultyKernel(release)
     plant(kernel)
     with tempfile.TemporaryDirectory() as folder:
-        image = kernel.write(Path(folder) / "Image")
-        spec = legname.parse(f"kvm:{image}:{mode}")
-        with WireTarget(spec.name, "kvm", legname.open_transport(spec)) as leg:
-            return leg.run(case).log
+        return _said(kernel.write(Path(folder) / "Image"), mode, case)
+
+
+def _said(image: Path, mode: str, case: Case) -> str:
+    spec = legname.parse(f"kvm:{image}:{mode}")
+    with WireTarget(spec.name, "kvm", legname.open_transport(spec)) as leg:
+        return leg.run(case).log
+
+
+def lockdep(names: list[str]) -> None:
+    """Write the logs of lockdep, or those named."""
+    wanted = [both for both in LOCKDEP if not names or f"{CHECKED}-{both[0].name}" in names]
+    if not wanted:
+        return
+    with source_tree("6.12", checks=("lockdep",)) as tree:
+        for edit, case in wanted:
+            with tree.edited(edit) as image:
+                name = f"{CHECKED}-{edit.name}"
+                (HERE / f"{name}.log").write_text(_said(image, "vhe", case))
+                print(name, flush=True)
 
 
 def main(names: list[str]) -> None:
     """Write the logs, or those named."""
+    lockdep(names)
     for release in RELEASES:
         for fault in FAULTS:
             name = f"{release}-{fault}"

@@ -58,9 +58,15 @@ _MACHINERY = re.compile(
     r"(__)?(dump_(backtrace|stack)|show_(stack|regs)|dump_stack_lvl|v?panic|warn|warn_printk"
     r"|report_bug|bug_handler|die|die_kernel_fault|print_\w+|kasan_\w+|ubsan_\w+|might_\w+"
     r"|lockdep_\w+|nvhe_hyp_panic_handler|asan_\w+|hwasan_\w+|schedule_bug|brk_handler"
-    r"|call_break_hook|do_debug_exception|el\d\w*)(\..*)?$"
+    r"|call_break_hook|do_debug_exception|el\d\w*|check_noncircular|(__)?lock_acquire"
+    r"|_?(_raw)?_?(mutex|spin|read|write|rwsem|down)_(lock|read|write)\w*)(\..*)?$"
 )
-"""What stands on top of a call trace because it prints it."""
+"""What stands on top of a call trace because it prints it, or takes a lock for somebody."""
+
+_ABOUT_LOCKS = re.compile(r"WARNING: [a-z -]*lock")
+"""The headline of a report of lockdep that is about a lock, which the next lines name."""
+_LOCK = re.compile(r"\{[-+.?]{4}\}\S*, at: ")
+"""A lock in a report of lockdep, and who takes or took it."""
 
 
 def at_fault(log: str) -> bool:
@@ -151,16 +157,18 @@ def _report_end(lines: list[str], start: int) -> int:
 
 
 def _function(kind: Kind, report: list[str]) -> str:
-    """The function at fault: named by the headline, at the program counter, or on top of
-    the call trace."""
+    """The function at fault: named by the headline, at the program counter, who takes the lock
+    that a report is about, or on top of the call trace."""
     headline = [_PLACE.search(report[0])]
+    about = report if _ABOUT_LOCKS.search(report[0]) else ()
+    locks = [_PLACE.search(line[at.end() :]) for line in about if (at := _LOCK.search(line))]
     counter = [_PLACE.search(line[pc.end() :]) for line in report if (pc := _PC.search(line))]
     trace = [_FRAME.match(line) for line in report]
     if kind is Kind.PANIC:
         counter = []  # of whatever panic() interrupted
     # The hypervisor's headline names the byte before, which may be another function's.
     order = counter + headline if kind is Kind.HYP_PANIC else headline + counter
-    for place in order + trace:
+    for place in order + locks + trace:
         if place and not _MACHINERY.match(place[1]):
             return _source_name(place[1])
     return ""

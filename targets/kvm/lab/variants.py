@@ -72,15 +72,18 @@ class Tree:
 
 @contextmanager
 def source_tree(
-    source: str, jobs: int = 0, say: Callable[[str], None] = lambda _: None
+    source: str,
+    jobs: int = 0,
+    say: Callable[[str], None] = lambda _: None,
+    checks: Sequence[str] = (),
 ) -> Iterator[Tree]:
-    """The source of a release's small kernel, configured; gone afterwards. Raises
-    TransportError."""
+    """The source of a release's small kernel, configured, with these self-checks; gone
+    afterwards. Raises TransportError."""
     build.check_tools()
     work = cache_dir() / "variants"
     with locked(work, "building kernels"), cache.scratch(work) as scratch:
         say(f"fetching the source of kernel {source}")
         root, _ = build.fetch_source(source, scratch, say)
         tree = Tree(root, jobs or build.cpus())
-        build.configure(root, tree.log, source, ())
+        build.configure(root, tree.log, source, checks)
         yield tree
