@@ -104,7 +104,7 @@ def test_what_was_least_met_is_chosen_more_often() -> None:
 
 def test_combined_cases_have_much_at_once() -> None:
     rng = random.Random(2)
-    cases = [combined_case(rng, Chooser(rng)) for _ in range(120)]
+    cases = [combined_case(rng, Chooser(rng)) for _ in range(200)]
     assert all(len(case.ops) <= MAX_OPS for case in cases)
     lengths = {op.vqs for case in cases for op in case.ops if isinstance(op, SetVls)}
     assert {(1 << vq) - 1 for vq in range(1, 17)} <= lengths
@@ -136,7 +136,7 @@ def test_combined_cases_set_each_register_that_only_holds_a_value() -> None:
     for steered in (True, False):
         rng, pairs = random.Random(3), Pairs()
         chooser = Chooser(rng, pairs if steered else None)
-        for _ in range(150):
+        for _ in range(220):
             case = combined_case(rng, chooser, 0)
             pairs.add(case, LEG.run(case))
         met.append(np.count_nonzero(pairs.sets[[REGISTER_INDEX[z] for z in Z], 1:]))
