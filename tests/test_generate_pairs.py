@@ -105,7 +105,7 @@ def test_what_was_least_met_is_chosen_more_often() -> None:
 
 def test_combined_cases_have_much_at_once() -> None:
     rng = random.Random(2)
-    cases = [combined_case(rng, Chooser(rng)) for _ in range(120)]
+    cases = [combined_case(rng, Chooser(rng)) for _ in range(200)]
     assert all(len(case.ops) <= MAX_OPS for case in cases)
     lengths = {op.vqs for case in cases for op in case.ops if isinstance(op, SetVls)}
     assert {(1 << vq) - 1 for vq in range(1, 17)} <= lengths

@@ -92,6 +92,18 @@ def test_init_forgets_it() -> None:
     assert outcome.parts[0].candidates == ((0, 0),)
 
 
+def test_init_after_a_run_may_leave_it() -> None:
+    text = PENDS + "run v0 { }\ninit v0\nget-events v0\n"
+    run = Model(Profile())
+    for op in parse_case(text).ops[:-1]:
+        invent(run.step(op), keep)
+    seen = [one.known_parts[0].candidates for one in run.step(GetEvents(0)).outcomes]
+    assert seen == [((0, 0),), ((1, 0),)]
+    invent(run.step(GetEvents(0)), keep)  # what was seen binds
+    (outcome,) = run.step(GetEvents(0)).outcomes
+    assert outcome.known_parts[0].candidates == ((0, 0),)
+
+
 def test_a_host_without_ras_takes_no_syndrome_and_keeps_none() -> None:
     text = UP + "set-events v0 serror=yes has_esr=yes esr=0x2a\nget-events v0\n"
     without = verdict(text, Observation(EINVAL), Observation(0, 0, told(0)))

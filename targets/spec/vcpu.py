@@ -85,6 +85,8 @@ class Vcpu:
     serror: Set | None = None
     """The syndrome of an SError that is pending, as KVM_GET_VCPU_EVENTS would show it; None where
     none is."""
+    serror_left: bool = False
+    """INIT may have dropped that SError."""
     reset_requested: bool = False
     """CPU_ON's reset is still to come: the next access or run performs it."""
     z: list[Set] = field(default_factory=lambda: _zeros(32))

@@ -170,6 +170,11 @@ TABLE: tuple[Rule, ...] = (
                 "guest.c",
                 "setting no event leaves an SError that pends",
             ),
+            "events.left-by-init": (
+                "IMPL",
+                "kvm_emulate.h, vcpu_reset_hcr",
+                "INIT of a vcpu that has run drops an SError that pends or leaves it",
+            ),
             "events.serror": (
                 "ABI",
                 "api.rst 4.32",

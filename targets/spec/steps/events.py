@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from corpus.isa.form import Insn
 from corpus.isa.system import ANY
 from corpus.ops import GetEvents, SetEvents
@@ -42,7 +44,7 @@ def set_events(world: World, op: SetEvents) -> Permitted:
 
     def pend() -> None:
         # KVM's own syndrome is IMPLEMENTATION DEFINED; without RAS none is shown.
-        vcpu.serror = exact(op.esr) if told else unknown(0, ISS)
+        _settle(vcpu, exact(op.esr) if told else unknown(0, ISS))
 
     if told:  # EINVAL from a host without the RAS extension
         return Permitted("events.syndrome", (Outcome(effect=pend), Outcome(EINVAL)))
@@ -57,16 +59,29 @@ def get_events(world: World, op: GetEvents) -> Permitted:
         return vcpu
     if not vcpu.initialised:
         return fails("events.not-initialised", ENOEXEC)
-    syndrome: Set = ZERO if vcpu.serror is None else vcpu.serror
-    parts = (
-        Part("serror_pending", 1, exact(int(vcpu.serror is not None))),
+    if vcpu.serror is None:
+        return Permitted("events.get", (Outcome(known_parts=_parts(None)),))
+    pends = Outcome(known_parts=_parts(vcpu.serror), effect=partial(_settle, vcpu, vcpu.serror))
+    if not vcpu.serror_left:
+        return Permitted("events.get", (pends,))
+    dropped = Outcome(known_parts=_parts(None), effect=partial(_settle, vcpu, None))
+    return Permitted("events.left-by-init", (dropped, pends))
+
+
+def _settle(vcpu: Vcpu, serror: Set | None) -> None:
+    vcpu.serror, vcpu.serror_left = serror, False
+
+
+def _parts(serror: Set | None) -> tuple[Part, ...]:
+    """What is told where an SError with such a syndrome pends, or none does."""
+    return (
+        Part("serror_pending", 1, exact(int(serror is not None))),
         Part("serror_has_esr", 1, unknown(0, 1)),  # whether the host has RAS
         Part("ext_dabt_pending", 1, ZERO),
         Part("padding", 5, ZERO),
-        Part("serror_esr", 8, syndrome),
+        Part("serror_esr", 8, ZERO if serror is None else serror),
         Part("reserved", 48, ZERO),
     )
-    return Permitted("events.get", (Outcome(known_parts=parts),))
 
 
 def are_masked(vcpu: Vcpu) -> bool:
