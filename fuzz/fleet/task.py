@@ -19,8 +19,9 @@ from corpus.store import kept_cases, kept_files
 from db.records import CellRecord, FindingRecord, FindingView, StoreError
 from db.work import Delivery, Sighting
 from fuzz.campaign.bring import Bringing
-from fuzz.campaign.campaign import Campaign, CampaignFailed, CampaignOptions
+from fuzz.campaign.campaign import Campaign
 from fuzz.campaign.distil import adding
+from fuzz.campaign.options import CampaignFailed, CampaignOptions
 from fuzz.campaign.status import CampaignStatus
 from fuzz.fleet import corpus as shelf
 from fuzz.fleet.corpus import CorpusError, CorpusStore
