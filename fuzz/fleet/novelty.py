@@ -15,20 +15,23 @@ from fuzz.campaign.combinations import met
 
 
 class Novelty:
-    """What the fleet has seen: pairs of facts by leg under test, and blocks by kernel."""
+    """What the fleet has seen: combinations by leg under test, and blocks by kernel."""
 
     def __init__(self) -> None:
-        self._pairs: dict[str, NDArray[np.bool_]] = {}
+        self._met: dict[tuple[str, str], NDArray[np.bool_]] = {}
         self._blocks: dict[str, set[int]] = {}
 
     def pairs(self, leg: str, statistics: Mapping[str, Any]) -> int:
-        """How many pairs of a campaign's statistics are new; they are not afterwards."""
-        found = met(statistics.get("combinations", {}))
-        if found is None:
+        """How many pairs, and triples of the core, of a campaign's statistics are new; they are not
+        afterwards."""
+        told = met(statistics.get("combinations", {}))
+        if told is None:
             return 0
-        seen = self._pairs.setdefault(leg, np.zeros_like(found.pairs))
-        new = int((found.pairs & ~seen).sum())
-        seen |= found.pairs
+        new = 0
+        for name, table in zip(told._fields, told, strict=True):
+            seen = self._met.setdefault((leg, name), np.zeros_like(table))
+            new += int((table & ~seen).sum())
+            seen |= table
         return new
 
     def blocks(self, kernel: str, blocks: Iterable[int]) -> list[int]:
