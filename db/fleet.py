@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -64,6 +64,15 @@ class FleetStore(Database):
     def unfinished_slices(self) -> list[w.SliceView]:
         """Slices that are planned or run."""
         return self._read(slices.unfinished)
+
+    def slices(self, ids: Iterable[str]) -> list[w.SliceView]:
+        """Slices by id; those that are not there are left out."""
+        wanted = list(ids)
+        return self._read(lambda db: slices.some(db, wanted))
+
+    def ended_slices(self, since: datetime) -> list[w.SliceView]:
+        """Slices that were done or failed after a moment, the oldest first."""
+        return self._read(lambda db: slices.ended(db, since))
 
     def slice_counts(self) -> list[w.SliceCount]:
         """How many slices there are, by kind, leg and state."""

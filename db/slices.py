@@ -7,6 +7,7 @@ the slice was begun anew and whatever arrives twice: that is what makes a delive
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -247,6 +248,18 @@ def finished(db: Session, kind: str | None, limit: int) -> list[w.SliceView]:
     if kind is not None:
         query = query.where(s.SliceRow.kind == kind)
     return list(map(view, db.scalars(query.order_by(s.SliceRow.ended.desc()).limit(limit))))
+
+
+def ended(db: Session, since: datetime) -> list[w.SliceView]:
+    """Slices that were done or failed after a moment, the oldest first."""
+    query = select(s.SliceRow).where(s.SliceRow.ended > since).order_by(s.SliceRow.ended)
+    return list(map(view, db.scalars(query)))
+
+
+def some(db: Session, ids: Iterable[str]) -> list[w.SliceView]:
+    """Slices by id; those that are not there are left out."""
+    query = select(s.SliceRow).where(s.SliceRow.id.in_(list(ids)))
+    return list(map(view, db.scalars(query.order_by(s.SliceRow.created, s.SliceRow.id))))
 
 
 def unfinished(db: Session) -> list[w.SliceView]:

@@ -109,6 +109,7 @@ NO_CLUSTER += (
     ODD,
     LONG,
 )
+NO_BRANCH = ("", ":", "nodir:x", ":main", "good.case:x", ".:", ".:main", ODD, LONG, f"{LONG}:x")
 NO_METRICS = ("x", "host", "host:x", "host:99999", ":1:2", ODD, LONG)
 NO_CORPUS = ("", " ", "nosuch://x", "junk.case", "junk.case/x", "/proc/nowhere", ODD + "://x")
 
@@ -211,6 +212,8 @@ def _bad_values(name: str, param: click.Parameter) -> tuple[str, ...]:
         return NO_DATABASE if name == "triage list" else NO_DATABASE + NOT_THERE
     if param.name == "cluster":
         return NO_CLUSTER if name == "fleet start" else (*NO_CLUSTER, "local:1")
+    if param.name == "branches":
+        return NO_BRANCH
     if param.name == "metrics":
         return NO_METRICS
     if (name, param.name) == ("fleet start", "corpus"):

@@ -26,6 +26,7 @@ from fuzz.fleet.corpus import CorpusStore
 from fuzz.fleet.dispatch import Asked, Dispatch, running_by_leg
 from fuzz.fleet.metrics import Metrics
 from fuzz.fleet.slices import Kind, Order
+from fuzz.fleet.watch import Watch
 
 BEAT_S = 5.0
 """How often the fleet says that it is there, and hears what is wished."""
@@ -64,10 +65,12 @@ class Fleet:
         say: Say,
         limits: Limits | None = None,
         metrics: Metrics | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._store, self._where, self._asked = store, where, asked
         self._corpus, self._say = corpus, say
         self._limits, self._metrics = limits or Limits(), metrics or Metrics()
+        self._watch = watch
         self._holder = secrets.token_hex(8)
         self._cluster = Cluster(where)
         self._on_way: dict[str, SliceView | SliceRecord] = {}
@@ -96,11 +99,13 @@ class Fleet:
         if not self._where.local:
             knock(self._where)
         with stopping.patiently() as self._stop:
-            self._store.lead(self._holder, process, self._where.address, options, dead)
+            memory = self._store.lead(self._holder, process, self._where.address, options, dead)
             try:
                 self._corpus.check()
                 self._store.put_back(said="the fleet ended")
                 self.dispatch.recall()
+                if self._watch is not None:
+                    self._watch.recall(memory)
                 self._cluster.open()
                 self._say("fleet begins", address=self._where.address, legs=self._asked.legs)
                 self._lead()
@@ -321,7 +326,11 @@ class Fleet:
         now = time.monotonic()
         if now < self._next_beat:
             return
-        wish = self._store.beat(self._holder, self._told())
+        memory = None
+        if self._watch is not None and self._wish is Wish.RUN:
+            self._store.plan_slices(self._watch.turn())
+            memory = self._watch.remembered()
+        wish = self._store.beat(self._holder, self._told(), memory)
         self._next_beat = now + BEAT_S
         running = Counter(one.kind for one in self._on_way.values())
         self._metrics.now(len(self._helpers), running, self.dispatch.cases)

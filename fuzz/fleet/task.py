@@ -25,6 +25,7 @@ from fuzz.campaign.options import CampaignFailed, CampaignOptions
 from fuzz.campaign.status import CampaignStatus
 from fuzz.fleet import corpus as shelf
 from fuzz.fleet.corpus import CorpusError, CorpusStore
+from fuzz.fleet.heads import provide
 from fuzz.fleet.journal import Journal
 from fuzz.fleet.slices import Kind, Order
 from fuzz.followup.investigate import Investigator
@@ -77,6 +78,8 @@ def perform(
     began, cpu = time.monotonic(), _cpu_seconds()
     with tempfile.TemporaryDirectory(prefix="vcpufuzz-", ignore_cleanup_errors=True) as scratch:
         try:
+            if "origin" in order.spec:
+                provide(order.spec["origin"])
             delivery = _KINDS[Kind(order.kind)](order, Around(Path(scratch), wanted, sighted))
         except (CampaignFailed, CorpusError, StoreError, TransportError, UnknownLeg) as error:
             raise SliceFailed(" ".join(str(error).split())) from None

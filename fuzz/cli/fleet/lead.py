@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,8 +15,12 @@ from fuzz.cli.fleet.options import (
     tls_options,
     wants_json,
 )
+from fuzz.cli.fleet.watch_options import watch_options
 from fuzz.cli.options import db_option, legs_option, resolve_legs
 from fuzz.cli.run import Duration
+
+if TYPE_CHECKING:
+    from fuzz.fleet.heads import Branch
 
 
 @click.command()
@@ -49,6 +54,7 @@ from fuzz.cli.run import Duration
 @click.option(
     "--metrics", metavar="HOST:PORT", default="", help="Serve metrics for Prometheus there."
 )
+@watch_options
 @tls_options
 @json_log_option
 def start(
@@ -61,6 +67,12 @@ def start(
     seed: int,
     corpus: str,
     metrics: str,
+    watched: tuple[str, ...],
+    branches: tuple[Branch, ...],
+    watch_seconds: float,
+    morning: int,
+    reports: Path,
+    hook_file: Path | None,
     tls_ca: Path | None,
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -76,6 +88,7 @@ def start(
     Example:
       vcpufuzz fleet start local:2 --legs model,emulator:keep,kvm --time 8h
       vcpufuzz fleet start tcp://192.0.2.7:8786 --db postgresql+psycopg://fuzz@192.0.2.7/fuzz
+      vcpufuzz fleet start local:1 --watch kernels --branch ~/linux:next --reports reports
       vcpufuzz fleet start local:1 --corpus s3://bucket/corpus --slice 10m --floor 20
     """
     from db.store import Store  # noqa: PLC0415
@@ -85,6 +98,8 @@ def start(
     from fuzz.fleet.fleet import Fleet, Limits  # noqa: PLC0415
     from fuzz.fleet.logs import logger  # noqa: PLC0415
     from fuzz.fleet.metrics import Metrics, MetricsError, endpoint  # noqa: PLC0415
+    from fuzz.fleet.publish import HookError, Publisher, hook  # noqa: PLC0415
+    from fuzz.fleet.watch import Rhythm, watching  # noqa: PLC0415
 
     where = place_of(cluster, tls_ca, tls_cert, tls_key)
     asked = Asked(resolve_legs(legs, None), slice_seconds, floor / 100, seed)
@@ -96,9 +111,16 @@ def start(
         cases.check()
         with Store.open(url) as store:
             say = logger(wants_json(log_form)).info
-            fleet = Fleet(store, where, asked, cases, say, Limits(seconds or 0), numbers)
+            watch = None
+            if watched or branches:
+                rhythm = Rhythm(campaign_s=watch_seconds, morning=morning)
+                url_of_hook = hook(hook_file) if hook_file else ""
+                publish = Publisher(reports, url_of_hook, say)
+                watch = watching(store, bool(watched), branches, rhythm, publish, say)
+            limits = Limits(seconds or 0)
+            fleet = Fleet(store, where, asked, cases, say, limits, numbers, watch)
             fleet.run()
-    except (ClusterError, CorpusError, MetricsError) as error:
+    except (ClusterError, CorpusError, HookError, MetricsError) as error:
         raise UserError(str(error)) from None
     done = ", ".join(f"{count} {kind}" for kind, count in sorted(fleet.done.items())) or "none"
     click.echo(f"slices done: {done}; new buckets: {fleet.new_buckets}")

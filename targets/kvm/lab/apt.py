@@ -115,15 +115,21 @@ class AptRoot:
 
     def depends(self, package: str) -> list[str]:
         """Names of the packages `package` depends on, in its own order. Raises TransportError."""
+        clauses = self._told(package, "Depends").split(",")
+        return [clause.split()[0].split(":")[0] for clause in clauses if clause.strip()]
+
+    def version(self, package: str) -> str:
+        """Which version of `package` there is. Raises TransportError."""
+        return self._told(package, "Version")
+
+    def _told(self, package: str, field: str) -> str:
+        """What a field of a package says; nothing if it has none."""
         text = _run(
             [_tool("apt-cache"), "show", "--no-all-versions", package],
             _environment(self._config()),
         )
-        for line in text.splitlines():
-            if line.startswith("Depends:"):
-                clauses = line.removeprefix("Depends:").split(",")
-                return [clause.split()[0].split(":")[0] for clause in clauses]
-        return []
+        lines = (line for line in text.splitlines() if line.startswith(f"{field}:"))
+        return next(lines, "").removeprefix(f"{field}:").strip()
 
     def download(self, package: str, into: Path) -> Path:
         """Fetch one package file, verified by APT, into directory `into`. Raises TransportError."""

@@ -223,6 +223,17 @@ def fetch(release: str, *, refresh: bool = False) -> Kernel:
         return found or _download(release)
 
 
+def candidate(release: str) -> str:
+    """The version of a release of PACKAGES that there is to be fetched now, as a kernel that is
+    kept says in `package_version`. Raises TransportError."""
+    root = AptRoot(SUITES[source_of(release)])
+    root.update()
+    for package in root.depends(PACKAGES[release]):
+        if _PART.match(package):
+            return root.version(package)
+    raise TransportError(f"suite {root.suite}: no kernel is behind {PACKAGES[release]}.")
+
+
 def _store() -> Path:
     return cache_dir() / "kernels"
 
