@@ -109,6 +109,15 @@ NO_CLUSTER += (
     ODD,
     LONG,
 )
+_NO_PATH = ("relative", "/a b", "/a\nb", "/a'b", ODD)
+NO_ANSWER: dict[str, tuple[str, ...]] = {
+    "scheduler": ("", " ", "a b", "-x", "a;b", "$(x)", ODD, LONG),
+    "user": ("", "a b", "0x", "a;b", ODD, LONG),
+    "legs": ("", "a b", "a'b", "a;b", ODD),
+    "corpus": ("", "a b", "a'b", ODD),
+    "image": ("", "a b", ODD),
+    **dict.fromkeys(("program", "database_file", "certificates"), _NO_PATH),
+}
 NO_BRANCH = ("", ":", "nodir:x", ":main", "good.case:x", ".:", ".:main", ODD, LONG, f"{LONG}:x")
 NO_METRICS = ("x", "host", "host:x", "host:99999", ":1:2", ODD, LONG)
 NO_CORPUS = ("", " ", "nosuch://x", "junk.case", "junk.case/x", "/proc/nowhere", ODD + "://x")
@@ -141,6 +150,7 @@ BASE: dict[str, tuple[str, ...]] = {
     "fleet status": (),
     "fleet stop": (),
     "fleet drain": (),
+    "fleet bundle": ("setup", "--scheduler", "fuzz.example"),
     "rules": (),
     "isa": ("--only", "ret", "--legs", "model"),
     "bench": ("--legs", "model"),
@@ -197,6 +207,8 @@ def _commands() -> Iterator[tuple[str, click.Command]]:
 def _bad_values(name: str, param: click.Parameter) -> tuple[str, ...]:
     """Values that the parameter must refuse; none if it takes any text."""
     kind = param.type
+    if name == "fleet bundle" and param.name in NO_ANSWER:
+        return NO_ANSWER[param.name]
     if param.name == "legs" or (name, param.name) == ("window", "name"):
         return NO_LEGS
     if param.name in ("bucket", "finding", "key", "target", "other", "what"):

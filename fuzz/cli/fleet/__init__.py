@@ -7,6 +7,7 @@ import click
 from fuzz.cli.fleet.lead import start
 from fuzz.cli.fleet.look import drain, status, stop
 from fuzz.cli.fleet.serve import worker
+from fuzz.cli.fleet.setup import bundle
 
 
 @click.group()
@@ -23,5 +24,5 @@ def fleet() -> None:
     """
 
 
-for _command in (start, status, stop, drain, worker):
+for _command in (start, worker, status, drain, stop, bundle):
     fleet.add_command(_command)
