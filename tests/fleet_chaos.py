@@ -31,8 +31,8 @@ from db.store import Store
 from db.work import State, Wish
 
 BIN = Path(sys.executable).parent
-LEGS = "model,mutant:finalize-twice,mutant:reinit-keeps-z,emulator:keep"
-DRAIN_S = 240.0
+LEGS = "model,mutant:finalize-twice,mutant:reinit-keeps-z"
+DRAIN_S = 900.0
 
 
 def free_port() -> int:
@@ -54,7 +54,12 @@ class Part:
         """Start it, or start it again."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, stdout=log, stderr=log, cwd=self.log.parent, start_new_session=True
+                self.command,
+                stdout=log,
+                stderr=log,
+                cwd=self.log.parent,
+                env={**os.environ, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "10"},
+                start_new_session=True,
             )
 
     def running(self) -> bool:

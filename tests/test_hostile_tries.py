@@ -150,6 +150,7 @@ BASE: dict[str, tuple[str, ...]] = {
     "fleet status": (),
     "fleet stop": (),
     "fleet drain": (),
+    "fleet simulate": ("--legs", "model"),
     "fleet bundle": ("setup", "--scheduler", "fuzz.example"),
     "rules": (),
     "isa": ("--only", "ret", "--legs", "model"),
@@ -353,6 +354,7 @@ def _no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         *("targets.kvm.lab.build.build", "targets.kvm.lab.kernels.fetch"),
         *("targets.kvm.remote.agent.Agent.run", "fuzz.web.server._Server.run"),
         *("fuzz.fleet.cluster.LocalCluster", "fuzz.fleet.worker._nannies"),
+        "fuzz.fleet.measure.sample",
     ):
         monkeypatch.setattr(where, work)
     monkeypatch.delenv("VCPUFUZZ_DB", raising=False)

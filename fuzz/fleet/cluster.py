@@ -35,7 +35,7 @@ CONNECT_S = 10.0
 """How long a scheduler may take to answer."""
 
 LOSSES = 10
-"""Workers that a slice may lose before it is given back."""
+"""Workers that a slice may lose before it is given back, where the scheduler is ours."""
 
 _PLACE = re.compile(r"local:([1-9][0-9]{0,2})|(tcp|tls)://[^\s/]+:[0-9]{1,5}")
 
@@ -255,8 +255,8 @@ class Cluster:
             worker, report = future.result(timeout=60)
         except SliceFailed as error:
             return Ended(slice_id, said=str(error))
-        except KilledWorker:
-            return Ended(slice_id, said=f"it cost {LOSSES + 1} workers", lost=True)
+        except KilledWorker as error:
+            return Ended(slice_id, said=f"it cost {error.allowed_failures + 1} workers", lost=True)
         except (CancelledError, TimeoutError, OSError):
             return Ended(slice_id, said="the scheduler was lost", lost=True)
         except Exception as error:  # whatever else happens over there
@@ -283,8 +283,10 @@ def quiet() -> None:
     """Dask's settings for a fleet, and its logs off the screen: what matters is said by us."""
     dask.config.set(SETTINGS)
     warnings.filterwarnings("ignore", module="distributed")
-    for name in ("distributed", "tornado", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    ours = ("distributed", "tornado", "asyncio")
+    for name in (*ours, *logging.root.manager.loggerDict):
+        if name.startswith(ours):  # Dask sets a level at each of its own
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def why(error: BaseException) -> str:

@@ -4,6 +4,7 @@ wanted."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from targets.kvm.remote.address import Address
 
 AGAIN_S = 5.0
 TICK_S = 0.5
-START_S = 60.0
+START_S = 180.0
 """How long the processes may take to start and to find the scheduler."""
 
 
@@ -110,6 +111,7 @@ def _nannies(where: Place, post: Post) -> list[Nanny]:
                 name=f"{name}-{os.getpid()}-{index}",
                 resources=offered(memory),
                 memory_limit=0,
+                silence_logs=logging.CRITICAL,
                 local_directory=str(scratch_directory()),
                 security=security,
                 death_timeout=START_S,

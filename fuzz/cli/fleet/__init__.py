@@ -8,6 +8,7 @@ from fuzz.cli.fleet.lead import start
 from fuzz.cli.fleet.look import drain, status, stop
 from fuzz.cli.fleet.serve import worker
 from fuzz.cli.fleet.setup import bundle
+from fuzz.cli.fleet.size import simulate
 
 
 @click.group()
@@ -24,5 +25,5 @@ def fleet() -> None:
     """
 
 
-for _command in (start, worker, status, drain, stop, bundle):
+for _command in (start, worker, status, drain, stop, bundle, simulate):
     fleet.add_command(_command)
