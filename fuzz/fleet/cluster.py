@@ -302,8 +302,11 @@ def why(error: BaseException) -> str:
 
 
 _SENTENCES: Mapping[str, str] = {
-    "certificate": "its certificates and ours are not from one authority",
     "refused": "no scheduler listens there",
+    **dict.fromkeys(
+        ("certificate", "ssl", "<tls"),
+        "its certificates and ours are not from one authority, or one of us goes without",
+    ),
     "timed out": "no scheduler answers there",
     "name or service not known": "there is no such host",
     "temporary failure in name resolution": "there is no such host",
