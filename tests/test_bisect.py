@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from test_db_store import KVM, MODEL, RECORD
 from treekit import Tree
 
 from corpus.text import parse_case
+from db.store import Store
 from fuzz.cli import bisect as command
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
@@ -21,11 +23,11 @@ from fuzz.suites.attempt import AnyOf, Attempt
 from fuzz.suites.bisect import BROKEN_BY, Answer, Questioner, search
 from targets.base import Target
 from targets.cache import CacheError
-from targets.kvm.lab import build
+from targets.kvm.lab import build, kernels
 from targets.kvm.lab.bisection import NEW, OLD, SKIP
 from targets.kvm.lab.kernels import Kernel
 from targets.kvm.lab.shadow import Revision
-from targets.kvm.lab.treebuild import Built
+from targets.kvm.lab.treebuild import Built, Flavour, TreeBuilder
 from targets.kvm.legname import LegSpec
 from targets.model.target import ModelTarget
 from targets.mutants import MUTANTS
@@ -109,6 +111,38 @@ def test_the_fixing_commit(tmp_path: Path, case: Path) -> None:
     assert told["sought"] == "fixed-by"
     assert [one["subject"] for one in told["commits"]] == ["C4"]
     assert {one["subject"]: one["modes"] for one in told["tried"]}["C3"] == {"vhe": "shows"}
+
+
+def test_the_kernels_that_it_built_are_not_kept_unless_asked(tmp_path: Path, case: Path) -> None:
+    tree = _tree(tmp_path, ["fine", "fine", "bad", "bad"])
+    before = TreeBuilder(tree.path, Flavour())
+    own = before.build(before.revision("HEAD")).kernel
+    search = ("--good", "HEAD~3", "--bad", "HEAD")
+    _bisect(case, tree, *search)
+    assert kernels.of_trees() == [own.release]
+    assert own.path.exists()
+    _bisect(case, tree, *search, "--restart", "--keep-kernels")
+    assert len(kernels.of_trees()) > 2
+    pruned = CliRunner().invoke(main, ["lab", "prune", "my-linux@*", "--dry-run"])
+    assert pruned.output.count("would be removed") == len(kernels.of_trees()) > 2
+    pruned = CliRunner().invoke(main, ["lab", "prune", own.release])
+    assert (pruned.exit_code, own.release in kernels.of_trees()) == (0, False)
+    nothing = CliRunner().invoke(main, ["lab", "prune", "nosuch@*"])
+    assert (nothing.exit_code, "no built kernel is called" in nothing.output) == (2, True)
+
+
+def test_what_is_found_of_a_finding_is_noted_and_reported(tmp_path: Path) -> None:
+    url = str(tmp_path / "x.db")
+    with Store.open(url) as store:
+        store.add_finding(store.begin_campaign(7, [MODEL, KVM], {}), RECORD)
+    tree = _tree(tmp_path, ["fine", "fine", "bad", "bad"])
+    commit = tree.git("rev-parse", "HEAD~1")[:12]
+    _bisect("F1", tree, "--good", "HEAD~3", "--bad", "HEAD", "--modes", "vhe", "--db", url)
+    with Store.read(url) as store:
+        (note,) = store.bucket(store.finding(1).bucket_id).notes
+    assert note.text.startswith(f'bisect of F1: broken by {commit} ("C3", Dev, ')
+    report = CliRunner().invoke(main, ["triage", "report", "F1", "--no-run", "--db", url])
+    assert f'A search by commits: broken by {commit} ("C3", Dev,' in " ".join(report.output.split())
 
 
 @pytest.mark.parametrize("word", ["BROKEN", "other"])

@@ -142,6 +142,7 @@ BASE: dict[str, tuple[str, ...]] = {
     "lab kernels": (),
     "lab legs": (),
     "lab build": (),
+    "lab prune": ("linux@*",),
     "lab boot": ("model",),
     "lab log": ("model",),
     "agent": ("--leg", "model"),

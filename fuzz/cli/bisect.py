@@ -20,6 +20,7 @@ from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.plain_options import db_option, json_option
 from fuzz.cli.tree_options import flavour_options
 from fuzz.cli.triage.keys import existing, parse_key
+from fuzz.followup import origin
 from fuzz.followup.retest import Again
 from fuzz.suites.attempt import AnyOf, Attempt, Question
 from fuzz.suites.bisect import (
@@ -33,6 +34,7 @@ from fuzz.suites.bisect import (
 )
 from targets import cache
 from targets.kvm import legname
+from targets.kvm.lab import kernels
 from targets.kvm.lab.bisection import bisecting, is_older
 from targets.kvm.lab.shadow import Revision
 from targets.kvm.lab.treebuild import Flavour, TreeBuilder
@@ -41,12 +43,14 @@ from targets.kvm.legname import MODES, LegSpec
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """What is asked of each revision. `legs`: of which kind they are, but for the kernel."""
+    """What is asked of each revision. `legs`: of which kind they are, but for the kernel;
+    `finding`: its number, if it is one."""
 
     name: str
     case: Case
     question: Question
     legs: tuple[LegSpec, ...]
+    finding: int = 0
 
 
 class _State(msgspec.Struct):
@@ -81,6 +85,7 @@ class _State(msgspec.Struct):
 @click.option(
     "--jobs", type=click.IntRange(1, 256), help="Compilers at once; one per CPU if unset."
 )
+@click.option("--keep-kernels", is_flag=True, help="Keep in the cache what is built for it.")
 @click.option("--restart", is_flag=True, help="Forget what an earlier time has found out.")
 @flavour_options
 @json_option
@@ -94,6 +99,7 @@ def bisect(
     modes: str | None,
     times: int,
     jobs: int | None,
+    keep_kernels: bool,
     restart: bool,
     with_llvm: bool,
     fragments: tuple[Path, ...],
@@ -104,7 +110,8 @@ def bisect(
     WHAT is a finding such as F12, a bucket such as B3, or the file of a case. Each revision is
     built, booted in each mode, and the case run on it; what does not build or boot is skipped.
     If --good is the older one, the commit that broke it is sought, else the one that fixed it.
-    Stopped and started again, the same command goes on where it was.
+    Stopped and started again, the same command goes on where it was. What it finds is noted with
+    the bucket of a finding, for `triage report`.
 
     Ends with 0 if one commit is left, with 3 if several are.
 
@@ -129,6 +136,14 @@ def bisect(
             subject.question.seen = state.seen
         attempt = Attempt(builder.build, subject.question, subject.legs, times)
 
+        def answered(revision: Revision) -> Answer:
+            """An answer is kept; the kernel that it took, hundreds of which fill a disk, is not."""
+            kept = builder.kept(revision) is not None
+            answer = attempt(revision)
+            if not kept and not keep_kernels:
+                kernels.forget(builder.name(revision))
+            return answer
+
         def keep() -> None:
             if isinstance(subject.question, AnyOf):
                 state.seen = subject.question.seen
@@ -138,7 +153,7 @@ def bisect(
             told.append((revision, answer))
             _say(f"{revision.short} {revision.subject}: {answer.text}")
 
-        questioner = Questioner(attempt, keep, state.answers)
+        questioner = Questioner(answered, keep, state.answers)
         with _resumable(state):
             _say(_task(subject, ends, breaks, state))
             try:
@@ -155,6 +170,12 @@ def bisect(
                 lambda revision, left: _say(_outlook(revision, left, questioner)),
                 tell,
             )
+    if subject.finding:
+        with existing(url) as store:
+            said = origin.note(
+                subject.finding, breaks, [(one, _author(builder, one)) for one in first]
+            )
+            store.add_note(store.finding(subject.finding).bucket_id, said)
     if as_json:
         click.echo(json.dumps(_as_json(subject, breaks, first, told), indent=2))
     else:
@@ -190,7 +211,7 @@ def _subject(what: str, modes: str | None, url: str) -> _Subject:
             replace(spec, kernel="6.12") for spec in seen
         ]
         again = Again(finding)
-        return _Subject(f"F{number}", finding.minimal, again, tuple(dict.fromkeys(legs)))
+        return _Subject(f"F{number}", finding.minimal, again, tuple(dict.fromkeys(legs)), number)
     if not Path(what).exists():
         raise UserError(f"{what} is neither a file nor a finding such as F12.", Exit.USAGE)
     case = load_case(Path(what))

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import click
@@ -178,6 +179,35 @@ def build(
         f"kvm:{kernel.release}:vhe is ready: {kernel.package_version}, {size:.1f} MiB,"
         f" after {time.monotonic() - started:.0f} s."
     )
+
+
+@lab.command()
+@click.argument("patterns", nargs=-1, required=True, metavar="KERNEL...")
+@click.option("--dry-run", is_flag=True, help="Only say which kernels these are.")
+def prune(patterns: tuple[str, ...], dry_run: bool) -> None:
+    """Remove built kernels from the cache, by name or by shell patterns over their names.
+
+    Building one again takes minutes. Fetched kernels are not removed.
+
+    \b
+    Example:
+      vcpufuzz lab prune 'linux@*' --dry-run
+      vcpufuzz lab prune small-6.12-kasan
+    """
+    there = [name for name in (*kernels.BUILDS, *kernels.of_trees()) if kernels.cached(name)]
+    chosen: list[str] = []
+    for pattern in patterns:
+        matching = [name for name in there if fnmatchcase(name, pattern)]
+        if not matching:
+            raise UserError(
+                f"no built kernel is called {pattern!r}: see vcpufuzz lab kernels.", Exit.USAGE
+            )
+        chosen += matching
+    for name in dict.fromkeys(chosen):
+        if dry_run:
+            click.echo(f"{name} would be removed.")
+        else:
+            click.echo(f"{name} is removed: {kernels.forget(name) / 2**20:.1f} MiB.")
 
 
 def _check_options(ctx: click.Context, tree: Path | None) -> None:

@@ -20,6 +20,7 @@ from fuzz.followup.signature import signature
 from fuzz.oracle import attribution
 from fuzz.oracle.attribution import alike
 from fuzz.oracle.everywhere import Everywhere
+from fuzz.oracle.facts import time_ran_out
 from fuzz.oracle.verdict import Diverge, Verdict
 from targets.base import Ran
 from targets.kind import KINDS
@@ -139,6 +140,10 @@ class Suspicion(ABC):
         return signature(self.oracle, self.cause, self.pattern(shown, legs))
 
 
+_BUSY = "a machine that is busy may be that slow"
+"""The guest's clock goes on while the lab's machine waits for a processor."""
+
+
 class Departure(Suspicion):
     """A leg observed what the specification does not permit."""
 
@@ -148,9 +153,12 @@ class Departure(Suspicion):
         self, legs: Everywhere, note: Callable[[str], None], seconds: float
     ) -> Confirmed | Dropped:
         tries = CONFIRM_RUNS * runs_of(self.case)
-        seen = sum(self._shows_once(self.case, legs) for _ in range(tries))
+        runs = [self._run_once(self.case, legs) for _ in range(tries)]
+        seen = sum(shows for shows, _ in runs)
         if not seen:
             return Dropped(f"a divergence did not reproduce ({self.verdict.rule})")
+        if seen < tries and all(late for shows, late in runs if shows):
+            return Dropped(f"the time of a run was over in {seen} of {tries} runs: {_BUSY}")
         shown = self.settle(self.case, legs)
         if shown is None:  # this time it did not show, but it did before
             everyone = legs.look(self.case)
@@ -169,7 +177,16 @@ class Departure(Suspicion):
         return showings(case, lambda: self._shows_once(case, legs))
 
     def _shows_once(self, case: Case, legs: Everywhere) -> bool:
-        return alike(legs.judge_one(case, self.name, legs.leg(self.name).run(case)), self.verdict)
+        return self._run_once(case, legs)[0]
+
+    def _run_once(self, case: Case, legs: Everywhere) -> tuple[bool, bool]:
+        """Whether it shows, and whether that is a run that was ended since its time was over."""
+        trace = legs.leg(self.name).run(case)
+        verdict = legs.judge_one(case, self.name, trace)
+        shows = alike(verdict, self.verdict)
+        if not shows or not isinstance(verdict, Diverge):
+            return False, False
+        return True, any(map(time_ran_out, trace.observations[verdict.op_index :][:1]))
 
     def settle(self, case: Case, legs: Everywhere) -> Shown | None:
         for _ in range(runs_of(case)):

@@ -39,7 +39,8 @@ class Section:
 @dataclass(frozen=True, slots=True)
 class Story:
     """All that is known of a finding. `title`: its bucket's; `program`: the C file, or why there
-    is none; `lines`: file and line by function; `silent`: why there is no hint."""
+    is none; `lines`: file and line by function; `silent`: why there is no hint; `origin`: which
+    commit it came with or went with, in sentences."""
 
     finding: FindingView
     title: str
@@ -52,6 +53,7 @@ class Story:
     hint: Hint | None = None
     silent: str = ""
     lines: Mapping[str, str] = field(default_factory=dict)
+    origin: Sequence[str] = ()
 
 
 def subject(story: Story) -> str:
@@ -228,7 +230,7 @@ def _affected(story: Story) -> Section:
     items = [f"affected: {machine(leg)}" for leg in shows]
     items += [f"not affected: {machine(leg)}" for leg in agree]
     said = [f"Suspect: {story.suspect}."] if story.suspect else []
-    return Section("Where it shows", [*said, *first_bad(shows, agree)], items)
+    return Section("Where it shows", [*said, *first_bad(shows, agree), *story.origin], items)
 
 
 _VERSION = re.compile(r"\d+(?:\.\d+)*")

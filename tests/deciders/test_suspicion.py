@@ -15,6 +15,7 @@ from corpus.kept import KeptCase, Known
 from corpus.ops import Finalize, GetReg
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation, Trace
+from corpus.wire import RUN_DATA, RUN_TIMED_OUT
 from db.records import Earlier, FindingRecord
 from fuzz.followup import breakage, suspicion
 from fuzz.followup.breakage import Breakage
@@ -26,6 +27,7 @@ from fuzz.oracle.everywhere import Everywhere, Seen
 from fuzz.oracle.knowledge import Knowledge
 from fuzz.oracle.verdict import Agree, Diverge
 from targets.profile import Profile
+from targets.spec.errno import EINTR
 from targets.transport import TransportError
 
 CASE = parse_case("create v0\ncreate v1\ninit v0\nfinalize v0\nget v0 x0\nget v0 z3\n")
@@ -125,6 +127,38 @@ def test_a_departure_that_showed_before_but_not_at_last_keeps_its_verdict() -> N
     assert isinstance(found.shown.verdicts["b"], Diverge)
     assert found.shown.case == CASE
     assert set(found.shown.traces) == {"a", "b"}
+
+
+RUNNING = parse_case("create v0\ninit v0\nfinalize v0\nrun v0 { nop }\n")
+
+
+def late(case: Case, _turn: int) -> Trace:
+    """A leg whose guest did not leave before its time was over."""
+    ended = RUN_DATA.pack(*[0] * 5, RUN_TIMED_OUT)
+    return wrong(case, len(case.ops) - 1, Observation(EINTR, 0, ended))
+
+
+@pytest.mark.parametrize("turns", [(0,), (1, 2)])
+def test_a_run_whose_time_is_over_now_and_then_is_a_busy_machine(turns: tuple[int, ...]) -> None:
+    leg = Scripted("a", late)
+    suspected = Departure(RUNNING, "a", verdict_of(leg, RUNNING))
+    busy = Scripted("a", on_turns(turns, late))
+    found = suspected.confirm(Everywhere([busy]), said, 10)
+    assert isinstance(found, Dropped)
+    assert found.why.startswith(f"the time of a run was over in {len(turns)} of 3 runs: ")
+    always = suspected.confirm(Everywhere([leg]), said, 10)
+    assert isinstance(always, Confirmed)
+    assert (always.seen, always.tried) == (3, 3)
+
+
+def test_a_run_that_ends_otherwise_now_and_then_is_no_busy_machine() -> None:
+    def failing(case: Case, _turn: int) -> Trace:
+        return wrong(case, len(case.ops) - 1, Observation(EINTR, 0, RUN_DATA.pack(*[0] * 6)))
+
+    leg = Scripted("a", failing)
+    suspected = Departure(RUNNING, "a", verdict_of(leg, RUNNING))
+    found = suspected.confirm(Everywhere([Scripted("a", on_turns((0,), failing))]), said, 10)
+    assert isinstance(found, Confirmed)
 
 
 def test_another_divergence_is_not_the_same_departure() -> None:

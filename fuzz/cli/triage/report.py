@@ -50,6 +50,7 @@ def report(url: str, finding: Key, as_markdown: bool, file: Path, no_run: bool) 
       vcpufuzz triage report F12 --markdown --output f12.md
     """
     from fuzz.cli.triage import reproduce  # noqa: PLC0415
+    from fuzz.followup import origin  # noqa: PLC0415
     from fuzz.report.story import Story, markdown, plain  # noqa: PLC0415
 
     kind, number = finding
@@ -73,6 +74,7 @@ def report(url: str, finding: Key, as_markdown: bool, file: Path, no_run: bool) 
         hint,
         silent,
         lines,
+        origin.told(one.text for one in bucket.notes),
     )
     output.write(file, markdown(story) if as_markdown else plain(story))
     return Exit.OK

@@ -264,6 +264,26 @@ def built(release: str, recipe: str) -> Kernel | None:
     return cached(release) if same else None
 
 
+def forget(release: str) -> int:
+    """Remove a kernel from the cache; the bytes that this freed, fewer where another has the same
+    Image. Raises CacheError."""
+    with locked(_store(), f"kernel {release}"):
+        record = _store() / f"{release}.json"
+        try:
+            digest = str(json.loads(record.read_bytes())["sha256"])
+        except (OSError, ValueError, KeyError, TypeError):
+            digest = ""
+        cache.remove(record)
+        cache.remove(_recipe(release))
+        others = (path.read_text("utf-8", "replace") for path in _store().glob("*.json"))
+        image = _store() / digest / "Image"
+        if not digest or not image.exists() or any(digest in other for other in others):
+            return 0
+        size = image.stat().st_size
+        cache.remove(image.parent)
+        return size
+
+
 def _recipe(release: str) -> Path:
     return _store() / f"{release}.recipe"
 
