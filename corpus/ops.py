@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from typing import Any, ClassVar
 
 from corpus import registers as regs
-from corpus.domain import Choice, Domain, IntRange, TagTable, Word
+from corpus.domain import Choice, Domain, IntRange, TagTable, TextError, Word, quoted
 from corpus.fields import (
     CodeDomain,
     DelayDomain,
@@ -353,6 +353,17 @@ class HostRun(Op):
         return WireOp(Kind.HOST_RUN, self.vcpu, 0, self.vl, machine_code(self.program))
 
 
+class _Goal(IntRange):
+    """Where a migration ends: a slot. On another leg no case of its own can go on."""
+
+    def parse(self, text: str) -> int:
+        if ":" in text:
+            raise TextError(
+                f"{quoted(text)} is a leg: vcpufuzz migrate runs what goes there"
+            )
+        return super().parse(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Migrate(Op):
     """Save every listed register of `vcpu` and restore them on the new vcpu `to`, which is
@@ -360,7 +371,7 @@ class Migrate(Op):
 
     code, word = 17, "migrate"
     vcpu: int = _at(_VCPU)
-    to: int = _at(_VCPU, MAX_VCPUS - 1)
+    to: int = _at(_Goal(0, MAX_VCPUS - 1, prefix="v"), MAX_VCPUS - 1)
     features: int = _at(FeatureDomain(), FEATURE_SVE)
 
     def lower(self) -> WireOp:

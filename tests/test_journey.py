@@ -72,6 +72,11 @@ def test_what_is_not_understood_is_one_sentence(text: str, said: str) -> None:
         parse_journey(text)
 
 
+def test_other_commands_say_who_runs_a_case_that_leaves() -> None:
+    with pytest.raises(TextError, match="is a leg: vcpufuzz migrate runs"):
+        parse_case(FULL + "migrate v0 to=kvm:6.1:nvhe\n")
+
+
 # -- what may differ -----------------------------------------------------------------------
 
 

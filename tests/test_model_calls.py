@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from corpus.domain import TextError
 from corpus.ops import GetMp, Init, ReadAll, Run
 from corpus.text import parse_case
+from corpus.trace import Observation, Trace
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree
-from targets.model.target import keep
+from targets.model.target import ModelTarget, keep
 from targets.profile import Profile
+from targets.spec.errors import Unpredictable
 from targets.spec.judge import invent
 from targets.spec.model import Model
 
@@ -124,3 +127,46 @@ def test_a_call_at_el0_is_undefined() -> None:
     model = after(ALONE + "run v0 {\neret-to el0t\nhvc #0\n}\n")
     assert model.vm.vcpus[0].sys["esr_el1"] == ((1 << 25, 0),)
     assert "exception.from-el0" in model.rules
+
+
+@pytest.mark.parametrize("function", [0x8000_0001, 0xC400_0053, 0x8600_FF01, 0x8400_000E])
+def test_what_some_kernel_answers_changes_four_registers(function: int) -> None:
+    model = after(ALONE + "set v0 x4 0x77\nset v0 x9 0x99\n" + call(function, 1))
+    x = model.vm.vcpus[0].x
+    assert [one[0][1] for one in x[:4]] == [(1 << 64) - 1] * 4
+    assert (x[4], x[9]) == (((0x77, 0),), ((0x99, 0),))
+    assert "smccc.answers" in model.rules
+
+
+def test_a_call_that_may_end_the_run_is_not_judged() -> None:
+    with pytest.raises(Unpredictable, match="0x84000015"):
+        after(ALONE + call(0x8400_0015, 0))
+
+
+IDS = "get v0 id_aa64pfr1_el1\n"
+
+
+def test_the_guest_reads_id_registers_as_user_space_does() -> None:
+    model = Model(Profile())
+    for op in parse_case(ALONE + "run v0 {\n mrs x1, id_aa64zfr0_el1\n}\n").ops:
+        invent(model.step(op), keep)
+    assert model.vm.vcpus[0].x[1] == ((0, (1 << 64) - 1),)  # the host's, not known yet
+    seen = 0x0110
+    case = parse_case(ALONE + IDS + "run v0 {\n mrs x1, id_aa64pfr1_el1\n}\nget v0 x1\n")
+    ran = ModelTarget(Profile()).run(case).observations
+    for answer, fine in ((seen, True), (seen + 1, False)):
+        one = Observation(0, 0, seen.to_bytes(8, "little"))
+        other = Observation(0, 0, answer.to_bytes(8, "little"))
+        verdict = judge(case, Trace((*ran[:3], one, ran[4], other)), Profile())
+        assert isinstance(verdict, Agree) is fine
+        assert isinstance(verdict, Agree) or verdict.rule == "id.guest-reads"
+
+
+def test_writing_an_id_register_is_no_instruction_of_the_table() -> None:
+    with pytest.raises(TextError):
+        parse_case(ALONE + "run v0 {\n msr id_aa64pfr0_el1, x0\n}\n")
+
+
+def test_an_id_register_below_el1_is_not_judged() -> None:
+    with pytest.raises(Unpredictable, match="ID register"):
+        after(ALONE + "run v0 {\n eret-to el0t\n mrs x1, id_aa64pfr0_el1\n}\n")

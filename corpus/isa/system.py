@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from corpus.domain import Choice, IntRange
 from corpus.isa.form import Form, Insn, Operand
@@ -32,10 +32,19 @@ def sysreg_operand(encoding: tuple[int, int, int, int, int]) -> int:
 OF_EL2 = frozenset(name for name in _MRS_TABLE if name.endswith(("_el2", "_el12")))
 """Registers that are UNDEFINED below EL2."""
 
+_ID_TABLE = {n: code for n, code in SYSREG_ENCODINGS.items() if n.startswith("id_")}
+ID_REGISTERS = frozenset(_ID_TABLE)
+"""Registers that can only be read."""
+
 _SYSREG = {name: sysreg_operand(encoding) for name, encoding in _MRS_TABLE.items()}
-_BY_ENCODING = {
-    "s{}_{}_c{}_c{}_{}".format(*encoding): _SYSREG[name] for name, encoding in _MRS_TABLE.items()
-}
+_READABLE = {**_SYSREG, **{name: sysreg_operand(code) for name, code in _ID_TABLE.items()}}
+
+
+def _by_encoding(table: Mapping[str, tuple[int, int, int, int, int]]) -> dict[str, int]:
+    return {"s{}_{}_c{}_c{}_{}".format(*code): sysreg_operand(code) for code in table.values()}
+
+
+_BY_ENCODING = _by_encoding(_MRS_TABLE)
 
 _LDA_PLACE = 32 + 5
 
@@ -298,7 +307,7 @@ FORMS: tuple[Form, ...] = (
         "mrs",
         "mrs {xt}, {sys}",
         (0xD530_0000,),
-        (x("xt", 0), choice("sys", _SYSREG, also=_BY_ENCODING)),
+        (x("xt", 0), choice("sys", _READABLE, also=_BY_ENCODING | _by_encoding(_ID_TABLE))),
         "sys",
         "base",
     ),

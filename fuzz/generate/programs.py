@@ -242,6 +242,8 @@ _FUNCTIONS: dict[int, float] = {
     0x8400_000A: 4,  # PSCI_FEATURES
     **dict.fromkeys((0, 0x8400_00FF, 0xC200_0000), 2),  # nobody's
     0x95C1_BA60: 2,  # CPU_ON of PSCI 0.1
+    # What the CPU, the firmware and the hypervisor have; random numbers; SYSTEM_SUSPEND.
+    **dict.fromkeys((0x8000_0001, 0x8600_FF01, 0xC500_0020, 0x8400_0053, 0x8400_000E), 0.6),
     **dict.fromkeys((0x8400_0002, 0xC400_0001), 0.05),  # CPU_OFF, CPU_SUSPEND
 }
 """Functions that a guest calls, with weights. CPU_OFF and CPU_SUSPEND are rare: each costs

@@ -13,6 +13,11 @@ TABLE: tuple[Rule, ...] = (
                 "hypercalls.c",
                 "an unallocated function gives NOT_SUPPORTED, and zero in X1 to X3",
             ),
+            "smccc.answers": (
+                "ABI",
+                "hypercalls.c, psci.c",
+                "a call that some kernel knows changes no register but X0 to X3",
+            ),
             "psci.suspend": (
                 "ABI",
                 "psci.c",

@@ -24,6 +24,11 @@ TABLE: tuple[Rule, ...] = table(
             "ID_AA64ZFR0_EL1 exists and reads zero without SVE",
         ),
         "id.smfr0": ("ABI", "sys_regs.c", "ID_AA64SMFR0_EL1 reads zero"),
+        "id.guest-reads": (
+            "ABI",
+            "sys_regs.c",
+            "MRS of an ID register in the guest gives what KVM_GET_ONE_REG gives",
+        ),
         "id.same-value": (
             "ABI",
             "sys_regs.c",

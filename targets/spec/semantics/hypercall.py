@@ -185,6 +185,19 @@ _CALLS: dict[int, _Call] = {
 }
 """PSCI 1.1 as KVM has it, by function id."""
 
+_ANSWERED = frozenset(
+    {
+        *(0x8000_0001, 0x8000_8000, 0x8000_7FFF, 0x8000_3FFF),  # ARCH_FEATURES, workarounds
+        *(0x8400_0050, 0x8400_0051, 0x8400_0052, 0x8400_0053, 0xC400_0053),  # TRNG
+        *(0xC500_0020, 0xC500_0021),  # stolen time
+        *(0x8600_FF01, 0x8600_0000, 0x8600_0001),  # the vendor: who it is, what it has, the time
+        *(_BASE + n for n in (*range(0x5, 0x15), 0x5 + WIDE, 0xC + WIDE, 0xD + WIDE, 0xE + WIDE)),
+        *(_BASE + WIDE + n for n in (0xF, 0x10, 0x11, 0x13, 0x14)),
+    }
+) - set(_CALLS)
+"""Calls that some kernel answers, and others with NOT_SUPPORTED; PSCI's up to 1.2, of which
+SYSTEM_SUSPEND leaves the guest only where user space asked for that. No exit follows."""
+
 _OLD_BASE = 0x95C1_BA5E
 _OLD_CALLS: dict[int, _Call] = {_OLD_BASE + 1: _cpu_off, _OLD_BASE + 2: _cpu_on}
 """PSCI 0.1 as KVM has it, for vcpus without the feature PSCI_0_2 (uapi asm/kvm.h)."""
@@ -242,6 +255,11 @@ def hvc(cpu: Cpu, imm: int) -> None:
     call = _smccc_version if function == SMCCC_VERSION else calls.get(function)
     if call is not None:
         _answer(cpu, call(cpu, not _has_psci(cpu) or bool(function & WIDE)))
+        return
+    if function in _ANSWERED:
+        _by(cpu, "smccc.answers")
+        for n in range(4):
+            cpu.set_x(n, 0, U64)
         return
     if not (_is_unallocated(function) or function in _CALLS):
         raise Unpredictable(f"hypervisor call {function:#x} is not modelled", Decides.KERNEL)

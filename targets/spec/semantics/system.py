@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from corpus.isa.system import ANY, CALLS, OF_EL2
+from corpus.isa.system import ANY, CALLS, ID_REGISTERS, OF_EL2
 from corpus.isa.system import FORMS as SYSTEM_FORMS
 from corpus.isa.unallocated import NEWER, is_unallocated
 from corpus.wire import RAM_BASE
+from targets.spec import idregs
 from targets.spec.cpu import FP_CONTROL, U64, ZCR_LEN, Cpu
 from targets.spec.errors import UNDEFINED, GuestException, Unpredictable, syndrome
 from targets.spec.nested import NestedCpu
@@ -176,12 +177,12 @@ def udf(cpu: Cpu, imm: int) -> None:
 
 
 _SYS_OPERAND = next(f for f in SYSTEM_FORMS if f.name == "msr").operands[0].domain
+_READABLE = next(f for f in SYSTEM_FORMS if f.name == "mrs").operands[1].domain
 _EL1_ONLY = ("zcr_el1", "cpacr_el1", "tpidr_el1")
 
 
-def _sys_access(cpu: Cpu, sys: int, xt: int, reads: int) -> str:
+def _sys_access(cpu: Cpu, name: str, xt: int, reads: int) -> str:
     """The register's name, after the access checks."""
-    name = _SYS_OPERAND.format(sys)
     if (cpu.el == 0 and name in _EL1_ONLY) or (cpu.el != 2 and name in OF_EL2):
         raise GuestException(UNDEFINED)
     if isinstance(cpu, NestedCpu):
@@ -195,7 +196,11 @@ def _sys_access(cpu: Cpu, sys: int, xt: int, reads: int) -> str:
 
 @semantic("mrs")
 def mrs(cpu: Cpu, xt: int, sys: int) -> None:
-    name = _sys_access(cpu, sys, xt, 1)
+    name = _READABLE.format(sys)
+    if name in ID_REGISTERS:
+        _read_id(cpu, xt, name)
+        return
+    name = _sys_access(cpu, name, xt, 1)
     if name == "nzcv":
         value, mask = cpu.nzcv()
         cpu.set_x(xt, value << 28, mask << 28)
@@ -203,9 +208,20 @@ def mrs(cpu: Cpu, xt: int, sys: int) -> None:
         cpu.set_x(xt, *join((cpu.vcpu.core if name in FP_CONTROL else cpu.vcpu.sys)[name]))
 
 
+def _read_id(cpu: Cpu, xt: int, name: str) -> None:
+    """KVM answers (HCR_EL2.TID3), and gives what it gives user space."""
+    if cpu.el == 0 or (cpu.vcpu.el2 and cpu.el < 2):
+        # UNDEFINED or trapped with FEAT_IDST; the guest's own HCR_EL2.TID3.
+        raise Unpredictable("an ID register that is read below EL1, or EL2, is not modelled")
+    cpu.leave()
+    cpu.rules.update((cpu.rule, "id.guest-reads"))
+    cpu.rule = "id.guest-reads"
+    cpu.set_x(xt, *join(idregs.find(cpu.vm, name).candidates))
+
+
 @semantic("msr")
 def msr(cpu: Cpu, sys: int, xt: int) -> None:
-    name = _sys_access(cpu, sys, xt, 0)
+    name = _sys_access(cpu, _SYS_OPERAND.format(sys), xt, 0)
     value, mask = cpu.x(xt)
     if name == "nzcv":
         cpu.set_nzcv(value >> 28 & 15, mask >> 28 & 15)
