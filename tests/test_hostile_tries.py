@@ -129,6 +129,7 @@ BASE: dict[str, tuple[str, ...]] = {
     "diff": ("good.case", "--legs", "model"),
     "repro": ("F1", "--legs", "model"),
     "replay": ("good.case", "--legs", "model"),
+    "migrate": ("good.case", "--legs", "model"),
     "corpus stats": ("good.case",),
     "corpus merge": ("into", "good.case"),
     "corpus minimize": ("into", "good.case"),

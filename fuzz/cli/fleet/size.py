@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     "--db",
     "url",
     metavar="URL",
-    default="",
     envvar="VCPUFUZZ_DB",
     help=f"Slices that were done there tell what one costs and brings; without, and where there"
     f" is none, a short one is done. Nothing is written there. [e.g. {DEFAULT_DB}]",
@@ -59,7 +58,7 @@ def simulate(
     slice_seconds: float,
     hours: int,
     legs: str,
-    url: str,
+    url: str | None,
     scratch: str,
     as_json: bool,
 ) -> None:
@@ -81,7 +80,7 @@ def simulate(
 
     asked = list(slices.arms(resolve_legs(legs, None)))
     done = []
-    if url:
+    if url is not None:
         with Store.read(url) as store:
             done = store.finished_slices(None, 500)
     try:

@@ -13,6 +13,7 @@ from fuzz.report.exercised import Exercised
 from targets.spec.rules import (
     RULES,
     accesses,
+    carried,
     el2,
     guests,
     hypercalls,
@@ -25,7 +26,7 @@ from targets.spec.rules import (
 from targets.spec.rules.rule import FIRST, LAST, Release, Rule
 
 _CHAPTERS: tuple[ModuleType, ...] = (
-    *(lives, accesses, identity, guests, vectors, hypercalls, el2, metamorphic),
+    *(lives, accesses, carried, identity, guests, vectors, hypercalls, el2, metamorphic),
 )
 INSTRUCTIONS = "isa"
 """What the chapters of instructions are called in addresses, before their group."""
