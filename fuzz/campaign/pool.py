@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +54,7 @@ class Worker:
         return os.waitid(os.P_PIDFD, self.death, how) is not None
 
     def ended_how(self) -> str:
-        """How an ended process ended, with the last line it said."""
+        """How an ended process ended, with the line that tells why."""
         code = self.process.wait()
         word = signal.Signals(-code).name if code < 0 else ""
         how = f"died of signal {word}" if word else f"ended with code {code}"
@@ -62,8 +62,23 @@ class Worker:
             lines = self.log.read_text(errors="replace").splitlines()
         except OSError:
             lines = []
-        said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        said = telling(lines)
         return f"{how} ({said[:160]})" if said else how
+
+
+_UNCAUGHT, _SUMMARY = "=== Uncaught Python exception: ===", "SUMMARY: "
+
+
+def telling(lines: Sequence[str]) -> str:
+    """The line of a worker's that says why it ended. libFuzzer takes an exception for a crash of
+    what it fuzzes and ends with its code 77; what it says last then is the input in Base64."""
+    said = [line.strip() for line in lines if line.strip()]
+    if _UNCAUGHT in said[:-1]:
+        at = len(said) - 1 - said[::-1].index(_UNCAUGHT)
+        where = [line for line in said[at:] if line.startswith("File ")]
+        return ", ".join((said[at + 1], *where[-1:]))
+    summaries = [line for line in said if line.startswith(_SUMMARY)]
+    return (summaries or said or [""])[-1]
 
 
 class Pool:
