@@ -180,9 +180,9 @@ def _run(
         everywhere = Everywhere(legs)
         if preceding:
             traces = {leg.name: run_after(leg, preceding, case) for leg in legs}
+            seen = Seen(traces, everywhere.judge(case, traces))
         else:
-            traces = everywhere.run(case)
-        seen = Seen(traces, everywhere.judge(case, traces))
+            seen = everywhere.look(case)
         differ = steady_difference(case, seen, everywhere)
         if otherwise:
             found = {leg.name: next(differences(case, leg), None) for leg in legs}

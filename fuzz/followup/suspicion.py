@@ -20,7 +20,7 @@ from fuzz.followup.signature import signature
 from fuzz.oracle import attribution
 from fuzz.oracle.attribution import alike
 from fuzz.oracle.everywhere import Everywhere
-from fuzz.oracle.facts import time_ran_out
+from fuzz.oracle.facts import late_at
 from fuzz.oracle.verdict import Diverge, Verdict
 from targets.base import Ran
 from targets.kind import KINDS
@@ -186,7 +186,7 @@ class Departure(Suspicion):
         shows = alike(verdict, self.verdict)
         if not shows or not isinstance(verdict, Diverge):
             return False, False
-        return True, any(map(time_ran_out, trace.observations[verdict.op_index :][:1]))
+        return True, late_at(trace, verdict.op_index)
 
     def settle(self, case: Case, legs: Everywhere) -> Shown | None:
         for _ in range(runs_of(case)):

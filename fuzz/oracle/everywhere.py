@@ -10,9 +10,10 @@ from corpus.trace import Trace
 from fuzz.oracle import agreement
 from fuzz.oracle.agreement import Compared
 from fuzz.oracle.conformance import judge
+from fuzz.oracle.facts import late_at
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.oracle.twins import twins
-from fuzz.oracle.verdict import Verdict
+from fuzz.oracle.verdict import Diverge, Verdict
 from targets.base import Target
 from targets.profile import Profile
 from targets.spec.model import Model
@@ -24,6 +25,14 @@ class Seen:
 
     traces: Mapping[str, Trace]
     verdicts: Mapping[str, Verdict]
+
+
+LATE_TRIES = 3
+"""How often a leg is asked again whose run took too long."""
+
+
+def _late(verdict: Verdict, trace: Trace) -> bool:
+    return isinstance(verdict, Diverge) and late_at(trace, verdict.op_index)
 
 
 class Everywhere:
@@ -67,9 +76,18 @@ class Everywhere:
         return {name: self.judge_one(case, name, trace) for name, trace in traces.items()}
 
     def look(self, case: Case) -> Seen:
-        """Run a case on every leg and judge each. Raises TransportError."""
+        """Run a case on every leg and judge each; a leg that diverges since the time of a run was
+        over is asked again, for its machine may have been busy. Raises TransportError."""
         traces = self.run(case)
-        return Seen(traces, self.judge(case, traces))
+        verdicts = self.judge(case, traces)
+        for _ in range(LATE_TRIES):
+            late = [name for name, verdict in verdicts.items() if _late(verdict, traces[name])]
+            if not late:
+                break
+            again = self.only(late).run(case)
+            traces |= again
+            verdicts |= self.judge(case, again)
+        return Seen(traces, verdicts)
 
     def compare(self, case: Case, seen: Seen) -> Compared:
         """Twins held against each other, where the model said nothing."""

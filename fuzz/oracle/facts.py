@@ -18,7 +18,7 @@ from corpus.ops import (
     RegList,
     Run,
 )
-from corpus.trace import Observation
+from corpus.trace import Observation, Trace
 from corpus.wire import RUN_DATA, RUN_TIMED_OUT, WireError, unpack_values
 from targets.spec.errno import EBADF, EINTR, ENOEXEC, EPERM, error_name
 from targets.spec.hexdump import show
@@ -77,6 +77,12 @@ def time_ran_out(seen: Observation | None) -> bool:
     if seen is None or seen.err != EINTR or len(seen.data) < RUN_DATA.size:
         return False
     return bool(RUN_DATA.unpack_from(seen.data)[-1] & RUN_TIMED_OUT)
+
+
+def late_at(trace: Trace, op_index: int) -> bool:
+    """Whether the time of the run that is this op was over: what a guest without end does, and a
+    machine that is busy to any."""
+    return any(map(time_ran_out, trace.observations[op_index:][:1]))
 
 
 def _values(data: bytes) -> Iterator[tuple[str, int, bytes]]:

@@ -43,6 +43,7 @@ from corpus.wire import (
     unpack_values,
 )
 from fuzz.oracle.conformance import judge
+from fuzz.oracle.facts import time_ran_out
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from targets.base import LOST_TRIES, WireTarget
 from targets.spec import onereg
@@ -247,14 +248,14 @@ def _judged(
 
 
 def _ran(leg: WireTarget, ops: Sequence[WireOp]) -> Trace:
-    """What a leg observes of ops in a fresh VM. One that is lost through no fault of its own is
-    done again. Raises TransportError."""
+    """What a leg observes of ops in a fresh VM. One that is lost through no fault of its own, or
+    too slow since its machine was busy, is asked again. Raises TransportError."""
     request = pack_request(ops)
     for _ in range(LOST_TRIES):
         reply = leg.transport.collect(leg.transport.submit(request))
-        if reply.ending is not Ending.LOST:
+        seen = () if reply.response is None else unpack_response(reply.response)
+        if reply.ending is not Ending.LOST and not any(map(time_ran_out, seen)):
             break
-    seen = () if reply.response is None else unpack_response(reply.response)
     return Trace(seen, reply.ending, reply.log, reply.at, reply.fault)
 
 

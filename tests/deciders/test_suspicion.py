@@ -23,7 +23,7 @@ from fuzz.followup.disagreement import Disagreement, steady_difference
 from fuzz.followup.investigate import Investigator
 from fuzz.followup.suspicion import Confirmed, Departure, Dropped, Shown
 from fuzz.oracle.conformance import judge
-from fuzz.oracle.everywhere import Everywhere, Seen
+from fuzz.oracle.everywhere import LATE_TRIES, Everywhere, Seen
 from fuzz.oracle.knowledge import Knowledge
 from fuzz.oracle.verdict import Agree, Diverge
 from targets.profile import Profile
@@ -149,6 +149,18 @@ def test_a_run_whose_time_is_over_now_and_then_is_a_busy_machine(turns: tuple[in
     always = suspected.confirm(Everywhere([leg]), said, 10)
     assert isinstance(always, Confirmed)
     assert (always.seen, always.tried) == (3, 3)
+
+
+def test_a_leg_that_was_too_slow_is_asked_again() -> None:
+    slow, fine = Scripted("a", on_turns((0, 1), late)), Scripted("b")
+    seen = Everywhere([slow, fine]).look(RUNNING)
+    assert all(isinstance(verdict, Agree) for verdict in seen.verdicts.values())
+    assert (len(slow.ran), len(fine.ran)) == (3, 1)
+    assert seen.traces["a"] == seen.traces["b"]
+    stuck, wrong_otherwise = Scripted("a", late), Scripted("b", bad_finalize)
+    seen = Everywhere([stuck, wrong_otherwise]).look(RUNNING)
+    assert all(isinstance(verdict, Diverge) for verdict in seen.verdicts.values())
+    assert (len(stuck.ran), len(wrong_otherwise.ran)) == (1 + LATE_TRIES, 1)
 
 
 def test_a_run_that_ends_otherwise_now_and_then_is_no_busy_machine() -> None:
