@@ -91,7 +91,8 @@ class Dispatch:
             self._merged(done)
 
     def failed(self, one: SliceView | SliceRecord) -> None:
-        """A slice failed: its leg is left alone for a while, whatever is left to merge stays."""
+        """A slice is given up: the leg of a campaign is left alone for a while; what could not be
+        merged is left out, or the next merge would fail by it as well."""
         if one.kind == Kind.CAMPAIGN:
             self._resting[one.leg] = datetime.now(UTC) + REST
         elif one.kind == Kind.MERGE:

@@ -316,7 +316,6 @@ class Fleet:
             self._store.put_back([one.id], ended.said)
         else:
             self._store.fail_slice(one.id, ended.said)
-        if not ended.lost:
             self.dispatch.failed(one)
         self._metrics.ended(one.kind, one.leg, "again" if again else "failed", {})
         self._say("slice failed", **_named(one), why=ended.said, again=again)

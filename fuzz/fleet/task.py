@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,7 @@ def _campaign(order: Order, around: Around) -> Delivery:
         seconds=float(spec["seconds"]),
         seed=int(spec["seed"]),
         corpus=directory,
+        engine=engine(),
     )
 
     def show(_status: CampaignStatus) -> None:
@@ -134,6 +136,11 @@ def _campaign(order: Order, around: Around) -> Delivery:
         **_traffic(corpus),
     }
     return Delivery(told=told, counts=counts, result={"fresh": list(fresh)})
+
+
+def engine() -> str:
+    """What makes cases here: libFuzzer, or where that is not to be had, as on arm64, Hypothesis."""
+    return "libfuzzer" if find_spec("atheris") is not None else "hypothesis"
 
 
 def _merge(order: Order, around: Around) -> Delivery:
