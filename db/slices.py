@@ -20,6 +20,9 @@ from db import schema as s
 from db import work as w
 from db.edits import now
 
+AUTHOR = "fleet"
+"""Who a slice's notes are from."""
+
 UNFINISHED = (w.State.PLANNED.value, w.State.RUNNING.value)
 
 
@@ -97,7 +100,7 @@ def deliver(db: Session, slice_id: str, worker: str, delivery: w.Delivery) -> w.
     stored: list[r.StoredFinding] = []
     if delivery.told is not None and delivery.told.legs:
         stored = _tell(db, row, delivery.told)
-    if delivery.retests or delivery.cells or delivery.smaller is not None:
+    if delivery.finding:
         _follow_up(db, row, delivery)
     row.state, row.worker, row.ended, row.said = w.State.DONE.value, worker, now(), ""
     buckets = 0 if row.campaign_id is None else _new_buckets(db, row.campaign_id)
@@ -226,6 +229,8 @@ def _follow_up(db: Session, row: s.SliceRow, delivery: w.Delivery) -> None:
         retests.add(db, bucket, finding.id, delivery.retests)
     if delivery.cells:
         retests.set_matrix(db, bucket, finding.id, delivery.cells)
+    if delivery.note:
+        lifecycle.add_note(db, bucket, delivery.note, AUTHOR)
     if delivery.smaller is not None:
         campaign = sightings.fetch(db, s.Campaign, finding.campaign_id, "campaign")
         sightings.store_finding(db, campaign, delivery.smaller)

@@ -106,13 +106,15 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """All that a slice brings to the store. `retests`, `cells`: of the finding of that number."""
+    """All that a slice brings to the store. `retests`, `cells`, `smaller`, `note`: of the finding
+    of that number, and its bucket."""
 
     told: Told | None = None
     finding: int = 0
     retests: tuple[RetestRecord, ...] = ()
     cells: tuple[CellRecord, ...] = ()
     smaller: FindingRecord | None = None
+    note: str = ""
     counts: Mapping[str, Any] = field(default_factory=dict)
     result: Mapping[str, Any] = field(default_factory=dict)
 

@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
-from fleet_chaos import BIN, books, chaos
+from fleet_chaos import BIN, books, chaos, free_port
 
 from corpus.case import decode
 from corpus.store import kept_cases
@@ -21,11 +22,14 @@ from db.filters import BucketFilter
 from db.store import Store
 from db.work import Sighting, SliceRecord, Told
 from fuzz.fleet import corpus as shelf
+from fuzz.fleet import task
 from fuzz.fleet.corpus import CorpusError, CorpusStore
 from fuzz.fleet.dispatch import Asked, Dispatch
+from fuzz.fleet.metrics import Metrics, MetricsError
 from fuzz.fleet.novelty import Novelty
 from fuzz.fleet.slices import Kind, Order, campaign, make
 from fuzz.fleet.task import Report, SliceFailed, perform
+from targets.kvm.remote.address import Address
 
 LEGS = ["model", "mutant:finalize-twice"]
 
@@ -206,6 +210,62 @@ def test_a_fleet_takes_up_what_the_one_before_left(tmp_path: Path) -> None:
         assert third.merge() is None
         assert third.campaigns(1, {}, [])[0].spec["snapshot"] == "s" * 64
         assert third.rates["emulator:keep"].cpu_seconds == 50.0
+
+
+def test_where_there_is_no_libfuzzer_hypothesis_makes_the_cases(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert task.engine() == "libfuzzer"
+    monkeypatch.setattr(task, "find_spec", lambda _: None)
+    assert task.engine() == "hypothesis"
+
+
+def test_a_merge_that_is_given_up_is_not_asked_for_again(tmp_path: Path) -> None:
+    with Store.open(str(tmp_path / "t.db")) as store:
+        dispatch = Dispatch(store, Asked(("model",)))
+        dispatch.recall()
+        dispatch.fresh["model"] = {"a" * 16: None}
+        merge = dispatch.merge()
+        assert merge is not None
+        assert dispatch.merge() is None
+        dispatch.failed(merge)
+        assert dispatch.merge() is None
+        assert not dispatch.merging
+
+
+def test_a_leg_that_cannot_be_had_rests(tmp_path: Path) -> None:
+    legs = ("model", "emulator:keep", "mutant:finalize-twice")
+    with Store.open(str(tmp_path / "t.db")) as store:
+        dispatch = Dispatch(store, Asked(legs))
+        dispatch.recall()
+        one, other = dispatch.campaigns(2, {}, [])
+        assert {one.leg, other.leg} == set(legs[1:])
+        dispatch.failed(one)
+        assert dispatch.resting == [one.leg]
+        assert {c.leg for c in dispatch.campaigns(3, {}, [])} == {other.leg}
+        assert dispatch.campaigns(3, {}, [other.leg]) == []
+
+
+def test_what_is_counted_is_served(tmp_path: Path) -> None:
+    metrics = Metrics()
+    metrics.ended("campaign", "emulator:keep", "done", {"cases": 7, "pairs": 3, "bytes_sent": 9})
+    metrics.ended("campaign", "emulator:keep", "failed", {})
+    metrics.now(2, {"campaign": 1}, 40)
+    address = Address("127.0.0.1", free_port())
+    metrics.serve(address)
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+        told = answer.read().decode()
+    for line in (
+        'vcpufuzz_fleet_cases_total{leg="emulator:keep"} 7.0',
+        'vcpufuzz_fleet_pairs_total{leg="emulator:keep"} 3.0',
+        'vcpufuzz_fleet_corpus_bytes_total{way="sent"} 9.0',
+        'vcpufuzz_fleet_slices_running{kind="campaign"} 1.0',
+        "vcpufuzz_fleet_workers 2.0",
+        "vcpufuzz_fleet_corpus_cases 40.0",
+    ):
+        assert line in told.splitlines()
+    with pytest.raises(MetricsError, match="already in use"):
+        metrics.serve(address)
 
 
 def fleet(folder: Path, *more: str) -> subprocess.Popen[str]:

@@ -91,7 +91,8 @@ class Dispatch:
             self._merged(done)
 
     def failed(self, one: SliceView | SliceRecord) -> None:
-        """A slice failed: its leg is left alone for a while, whatever is left to merge stays."""
+        """A slice is given up: the leg of a campaign is left alone for a while; what could not be
+        merged is left out, or the next merge would fail by it as well."""
         if one.kind == Kind.CAMPAIGN:
             self._resting[one.leg] = datetime.now(UTC) + REST
         elif one.kind == Kind.MERGE:
@@ -161,8 +162,11 @@ class Dispatch:
             Kind.MERGE, leg, {"legs": legs, "snapshot": self.snapshot, "fresh": fresh}
         )
 
-    def after(self, stored: Sequence[StoredFinding]) -> Iterator[SliceRecord]:
-        """What new buckets ask for: a smaller case, and how all legs do."""
+    def after(
+        self, one: SliceView | SliceRecord, stored: Sequence[StoredFinding]
+    ) -> Iterator[SliceRecord]:
+        """What new buckets of a slice ask for: a smaller case, how all legs do, and on a branch
+        that is watched, which commit it was."""
         for number in sorted({one.bucket_id for one in stored if one.new_bucket}):
             bucket = self._store.bucket(number)
             if bucket.status != "new":
@@ -170,6 +174,11 @@ class Dispatch:
             legs = self._legs_of(bucket)
             spec = {"bucket": number, "finding": self._store.best_finding(number)}
             yield slices.make(Kind.MINIMISE, legs[0], spec | {"legs": legs, "seconds": MINIMISE_S})
+            origin = one.spec.get("origin", {})
+            if origin.get("tree") and origin.get("before"):
+                ends = {"good": origin["before"], "bad": origin["commit"]}
+                where = {"tree": origin["tree"], "legs": legs}
+                yield slices.make(Kind.BISECT, legs[0], spec | ends | where)
             tested = list(dict.fromkeys((*self._asked.legs, *legs)))
             yield slices.make(Kind.MATRIX, legs[0], spec | {"legs": tested})
 

@@ -277,9 +277,10 @@ class Fleet:
         del self._on_way[one.id]
 
     def _sight(self, heard: Sighted) -> None:
+        one = self._on_way.get(heard.slice_id)
         stored = self._store.sight(heard.slice_id, heard.sighting)
-        if stored is not None:
-            self._found([stored])
+        if one is not None and stored is not None:
+            self._found(one, [stored])
 
     def _with_news(self, one: SliceView | SliceRecord, delivery: Delivery) -> Delivery:
         """A delivery with what of it is new to the fleet."""
@@ -297,16 +298,16 @@ class Fleet:
         self.done[one.kind] += 1
         self._metrics.ended(one.kind, one.leg, "done", counts)
         self._say("slice done", **_named(one), worker=worker, **counts)
-        self._found(delivered.stored)
+        self._found(one, delivered.stored)
 
-    def _found(self, stored: Sequence[StoredFinding]) -> None:
-        new = [one for one in stored if (one.new_bucket or one.regressed) and not one.muted]
+    def _found(self, one: SliceView | SliceRecord, stored: Sequence[StoredFinding]) -> None:
+        new = [each for each in stored if (each.new_bucket or each.regressed) and not each.muted]
         for found in new:
             if self._store.bucket(found.bucket_id).status is Status.NEW:
                 self.new_buckets += 1
                 names = {"bucket": f"B{found.bucket_id}", "finding": f"F{found.finding_id}"}
                 self._say("new bucket", **names)
-        self._store.plan_slices(self.dispatch.after(stored))
+        self._store.plan_slices(self.dispatch.after(one, stored))
 
     def _failed(self, one: SliceView | SliceRecord, ended: Ended) -> None:
         del self._on_way[one.id]
@@ -315,7 +316,6 @@ class Fleet:
             self._store.put_back([one.id], ended.said)
         else:
             self._store.fail_slice(one.id, ended.said)
-        if not ended.lost:
             self.dispatch.failed(one)
         self._metrics.ended(one.kind, one.leg, "again" if again else "failed", {})
         self._say("slice failed", **_named(one), why=ended.said, again=again)

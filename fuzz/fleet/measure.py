@@ -67,7 +67,7 @@ def store_seconds(url: str, delivery: Delivery) -> float:
             store.begin_slice(one.id)
             store.deliver(one.id, "measured", delivery)
             took.append(time.perf_counter() - began)
-    return statistics.median(took)
+    return min(took)  # what else the machine does only adds to it
 
 
 def leader_seconds(delivery: Delivery) -> float:
@@ -79,7 +79,7 @@ def leader_seconds(delivery: Delivery) -> float:
         began = time.process_time()
         novelty.of(LEGS[-1], delivery.told)
         took.append(time.process_time() - began)
-    return statistics.median(took)
+    return min(took)
 
 
 def costs(slice_s: float, report: Report, done: Sequence[SliceView], url: str = "") -> Costs:

@@ -23,11 +23,13 @@ class Kind(StrEnum):
     RETEST = "retest"  # does a finding still show?
     MINIMISE = "minimise"  # a smaller case of a finding
     MATRIX = "matrix"  # how a finding does on every leg
+    BISECT = "bisect"  # which commit broke it?
     REPLAY = "replay"  # do kept cases do as recorded?
 
 
 PRIORITY = {
     Kind.CAMPAIGN: 0,
+    Kind.BISECT: 5,
     Kind.MATRIX: 10,
     Kind.MINIMISE: 15,
     Kind.RETEST: 20,

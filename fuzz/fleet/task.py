@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from fuzz.campaign.distil import adding
 from fuzz.campaign.options import CampaignFailed, CampaignOptions
 from fuzz.campaign.status import CampaignStatus
 from fuzz.fleet import corpus as shelf
+from fuzz.fleet.broken import broken_by, note
 from fuzz.fleet.corpus import CorpusError, CorpusStore
 from fuzz.fleet.heads import provide
 from fuzz.fleet.journal import Journal
@@ -34,6 +36,7 @@ from fuzz.followup.retest import Again, matrix, retest
 from fuzz.followup.suspicion import Departure
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge
+from fuzz.suites.bisect import CannotBisect
 from fuzz.suites.replay import Outcome, replay
 from targets.base import Target
 from targets.legs import UnknownLeg, open_legs
@@ -109,6 +112,7 @@ def _campaign(order: Order, around: Around) -> Delivery:
         seconds=float(spec["seconds"]),
         seed=int(spec["seed"]),
         corpus=directory,
+        engine=engine(),
     )
 
     def show(_status: CampaignStatus) -> None:
@@ -132,6 +136,11 @@ def _campaign(order: Order, around: Around) -> Delivery:
         **_traffic(corpus),
     }
     return Delivery(told=told, counts=counts, result={"fresh": list(fresh)})
+
+
+def engine() -> str:
+    """What makes cases here: libFuzzer, or where that is not to be had, as on arm64, Hypothesis."""
+    return "libfuzzer" if find_spec("atheris") is not None else "hypothesis"
 
 
 def _merge(order: Order, around: Around) -> Delivery:
@@ -245,6 +254,22 @@ def _is_shorter(found: FindingRecord, finding: FindingView) -> bool:
     return same and cost(found.minimal) < cost(finding.minimal)
 
 
+def _bisect(order: Order, _around: Around) -> Delivery:
+    finding, spec = _finding(order), order.spec
+    good, bad = str(spec["good"]), str(spec["bad"])
+    try:
+        found = broken_by(finding, Path(spec["tree"]), good, bad)
+    except CannotBisect as error:
+        said = str(error)
+        return Delivery(finding=finding.id, counts={"commits": 0}, result={"said": said})
+    return Delivery(
+        finding=finding.id,
+        note=note(found, good, bad),
+        counts={"commits": len(found)},
+        result={"commits": [one.commit for one in found]},
+    )
+
+
 def _replay(order: Order, _around: Around) -> Delivery:
     kept = [load_kept(path) for folder in order.spec["folders"] for path in kept_files(folder)]
     with _Legs(order.spec["legs"]) as (legs, missing):
@@ -273,5 +298,6 @@ _KINDS: Mapping[Kind, Callable[[Order, Around], Delivery]] = {
     Kind.RETEST: _retest,
     Kind.MINIMISE: _minimise,
     Kind.MATRIX: _matrix,
+    Kind.BISECT: _bisect,
     Kind.REPLAY: _replay,
 }

@@ -108,11 +108,11 @@ class Watch:
         for head in heads:
             if known.get(head.name) == head.version:
                 continue
-            known[head.name] = head.version
+            before, known[head.name] = known.get(head.name, ""), head.version
             if first:
                 continue
             self.say("new kernel", name=head.name, version=head.version, leg=head.leg)
-            work = trial(head, self.rhythm.campaign_s)
+            work = trial(head, self.rhythm.campaign_s, before)
             self.memory.underway.append(
                 Underway(head.name, head.version, head.leg, [one.id for one in work])
             )
@@ -140,11 +140,12 @@ class Watch:
             self.publish(report)
 
 
-def trial(head: Head, campaign_s: float) -> list[SliceRecord]:
-    """The kept cases on a kernel, and a short campaign, with a seed of its own."""
+def trial(head: Head, campaign_s: float, before: str = "") -> list[SliceRecord]:
+    """The kept cases on a kernel, and a short campaign, with a seed of its own. `before`: the
+    version that came before it, from which on a branch is bisected."""
     legs = [*REFERENCES, head.leg]
     seed = int(hashlib.sha256(f"{head.name} {head.version}".encode()).hexdigest()[:7], 16) + 1
-    origin = dict(head.origin)
+    origin = {**head.origin, "before": before}
     spec = {"folders": list(FOLDERS), "legs": legs, "origin": origin}
     return [
         slices.make(Kind.REPLAY, head.leg, spec),

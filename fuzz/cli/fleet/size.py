@@ -18,6 +18,8 @@ from fuzz.cli.table import Column, print_table
 if TYPE_CHECKING:
     from fuzz.fleet.simulate import Costs, Outcome
 
+SAMPLE_S = 20.0
+
 
 @click.command()
 @click.option(
@@ -84,7 +86,7 @@ def simulate(
         with Store.read(url) as store:
             done = store.finished_slices(None, 500)
     try:
-        report = measure.sample(measure.LEGS, 5.0)
+        report = measure.sample(measure.LEGS, SAMPLE_S)
     except SliceFailed as error:
         raise UserError(str(error), Exit.UNAVAILABLE) from None
     costs = measure.costs(slice_seconds, report, done, scratch)

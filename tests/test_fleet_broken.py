@@ -1,0 +1,89 @@
+"""A commit of a watched branch that broke something is found in a slice, and noted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_db_store import KVM, MODEL, RECORD
+from treekit import Tree
+
+from db.records import StoredFinding
+from db.store import Store
+from fuzz.fleet import broken, slices
+from fuzz.fleet.dispatch import Asked, Dispatch
+from fuzz.fleet.heads import Branch, grown, newest
+from fuzz.fleet.slices import Kind, Order
+from fuzz.fleet.task import perform
+from fuzz.fleet.watch import trial
+from fuzz.followup.retest import PASSES, SHOWS
+from fuzz.suites.attempt import Attempt
+from fuzz.suites.bisect import Answer
+from targets.kvm.lab import build
+from targets.kvm.lab.shadow import Revision
+
+SEEN = replace(RECORD, deviating=("kvm:linux@0123456789ab:vhe",))
+
+
+class Faked(Attempt):
+    """Machines that do what the Image says."""
+
+    def __call__(self, revision: Revision) -> Answer:
+        image = self.build(revision).kernel.path.read_text()
+        outcome = SHOWS if "bad" in image.split() else PASSES
+        return Answer({spec.mode: outcome for spec in self.legs}, "", 1, True)
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
+    """Five commits, of which the fourth breaks it."""
+    monkeypatch.setenv("VCPUFUZZ_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(build, "TOOLS", {"make": "make"})
+    monkeypatch.setattr(broken, "Attempt", Faked)
+    made = Tree(tmp_path / "linux")
+    for number, text in enumerate(["fine"] * 3 + ["bad"] * 2, 1):
+        made.commit(f"C{number}", f"{number} {text}\n")
+    return made
+
+
+def test_a_new_head_with_a_new_bucket_is_bisected(tree: Tree, tmp_path: Path) -> None:
+    head = grown(Branch(tree.path, "HEAD"), "vhe")
+    assert head.leg == f"kvm:linux@{head.version}:vhe"
+    before = tree.git("rev-parse", "HEAD~4").strip()[:12]
+    _, searched = trial(head, 60.0, before)
+    with Store.open(str(tmp_path / "t.db")) as store:
+        campaign = store.begin_campaign(1, [MODEL, KVM], {})
+        stored = store.add_finding(campaign, SEEN)
+        assert isinstance(stored, StoredFinding)
+        dispatch = Dispatch(store, Asked(("model", "kvm:6.12:vhe")))
+        wanted = {one.kind: one for one in dispatch.after(searched, [stored])}
+        assert wanted.keys() == {Kind.MINIMISE, Kind.MATRIX, Kind.BISECT}
+        one = wanted[Kind.BISECT]
+        assert slices.demand(one.spec["legs"])["lab"] == 1
+        finding = store.finding(stored.finding_id)
+        done = perform(Order(one.id, one.kind, one.leg, one.spec, "", finding)).delivery
+        assert done.result["commits"] == [tree.git("rev-parse", "HEAD~1").strip()]
+        store.plan_slices([one])
+        store.deliver(one.id, "w", done)
+        (noted,) = store.bucket(stored.bucket_id).notes
+        assert noted.text.startswith(f"Broken between {before} and ")
+        assert noted.text.endswith(" C4")
+        assert noted.author == "fleet"
+
+
+def test_ends_that_are_alike_are_no_failure(tree: Tree, tmp_path: Path) -> None:
+    with Store.open(str(tmp_path / "t.db")) as store:
+        stored = store.add_finding(store.begin_campaign(1, [MODEL, KVM], {}), SEEN)
+        finding = store.finding(stored.finding_id)
+    spec = {"finding": finding.id, "tree": str(tree.path), "good": "HEAD~4", "bad": "HEAD~2"}
+    order = Order("x", Kind.BISECT, "kvm", spec | {"legs": []}, "", finding)
+    done = perform(order).delivery
+    assert done.note == ""
+    assert "which should be bad, is not" in done.result["said"]
+
+
+def test_a_tree_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    listed = newest((), [Branch(tmp_path / "gone", "main")])
+    assert listed.heads == ()
+    assert "gone" in listed.trouble[0]
