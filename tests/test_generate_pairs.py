@@ -137,7 +137,7 @@ def test_combined_cases_set_each_register_that_only_holds_a_value() -> None:
     for steered in (True, False):
         rng, pairs = random.Random(3), Pairs()
         chooser = Chooser(rng, pairs if steered else None)
-        for _ in range(250):
+        for _ in range(320):
             case = combined_case(rng, chooser, 0)
             pairs.add(case, LEG.run(case))
         met.append(np.count_nonzero(pairs.sets[[REGISTER_INDEX[z] for z in Z], 1:]))

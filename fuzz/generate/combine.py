@@ -24,6 +24,7 @@ from corpus.ops import (
     FEATURE_SVE,
     CreateVcpu,
     Finalize,
+    GetReg,
     Init,
     Op,
     ReadAll,
@@ -113,7 +114,18 @@ def combined_case(rng: random.Random, chooser: Chooser, el2_share: float = of_el
         _round(draft, features)
         if rng.random() < 0.25:
             break
+    if rng.random() < _LAST:
+        draft.do(*_last(rng))
     return Case(tuple(with_looks(rng, draft.ops, 0.35)))
+
+
+_LAST = 0.15
+"""How often the last call is one after which no run is judged."""
+
+
+def _last(rng: random.Random) -> list[Op]:
+    reg = _ID[rng.choice(sorted(STOPS_JUDGING))]
+    return [SetReg(0, reg, draw_value(rng)), GetReg(0, reg), ReadAll(0)]
 
 
 def _features(rng: random.Random, el2_share: float) -> int:
