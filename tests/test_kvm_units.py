@@ -14,6 +14,7 @@ import pytest
 from corpus.domain import TextError
 from targets.kvm import legname
 from targets.kvm.lab import apt, console, cpio, image, kernellog, kernels, qemu, sources
+from targets.kvm.lab.boot import Bootloader, LabSpec
 from targets.kvm.lab.channel import Channel, Command, Layout, State
 from targets.transport import TransportError
 
@@ -209,6 +210,32 @@ def test_a_half_kept_kernel_is_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_pat
     (store / digest).mkdir()
     (store / digest / "Image").write_bytes(b"x")
     assert kernels.cached("6.1") == kernels.Kernel(store / digest / "Image", "6.1", "1", digest)
+
+
+def test_a_kernel_is_forgotten_but_not_an_image_that_another_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VCPUFUZZ_CACHE", str(tmp_path / "cache"))
+    one, other = "linux@0123456789ab", "linux@ba9876543210"
+    (tmp_path / "Image").write_bytes(b"image")
+    kept = kernels.keep(one, "0123", tmp_path / "Image", "recipe")
+    assert kernels.keep(other, "ba98", tmp_path / "Image", "recipe").path == kept.path
+    assert kernels.forget(one) == 0
+    assert (kernels.cached(one), kernels.built(one, "recipe")) == (None, None)
+    assert kernels.cached(other)
+    assert kernels.forget(other) == len(b"image")
+    assert not kept.path.exists()
+    assert kernels.of_trees() == []
+    assert kernels.forget(other) == 0
+
+
+@pytest.mark.parametrize("mode", legname.MODES)
+def test_modes_that_walk_the_address_space_have_less_of_it(mode: str) -> None:
+    kernel = kernels.Kernel(Path("Image"), "x", "", "")
+    loader = Bootloader(LabSpec("x", lambda: kernel, mode, memory_mib=700), Layout())
+    machine = loader._machine(kernel, image.Image(Path("initramfs"), "key"))
+    assert machine.lpa2 is (mode in ("vhe", "nvhe"))
+    assert machine.memory_mib == 700
 
 
 def test_channel_areas_do_not_overlap() -> None:
