@@ -358,9 +358,7 @@ class _Goal(IntRange):
 
     def parse(self, text: str) -> int:
         if ":" in text:
-            raise TextError(
-                f"{quoted(text)} is a leg: vcpufuzz migrate runs what goes there"
-            )
+            raise TextError(f"{quoted(text)} is a leg: vcpufuzz migrate runs what goes there")
         return super().parse(text)
 
 
