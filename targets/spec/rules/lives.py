@@ -157,7 +157,11 @@ TABLE: tuple[Rule, ...] = (
                 "api.rst 4.31",
                 "events are an SError that pends, and nothing else",
             ),
-            "events.not-initialised": ("IMPL", "arm.c", "events before INIT give ENOEXEC"),
+            "events.not-initialised": (
+                "IMPL",
+                "arm.c",
+                "events before INIT: ENOEXEC, or taken",
+            ),
             "events.reserved": ("IMPL", "arm.c", "a reserved byte that is not zero gives EINVAL"),
             "events.wide-syndrome": (
                 "ABI",

@@ -27,7 +27,9 @@ def set_events(world: World, op: SetEvents) -> Permitted:
     if isinstance(vcpu, Permitted):
         return vcpu
     if not vcpu.initialised:
-        return fails("events.not-initialised", ENOEXEC)
+        if op.abort:
+            raise Unpredictable("an abort that user space injects is not modelled", Decides.KERNEL)
+        return Permitted("events.not-initialised", tuple(map(Outcome, (ENOEXEC, 0, EINVAL))))
     if op.reserved:
         return fails("events.reserved", EINVAL)
     told = bool(op.serror and op.has_esr)
@@ -58,7 +60,8 @@ def get_events(world: World, op: GetEvents) -> Permitted:
     if isinstance(vcpu, Permitted):
         return vcpu
     if not vcpu.initialised:
-        return fails("events.not-initialised", ENOEXEC)
+        early = Outcome(ENOEXEC), Outcome(open_ended=True)
+        return Permitted("events.not-initialised", early)
     if vcpu.serror is None:
         return Permitted("events.get", (Outcome(known_parts=_parts(None)),))
     pends = Outcome(known_parts=_parts(vcpu.serror), effect=partial(_settle, vcpu, vcpu.serror))
