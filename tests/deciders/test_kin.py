@@ -154,6 +154,52 @@ def test_another_rule_has_to_be_broken_by_a_leg_that_breaks_this(
     assert bool(reason(one, other)) is bool(reason(other, one)) is akin
 
 
+AT_ANOTHER_OP = "sve.z is broken in the same way, at get"
+
+
+@pytest.mark.parametrize(
+    ("both", "second", "akin"),
+    [
+        ({}, {}, True),
+        ({"register_class": ""}, {}, False),
+        ({"rule": "isa.add"}, {}, False),
+        ({"rule": "keeps"}, {}, False),
+        ({}, {"register_class": "p"}, False),
+        ({"oracle": "legs"}, {}, False),
+    ],
+)
+def test_the_same_at_another_op(both: dict[str, Any], second: dict[str, Any], akin: bool) -> None:
+    changed: dict[str, Any] = {"op_kind": "set", **both, **second}
+    one, other = found(**both), found(**changed)
+    nothing = ("get", "set", "run", "init")
+    assert (reason(other, one, nothing) == AT_ANOTHER_OP) is akin
+    assert bool(reason(one, other, nothing)) is akin
+
+
+PARTS = ("init", "finalize", "get", "set", "get-vls", "set-vls", "reg-list")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_migration_holds_the_ops_that_it_is_made_of(part: str) -> None:
+    def turned(op: str, what: str = "errno: ENOENT", **more: Any) -> FindingRecord:
+        return found(op_kind=op, rule=f"{op}.x", register_class=what, **more)
+
+    whole, one = turned("migrate"), turned(part)
+    told = f"a migration holds such a {part}, and goes wrong as that does"
+    assert reason(one, whole) == reason(whole, one) == told
+    apart = replace(one, traces=dict.fromkeys(("kvm:b",), sound(CASE)))
+    ends = turned("run")
+    for first, second in (
+        (turned(part, "errno: EINVAL"), whole),
+        (turned(part, oracle="legs"), whole),
+        (turned(part, "a b"), turned("migrate", "a b")),
+        (apart, whole),
+        (ends, whole),
+        (ends, one),
+    ):
+        assert reason(first, second) == reason(second, first) == ""
+
+
 # -- what follows from what an op spoils -------------------------------------------------------
 
 KEEPS: dict[str, Any] = {"op_kind": "run", "rule": "keeps", "register_class": "vector"}
