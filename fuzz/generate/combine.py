@@ -19,6 +19,7 @@ from corpus import registers as regs
 from corpus.case import MAX_OPS, Case
 from corpus.fields import FEATURE_BITS, MAX_PROGRAM
 from corpus.isa.form import Form, Insn
+from corpus.isa.system import ANY
 from corpus.isa.table import FORMS, insn
 from corpus.ops import (
     FEATURE_SVE,
@@ -63,7 +64,7 @@ _SHARES = (
 _ANY_FEATURES = 0.25
 """How often it has any set of those instead, so that each three of them meet."""
 _POWER_OFF = 1 << FEATURE_BITS["power_off"]
-_ENDING = frozenset({"svc", "brk", "udf", "hvc", "eret_to", "eret_el2_to"})
+_ENDING = frozenset({"svc", "brk", "udf", "hvc", "eret_to", "eret_el2_to", ANY})
 _CALLS, _FAILING = ((list(dict(rows)), dict(rows)) for rows in (CALLS, FAILING))
 _LENGTHS_OF_CODE = (0, 8, 20, 36, MAX_PROGRAM, MAX_PROGRAM)
 
@@ -119,8 +120,9 @@ def combined_case(rng: random.Random, chooser: Chooser, el2_share: float = of_el
     return Case(tuple(with_looks(rng, draft.ops, 0.35)))
 
 
-_LAST = 0.15
-"""How often the last call is one after which no run is judged."""
+_LAST = 0.03
+"""How often the last call is one after which no run is judged: what is made of such a case may
+have runs behind it."""
 
 
 def _last(rng: random.Random) -> list[Op]:

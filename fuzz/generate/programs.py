@@ -174,7 +174,7 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
         program += enable_vectors(rng)
     if rng.random() < 0.6:
         program += _set_length(rng)
-    want = length or rng.choice((0, 1, 2, 4, 8, 16, 32))
+    want = length or rng.choice((0, 1, 2, 4, 8, 12, 16))
     for _ in range(want):
         roll = rng.random()
         if roll < 0.07:
