@@ -310,7 +310,7 @@ def test_nothing_is_lost_and_nothing_double_whatever_is_killed(tmp_path: Path) -
     random.seed(3)
     url = f"sqlite:///{tmp_path}/t.db"
     began = time.monotonic()
-    killed = chaos(url, tmp_path, 40.0, 8.0, workers=2, slice_s=4, legs=",".join(LEGS))
+    killed = chaos(url, tmp_path, 24.0, 6.0, workers=2, slice_s=4, legs=",".join(LEGS))
     assert killed["worker"] >= 2
     assert killed["scheduler"] == killed["leader"] == 1
     with Store.open(url) as store:
