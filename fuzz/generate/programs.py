@@ -148,18 +148,22 @@ def stores(program: Sequence[Insn]) -> bool:
 
 
 def _from_vector(rng: random.Random, access: Insn) -> list[Insn]:
-    """An access to addresses in a vector; where a register is added to them, it points into
-    RAM and the vector holds small offsets."""
+    """An access to addresses in a vector: they point into RAM, or, where a register is added to
+    them, that does, and the vector holds small offsets."""
     values = {o.name: n for o, n in zip(access.form.operands, access.args, strict=True)}
-    if "xm" not in values or "zn" not in values or rng.random() < 0.05:
+    if "zn" not in values or rng.random() < 0.05:
         return [access]
     lane = 2 if ".s" in access.form.syntax else 3
-    step = rng.choice((1, 2, 4, 8, 15))
-    return [
-        insn("lda", values["xm"], MIDDLE + rng.randrange(0, SPREAD, 16)),
-        insn("index_ii", values["zn"], lane, 0, step),
-        access,
-    ]
+    step, base = rng.choice((1, 2, 4, 8, 15)), MIDDLE + rng.randrange(0, SPREAD, 16)
+    if "xm" in values:
+        setup = [insn("lda", values["xm"], base), insn("index_ii", values["zn"], lane, 0, step)]
+    else:
+        setup = [insn("lda", _BASE, base), insn("index_ri", values["zn"], lane, _BASE, step)]
+    return [*setup, access]
+
+
+_BASE = 6
+"""The register from which addresses are put into a vector."""
 
 
 def is_memory(form: Form) -> bool:
