@@ -9,7 +9,8 @@ from functools import cached_property, lru_cache
 
 from corpus.blocks import fitted
 from corpus.domain import TAG_SIZE
-from corpus.ops import OP_TAGS, Op, fields_of
+from corpus.opfields import fields_of
+from corpus.ops import OP_TAGS, Op
 from corpus.stream import Sink, Source
 from corpus.wire import pack_request
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from corpus.case import Case
 from corpus.domain import TextError
-from corpus.ops import Init, Migrate, fields_of
+from corpus.opfields import fields_of
+from corpus.ops import Init, Migrate
 from corpus.text import parse_case
 
 _DEPARTURE = re.compile(r"^[ \t]*migrate\b[^\n#]*[ \t]to=(?!v[0-9])[^\n]*$", re.MULTILINE)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from corpus.blocks import beside
 from corpus.domain import TextError
 from corpus.fields import PartDomain, SpanDomain
-from corpus.ops import OPS, Op, fields_of
+from corpus.opfields import fields_of
+from corpus.ops import OPS, Op
 
 SPANS = {
     kind: each.name

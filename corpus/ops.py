@@ -7,9 +7,8 @@ number in the codec, `word` its name in the text form, `lower` its executor form
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, field, fields, replace
-from functools import cache, lru_cache
+from dataclasses import MISSING, dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from corpus import registers as regs
@@ -24,6 +23,7 @@ from corpus.fields import (
     VqDomain,
 )
 from corpus.isa.form import Insn
+from corpus.readgroups import READ_PAYLOAD
 from corpus.values import Pattern, PatternDomain
 from corpus.wire import (
     BLOCK,
@@ -34,7 +34,6 @@ from corpus.wire import (
     Kind,
     Stranger,
     WireOp,
-    pack_groups,
 )
 
 MAX_VCPUS = 3
@@ -218,30 +217,6 @@ class Run(Op):
         return WireOp(Kind.RUN, self.vcpu, self.immediate, 0, machine_code(self.program))
 
 
-READ_GROUPS: tuple[tuple[int, ...], ...] = (
-    (*regs.Z_IDS, *regs.P_IDS, regs.REGISTERS["ffr"].id),
-    regs.V_IDS,
-    (
-        *regs.X_IDS,
-        *(regs.REGISTERS[name].id for name in ("sp", "pc", "pstate", "fpsr", "fpcr")),
-        *(regs.REGISTERS[name].id for name in ("elr_el1", "spsr_el1", "sp_el1")),
-    ),
-    tuple(regs.REGISTERS[name].id for name in ("cpacr_el1", "tpidr_el0", "esr_el1", "far_el1")),
-    (regs.REGISTERS["zcr_el1"].id,),
-    (
-        *(regs.REGISTERS[f"spsr_{mode}"].id for mode in ("abt", "und", "irq", "fiq")),
-        *(regs.REGISTERS[name].id for name in ("tpidr_el1", "tpidrro_el0", "vbar_el1")),
-    ),
-)
-"""What ReadAll reads; an error on a group's first id leaves the rest of the group out. A new
-register goes to the end: traces that are stored have the values in this order."""
-
-
-@cache
-def _read_payload() -> bytes:
-    return pack_groups(READ_GROUPS)
-
-
 @dataclass(frozen=True, slots=True)
 class ReadAll(Op):
     """GET_ONE_REG of every vector, core and vector-control register."""
@@ -250,7 +225,7 @@ class ReadAll(Op):
     vcpu: int = _at(_VCPU)
 
     def lower(self) -> WireOp:
-        return WireOp(Kind.READ_ALL, self.vcpu, 0, 0, _read_payload())
+        return WireOp(Kind.READ_ALL, self.vcpu, 0, 0, READ_PAYLOAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +349,7 @@ class Migrate(Op):
 
     def lower(self) -> WireOp:
         init = self.features.to_bytes(28, "little") + GENERIC_V8.to_bytes(4, "little")
-        return WireOp(Kind.MIGRATE, self.vcpu, self.to, 0, init + _read_payload())
+        return WireOp(Kind.MIGRATE, self.vcpu, self.to, 0, init + READ_PAYLOAD)
 
 
 _STRANGER = Choice({stranger.name.lower(): stranger.value for stranger in Stranger})
@@ -421,34 +396,3 @@ OPS: dict[str, type[Op]] = {
 }
 BY_CODE: dict[int, type[Op]] = {op.code: op for op in OPS.values()}
 OP_TAGS: TagTable[type[Op]] = TagTable(OPS)
-
-
-@dataclass(frozen=True, slots=True)
-class OpField:
-    """A field of an op: `optional` ones have a default and may be left out of the text."""
-
-    name: str
-    domain: Domain[Any]
-    optional: bool
-    default: Any
-
-
-_FIELDS: dict[str, tuple[OpField, ...]] = {
-    word: tuple(
-        OpField(f.name, f.metadata["domain"], f.default is not MISSING, f.default)
-        for f in fields(kind)
-    )
-    for word, kind in OPS.items()
-}
-
-
-def fields_of(kind: type[Op]) -> tuple[OpField, ...]:
-    """The fields of an op class, in order."""
-    return _FIELDS[kind.word]
-
-
-def simpler_op(op: Op) -> Iterator[Op]:
-    """The same op with one simpler field."""
-    for f in fields_of(type(op)):
-        for value in f.domain.simpler(getattr(op, f.name)):
-            yield replace(op, **{f.name: value})

@@ -31,7 +31,8 @@ from corpus.isa.form import Insn
 from corpus.isa.table import parse_insn
 from corpus.lines import Closing, Comment, Dividing, Statement, statements
 from corpus.nesting import PARTS, SPANS, Begun
-from corpus.ops import OPS, Op, OpField, fields_of
+from corpus.opfields import OpField, fields_of
+from corpus.ops import OPS, Op
 
 _NESTING_WORDS = frozenset(kind.word for kind in SPANS)
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from strategies import cases, raw_bytes
 
 from corpus.case import MAX_OPS, MOST_OPS, Case, decode
-from corpus.ops import OPS, fields_of
+from corpus.opfields import fields_of
+from corpus.ops import OPS
 from corpus.text import format_case, parse_case
 from corpus.wire import Kind, WireError, pack_request, unpack_response, unpack_values
 

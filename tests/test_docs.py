@@ -11,7 +11,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from corpus.ops import OPS, fields_of
+from corpus.opfields import fields_of
+from corpus.ops import OPS
 from corpus.text import parse_case
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import COMMANDS, main

@@ -34,7 +34,7 @@ from emulator_leg import (
 )
 from migration import migrate, moved
 
-from corpus.ops import READ_GROUPS
+from corpus.readgroups import READ_GROUPS
 from corpus.wire import Kind, WireOp
 
 LIST = WireOp(Kind.REG_LIST, 0, 1024)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from strategies import cases, seeds
 
 from corpus.case import Case
-from corpus.ops import READ_GROUPS
+from corpus.readgroups import READ_GROUPS
 from corpus.text import format_case, parse_case
 from corpus.trace import Ending, Observation, Trace
 from fuzz.oracle.agreement import Compared, compare, concerns

@@ -17,7 +17,8 @@ from corpus import registers as regs
 from corpus.case import Case
 from corpus.isa.table import FORMS
 from corpus.kept import load_kept
-from corpus.ops import OPS, READ_GROUPS, Disturb, HostRun, Threads
+from corpus.ops import OPS, Disturb, HostRun, Threads
+from corpus.readgroups import READ_GROUPS
 from corpus.store import kept_files
 from corpus.text import parse_case
 from fuzz.generate.strategies import cases

@@ -15,7 +15,8 @@ from corpus.case import MOST_OPS, Case
 from corpus.domain import TextError
 from corpus.fields import MAX_PROGRAM
 from corpus.lines import MAX_SIZE
-from corpus.ops import OPS, Run, fields_of
+from corpus.opfields import fields_of
+from corpus.ops import OPS, Run
 from corpus.text import format_case, format_op, parse_case, parse_document, usage
 
 START = "create v0\ninit v0\nfinalize v0\n"

@@ -12,7 +12,8 @@ from corpus.fields import FEATURE_BITS
 from corpus.inputs import case_of, is_text, read_document
 from corpus.isa.spelling import variants
 from corpus.isa.table import SPELLINGS
-from corpus.ops import OPS, fields_of
+from corpus.opfields import fields_of
+from corpus.ops import OPS
 from corpus.registers import REGISTERS
 from corpus.stream import Source
 from corpus.text import format_case, parse_case

@@ -16,7 +16,6 @@ from corpus.blocks import unbroken
 from corpus.case import MAX_OPS, Case
 from corpus.isa.table import FORMS
 from corpus.ops import (
-    READ_GROUPS,
     CreateVcpu,
     GetReg,
     GetVls,
@@ -29,6 +28,7 @@ from corpus.ops import (
     SetReg,
     WriteMem,
 )
+from corpus.readgroups import READ_GROUPS
 from corpus.trace import Trace
 from fuzz.followup.blame import (
     Bench,

@@ -9,7 +9,8 @@ from typing import Any
 
 from corpus.case import Case
 from corpus.domain import Domain
-from corpus.ops import Init, fields_of, simpler_op
+from corpus.opfields import fields_of, simpler_op
+from corpus.ops import Init
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree
 from targets.base import Target

@@ -12,7 +12,8 @@ from corpus.fields import MAX_PROGRAM
 from corpus.isa.form import Insn
 from corpus.isa.system import unsynchronised
 from corpus.isa.table import FORMS
-from corpus.ops import GetReg, Op, ReadAll, Run, fields_of, simpler_op
+from corpus.opfields import fields_of, simpler_op
+from corpus.ops import GetReg, Op, ReadAll, Run
 from corpus.registers import REGISTERS
 
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from corpus import registers as regs
 from corpus.fields import FEATURE_BITS
+from corpus.opfields import fields_of
 from corpus.ops import (
     EXACT,
     FEATURE_SVE,
@@ -32,7 +33,6 @@ from corpus.ops import (
     SetReg,
     SetVls,
     WriteMem,
-    fields_of,
 )
 from corpus.values import Pattern
 from fuzz.generate.facts import CONTROLS, LENGTHS, class_of

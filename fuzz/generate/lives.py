@@ -12,6 +12,7 @@ from corpus.blocks import BLOCKS
 from corpus.case import Case
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.table import insn
+from corpus.opfields import fields_of
 from corpus.ops import (
     FEATURE_SVE,
     HOST_VLS,
@@ -28,7 +29,6 @@ from corpus.ops import (
     Run,
     SetVls,
     WriteMem,
-    fields_of,
 )
 from fuzz.generate import el2 as of_el2
 from fuzz.generate.looks import with_looks

@@ -10,7 +10,8 @@ from corpus.case import MAX_OPS, Case
 from corpus.fields import MAX_PROGRAM
 from corpus.inputs import case_of
 from corpus.isa.form import Insn
-from corpus.ops import Init, Op, ReadAll, Run, fields_of
+from corpus.opfields import fields_of
+from corpus.ops import Init, Op, ReadAll, Run
 from fuzz.generate import (
     el2,
     fill_registers,

@@ -12,6 +12,7 @@ from corpus.blocks import BLOCKS
 from corpus.case import MAX_OPS, Case
 from corpus.isa.form import Insn
 from corpus.isa.table import FORMS
+from corpus.opfields import fields_of
 from corpus.ops import (
     FEATURE_SVE,
     OPS,
@@ -23,7 +24,6 @@ from corpus.ops import (
     Run,
     SetReg,
     SetVls,
-    fields_of,
 )
 from corpus.registers import REGISTERS
 from corpus.stream import Source

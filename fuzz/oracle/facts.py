@@ -6,18 +6,8 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from corpus import registers as regs
-from corpus.ops import (
-    READ_GROUPS,
-    GetEvents,
-    GetMp,
-    GetReg,
-    HostRun,
-    Migrate,
-    ReadAll,
-    ReadMem,
-    RegList,
-    Run,
-)
+from corpus.ops import GetEvents, GetMp, GetReg, HostRun, Migrate, ReadAll, ReadMem, RegList, Run
+from corpus.readgroups import READ_GROUPS
 from corpus.trace import Observation, Trace
 from corpus.wire import RUN_DATA, RUN_TIMED_OUT, WireError, unpack_values
 from targets.spec.errno import EBADF, EINTR, ENOEXEC, EPERM, error_name

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from corpus.fields import FEATURE_BITS
-from corpus.ops import READ_GROUPS, Init, Migrate, Run
+from corpus.ops import Init, Migrate, Run
+from corpus.readgroups import READ_GROUPS
 from corpus.text import format_case, format_op
 from fuzz.reproduce.calls import AUX, call, tables
 from fuzz.reproduce.checks import Lines, checks

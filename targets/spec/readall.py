@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, TypeAlias
 
 from corpus import registers as regs
-from corpus.ops import READ_GROUPS
+from corpus.readgroups import READ_GROUPS
 from targets.spec.errno import EINVAL, ENOENT
 from targets.spec.permitted import Hole, Part
 from targets.spec.sets import ZERO

@@ -10,7 +10,8 @@ from scripted import sound
 from corpus import registers as regs
 from corpus.case import Case
 from corpus.fields import MAX_PROGRAM
-from corpus.ops import READ_GROUPS, GetReg, HostRun, Migrate, Op, ReadAll, Run, SetReg
+from corpus.ops import GetReg, HostRun, Migrate, Op, ReadAll, Run, SetReg
+from corpus.readgroups import READ_GROUPS
 from corpus.text import format_op, parse_case
 from corpus.trace import Ending, Observation, Trace
 from corpus.values import Pattern

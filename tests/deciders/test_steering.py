@@ -14,18 +14,8 @@ from corpus import registers as regs
 from corpus.case import MAX_OPS, Case, decode
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.table import FORMS
-from corpus.ops import (
-    CreateVcpu,
-    Finalize,
-    GetMp,
-    HostRun,
-    Init,
-    Op,
-    ReadAll,
-    Run,
-    SetReg,
-    fields_of,
-)
+from corpus.opfields import fields_of
+from corpus.ops import CreateVcpu, Finalize, GetMp, HostRun, Init, Op, ReadAll, Run, SetReg
 from corpus.text import parse_case
 from corpus.trace import Observation, Trace
 from fuzz.generate import el2, mutate, random_insn

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from corpus import registers as regs
-from corpus.ops import READ_GROUPS, GetReg, ReadAll, SetReg
+from corpus.ops import GetReg, ReadAll, SetReg
+from corpus.readgroups import READ_GROUPS
 from corpus.wire import LARGEST_REG
 from targets.spec import onereg
 from targets.spec.errno import EBADF, EFAULT, ENOEXEC
