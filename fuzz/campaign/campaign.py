@@ -318,7 +318,6 @@ class Campaign:
         if not self._restarts.bear(time.monotonic(), ran=bool(cases)):
             raise CampaignFailed(f"workers keep failing; the last one: {why}")
         self._log(f"worker {worker.index} {why}; restarting it")
-        self._restarts.count += 1
         if self._options.seconds and self._remaining() <= 0.1:
             self.reason = self.reason or "time"
             return

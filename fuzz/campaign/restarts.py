@@ -14,7 +14,7 @@ class Restarts:
 
     def __init__(self) -> None:
         self.count = 0
-        """Workers that were started for one that failed."""
+        """Failures that could be borne: for each a worker is started."""
         self._unborn = 0
         self._lately: list[float] = []
 
@@ -23,4 +23,6 @@ class Restarts:
         bear it."""
         self._unborn += not ran
         self._lately = [when for when in self._lately if now - when < HOUR_S] + [now]
-        return self._unborn < START_LIMIT and len(self._lately) <= MAX_RESTARTS
+        borne = self._unborn < START_LIMIT and len(self._lately) <= MAX_RESTARTS
+        self.count += borne
+        return borne

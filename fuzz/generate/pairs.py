@@ -9,7 +9,7 @@ are SETs of each register with the longest vector length.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -62,14 +62,14 @@ class Pairs:
 
     def __init__(self) -> None:
         self._counts: NDArray[np.uint32] = np.zeros(FACTS * FACTS, np.uint32)
-        core: NDArray[np.uint32] = np.zeros(CORE, np.uint32)
-        self.forms, self.sets = of_core(core)
-        """By register and longest VL in quadwords, how often a look came behind a SET."""
+        self._core: NDArray[np.uint32] = np.zeros(CORE, np.uint32)
+        self.forms, self.sets = of_core(self._core)
+        """How often a look came behind the execution of a form, by FORM_FACTS, and behind the SET
+        of a register, by longest VL in quadwords."""
         self.fresh: list[NDArray[np.int64]] = []
         """Pairs met for the first time since somebody emptied this."""
         self.fresh_core: list[NDArray[np.int64]] = []
-        """Triples of the core likewise: a form's FORM_FACTS after another's, then the lengths
-        of the registers."""
+        """Triples of the core likewise."""
 
     @property
     def counts(self) -> NDArray[np.uint32]:
@@ -81,21 +81,18 @@ class Pairs:
         gain = Gain()
         tracker = Tracker()
         pending: dict[int, list[Block]] = {}
-        forms: dict[int, list[tuple[int, int]]] = {}
-        sets: dict[int, list[tuple[int, int]]] = {}
+        core: dict[int, list[int]] = {}
         for op, seen in zip(case.ops, trace.observations, strict=False):
             slot = getattr(op, "vcpu", 0)
             block = tracker.facts(op, seen.err)
             pending.setdefault(slot, []).append(block)
             if isinstance(op, Run | HostRun) and not seen.err:
-                forms.setdefault(slot, []).extend(_executed(op, *tracker.lengths(slot)))
+                core.setdefault(slot, []).extend(_executed(op, *tracker.lengths(slot)))
             if isinstance(op, SetReg) and not seen.err and op.reg in REGISTER_INDEX:
-                place = REGISTER_INDEX[op.reg], tracker.lengths(slot)[0]
-                sets.setdefault(slot, []).append(place)
+                core.setdefault(slot, []).append(_set_at(op.reg, tracker.lengths(slot)[0]))
             if isinstance(op, ReadAll) and not seen.err:
                 self._flush(pending.pop(slot), gain)
-                self._count(self.forms, 0, forms.pop(slot, []))
-                self._count(self.sets, _OF_FORMS, sets.pop(slot, []))
+                self._count(core.pop(slot, []))
             elif isinstance(op, _SELF_SEEN):
                 self._flush([pending[slot].pop()], gain, calls_only=True)
             tracker.done(op, seen.err)
@@ -121,17 +118,12 @@ class Pairs:
                 self.fresh.append(new)
             self._counts[pairs] = before + 1
 
-    def _count(
-        self, table: NDArray[np.uint32], start: int, places: Sequence[tuple[int, int]]
-    ) -> None:
-        """Count places of a part of the core that begins at `start`."""
-        if places:
-            rows = np.array(places)
-            flat = rows[:, 0] * table.shape[1] + rows[:, 1]
-            new = flat[table.ravel()[flat] == 0]
-            if new.size:
-                self.fresh_core.append(start + np.unique(new))
-            np.add.at(table, (rows[:, 0], rows[:, 1]), 1)
+    def _count(self, triples: Sequence[int]) -> None:
+        """Count triples of the core."""
+        if triples:
+            places = np.array(triples)
+            self.fresh_core.append(np.unique(places[self._core[places] == 0]))
+            np.add.at(self._core, places, 1)
 
     def rarity(self, around: NDArray[np.int64], candidates: Sequence[int]) -> NDArray[np.float64]:
         """How rare each candidate fact is together with those around: higher is rarer."""
@@ -144,14 +136,17 @@ class Pairs:
         return float((1.0 / np.maximum(self._counts[gain.some], 1)).sum()) if gain.some else 0.0
 
 
-def _executed(op: Run | HostRun, longest: int, effective: int) -> list[tuple[int, int]]:
-    rows = []
+def _executed(op: Run | HostRun, longest: int, effective: int) -> Iterator[int]:
     for insn in op.program:
-        form = FORM_INDEX[insn.form.name]
-        rows += [(form, LONGEST + longest), (form, EFFECTIVE + effective)]
+        row = FORM_INDEX[insn.form.name] * FORM_FACTS
+        yield row + LONGEST + longest
+        yield row + EFFECTIVE + effective
         if insn.args and insn.form.operands[0].name[0] in "zvpx":
-            rows.append((form, NUMBER + insn.args[0] % 32))
-    return rows
+            yield row + NUMBER + insn.args[0] % 32
+
+
+def _set_at(reg: int, longest: int) -> int:
+    return _OF_FORMS + REGISTER_INDEX[reg] * LENGTHS_AND_NONE + longest
 
 
 def of_core(core: NDArray[N]) -> tuple[NDArray[N], NDArray[N]]:
@@ -171,10 +166,11 @@ class Met(NamedTuple):
 
 
 class Chooser:
-    """Draws values: half of the time the one of a few that is least covered together with
-    what a case has so far. Without `pairs`, evenly."""
+    """Draws values: often the one of a few that is least covered together with what a case has
+    so far. Without `pairs`, evenly."""
 
-    FEW = 4
+    FEW, FEW_FORMS = 4, 12
+    """There are many more forms than values of any factor."""
 
     def __init__(self, rng: random.Random, pairs: Pairs | None = None) -> None:
         self.rng = rng
@@ -198,7 +194,7 @@ class Chooser:
             row = counts[FORM_INDEX[form.name]]
             return int(row[LONGEST + longest]) + int(row[EFFECTIVE + effective])
 
-        return min((draw() for _ in range(12)), key=covered)
+        return min((draw() for _ in range(self.FEW_FORMS)), key=covered)
 
     def register(self, ids: Sequence[int], longest: int) -> int:
         """A register to SET, of a vcpu with this longest vector length in quadwords."""

@@ -15,6 +15,7 @@ def test_workers_that_run_cases_may_fail_more_often() -> None:
     restarts = Restarts()
     borne = [restarts.bear(float(n), ran=True) for n in range(MAX_RESTARTS + 1)]
     assert borne == [True] * MAX_RESTARTS + [False]
+    assert restarts.count == MAX_RESTARTS
 
 
 def test_what_failed_an_hour_ago_is_forgotten() -> None:
