@@ -13,58 +13,47 @@ from dataclasses import dataclass
 
 from corpus.case import Case
 from corpus.domain import TextError
+from corpus.lines import bare
 from corpus.opfields import fields_of
 from corpus.ops import Init, Migrate
 from corpus.text import parse_case
 
-_DEPARTURE = re.compile(r"^[ \t]*migrate\b[^\n#]*[ \t]to=(?!v[0-9])[^\n]*$", re.MULTILINE)
+_DEPARTURE = re.compile(r"migrate\b.*\sto=(?!v[0-9])")
 _DOMAINS = {field.name: field.domain for field in fields_of(Migrate)}
 
 
 @dataclass(frozen=True, slots=True)
 class Journey:
     """`vcpu`: the slot of the one that leaves; `to`: the name of the leg where it goes on, empty
-    where the text does not say; `features`: those of INIT there."""
+    where the text does not say; `features`: those of INIT there, None where they are the same."""
 
     before: Case
     vcpu: int
     to: str
-    features: int
+    features: int | None
     after: Case
 
 
 def parse_journey(text: str) -> Journey:
     """The journey that a text describes: a case that names no leg is one that leaves at its end,
     with its first vcpu. Raises TextError naming the line."""
-    found = list(_DEPARTURE.finditer(text))
+    lines = text.split("\n")
+    found = [number for number, line in enumerate(lines) if _DEPARTURE.match(bare(line))]
     if not found:
         case = parse_case(text)
         vcpu = min((op.vcpu for op in case.ops if isinstance(op, Init)), default=0)
-        return Journey(case, vcpu, "", _features(case, vcpu), Case((), case.min_vq))
+        return Journey(case, vcpu, "", None, Case((), case.min_vq))
     leave = found[0]
-    number = 1 + text.count("\n", 0, leave.start())
     if len(found) > 1:
-        second = 1 + text.count("\n", 0, found[1].start())
-        raise TextError(f"line {second}: a case goes on on one other leg")
-    before = parse_case(text[: leave.start()] or "\n")
+        raise TextError(f"line {found[1] + 1}: a case goes on on one other leg")
+    before = parse_case("\n".join(lines[:leave]) or "\n")
     try:
-        vcpu, to, features = _departure(leave[0].partition("#")[0].split()[1:])
+        vcpu, to, features = _departure(bare(lines[leave]).split()[1:])
     except TextError as error:
-        raise TextError(f"line {number}: {error}") from None
-    behind = text[leave.end() :]
-    rest = any(_is_op(line) for line in behind.splitlines())
-    after = parse_case("\n" * (number - 1) + behind) if rest else Case(())
-    return Journey(
-        before,
-        vcpu,
-        to,
-        _features(before, vcpu) if features is None else features,
-        Case(after.ops, before.min_vq),
-    )
-
-
-def _is_op(line: str) -> bool:
-    return bool(line.strip()) and not line.lstrip().startswith(("#", "//"))
+        raise TextError(f"line {leave + 1}: {error}") from None
+    behind = lines[leave + 1 :]
+    after = parse_case("\n" * (leave + 1) + "\n".join(behind)) if any(map(bare, behind)) else None
+    return Journey(before, vcpu, to, features, Case(after.ops if after else (), before.min_vq))
 
 
 def _departure(words: list[str]) -> tuple[int, str, int | None]:
@@ -81,9 +70,3 @@ def _departure(words: list[str]) -> tuple[int, str, int | None]:
         named["to"],
         None if features is None else _DOMAINS["features"].parse(features),
     )
-
-
-def _features(case: Case, vcpu: int) -> int:
-    """Those that a vcpu was last initialised with."""
-    inits = [op.features for op in case.ops if isinstance(op, Init) and op.vcpu == vcpu]
-    return inits[-1] if inits else fields_of(Init)[1].default

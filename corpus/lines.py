@@ -80,6 +80,12 @@ def decoded(data: bytes) -> str:
         raise TextError(f"line {number}: the byte {byte:#04x} is not UTF-8") from None
 
 
+def bare(line: str) -> str:
+    """A line outside of programs without its comment and the spaces around."""
+    line = line.strip(" \t")
+    return _cut(line, _COMMENT.search(line))
+
+
 def statements(text: str, nesting: Collection[str] = ()) -> Iterator[Item]:
     """The comment lines and ops of a text, in order; `nesting`: words of ops whose braces hold
     ops. Raises TextError naming the line."""
@@ -100,7 +106,7 @@ def statements(text: str, nesting: Collection[str] = ()) -> Iterator[Item]:
             continue
         leading = False
         if begun is None:
-            braces = _cut(line, _COMMENT.search(line)).split()
+            braces = bare(line).split()
             if open_blocks and "".join(braces) in ("}", "}{", "}{}"):
                 yield from _braces(number, braces)
                 if braces[-1].endswith("}"):
@@ -119,7 +125,7 @@ def statements(text: str, nesting: Collection[str] = ()) -> Iterator[Item]:
                 begun.opens = True
                 yield begun
                 begun = None
-                braces = _cut(line, _COMMENT.search(line)).split()
+                braces = bare(line).split()
                 if "".join(braces) not in ("", "}", "}{", "}{}"):
                     rest = quoted(line.strip(" \t"))
                     raise _at(number, f"{rest}: an op in a block has a line of its own")

@@ -134,11 +134,17 @@ class WireTarget(Target):
     def submit_shared(self, case: Case) -> int:
         return self._submit(Ran(case, self.shares))
 
-    def _submit(self, ran: Ran, tries: int = 1) -> int:
+    def run_as(self, case: Case, request: bytes) -> Trace:
+        """What the executor does with `request`, of which `case` is how people read it. Raises
+        TransportError."""
+        return self.collect(self._submit(Ran(case), request))
+
+    def _submit(self, ran: Ran, request: bytes = b"", tries: int = 1) -> int:
+        request = request or ran.case.request
         flags = FLAG_REUSE_VM if ran.shared else 0
-        ticket = self.transport.submit(with_flags(ran.case.request, flags))
+        ticket = self.transport.submit(with_flags(request, flags))
         self.boots, self.boot_seconds = self.transport.boots, self.transport.boot_seconds
-        submitted = _Submitted(ran, ticket, self.boots, tries)
+        submitted = _Submitted(ran, request, ticket, self.boots, tries)
         self._running[ticket] = submitted
         self._history.append(submitted)
         return ticket
@@ -161,7 +167,7 @@ class WireTarget(Target):
                 self.restarts = len(self._replaced)
             if reply.ending is not Ending.LOST or submitted.tries >= LOST_TRIES:
                 break
-            ticket = self._submit(submitted.ran, submitted.tries + 1)
+            ticket = self._submit(submitted.ran, submitted.request, submitted.tries + 1)
         self.blocks = reply.blocks
         self.executions += 1
         if reply.response is None:
@@ -204,6 +210,7 @@ class _Submitted:
     included if it does."""
 
     ran: Ran
+    request: bytes
     ticket: int
     boot: int
     tries: int

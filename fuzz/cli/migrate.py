@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from fuzz.cli.table import Column, print_table
 from fuzz.oracle.verdict import Agree
 from fuzz.suites.journey import Arrival, Saved, restore, save
 from targets.base import WireTarget
-from targets.legs import UnknownLeg, check, open_leg
+from targets.kind import KINDS
+from targets.legs import UnknownLeg, check, kind_of, open_leg
 from targets.spec.carried import spelling
 from targets.spec.rules import RULES
 from targets.transport import TransportError
@@ -63,14 +63,17 @@ def command(file: Path, legs: str, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([_as_json(one) for one in arrivals], indent=2))
     else:
-        _print(arrivals, missing)
+        _print(arrivals)
+    for name, why in missing.items():
+        click.echo(f"{name}: {why}", err=True)
     if any(one.wrong for one in arrivals):
         return Exit.DIVERGENCE
     return Exit.UNAVAILABLE if missing else Exit.OK
 
 
 def _travels(name: str) -> bool:
-    return name.partition(":")[0] in ("kvm", "emulator")
+    kind = KINDS.get(kind_of(name))
+    return kind is not None and kind.own
 
 
 def _travel(
@@ -79,44 +82,43 @@ def _travel(
     """From each to each, one machine at a time: many would fill the memory of this one."""
     saved: list[Saved] = []
     arrivals: list[Arrival] = []
+
+    def leave(leg: WireTarget) -> None:
+        least, most = journey.before.min_vq, leg.profile.max_vq
+        if least > most:
+            missing[leg.name] = f"the case needs vq>={least}, {leg.name} has {most}."
+        else:
+            saved.append(save(leg, journey))
+
     for name in sources:
-        with _opened(name, missing) as leg:
-            if leg is not None:
-                _check_lengths(journey, leg)
-                saved.append(save(leg, journey))
+        _on(name, leave, missing)
     for name in goals:
         if name not in missing:
-            with _opened(name, missing) as leg:
-                if leg is not None:
-                    arrivals += [restore(leg, journey, one) for one in saved]
+            _on(
+                name,
+                lambda leg: arrivals.extend(restore(leg, journey, one) for one in saved),
+                missing,
+            )
     return arrivals
 
 
-@contextmanager
-def _opened(name: str, missing: dict[str, str]) -> Iterator[WireTarget | None]:
-    """A leg, or None and the reason why it cannot be had in `missing`."""
+def _on(name: str, work: Callable[[WireTarget], None], missing: dict[str, str]) -> None:
+    """Do something with a leg, as far as it can be had; `missing` takes why it cannot."""
     try:
-        leg = open_leg(name)
+        with open_leg(name) as leg:
+            assert isinstance(leg, WireTarget)
+            work(leg)
     except TransportError as error:
         missing[name] = str(error)
-        yield None
+
+
+def _print(arrivals: Sequence[Arrival]) -> None:
+    if not arrivals:
         return
-    with leg:
-        assert isinstance(leg, WireTarget)
-        yield leg
-
-
-def _check_lengths(journey: Journey, leg: WireTarget) -> None:
-    least = journey.before.min_vq
-    if least > leg.profile.max_vq:
-        raise UserError(f"the case needs vq>={least}, {leg.name} has {leg.profile.max_vq}.")
-
-
-def _print(arrivals: Sequence[Arrival], missing: Mapping[str, str]) -> None:
     goals = list(dict.fromkeys(one.leg for one in arrivals))
     cells = {(one.source, one.leg): _cell(one) for one in arrivals}
     rows = [
-        [source, *(cells[source, goal] for goal in goals)]
+        [source, *(cells.get((source, goal), "-") for goal in goals)]
         for source in dict.fromkeys(one.source for one in arrivals)
     ]
     print_table([Column("from"), *(Column(f"to {goal}") for goal in goals)], rows)
@@ -126,8 +128,6 @@ def _print(arrivals: Sequence[Arrival], missing: Mapping[str, str]) -> None:
     for one in arrivals:
         for sentence in one.wrong:
             click.echo(f"WRONG from {one.source} to {one.leg}: {sentence}")
-    for name, why in missing.items():
-        click.echo(f"{name}: {why}")
 
 
 def _cell(one: Arrival) -> str:
@@ -168,7 +168,7 @@ def _between(ways: Sequence[str], count: int) -> str:
 
 
 def _as_json(one: Arrival) -> dict[str, Any]:
-    verdicts = {"before": one.before, "arriving": one.arriving, "after": one.after}
+    verdicts = {"before": one.saved.verdict, "arriving": one.arriving, "after": one.after}
     return {
         "from": one.source,
         "to": one.leg,

@@ -30,7 +30,7 @@ def judge(
         if mismatch:
             return _diverge(model, stepper.judged, stepper.op, permitted, mismatch)
     if trace.ending is not Ending.OK:
-        return _bad_ending(case, trace, frozenset(model.rules))
+        return bad_ending(case, trace, frozenset(model.rules))
     rules = frozenset((*model.rules, "ending.ok"))
     return Agree(stepper.judged, rules, stepper.choices, stepper.stopped, stepper.decides)
 
@@ -60,8 +60,9 @@ def _responsible(permitted: Permitted, mismatch: Mismatch) -> str:
     return "fpsr.cumulative" if mismatch.label == "fpsr" and origin.startswith("isa.") else origin
 
 
-def _bad_ending(case: Case, trace: Trace, rules: frozenset[str]) -> Diverge:
-    """A crash, a hang or a kernel complaint: never permitted, whatever the case did."""
+def bad_ending(case: Case, trace: Trace, rules: frozenset[str]) -> Diverge:
+    """What a trace that did not end OK is worth: a crash, a hang or a kernel complaint is never
+    permitted, whatever the case did. `rules`: those that it came to before."""
     index = _under_way(case, trace)
     fault = trace.fault
     return Diverge(

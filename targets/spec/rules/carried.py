@@ -16,7 +16,7 @@ TABLE: tuple[Rule, ...] = table(
             "api.rst 4.68, 4.69",
             "other registers that both legs list arrive as they were saved",
         ),
-        "carry.timers": ("ABI", "api.rst 4.68", "timers go on counting"),
+        "carry.timers": ("ABI", "api.rst 4.68", "counters go on, and a timer may have rung"),
         "carry.unknown-register": (
             "ABI",
             "api.rst 4.68, 4.84",
@@ -29,8 +29,8 @@ TABLE: tuple[Rule, ...] = table(
         ),
         "carry.id-dropped": (
             "IMPL",
-            "sys_regs.c, set_id_aa64mmfr2_el1 and its like",
-            "fields of ID registers that kernels once showed by mistake are taken and dropped",
+            "sys_regs.c, set_id_aa64mmfr2_el1, set_pmcr and their like",
+            "read-only fields that kernels once showed by mistake are taken and dropped",
         ),
         "carry.firmware": (
             "ABI",
