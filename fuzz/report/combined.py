@@ -54,11 +54,10 @@ def _rows(either: NDArray[np.bool_], alone: NDArray[np.bool_]) -> Iterator[Combi
             yield from _within(first, ours, either)
         elif ours and theirs:
             block = either[np.ix_(ours, theirs)]
-            missing = [
-                f"{_value(ours[i])} with {_value(theirs[j])}" for i, j in np.argwhere(~block)
-            ]
+            examples = np.argwhere(~block)[:EXAMPLES]
+            missing = [f"{_value(ours[i])} with {_value(theirs[j])}" for i, j in examples]
             met = int(block.sum())
-            yield Combined(first, second, met, block.size, missing[:EXAMPLES])
+            yield Combined(first, second, met, block.size, missing)
 
 
 def _of_core(core: NDArray[np.bool_]) -> Iterator[Combined]:
@@ -85,8 +84,9 @@ def _block(
     """Of the values that were each met."""
     ours, theirs = np.flatnonzero(block.any(axis=1)), np.flatnonzero(block.any(axis=0))
     part = block[np.ix_(ours, theirs)]
-    missing = [f"{rows[ours[i]]} with {columns[theirs[j]]}" for i, j in np.argwhere(~part)]
-    return Combined(first, second, int(part.sum()), part.size, missing[:EXAMPLES])
+    examples = np.argwhere(~part)[:EXAMPLES]
+    missing = [f"{rows[ours[i]]} with {columns[theirs[j]]}" for i, j in examples]
+    return Combined(first, second, int(part.sum()), part.size, missing)
 
 
 _ONE_AT_A_TIME = frozenset(
