@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from piped import piped
 
 from corpus.text import parse_case
 from db.blocks import FunctionRecord, ReachedRecord, pack_blocks, unpack_blocks
@@ -122,7 +123,7 @@ def test_workers_of_one_campaign_store_a_block_once(store: Store) -> None:
     for at, blocks in ((10.25, [0, 4]), (12.0, [4, 400])):
         keeper.on_code(made, code)
         told = events.Coverage([events.Reached(LEG.name, ONE.encoded, at, blocks)])
-        keeper.on_coverage(made, events.decode(events.encode(told)), begun=10.0)
+        keeper.on_coverage(made, piped(told), begun=10.0)
     (found,) = store.coverage()
     assert [(v.after_ms, v.blocks) for v in found.reached] == [(250, (0, 4)), (2000, (400,))]
     assert keeper.totals() == {LEG.name: {"blocks": 3, "functions": 2, "functions_known": 3}}

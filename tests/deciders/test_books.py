@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from piped import piped
 
 from corpus.case import Case
 from corpus.fault import Fault, FaultKind
@@ -114,7 +115,7 @@ def test_bytes_that_hold_no_trace_are_refused_in_a_sentence(packed: bytes) -> No
 
 def test_a_finding_travels_whole() -> None:
     event = travel.found(RECORD)
-    assert travel.finding(events.decode(events.encode(event))) == RECORD
+    assert travel.finding(piped(event)) == RECORD
 
 
 @pytest.mark.parametrize("investigating", [False, True])
@@ -122,7 +123,7 @@ def test_an_incident_travels_with_what_its_log_tells(investigating: bool) -> Non
     log = "boots\n" * 400 + "WARNING: CPU: 0 PID: 1 at f+0x1/0x2\nCall trace:\n f+0x1/0x2\n"
     event = travel.broke("kvm:a", Incident(WARN, log, CASE, (Ran(SMALL),)), investigating)
     assert event.line == "WARNING: f"
-    record = travel.incident(events.decode(events.encode(event)))
+    record = travel.incident(piped(event))
     assert (record.leg, record.kind, record.place) == ("kvm:a", "warn", "f")
     assert (record.case, record.investigating) == (CASE, investigating)
     assert "WARNING: CPU: 0" in record.log
