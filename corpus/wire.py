@@ -91,7 +91,9 @@ DISTURB       a = `Stranger`, b = delay in ns; payload = u32 span | u32 VL in by
               SOFTIRQ: kernel-mode NEON in a softirq on this CPU. THREAD, once: a thread on
               this CPU that comes before ours, with vector state at a length asked for as in
               HOST_RUN. SIGNAL: one to this thread; a run that it ends goes on. MOVE: this
-              thread goes on on another CPU.
+              thread goes on on another CPU. STEP, without delay: a debugger, so that up to
+              400 instructions of each RUN and HOST_RUN are a KVM_RUN each; strikes are
+              KVM_EXIT_DEBUGs.
               Data, which is complete when the block is over = u32 strikes | u32 strikes that
               came to nothing; of THREAD also what HOST_RUN has behind RUN's bytes, the first
               state being that after its sleep. No stranger and no data after EOPNOTSUPP, where
@@ -207,6 +209,7 @@ class Stranger(IntEnum):
     THREAD = 1
     SIGNAL = 2
     MOVE = 3
+    STEP = 4
 
 
 class Status(IntEnum):

@@ -92,8 +92,24 @@ def test_a_stranger_that_comes_too_late_says_so(leg: Target) -> None:
     assert isinstance(judge(late, trace, leg.profile), Agree)
 
 
+def test_each_instruction_of_a_guest_that_is_stepped_through_is_a_run(leg: Target) -> None:
+    code = "mov x1, #1\nmov x2, #2\nhvc-loop #3\nbrk #5"
+    stepped = parse_case(SETUP + f"disturb step {{\nrun v0 {{\n{code}\n}}\n}}\nread-all v0")
+    trace = leg.run(stepped)
+    # Of the loop: two instructions before it, five in it each time round.
+    assert struck(trace.observations[5])[0] > 2 + 3
+    assert isinstance(judge(stepped, trace, leg.profile), Agree)
+    plain = Case(tuple(op for op in stepped.ops if not isinstance(op, Disturb)))
+    calm = leg.run(plain)
+    assert trace.observations[6] == calm.observations[5]
+    looped = case("step", run="host-run v0 vl=64")
+    trace = leg.run(looped)
+    assert struck(trace.observations[5]) == (400, 0)
+    assert isinstance(judge(looped, trace, leg.profile), Agree)
+
+
 def test_many_strangers_at_once(leg: Target) -> None:
-    crowd = case("thread after=100000 vl=16", "signal after=150000", "move after=200000")
+    crowd = case("thread after=100000 vl=16", "signal after=150000", "move after=200000", "step")
     for _ in range(20):
         trace = leg.run(crowd)
         assert trace.ending is Ending.OK
@@ -103,7 +119,7 @@ def test_many_strangers_at_once(leg: Target) -> None:
 
 
 def test_what_a_kernel_cannot_do_is_skipped_and_told(leg: Target) -> None:
-    assert leg.profile.strangers == {"thread", "signal", "move"}
+    assert leg.profile.strangers == {"thread", "signal", "move", "step"}
     skipped = case("softirq after=100")
     trace = leg.run(skipped)
     assert trace.observations[5] == Observation(EOPNOTSUPP)

@@ -181,7 +181,7 @@ def _take_exception(cpu: Cpu, exception: GuestException) -> MmioExit:
         vcpu.origins[name] = cpu.rule
     pstate, mask = join(vcpu.core["pstate"])
     vcpu.core[elr] = exact(cpu.pc + exception.ret)
-    vcpu.core[spsr] = unknown(pstate, mask)
+    vcpu.core[spsr] = unknown(pstate, mask | cpu.vm.stepped)
     vcpu.sys[esr] = exact(exception.esr)
     if exception.far is not None:
         vcpu.sys[far] = exact(exception.far)

@@ -177,6 +177,9 @@ class Vm:
     """MPIDR affinity by slot as it was when KVM made its table of them, at the first run
     in a VM of several vcpus; None while KVM looks at each vcpu (arm.c, since 6.7)."""
 
+    stepped: int = 0
+    """Bits of PSTATE that are not known because somebody single-stepped some run: SS."""
+
     def copy(self) -> Vm:
         """The same, of which no part is shared."""
         vcpus = {slot: vcpu.copy() for slot, vcpu in self.vcpus.items()}

@@ -61,7 +61,7 @@ enum class Kind : uint16_t {
 };
 
 // DISTURB's `a`.
-enum class Stranger : uint64_t { kSoftirq, kThread, kSignal, kMove, kCount };
+enum class Stranger : uint64_t { kSoftirq, kThread, kSignal, kMove, kStep, kCount };
 
 enum class Status : uint32_t { kOk = 0, kMalformed = 1, kFull = 2 };
 

@@ -11,6 +11,7 @@ static const struct stranger *const strangers[STRANGER_COUNT] = {
     [STRANGER_THREAD] = &stranger_thread,
     [STRANGER_SIGNAL] = &stranger_signal,
     [STRANGER_MOVE] = &stranger_move,
+    [STRANGER_STEP] = &stranger_step,
 };
 
 /* A stranger that is around: for how many more ops, and where it will say how it was. */

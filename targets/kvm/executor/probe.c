@@ -181,6 +181,7 @@ static const char *const stranger_names[STRANGER_COUNT] = {
     [STRANGER_THREAD] = "thread",
     [STRANGER_SIGNAL] = "signal",
     [STRANGER_MOVE] = "move",
+    [STRANGER_STEP] = "step",
 };
 
 static void strangers(struct sink *out)

@@ -13,6 +13,7 @@
 #include "nested.h"
 #include "run.h"
 #include "stranger_signal.h"
+#include "stranger_step.h"
 
 /* A run of a vcpu in AArch32 state that does not take its way out soon does not end. */
 #define BRIEF_MS 50
@@ -125,14 +126,15 @@ static bool lost(int fd)
     return get_reg(fd, CORE_REG(regs.pc), &pc) == 0 && pc - RAM_BASE >= RAM_SIZE;
 }
 
-/* `entry`, again where a stranger's signal ended it. */
+/* `entry`, again where a stranger ended it. */
 static int enter_disturbed(const struct vcpu *v, bool immediate, const struct entry *entry)
 {
     int err;
     do {
         entries++;
         err = entry->enter(v->fd, entry->context);
-    } while (err == EINTR && !struck && !immediate && stranger_signalled());
+    } while (err ? err == EINTR && !struck && !immediate && stranger_signalled()
+                 : stranger_stepped(v));
     return err;
 }
 
@@ -179,7 +181,9 @@ int run_enter(const struct vcpu *v, const struct ready *ready, const struct entr
     if (!run)
         return entry->enter(v->fd, entry->context);
     run->exit_reason = 0;
+    stranger_step_begin(v);
     int err = enter_limited(v, ready, entry);
+    stranger_step_end(v);
     if (err == EINTR && struck && !ready->immediate)
         seen->flags |= RUN_TIMED_OUT;
     if (err)

@@ -21,7 +21,8 @@ struct stranger {
     void (*end)(struct wire_disturb *seen, uint8_t *more);
 };
 
-extern const struct stranger stranger_softirq, stranger_thread, stranger_signal, stranger_move;
+extern const struct stranger stranger_softirq, stranger_thread, stranger_signal, stranger_move,
+    stranger_step;
 
 /* A thread that starts before others of its CPU do, and gets no signals but its own faults.
  * False if it cannot be had. */

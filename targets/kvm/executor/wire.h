@@ -67,6 +67,7 @@ enum wire_stranger {
     STRANGER_THREAD,
     STRANGER_SIGNAL,
     STRANGER_MOVE,
+    STRANGER_STEP,
     STRANGER_COUNT
 };
 

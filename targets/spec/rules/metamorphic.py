@@ -52,6 +52,16 @@ TABLE: tuple[Rule, ...] = table(
             "api.rst 5, sve.rst 3",
             "softirqs, other threads, signals and other CPUs change nothing for a vcpu",
         ),
+        "disturb.step": (
+            "ABI",
+            "api.rst 4.87, handle_exit.c",
+            "a run whose instructions user space steps through ends as one that it does not",
+        ),
+        "disturb.step-shows": (
+            "ARCH",
+            "Arm ARM D2, debug.c",
+            "an exception that a stepped instruction takes may save PSTATE with SS set",
+        ),
         "threads.none": ("IMPL", "-", "a machine where ops are done in turn says so"),
         "threads.some-order": (
             "ABI",

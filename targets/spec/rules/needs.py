@@ -49,6 +49,7 @@ NEEDS: dict[str, Need] = {
     "host.[!n]*": lambda profile: profile.host_thread,
     "disturb.strikes": lambda profile: bool(profile.strangers),
     "disturb.no-stranger": lambda profile: len(profile.strangers) < len(Stranger),
+    "disturb.step*": lambda profile: "step" in profile.strangers,
     "threads.none": lambda profile: not profile.threads,
     "threads.some-order": lambda profile: profile.threads,
     "carry.*": lambda _: False,  # a case has one leg, a journey has two

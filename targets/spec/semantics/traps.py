@@ -35,7 +35,7 @@ def undef_loop(cpu: Cpu, count: int) -> None:
     for register, value in ((28, 0), (29, LOOP_VECTORS), (30, back)):
         cpu.set_x(register, value)
     vcpu.core["elr_el1"] = exact(back)
-    vcpu.core["spsr_el1"] = unknown(pstate, mask)
+    vcpu.core["spsr_el1"] = unknown(pstate, mask | cpu.vm.stepped)
     vcpu.core["pstate"] = unknown(pstate, mask | pstate & OPTIONAL_PSTATE)
     vcpu.sys["esr_el1"] = exact(UNDEFINED)
     vcpu.sys["far_el1"] = unknown(0, U64)

@@ -1,7 +1,9 @@
 """Disturb: what goes on beside a vcpu changes nothing for it, nor the vcpu for that.
 
 So there is nothing to predict here but the strangers themselves. A signal ends KVM_RUN, which the
-executor then makes again (api.rst 5, immediate_exit), and the run is judged as one.
+executor then makes again (api.rst 5, immediate_exit), and the run is judged as one. So does
+whoever single-steps the guest (api.rst 4.87): which the guest can see in what an exception saves of
+PSTATE, and nowhere else.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ def disturb(world: World, op: Disturb) -> Permitted:
     kind = wire.Stranger(op.by)
     if kind.name.lower() not in world.profile.strangers:
         return Permitted("disturb.no-stranger", (Outcome(EOPNOTSUPP),))
+    if kind is wire.Stranger.STEP:
+        world.rules.update(("disturb.step", "disturb.step-shows"))
+        world.vm.stepped = SINGLE_STEP
     if kind is not wire.Stranger.THREAD:
         return Permitted("disturb.strikes", (Outcome(tail=_COUNTS), _NOT_STARTED))
     world.rules.update(LABELS.values())
@@ -35,6 +40,8 @@ def disturb(world: World, op: Disturb) -> Permitted:
     return Permitted("disturb.strikes", (struck, _NOT_STARTED), origins=LABELS)
 
 
+SINGLE_STEP = 1 << 21
+"""PSTATE.SS."""
 _NOT_STARTED = Outcome(EAGAIN)
 """A thread cannot always be had (pthread_create(3))."""
 _SIZE = wire.DISTURB_DATA.size
