@@ -28,9 +28,11 @@ from corpus.values import Pattern, PatternDomain
 from corpus.wire import (
     BLOCK,
     EVENTS,
+    FILTER,
     LISTS,
     RAM_SIZE,
     ROOM_EXACT,
+    Ask,
     Kind,
     Stranger,
     WireOp,
@@ -281,6 +283,68 @@ class GetEvents(Op):
         return WireOp(Kind.GET_EVENTS, self.vcpu)
 
 
+_GROUP = Word(4, (0, 1, 2, 5, 1 << 31), {"pmu": 0, "timer": 1, "pvtime": 2})
+_ATTRIBUTE = Word(4, (0, 1, 2, 3, 9, 1 << 31))
+_ASK = Choice({ask.name.lower(): ask.value for ask in Ask})
+_OF_ATTRIBUTE = Word(8, (0, 16, 23, 27, 0x4000_F000, 0x4000_F020, 1 << 40))
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceAttr(Op):
+    """KVM_{HAS,GET,SET}_DEVICE_ATTR on a vcpu: of its PMU, timers or stolen time."""
+
+    code, word = 22, "attr"
+    vcpu: int = _at(_VCPU)
+    ask: int = _at(_ASK)
+    group: int = _at(_GROUP)
+    attribute: int = _at(_ATTRIBUTE, 0)
+    value: int = _at(_OF_ATTRIBUTE, 0)
+
+    def lower(self) -> WireOp:
+        which = self.group | self.attribute << 32
+        return WireOp(
+            Kind.DEVICE_ATTR, self.vcpu, self.ask, which, self.value.to_bytes(8, "little")
+        )
+
+
+_FUNCTION = Word(4, (0x8400_0000, 0x8400_0003, 0xC400_0003, 0x8000_0001, 0xC200_0000, 0))
+_COUNT = Word(4, (1, 0, 16, 0x1_0000, 0xFFFF_FFFF))
+_ACTION = Word(1, (0, 1, 2, 3), {"handle": 0, "deny": 1, "forward": 2})
+
+
+@dataclass(frozen=True, slots=True)
+class SmcccFilter(Op):
+    """KVM_SET_DEVICE_ATTR on the VM: what becomes of the `count` hypercalls from `base` on."""
+
+    code, word = 23, "filter"
+    base: int = _at(_FUNCTION)
+    count: int = _at(_COUNT, 1)
+    action: int = _at(_ACTION, 1)
+
+    def lower(self) -> WireOp:
+        payload = FILTER.pack(self.base, self.count, self.action)
+        return WireOp(Kind.SMCCC_FILTER, payload=payload)
+
+
+_CAP = Word(
+    4,
+    (177, 216, 228, 0, 0xFFFF),
+    {"nisv_to_user": 177, "system_suspend": 216, "eager_split": 228},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EnableCap(Op):
+    """KVM_ENABLE_CAP on the VM."""
+
+    code, word = 24, "enable-cap"
+    cap: int = _at(_CAP)
+    flags: int = _at(Word(4, (0, 1)), 0)
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.ENABLE_CAP, a=self.cap, b=self.flags)
+
+
 _OFFSET = IntRange(0x8000, RAM_SIZE - 16, 16)
 _LENGTH = IntRange(16, 512, 16)
 
@@ -391,7 +455,7 @@ OPS: dict[str, type[Op]] = {
     for op in (
         *(CreateVcpu, PreferredTarget, Init, SetVls, GetVls, Finalize, SetReg, GetReg),
         *(RegList, Run, ReadAll, SetMp, GetMp, ReadMem, WriteMem, HostRun, Migrate, Disturb),
-        *(Threads, SetEvents, GetEvents),
+        *(Threads, SetEvents, GetEvents, DeviceAttr, SmcccFilter, EnableCap),
     )
 }
 BY_CODE: dict[int, type[Op]] = {op.code: op for op in OPS.values()}

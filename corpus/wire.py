@@ -48,7 +48,8 @@ RUN           payload = guest code, u32 words; a: bit 0 immediate_exit. The code
               Data = u32 exit reason | u32 is_write | u64 mmio address | u64 mmio
               data (zero-extended) | u32 mmio length | u32 flags (RUN_...). All zero when
               KVM_RUN failed, except flags. After a system event (PSCI) is_write is the
-              event's type and the mmio address its flags.
+              event's type and the mmio address its flags. After
+              KVM_EXIT_ARM_NISV is_write is esr_iss and the mmio address fault_ipa.
 READ_ALL      payload = groups: u32 count | u32 0 | count x u64 id. Each id is read
               with GET_ONE_REG; when the first id of a group fails the rest of that
               group is left out. Data = per id read: u32 err | u32 size |
@@ -57,6 +58,12 @@ SET_MP        a = mp_state.  KVM_SET_MP_STATE.
 GET_MP        KVM_GET_MP_STATE -> u32 (4 bytes).
 SET_EVENTS    payload = struct kvm_vcpu_events, 64 bytes.  KVM_SET_VCPU_EVENTS.
 GET_EVENTS    KVM_GET_VCPU_EVENTS -> the same; no data after an error.
+DEVICE_ATTR   a = `Ask`, b = group | attribute << 32; payload = u64 value.
+              KVM_{SET,GET,HAS}_DEVICE_ATTR on the vcpu -> of GET the value, u64, zero-extended
+              and 0 after an error.
+SMCCC_FILTER  payload = u32 base | u32 count | u32 action.  KVM_SET_DEVICE_ATTR on the VM of
+              KVM_ARM_VM_SMCCC_FILTER.
+ENABLE_CAP    a = capability, b = flags.  KVM_ENABLE_CAP on the VM.
 READ_MEM      a = offset in guest RAM, b = length (clipped to RAM) -> bytes.
 WRITE_MEM     a = offset in guest RAM; payload = bytes (clipped to RAM).
 HOST_RUN      RUN (a, payload, aux and err as there) by a host thread with vector state
@@ -200,6 +207,17 @@ class Kind(IntEnum):
     THREADS = 17
     SET_EVENTS = 18
     GET_EVENTS = 19
+    DEVICE_ATTR = 20
+    SMCCC_FILTER = 21
+    ENABLE_CAP = 22
+
+
+class Ask(IntEnum):
+    """What DEVICE_ATTR does with an attribute."""
+
+    HAS = 0
+    GET = 1
+    SET = 2
 
 
 class Stranger(IntEnum):
@@ -256,11 +274,12 @@ THREADS_DATA = struct.Struct("<2I")
 INTERVAL = struct.Struct("<2Q")
 INIT_PARAMETERS = struct.Struct("<7II")
 EVENTS = struct.Struct("<4BIQ12I")
+FILTER = struct.Struct("<3I")
 BLOCK = struct.Struct("<2I")
 LISTS = struct.Struct("<2I")
 """The fixed parts of data of RUN, of HOST_RUN behind it, of DISTURB and of THREADS, what THREADS
-tells of each op, the payload of MIGRATE (its head), a vcpu's events, and the payloads of DISTURB
-and THREADS."""
+tells of each op, the payload of MIGRATE (its head), a vcpu's events, a range of hypercalls, and the
+payloads of DISTURB and THREADS."""
 
 
 def _padding(n: int) -> int:

@@ -44,7 +44,8 @@ def test_there_are_enough_and_each_says_something() -> None:
 
 def test_generated_cases_reach_the_rules() -> None:
     rng = random.Random(20)
-    elsewhere = "el2.", "carry."  # tests/test_model_el2.py and tests/test_journey.py
+    # tests/test_model_el2.py, test_journey.py and test_model_devices.py
+    elsewhere = "el2.", "carry.", "attr."
     missed = {r for r in RULES if not r.startswith(elsewhere)} - set(OTHERWISE_EXERCISED)
     for number in range(6000):
         profile = PROFILES[number % len(PROFILES)]

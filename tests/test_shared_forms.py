@@ -32,6 +32,7 @@ RECORDS = {
     "init": "INIT_PARAMETERS",
     "record": "_RECORD",
     "events": "EVENTS",
+    "filter": "FILTER",
 }
 """By the names of the headers' structs, without `wire_`."""
 
@@ -99,7 +100,7 @@ def test_nothing_is_overlooked(read: Callable[[str], Form], source: str) -> None
     form = read(source)
     assert form.numbers["REQUEST_MAGIC"] == int.from_bytes(b"VFC1", "little")
     assert form.numbers["CODE_BASE"] == 0x4000_1000
-    assert form.lists.keys() == {"Kind", "Status", "Stage", "Stranger"}
+    assert form.lists.keys() == {"Kind", "Status", "Stage", "Stranger", "Ask"}
     assert form.lists["Kind"]["DISTURB"] == 16
     op = RECORDS["op"] if read is of_python else "op"
     assert form.layouts[op] == ((0, 2), (2, 1), (3, 1), (4, 4), (8, 8), (16, 8))

@@ -14,6 +14,8 @@ from corpus.ops import (
     FEATURE_SVE,
     ONE_LESS,
     CreateVcpu,
+    DeviceAttr,
+    EnableCap,
     Finalize,
     GetEvents,
     GetMp,
@@ -32,9 +34,11 @@ from corpus.ops import (
     SetMp,
     SetReg,
     SetVls,
+    SmcccFilter,
     WriteMem,
 )
 from corpus.values import Pattern
+from corpus.wire import Ask
 from fuzz.generate.facts import CONTROLS, LENGTHS, class_of
 from fuzz.generate.programs import MIDDLE, random_program, source
 from fuzz.generate.registers import draw_value, malformed, random_pstate
@@ -157,6 +161,32 @@ def _bad_events(rng: random.Random, _: int) -> list[Op]:
     return [bad, GetEvents(0)]
 
 
+def _attr(rng: random.Random, _: int) -> list[Op]:
+    """An attribute that is read, or that one vcpu in two takes."""
+    roll = rng.random()
+    if roll < 0.2:
+        return [PMU_READY]
+    ask, group = rng.choice((Ask.HAS, Ask.GET)), rng.randrange(3)
+    return [DeviceAttr(0, ask, group, rng.choice((0, 0, 1, 2, 3)))]
+
+
+def _bad_attr(rng: random.Random, _: int) -> list[Op]:
+    if rng.random() < 0.4:
+        return _drawn(DeviceAttr)(rng, 0)
+    # Stolen time where it is not aligned, or no memory is.
+    return [DeviceAttr(0, Ask.SET, PVTIME, 0, rng.choice((8, 0x4000_F020, 1 << 40)))]
+
+
+PVTIME = 2
+PMU_READY = DeviceAttr(0, Ask.SET, 0, 1)
+"""The PMU of a vcpu is set up, without which one with a PMU does not run."""
+_NISV = EnableCap(177)
+
+
+def _filter(rng: random.Random, _: int) -> list[Op]:
+    return [SmcccFilter(rng.choice((0x8400_0003, 0xC200_0000, 0xC600_0000)), rng.choice((1, 16)))]
+
+
 def _on_nobody(rng: random.Random, _: int) -> list[Op]:
     kind = rng.choice((SetReg, GetReg, GetVls, SetVls, Finalize, Init, Run, GetMp, RegList))
     return _drawn(kind, 2)(rng, 0)
@@ -169,6 +199,9 @@ CALLS: tuple[tuple[tuple[str, bool], Maker], ...] = (
     (("set-mp", False), lambda rng, _: [SetMp(0, 5), *_unless(rng, 0.2, SetMp(0, 0))]),
     (("get-events", False), lambda rng, _: [GetEvents(0)]),
     (("set-events", False), _pend),
+    (("attr", False), _attr),
+    (("enable-cap", False), lambda rng, _: [_NISV]),
+    (("filter", False), _filter),
     (("reg-list", False), lambda rng, _: [RegList(0, rng.choice((1024, EXACT)))]),
     (("read-all", False), lambda rng, _: [ReadAll(0)]),
     (("preferred-target", False), lambda rng, _: [PreferredTarget()]),
@@ -207,6 +240,9 @@ FAILING: tuple[tuple[tuple[str, bool], Maker], ...] = (
     (("reg-list", True), lambda rng, _: [RegList(0, rng.choice(_TOO_FEW))]),
     (("set-mp", True), _drawn(SetMp)),
     (("set-events", True), _bad_events),
+    (("attr", True), _bad_attr),
+    (("enable-cap", True), lambda rng, _: [EnableCap(rng.choice((0, 228)), rng.randrange(2))]),
+    (("filter", True), _drawn(SmcccFilter)),
     (("create", True), lambda rng, _: [CreateVcpu(0)]),
     (("run", True), lambda rng, _: [Run(0, 1, ())]),
     (("get-vls", True), _on_nobody),
@@ -228,5 +264,6 @@ EARLY: tuple[Early, ...] = (
     lambda rng: [CreateVcpu(0)],
     lambda rng: [GetMp(0)],
     lambda rng: [GetEvents(0)],
+    lambda rng: _attr(rng, 0),
 )
 """Calls between INIT and FINALIZE, most of which fail then."""

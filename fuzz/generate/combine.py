@@ -37,7 +37,7 @@ from corpus.ops import (
 )
 from corpus.values import Pattern
 from fuzz.generate import el2 as of_el2
-from fuzz.generate.calls import CALLS, EARLY, FAILING, HIDDEN, STOPS_JUDGING
+from fuzz.generate.calls import CALLS, EARLY, FAILING, HIDDEN, PMU_READY, STOPS_JUDGING
 from fuzz.generate.facts import CONTROLS, LENGTHS, MODE, MODES, Tracker
 from fuzz.generate.looks import Lives, look, with_looks
 from fuzz.generate.pairs import Chooser, one
@@ -54,10 +54,11 @@ from targets.spec.cpu import BASE_CAPS, FP_CAPS
 
 _ID = {name: row.id for name, row in regs.REGISTERS.items()}
 _PTRAUTH = 1 << FEATURE_BITS["ptrauth_address"] | 1 << FEATURE_BITS["ptrauth_generic"]
+_PMU_V3 = 1 << FEATURE_BITS["pmu_v3"]
 _SHARES = (
     (0.45, 1 << FEATURE_BITS["psci_0_2"]),
     (0.3, _PTRAUTH),
-    (0.07, 1 << FEATURE_BITS["pmu_v3"]),
+    (0.07, _PMU_V3),
     (0.12, 1 << FEATURE_BITS["power_off"]),
 )
 """How often a vcpu has which features."""
@@ -109,6 +110,8 @@ def combined_case(rng: random.Random, chooser: Chooser, el2_share: float = of_el
         draft.do(*rng.choice(EARLY)(rng))
     if sve and rng.random() < 0.97:
         draft.do(Finalize(0))
+    if features & _PMU_V3 and rng.random() < 0.8:
+        draft.do(PMU_READY)
     if second:
         draft.do(*_second(rng, features))
     while draft.room > 0:

@@ -9,7 +9,7 @@ from corpus import ops as o
 from corpus import registers as regs
 from corpus.isa.form import Insn
 from corpus.ops import EPILOGUE, Op
-from corpus.wire import LARGEST_REG, RAM_SIZE
+from corpus.wire import LARGEST_REG, RAM_SIZE, Ask
 from fuzz.reproduce.checks import Lines
 from fuzz.reproduce.words import comment, pattern_of, register, string
 
@@ -155,6 +155,20 @@ def _get_events(op: o.GetEvents, _: int) -> Lines:
     return _lines(f"get_events({op.vcpu})", "getevents")
 
 
+def _device_attr(op: o.DeviceAttr, _: int) -> Lines:
+    request = f"KVM_{Ask(op.ask).name}_DEVICE_ATTR"
+    fields = f"{request}, {op.group:#x}, {op.attribute:#x}, {op.value:#x}ULL"
+    return _lines(f"device_attr({op.vcpu}, {fields})", "attr")
+
+
+def _smccc_filter(op: o.SmcccFilter, _: int) -> Lines:
+    return _lines(f"smccc_filter({op.base:#x}, {op.count:#x}, {op.action})", "filter")
+
+
+def _enable_cap(op: o.EnableCap, _: int) -> Lines:
+    return _lines(f"enable_cap({op.cap}, {op.flags:#x})", "enablecap")
+
+
 def _read_mem(op: o.ReadMem, _: int) -> Lines:
     length = min(op.length, RAM_SIZE - op.offset)
     return _lines(f"read_ram({op.offset:#x}, {length})", "readmem")
@@ -189,6 +203,9 @@ _CALLS: dict[type[Op], Callable[[Any, int], Lines]] = {
     o.GetMp: _get_mp,
     o.SetEvents: _set_events,
     o.GetEvents: _get_events,
+    o.DeviceAttr: _device_attr,
+    o.SmcccFilter: _smccc_filter,
+    o.EnableCap: _enable_cap,
     o.ReadMem: _read_mem,
     o.WriteMem: _write_mem,
     o.Migrate: _migrate,

@@ -33,6 +33,9 @@ ORDER = (
         "getmp",
         "setevents",
         "getevents",
+        "attr",
+        "filter",
+        "enablecap",
         "target",
         "ram",
         "store",
@@ -51,7 +54,8 @@ _USES: Mapping[str, tuple[str, ...]] = {
     "same": ("check",),
     "check": ("pattern",),
     **dict.fromkeys(
-        ("create", "init", "get", "list", "setmp", "getmp", "setevents", "getevents"), ("vcpus",)
+        ("create", "init", "get", "list", "setmp", "getmp", "setevents", "getevents", "attr"),
+        ("vcpus",),
     ),
     "set": ("pattern", "vcpus"),
     "writemem": ("pattern", "store"),

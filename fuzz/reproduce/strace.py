@@ -11,7 +11,15 @@ from corpus import registers as regs
 from corpus.case import Case
 from corpus.ops import Op
 from corpus.trace import Observation, Trace
-from corpus.wire import CODE_BASE, LARGEST_REG, RAM_BASE, RAM_SIZE, VECTOR_BASE, Stranger
+from corpus.wire import (
+    CODE_BASE,
+    LARGEST_REG,
+    RAM_BASE,
+    RAM_SIZE,
+    VECTOR_BASE,
+    Ask,
+    Stranger,
+)
 from fuzz.reproduce.calls import FEATURES
 from fuzz.reproduce.words import pattern_of, register
 from targets.spec.errno import error_name
@@ -164,6 +172,23 @@ def _get_events(op: o.GetEvents, seen: Observation | None) -> Iterator[str]:
     yield _ioctl(_fd(op.vcpu), "KVM_GET_VCPU_EVENTS", _data(seen), seen)
 
 
+def _device_attr(op: o.DeviceAttr, seen: Observation | None) -> Iterator[str]:
+    ask = Ask(op.ask)
+    value = {Ask.HAS: "...", Ask.GET: _data(seen), Ask.SET: f"&{op.value:#x}"}[ask]
+    attr = f"{{group={op.group:#x}, attr={op.attribute:#x}, addr={value}}}"
+    yield _ioctl(_fd(op.vcpu), f"KVM_{ask.name}_DEVICE_ATTR", attr, seen)
+
+
+def _smccc_filter(op: o.SmcccFilter, seen: Observation | None) -> Iterator[str]:
+    wanted = f"{{base={op.base:#x}, nr_functions={op.count:#x}, action={op.action}}}"
+    attr = f"{{group=0, attr=0, addr=&{wanted}}}"
+    yield _ioctl(VM, "KVM_SET_DEVICE_ATTR", attr, seen)
+
+
+def _enable_cap(op: o.EnableCap, seen: Observation | None) -> Iterator[str]:
+    yield _ioctl(VM, "KVM_ENABLE_CAP", f"{{cap={op.cap}, flags={op.flags:#x}}}", seen)
+
+
 def _read_mem(op: o.ReadMem, seen: Observation | None) -> Iterator[str]:
     yield f"/* ram[{op.offset:#x}], {op.length} bytes, reads as {_data(seen)} */"
 
@@ -207,6 +232,9 @@ _CALLS: dict[type[Op], Callable[[Any, Observation | None], Iterator[str]]] = {
     o.GetMp: _get_mp,
     o.SetEvents: _set_events,
     o.GetEvents: _get_events,
+    o.DeviceAttr: _device_attr,
+    o.SmcccFilter: _smccc_filter,
+    o.EnableCap: _enable_cap,
     o.ReadMem: _read_mem,
     o.WriteMem: _write_mem,
     o.Migrate: _migrate,

@@ -14,7 +14,7 @@ from targets.spec.controls import Forks
 from targets.spec.cpu import Cpu, access_check
 from targets.spec.defects import spoiled, worst
 from targets.spec.el2 import SCTLR_FIXED
-from targets.spec.errno import EINTR
+from targets.spec.errno import EINTR, ENOSYS
 from targets.spec.errors import (
     Decides,
     GuestException,
@@ -29,7 +29,7 @@ from targets.spec.nested import NestedCpu
 from targets.spec.semantics import SEMANTICS
 from targets.spec.semantics.system import loaded_cpacr
 from targets.spec.sets import ZERO, either, exact, join, unknown
-from targets.spec.vcpu import OPTIONAL_PSTATE, SCTLR_RESET, Vcpu, Vm
+from targets.spec.vcpu import NISV_TO_USER, OPTIONAL_PSTATE, SCTLR_RESET, Vcpu, Vm
 
 PLAIN_PSTATE = 0xF000_03CF
 """PSTATE bits that a run keeps: NZCV, DAIF and the mode."""
@@ -39,11 +39,16 @@ NZCV = 0xF000_0000
 
 
 @dataclass(frozen=True, slots=True)
+class NoSyndrome:
+    """An abort of which the CPU does not say enough for KVM: KVM_EXIT_ARM_NISV."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """How a run ended: errno of KVM_RUN, or what user space has to do."""
 
     err: int
-    exit: MmioExit | SystemEvent | None = None
+    exit: MmioExit | SystemEvent | NoSyndrome | None = None
     cause: str = "run.exit"
     """Rule of the instruction that ended the run."""
 
@@ -155,6 +160,9 @@ def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> Ended:
     except MmioExit as mmio:
         return Ended(0, mmio, cpu.rule)
     except RunFailed as failure:
+        if failure.err == ENOSYS and NISV_TO_USER in cpu.vm.caps:
+            cpu.rules.add("enable.nisv-exit")
+            return Ended(0, NoSyndrome(), cpu.rule)
         return Ended(failure.err, cause=cpu.rule)
     except SystemEvent as event:
         cpu.pc += 4

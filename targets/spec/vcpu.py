@@ -82,6 +82,10 @@ class Vcpu:
     """Affinity fields of MPIDR_EL1; 0 before INIT."""
     entry: tuple[int, Set] | None = None
     """PC and X0 that a PSCI CPU_ON asked for; the next reset of any kind takes them."""
+    stolen: int | None = None
+    """Address of its stolen time, where user space set one."""
+    pmu_ready: bool = False
+    """User space set its PMU up."""
     serror: Set | None = None
     """The syndrome of an SError that is pending, as KVM_GET_VCPU_EVENTS would show it; None where
     none is."""
@@ -157,6 +161,10 @@ RESET_ORIGINS: dict[str, str] = {
 _CONTAINERS = ("z", "p", "ffr", "x", "core", "sys", "origins")
 
 
+NISV_TO_USER, SYSTEM_SUSPEND = 177, 216
+"""Capabilities of a VM: KVM_CAP_ARM_... (uapi linux/kvm.h)."""
+
+
 @dataclass(slots=True)
 class Vm:
     """What the vcpus of a VM share. `features`: those of its first initialised vcpu."""
@@ -177,8 +185,22 @@ class Vm:
     """MPIDR affinity by slot as it was when KVM made its table of them, at the first run
     in a VM of several vcpus; None while KVM looks at each vcpu (arm.c, since 6.7)."""
 
+    timers_chosen: bool = False
+    """User space may have chosen other interrupts for timers."""
+    counts_stolen: bool | None = None
+    """Whether the host counts stolen time; None until that was seen."""
+    filtered: tuple[range, ...] = ()
+    """Hypercalls about which user space has a say."""
+    caps: frozenset[int] = frozenset()
+    """Capabilities that were enabled."""
     stepped: int = 0
     """Bits of PSTATE that are not known because somebody single-stepped some run: SS."""
+
+    @property
+    def may_have_gic(self) -> bool:
+        """Whether the harness may have given it an interrupt controller of KVM's: vcpus with EL2
+        need one for their first run."""
+        return any(vcpu.el2 for vcpu in self.vcpus.values())
 
     def copy(self) -> Vm:
         """The same, of which no part is shared."""

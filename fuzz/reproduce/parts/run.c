@@ -86,6 +86,10 @@ static int enter(const struct vcpu *v, bool immediate, struct left *left)
 		left->is_write = run->system_event.type;
 		left->address = run->system_event.data[0];
 	}
+	if (run->exit_reason == KVM_EXIT_ARM_NISV) {
+		left->is_write = (__u32)run->arm_nisv.esr_iss;
+		left->address = run->arm_nisv.fault_ipa;
+	}
 	if (run->exit_reason != KVM_EXIT_MMIO)
 		return 0;
 	left->is_write = run->mmio.is_write;

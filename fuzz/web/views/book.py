@@ -14,6 +14,7 @@ from targets.spec.rules import (
     RULES,
     accesses,
     carried,
+    devices,
     el2,
     guests,
     hypercalls,
@@ -26,7 +27,7 @@ from targets.spec.rules import (
 from targets.spec.rules.rule import FIRST, LAST, Release, Rule
 
 _CHAPTERS: tuple[ModuleType, ...] = (
-    *(lives, accesses, carried, identity, guests, vectors, hypercalls, el2, metamorphic),
+    *(lives, accesses, carried, devices, identity, guests, vectors, hypercalls, el2, metamorphic),
 )
 INSTRUCTIONS = "isa"
 """What the chapters of instructions are called in addresses, before their group."""

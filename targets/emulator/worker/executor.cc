@@ -172,6 +172,12 @@ Observation Execution::Do(const Op& op) {
       return SetEvents(vcpu, op);
     case Kind::kGetEvents:
       return GetEvents(vcpu);
+    case Kind::kDeviceAttr:  // it has no such devices, and nothing to enable
+      return Failed(vcpu != nullptr ? ENXIO : EBADF);
+    case Kind::kSmcccFilter:
+      return Failed(ENXIO);
+    case Kind::kEnableCap:
+      return Failed(EINVAL);
     case Kind::kReadMem:
       return ReadMem(op);
     case Kind::kWriteMem:

@@ -32,6 +32,10 @@ bool OpWellFormed(const Op& op) {
       return op.size <= kBufferSize && op.b <= 1 + kBufferSize;
     case Kind::kGetReg:
       return op.b <= 1 + kBufferSize;
+    case Kind::kDeviceAttr:
+      return op.size == sizeof(uint64_t) && op.a < static_cast<uint64_t>(Ask::kCount);
+    case Kind::kSmcccFilter:
+      return op.size == sizeof(WireFilter);
     case Kind::kSetEvents:
       return op.size == sizeof(WireEvents);
     case Kind::kRun:

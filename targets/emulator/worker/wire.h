@@ -57,6 +57,9 @@ enum class Kind : uint16_t {
   kThreads,
   kSetEvents,
   kGetEvents,
+  kDeviceAttr,
+  kSmcccFilter,
+  kEnableCap,
   kCount,
 };
 
@@ -102,6 +105,14 @@ struct WireRun {
 struct WireInit {
   uint32_t features[7];
   uint32_t target;
+};
+
+// DEVICE_ATTR's a.
+enum class Ask : uint64_t { kHas, kGet, kSet, kCount };
+
+// Payload of SMCCC_FILTER.
+struct WireFilter {
+  uint32_t base, count, action;
 };
 
 // Payload of SET_EVENTS and data of GET_EVENTS: struct kvm_vcpu_events.

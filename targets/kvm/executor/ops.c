@@ -160,6 +160,55 @@ struct outcome op_get_events(struct machine *m, const struct op *op, struct sink
     return only(err);
 }
 
+struct outcome op_device_attr(struct machine *m, const struct op *op, struct sink *out)
+{
+    static const unsigned long requests[ASK_COUNT] = {
+        [ASK_HAS] = KVM_HAS_DEVICE_ATTR,
+        [ASK_GET] = KVM_GET_DEVICE_ATTR,
+        [ASK_SET] = KVM_SET_DEVICE_ATTR,
+    };
+    uint64_t value = 0;
+    if (op->head.a == ASK_SET)
+        memcpy(&value, op->payload, sizeof value);
+    struct kvm_device_attr attr = {
+        .group = (uint32_t)op->head.b,
+        .attr = op->head.b >> 32,
+        .addr = (uintptr_t)&value,
+    };
+    int err = call(fd_of(m, op), requests[op->head.a], &attr);
+    if (!err && op->head.a == ASK_GET)
+        sink_put(out, &value, sizeof value);
+    return only(err);
+}
+
+/* Newer than some headers: KVM_ARM_VM_SMCCC_CTRL, KVM_ARM_VM_SMCCC_FILTER and the struct. */
+#define VM_SMCCC_CTRL 0
+#define VM_SMCCC_FILTER 0
+
+struct outcome op_smccc_filter(struct machine *m, const struct op *op, struct sink *out)
+{
+    (void)out;
+    struct wire_filter wanted;
+    memcpy(&wanted, op->payload, sizeof wanted);
+    struct {
+        uint32_t base, nr_functions;
+        uint8_t action, pad[15];
+    } filter = {wanted.base, wanted.count, (uint8_t)wanted.action, {0}};
+    struct kvm_device_attr attr = {
+        .group = VM_SMCCC_CTRL,
+        .attr = VM_SMCCC_FILTER,
+        .addr = (uintptr_t)&filter,
+    };
+    return only(call(m->vm, KVM_SET_DEVICE_ATTR, &attr));
+}
+
+struct outcome op_enable_cap(struct machine *m, const struct op *op, struct sink *out)
+{
+    (void)out;
+    struct kvm_enable_cap cap = {.cap = (uint32_t)op->head.a, .flags = (uint32_t)op->head.b};
+    return only(call(m->vm, KVM_ENABLE_CAP, &cap));
+}
+
 static uint64_t clip(uint64_t offset, uint64_t length)
 {
     uint64_t room = offset < RAM_SIZE ? RAM_SIZE - offset : 0;

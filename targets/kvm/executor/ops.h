@@ -16,6 +16,9 @@ handler op_set_mp;
 handler op_get_mp;
 handler op_set_events;
 handler op_get_events;
+handler op_device_attr;
+handler op_smccc_filter;
+handler op_enable_cap;
 handler op_read_mem;
 handler op_write_mem;
 

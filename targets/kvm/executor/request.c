@@ -72,6 +72,10 @@ static bool op_well_formed(const struct op *op)
         return op->head.b <= 1 + BUFFER_SIZE;
     case KIND_SET_EVENTS:
         return op->head.size == sizeof(struct wire_events);
+    case KIND_DEVICE_ATTR:
+        return op->head.size == sizeof(uint64_t) && op->head.a < ASK_COUNT;
+    case KIND_SMCCC_FILTER:
+        return op->head.size == sizeof(struct wire_filter);
     case KIND_RUN:
         return op->head.size <= CODE_SIZE;
     case KIND_READ_ALL:

@@ -58,12 +58,18 @@ static bool note_features(struct features *seen, const struct op *op)
     return true;
 }
 
+/* Whether an op may leave behind what INIT does not take back. */
+static bool changes_vm(unsigned kind)
+{
+    return kind == KIND_DEVICE_ATTR || kind == KIND_SMCCC_FILTER || kind == KIND_ENABLE_CAP;
+}
+
 struct reuse reuse_of(const struct wire_request *head, const uint8_t *at, const uint8_t *end)
 {
     struct reuse reuse = {.allowed = head->flags & FLAG_REUSE_VM};
     struct op op;
     while (reuse.allowed && next_op(&at, end, &op)) {
-        if (op.head.kind == KIND_PROBE)
+        if (op.head.kind == KIND_PROBE || changes_vm(op.head.kind))
             reuse.allowed = false;
         else if (op.head.kind == KIND_SET_REG)
             reuse.allowed = is_vcpu_local(op.head.a);

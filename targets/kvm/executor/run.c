@@ -200,6 +200,9 @@ int run_enter(const struct vcpu *v, const struct ready *ready, const struct entr
     } else if (run->exit_reason == KVM_EXIT_SYSTEM_EVENT) {
         seen->is_write = run->system_event.type;
         seen->address = run->system_event.data[0];
+    } else if (run->exit_reason == KVM_EXIT_ARM_NISV) {
+        seen->is_write = (uint32_t)run->arm_nisv.esr_iss;
+        seen->address = run->arm_nisv.fault_ipa;
     }
     return 0;
 }

@@ -58,6 +58,9 @@ enum wire_kind {
     KIND_THREADS,
     KIND_SET_EVENTS,
     KIND_GET_EVENTS,
+    KIND_DEVICE_ATTR,
+    KIND_SMCCC_FILTER,
+    KIND_ENABLE_CAP,
     KIND_COUNT
 };
 
@@ -112,6 +115,14 @@ struct wire_run {
 struct wire_init {
     uint32_t features[7];
     uint32_t target;
+};
+
+/* DEVICE_ATTR's `a`. */
+enum wire_ask { ASK_HAS, ASK_GET, ASK_SET, ASK_COUNT };
+
+/* Payload of SMCCC_FILTER. */
+struct wire_filter {
+    uint32_t base, count, action;
 };
 
 /* Payload of SET_EVENTS and data of GET_EVENTS: struct kvm_vcpu_events. */

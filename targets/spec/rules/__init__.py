@@ -5,6 +5,7 @@ from __future__ import annotations
 from targets.spec.rules import (
     accesses,
     carried,
+    devices,
     el2,
     guests,
     hypercalls,
@@ -17,7 +18,7 @@ from targets.spec.rules.rule import Rule
 
 _MODULES = (
     *(lives, accesses, identity, guests, vectors),
-    *(hypercalls, el2, metamorphic, carried),
+    *(hypercalls, el2, metamorphic, carried, devices),
 )
 
 RULES: dict[str, Rule] = {rule.id: rule for module in _MODULES for rule in module.TABLE}

@@ -18,7 +18,7 @@ from targets.spec.errors import (
 from targets.spec.rules import by_kernel
 from targets.spec.semantics.registry import semantic
 from targets.spec.sets import unknown
-from targets.spec.vcpu import MP_RUNNABLE, MP_STOPPED, Vcpu
+from targets.spec.vcpu import MP_RUNNABLE, MP_STOPPED, SYSTEM_SUSPEND, Vcpu
 
 SUCCESS, NOT_SUPPORTED, INVALID, ALREADY_ON, FAILURE = 0, -1, -2, -4, -6
 """PSCI return values (DEN 0022, 5.2.2)."""
@@ -198,6 +198,8 @@ _ANSWERED = frozenset(
 """Calls that some kernel answers, and others with NOT_SUPPORTED; PSCI's up to 1.2, of which
 SYSTEM_SUSPEND leaves the guest only where user space asked for that. No exit follows."""
 
+_TELL_OF_SUSPEND = frozenset({_BASE + 0xA, _BASE + 0xE, _BASE + 0xE + WIDE})
+
 _OLD_BASE = 0x95C1_BA5E
 _OLD_CALLS: dict[int, _Call] = {_OLD_BASE + 1: _cpu_off, _OLD_BASE + 2: _cpu_on}
 """PSCI 0.1 as KVM has it, for vcpus without the feature PSCI_0_2 (uapi asm/kvm.h)."""
@@ -251,6 +253,10 @@ def hvc(cpu: Cpu, imm: int) -> None:
     cpu.leave()
     cpu.synchronise()
     function = _argument(cpu, 0, wide=False)
+    if any(function in filtered for filtered in cpu.vm.filtered):
+        raise Unpredictable("a hypercall that user space filters is not modelled", Decides.KERNEL)
+    if SYSTEM_SUSPEND in cpu.vm.caps and function in _TELL_OF_SUSPEND:
+        raise Unpredictable("SYSTEM_SUSPEND for user space is not modelled", Decides.KERNEL)
     calls = _CALLS if _has_psci(cpu) else _OLD_CALLS
     call = _smccc_version if function == SMCCC_VERSION else calls.get(function)
     if call is not None:

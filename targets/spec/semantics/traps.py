@@ -22,6 +22,8 @@ def undef_loop(cpu: Cpu, count: int) -> None:
     then count times PMCR_EL0 is read: a vcpu without a PMU has none (sys_regs.c, pmu_visibility),
     so KVM, to which that traps, has the guest take an exception. Then the vectors are put back."""
     vcpu = cpu.vcpu
+    if vcpu.pmu_ready:
+        raise Unpredictable("a guest that has a PMU reads a register of that", Decides.KERNEL)
     pstate, mask = join(vcpu.core["pstate"])
     if pstate & 0xF != _EL1H or vcpu.el2:
         raise Unpredictable("a handler for another mode than EL1h", Decides.NOTHING)

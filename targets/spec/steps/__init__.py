@@ -1,6 +1,7 @@
 """The specification of each op, by op."""
 
 from targets.spec.steps import (
+    devices,
     events,
     hosts,
     lengths,
@@ -17,7 +18,7 @@ from targets.spec.steps import (
 from targets.spec.steps.registry import STEPS
 
 _MODULES = (
-    *(events, hosts, lengths, lists, lives, memory, migration),
+    *(devices, events, hosts, lengths, lists, lives, memory, migration),
     *(power, registers, running, strangers, threads),
 )
 

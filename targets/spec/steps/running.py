@@ -16,7 +16,7 @@ from targets.spec.errors import Decides, SystemEvent, Unpredictable
 from targets.spec.paths import Path, State, explore, restore, united
 from targets.spec.permitted import Outcome, Part, Permitted
 from targets.spec.rules import in_force
-from targets.spec.run import Ended, completed, place_code, run
+from targets.spec.run import Ended, NoSyndrome, completed, place_code, run
 from targets.spec.sets import exact, join, unknown
 from targets.spec.steps import events
 from targets.spec.steps.registers import narrow_to_32bit
@@ -25,7 +25,7 @@ from targets.spec.vcpu import MP_RUNNABLE, Vcpu
 from targets.spec.world import World
 
 PMU_V3 = 1 << 3
-KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT = 6, 24
+KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT, KVM_EXIT_ARM_NISV = 6, 24, 28
 PROTECTED, LATE = "protected", "run.late-vcpu-in-protected-mode"
 LATE_INIT = "run.late-init-in-protected-mode"
 
@@ -83,6 +83,8 @@ def enter(
         )
     if vcpu.serror is not None and not events.goes_on_pending(vcpu, program, world.profile):
         raise Unpredictable("a run that may take an SError is not modelled", Decides.KERNEL)
+    if any(other.stolen is not None for other in world.vm.vcpus.values()):
+        raise Unpredictable("a run with stolen time in RAM is not modelled", Decides.KERNEL)
     paths = explore(
         world,
         program,
@@ -147,6 +149,8 @@ def _outcome(ended: Ended) -> Outcome:
     exit_ = ended.exit
     if exit_ is None:
         return _failure(ended.err, 0, wire.RUN_TIMED_OUT if ended.err == EINTR else 0)
+    if isinstance(exit_, NoSyndrome):
+        return Outcome(known_parts=_no_syndrome())
     if isinstance(exit_, SystemEvent):
         return Outcome(known_parts=_exit(KVM_EXIT_SYSTEM_EVENT, exit_.kind, exit_.flags, (0, 0), 0))
     value = exit_.value, exit_.mask
@@ -167,7 +171,7 @@ def _unfit(world: World, vcpu: Vcpu, immediate: bool, waits: bool) -> Permitted 
         idregs.without_irqchip(vm)
     if vcpu.el2 and not vm.fixed:
         _fix_bits(world)
-    if vm.features and vm.features & PMU_V3:
+    if vm.features and vm.features & PMU_V3 and not vcpu.pmu_ready:
         return _failed("run.pmu-not-created", EINVAL, 0, None)
     if vcpu.late and world.profile.mode == PROTECTED and in_force(LATE, world.profile.kernel):
         return _failed(LATE, EINVAL, 0, None)
@@ -201,6 +205,20 @@ def _exit(
         Part("mmio length", 4, exact(length)),
         Part("flags", 4, exact(0)),
     )
+
+
+def _no_syndrome() -> tuple[Part, ...]:
+    """Which byte of what was accessed is told is up to the CPU."""
+    return (
+        Part("exit reason", 4, exact(KVM_EXIT_ARM_NISV)),
+        Part("esr_iss", 4, unknown(TRANSLATION_FAULT, _CM_WNR | _LEVEL)),
+        Part("fault_ipa", 8, unknown(0, (1 << 64) - 1)),
+        Part("nothing", 16, exact(0)),
+    )
+
+
+TRANSLATION_FAULT, _LEVEL, _CM_WNR = 0b100, 0b11, 1 << 8 | 1 << 6
+"""Fields of ESR_EL2 that are told without a valid syndrome (api.rst 5)."""
 
 
 def _failed(rule: str, err: int, aux_err: int, flags: int | None = 0) -> Permitted:

@@ -1,0 +1,233 @@
+"""Attributes of vcpus and of the VM, and KVM_ENABLE_CAP (api.rst 4.37, 4.79, 4.80, and devices/).
+
+What they switch on concerns runs alone: no register changes by any of these calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from msgspec.structs import replace
+
+from corpus import wire
+from corpus.ops import DeviceAttr, EnableCap, SmcccFilter
+from corpus.wire import Ask
+from targets.spec.errno import EBUSY, EEXIST, EINVAL, ENODEV, ENOMEM, ENOTTY, ENXIO
+from targets.spec.permitted import Outcome, Part, Permitted, fails
+from targets.spec.rules import in_force
+from targets.spec.rules.rule import FIRST
+from targets.spec.sets import Set, exact, unknown
+from targets.spec.steps.registry import step
+from targets.spec.vcpu import NISV_TO_USER, SYSTEM_SUSPEND, Vcpu
+from targets.spec.world import World
+
+PMU_V3 = 1 << 3
+U64 = (1 << 64) - 1
+PMU, TIMER, PVTIME = range(3)
+IRQ, INIT, FILTER, SET_PMU = range(4)
+"""Attributes of a PMU."""
+_IRQS = {0: 27, 1: 30}
+"""Interrupts of the virtual and of the physical timer of EL1."""
+_EL2_TIMERS = (2, 3)
+
+
+@step(DeviceAttr)
+def device_attr(world: World, op: DeviceAttr) -> Permitted:
+    vcpu = world.vcpu(op.vcpu)
+    if isinstance(vcpu, Permitted):
+        return vcpu
+    if op.group not in _GROUPS:
+        return fails("attr.group", ENXIO)
+    permitted = _GROUPS[op.group][op.ask](world, vcpu, op)
+    if world.profile.kernel == FIRST:  # no kernel, and perhaps no such devices
+        return _or(permitted, Outcome(ENXIO), "attr.none", world)
+    return permitted
+
+
+def _or(permitted: Permitted, other: Outcome, rule: str, world: World) -> Permitted:
+    world.rules.add(rule)
+    return Permitted(permitted.rule, (*permitted.outcomes, other))
+
+
+def _is_there(rule: str, *errors: int) -> Permitted:
+    return Permitted(rule, (Outcome(), *map(Outcome, errors)))
+
+
+def _value(rule: str, value: Set, *errors: int) -> Permitted:
+    return Permitted(rule, (Outcome(known_parts=(Part("value", 8, value),)), *map(Outcome, errors)))
+
+
+# -- timers ----------------------------------------------------------------------------
+
+
+def _has_timer(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
+    return _timer(world, op) or _is_there("attr.has")
+
+
+def _timer(world: World, op: DeviceAttr) -> Permitted | None:
+    """How asking for an attribute of a timer fails."""
+    if op.attribute in _EL2_TIMERS and in_force("attr.el2-timers", world.profile.kernel):
+        world.rules.add("attr.el2-timers")
+        return None
+    return None if op.attribute in _IRQS else fails("attr.unknown", ENXIO)
+
+
+def _get_timer(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
+    refused = _timer(world, op)
+    if refused:
+        return refused
+    if world.vm.timers_chosen or op.attribute not in _IRQS:
+        return _value("attr.timer-irq", unknown(0, 0x1F))
+    return _value("attr.timer-irq", exact(_IRQS[op.attribute]))
+
+
+def _set_timer(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
+    if not world.vm.may_have_gic:
+        return fails("attr.timer-no-gic", EINVAL)
+    chosen = Outcome(effect=partial(setattr, world.vm, "timers_chosen", True))
+    return Permitted("attr.timer-chosen", (Outcome(EBUSY), Outcome(EINVAL), Outcome(ENXIO), chosen))
+
+
+# -- stolen time -----------------------------------------------------------------------
+
+
+def _pvtime(world: World, rule: str, here: Outcome, attribute: int) -> Permitted:
+    """`here`, or ENXIO from a host that counts no such time."""
+    counts = world.vm.counts_stolen
+    if attribute or counts is False:
+        return fails("attr.unknown", ENXIO)
+    if counts:
+        return Permitted(rule, (here,))
+
+    def settle(found: bool) -> None:
+        world.vm.counts_stolen = found
+        if found and here.effect is not None:
+            here.effect()
+
+    absent = Outcome(ENXIO, effect=partial(settle, found=False))
+    return Permitted(rule, (replace(here, effect=partial(settle, found=True)), absent))
+
+
+def _has_pvtime(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
+    return _pvtime(world, "attr.has", Outcome(), op.attribute)
+
+
+def _get_pvtime(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
+    address = exact(U64 if vcpu.stolen is None else vcpu.stolen)
+    told = Outcome(known_parts=(Part("value", 8, address),))
+    return _pvtime(world, "attr.pvtime-get", told, op.attribute)
+
+
+def _set_pvtime(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
+    if op.value % 64:
+        rule, outcome = "attr.pvtime-unaligned", Outcome(EINVAL)
+    elif vcpu.stolen is not None:
+        rule, outcome = "attr.pvtime-twice", Outcome(EEXIST)
+    elif not wire.RAM_BASE <= op.value < wire.RAM_BASE + wire.RAM_SIZE:
+        rule, outcome = "attr.pvtime-outside", Outcome(EINVAL)
+    else:
+        rule = "attr.pvtime-set"
+        outcome = Outcome(effect=partial(setattr, vcpu, "stolen", op.value))
+    return _pvtime(world, rule, outcome, op.attribute)
+
+
+# -- PMU -------------------------------------------------------------------------------
+
+
+def _has_pmu(world: World) -> bool:
+    return bool((world.vm.features or 0) & PMU_V3)
+
+
+def _has_pmu_attr(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
+    if not _has_pmu(world) or op.attribute > SET_PMU:
+        return fails("attr.unknown", ENXIO)
+    return _is_there("attr.has")
+
+
+def _get_pmu(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
+    if op.attribute != IRQ:
+        return fails("attr.unknown", ENXIO)
+    if not world.vm.may_have_gic:
+        return fails("attr.pmu-no-gic", EINVAL)
+    return _value("attr.pmu-other", unknown(0, 0x3FF), ENXIO, ENODEV, EINVAL)
+
+
+def _set_pmu(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
+    if not _has_pmu(world):
+        return fails("attr.no-pmu", ENODEV)
+    if vcpu.pmu_ready:
+        return fails("attr.pmu-twice", EBUSY)
+    if op.attribute > SET_PMU:
+        return fails("attr.unknown", ENXIO)
+    if op.attribute == IRQ and not world.vm.may_have_gic:
+        return fails("attr.pmu-no-gic", EINVAL)
+    ready = Outcome(effect=partial(setattr, vcpu, "pmu_ready", True))
+    if op.attribute == INIT:
+        if world.vm.may_have_gic:
+            return Permitted("attr.pmu-other", (Outcome(ENXIO), Outcome(ENODEV), ready))
+        return Permitted("attr.pmu-init", (ready,))
+    errors = (ENXIO, EINVAL, EBUSY, ENODEV, ENOMEM)
+    return _is_there("attr.pmu-other", *errors)
+
+
+_Says = Callable[[World, Vcpu, DeviceAttr], Permitted]
+_GROUPS: dict[int, dict[int, _Says]] = {
+    PMU: {Ask.HAS: _has_pmu_attr, Ask.GET: _get_pmu, Ask.SET: _set_pmu},
+    TIMER: {Ask.HAS: _has_timer, Ask.GET: _get_timer, Ask.SET: _set_timer},
+    PVTIME: {Ask.HAS: _has_pvtime, Ask.GET: _get_pvtime, Ask.SET: _set_pvtime},
+}
+
+# -- hypercalls ------------------------------------------------------------------------
+
+_RESERVED = (range(0x8000_0000, 0x8001_0000), range(0xC000_0000, 0xC001_0000))
+_ACTIONS = 3
+
+
+@step(SmcccFilter)
+def smccc_filter(world: World, op: SmcccFilter) -> Permitted:
+    kernel = world.profile.kernel
+    if kernel != FIRST and in_force("filter.none", kernel):
+        return fails("filter.none", ENOTTY)
+    permitted = _filter(world, op)
+    if kernel == FIRST:
+        return _or(permitted, Outcome(ENXIO), "attr.none", world)
+    return permitted
+
+
+def _filter(world: World, op: SmcccFilter) -> Permitted:
+    if not op.count or op.base + op.count > 1 << 32 or op.action >= _ACTIONS:
+        return fails("filter.malformed", EINVAL)
+    if world.vm.ran_once:
+        return fails("filter.after-run", EBUSY)
+    wanted = range(op.base, op.base + op.count)
+    if any(_meet(wanted, reserved) for reserved in _RESERVED):
+        world.rules.add("filter.reserved")
+        return fails("filter.overlap", EEXIST)
+    if any(_meet(wanted, other) for other in world.vm.filtered):
+        return fails("filter.overlap", EEXIST)
+    taken = partial(setattr, world.vm, "filtered", (*world.vm.filtered, wanted))
+    return Permitted("filter.set", (Outcome(effect=taken),))
+
+
+def _meet(a: range, b: range) -> bool:
+    return a.start < b.stop and b.start < a.stop
+
+
+# -- capabilities ----------------------------------------------------------------------
+
+EAGER_SPLIT = 228
+
+
+@step(EnableCap)
+def enable_cap(world: World, op: EnableCap) -> Permitted:
+    if op.flags:
+        return fails("enable.flags", EINVAL)
+    if op.cap == EAGER_SPLIT:
+        return fails("enable.late-split", EINVAL)
+    if op.cap not in (NISV_TO_USER, SYSTEM_SUSPEND):
+        return fails("enable.unknown", EINVAL)
+    enabled = Outcome(effect=partial(setattr, world.vm, "caps", world.vm.caps | {op.cap}))
+    if world.profile.kernel == FIRST:
+        return Permitted("enable.enabled", (enabled, Outcome(EINVAL)))
+    return Permitted("enable.enabled", (enabled,))
