@@ -145,6 +145,35 @@ def test_the_time_is_over(recorder: Path, tmp_path: Path) -> None:
     assert time.monotonic() - began < 20
 
 
+def test_the_time_is_over_for_what_outlives_the_first_process_as_well(
+    recorder: Path, tmp_path: Path
+) -> None:
+    began = time.monotonic()
+    script = "sleep 51 & sh -c 'exec sleep 52' & exit 3"
+    assert record(recorder, tmp_path, "sh", "-c", script, seconds=1)[0] == 3
+    script = "sleep 53 & exec sleep 0.1"
+    assert record(recorder, tmp_path, "sh", "-c", script, seconds=1)[0] == 0
+    assert time.monotonic() - began < 20
+
+
+def test_one_that_is_no_leader_may_run_another_program(recorder: Path, tmp_path: Path) -> None:
+    text = "threading.Thread(target=lambda: os.execv('/bin/sleep', ['sleep', '50'])).start()"
+    began = time.monotonic()
+    assert record(recorder, tmp_path, *python(text), seconds=1)[0] == 128 + 15
+    assert time.monotonic() - began < 20
+
+
+def test_a_signal_to_the_recorder_reaches_every_process(recorder: Path, tmp_path: Path) -> None:
+    script = "trap '' TERM; (trap 'echo told; exit' TERM; echo on; while :; do :; done) & exit 4"
+    argv = [str(recorder), str(tmp_path / "log"), "9", "sh", "-c", script]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "on\n"
+        running.terminate()
+        assert running.wait(timeout=20) == 4
+        assert running.stdout.read() == "told\n"
+
+
 def test_odd_words_are_logged_as_json(recorder: Path, tmp_path: Path) -> None:
     words = ('"\\', "a\nb\x1b", "ü")
     assert record(recorder, tmp_path, "true", *words)[1].argv == ("true", *words)
