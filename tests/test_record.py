@@ -18,6 +18,7 @@ from corpus.ops import GetReg, Init, SetReg
 from corpus.registers import REGISTERS, VLS_ID
 from corpus.text import format_case, parse_case, parse_document
 from corpus.values import Pattern
+from corpus.wire import EVENTS
 from fuzz.cli.main import main
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree
@@ -197,6 +198,28 @@ def test_calls_are_ops() -> None:
         *("reg-list v0 room=3", "#: E2BIG", "set-vls v0 1,3", "get-vls v0"),
         *("set v0 z3 0xab*", "get v0 x1"),
     ]
+
+
+def events(*flags: int, esr: int = 0, reserved: int = 0) -> Mapping[str, Any]:
+    data = EVENTS.pack(*flags, 0, esr, *[0] * 11, reserved)
+    return line(Nr.SET_EVENTS, given=data.hex())
+
+
+def test_events_are_ops_where_an_op_sets_them() -> None:
+    assert body(
+        *(events(0, 0, 0, 0), events(1, 1, 0, 0, esr=0x2A), events(0, 0, 1, 0, reserved=0x80)),
+        line(Nr.GET_EVENTS),
+    ) == [
+        *("set-events v0", "set-events v0 serror=yes has_esr=yes esr=0x2a"),
+        *("set-events v0 abort=yes reserved=0x80", "get-events v0"),
+    ]
+    odd = [events(2, 0, 0, 0), events(0, 0, 0, 1), events(0, 0, 0, 0, reserved=0x100)]
+    done = written(log_of(CREATE, *odd, line(Nr.SET_EVENTS, -14, given="01")))
+    assert (done.ops, done.remarks) == (
+        1,
+        {"events that no op sets": 3, "arguments that are not mapped": 1},
+    )
+    assert "#: KVM_SET_VCPU_EVENTS, 3 times: 0x2 0x1000000\n" in done.text
 
 
 def test_a_buffer_that_ends_early_has_an_edge() -> None:

@@ -15,7 +15,7 @@ from fuzz.record.log import Ioctl, Log, read
 from fuzz.record.machines import machines
 from targets.kvm.recorder import build
 
-ONE_REG, CHECK = 0x4010AEAC, 0xAE03
+ONE_REG, CHECK, SET_EVENTS = 0x4010AEAC, 0xAE03, 0x4040AEA0
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,12 @@ def test_what_a_register_is_set_to_is_logged_with_where_it_failed(
     assert int.from_bytes(bytes.fromhex(call.given)[:8], "little") == 0x6080000000150000
     assert (log.code, log.argv[0]) == (0, sys.executable)
     assert machines(log).beside == (call,)
+
+
+def test_events_that_differ_are_told_one_by_one(recorder: Path, tmp_path: Path) -> None:
+    text = f"for n in range(2): ask({SET_EVENTS}, bytes([n] + [0] * 63))"
+    _, log, _ = record(recorder, tmp_path, *python(text))
+    assert [(call.given[:4], call.times) for call in ioctls(log)] == [("0000", 1), ("0100", 1)]
 
 
 def test_a_value_is_logged_as_far_as_it_is_mapped(recorder: Path, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ class Nr(IntEnum):
     RUN = 0x80
     GET_MP = 0x98
     SET_MP = 0x99
+    GET_EVENTS = 0x9F
+    SET_EVENTS = 0xA0
     GET_ONE_REG = 0xAB
     SET_ONE_REG = 0xAC
     INIT = 0xAE

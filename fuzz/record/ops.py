@@ -10,6 +10,7 @@ from corpus import ops as o
 from corpus import registers as regs
 from corpus.ops import Op
 from corpus.values import Pattern
+from corpus.wire import EVENTS
 from fuzz.record.log import Ioctl, Nr
 from targets.spec import onereg
 
@@ -97,6 +98,21 @@ def _get_mp(_call: Ioctl) -> Op:
     return o.GetMp(V)
 
 
+def _set_events(call: Ioctl) -> Op | Unsaid:
+    given = bytes.fromhex(call.given)
+    if len(given) != EVENTS.size:
+        return _unreadable(call)
+    serror, has_esr, abort, _, _, esr, *reserved = EVENTS.unpack(given)
+    op = o.SetEvents(V, serror & 1, has_esr & 1, esr, abort & 1, reserved[-1] & 0xFF)
+    if op.lower().payload != given:
+        return Unsaid(name(call.request), _number(given), "events that no op sets")
+    return op
+
+
+def _get_events(_call: Ioctl) -> Op:
+    return o.GetEvents(V)
+
+
 def _run(_call: Ioctl) -> Op:
     """What KVM_RUN does before the guest: its code is not known, so it is not entered."""
     return o.Run(V, 1)
@@ -112,6 +128,8 @@ _CALLS: dict[int, Callable[[Ioctl], Op | Unsaid]] = {
     Nr.REG_LIST: _list,
     Nr.SET_MP: _set_mp,
     Nr.GET_MP: _get_mp,
+    Nr.SET_EVENTS: _set_events,
+    Nr.GET_EVENTS: _get_events,
     Nr.RUN: _run,
 }
 
@@ -156,8 +174,6 @@ _NAMES = {
     0x79: "KVM_IOEVENTFD",
     0x8B: "KVM_SET_SIGNAL_MASK",
     0x9B: "KVM_SET_GUEST_DEBUG",
-    0x9F: "KVM_GET_VCPU_EVENTS",
-    0xA0: "KVM_SET_VCPU_EVENTS",
     0xA3: "KVM_ENABLE_CAP",
     0xCE: "KVM_GET_STATS_FD",
     0xE0: "KVM_CREATE_DEVICE",
@@ -169,6 +185,8 @@ _NAMES = {
     Nr.RUN: "KVM_RUN",
     Nr.GET_MP: "KVM_GET_MP_STATE",
     Nr.SET_MP: "KVM_SET_MP_STATE",
+    Nr.GET_EVENTS: "KVM_GET_VCPU_EVENTS",
+    Nr.SET_EVENTS: "KVM_SET_VCPU_EVENTS",
     Nr.GET_ONE_REG: "KVM_GET_ONE_REG",
     Nr.SET_ONE_REG: "KVM_SET_ONE_REG",
     Nr.INIT: "KVM_ARM_VCPU_INIT",
