@@ -26,7 +26,7 @@ from fuzz.record.log import Log, Nr, read, with_leg
 from fuzz.record.ops import pattern_of
 from fuzz.record.written import NotRecorded, Written, written
 from fuzz.report.remarks import remarks_of
-from fuzz.report.walk import Step, folded, walk
+from fuzz.report.walk import Step, folded, lines, walk
 from fuzz.reproduce.kselftest import reference
 from targets.model.target import ModelTarget
 
@@ -345,6 +345,34 @@ def test_what_was_recorded_and_is_not_permitted_is_told() -> None:
     assert isinstance(told[2].op, GetReg)
     plain = parse_document(text.partition("\n")[2])
     assert [step.recorded for step in walk(plain.case, MACHINE, remarks_of(plain))] == [None] * 3
+
+
+def recorded(*ops: str) -> list[Step]:
+    document = parse_document("\n".join(("#: recorded on kvm:x", *ops)) + "\n")
+    return list(walk(document.case, MACHINE, remarks_of(document)))
+
+
+RAN = ("run v0 immediate=yes { }", "#: exit mmio")
+
+
+def test_a_guest_that_ran_although_it_may_not_is_told() -> None:
+    last = recorded("create v0", "init v0", *RAN)[-1]
+    assert last.is_odd
+    text = "\n".join(lines(3, last))
+    assert "EPERM, by run.not-finalised: " in text
+    assert "What would have worked: with `finalize v0` right before it it succeeds." in text
+    assert "Recorded: the guest ran, which the specification does not permit here." in text
+    assert "Recorded: the guest ran; exit mmio." in text
+    failed = recorded("create v0", "init v0", RAN[0], "#: EPERM")[-1]
+    assert (failed.is_odd, failed.order) == (False, last.order)
+
+
+def test_a_guest_that_may_run_is_not_odd() -> None:
+    for features in ("sve", "sve,pmu_v3"):  # that a PMU is created says no op
+        last = recorded("create v0", f"init v0 features={features}", "finalize v0", *RAN)[-1]
+        assert (last.is_odd, last.order) == (False, "")
+    whole = recorded("create v0", "init v0", "finalize v0", "run v0 { }", "#: exit mmio")[-1]
+    assert not whole.is_odd
 
 
 def test_no_value_is_told_behind_a_run_that_is_not_in_the_case() -> None:
