@@ -29,6 +29,7 @@ from fuzz.report.remarks import remarks_of
 from fuzz.report.walk import Step, folded, lines, walk
 from fuzz.reproduce.kselftest import reference
 from targets.model.target import ModelTarget
+from targets.spec.errno import error_name
 
 MISTAKEN, QEMU = read(recorded_logs.text("mistaken")), read(recorded_logs.text("qemu"))
 MACHINE = reference(0xFFFF)
@@ -269,6 +270,28 @@ def test_a_run_that_fails_is_one_and_an_interrupted_one_may_have_entered() -> No
     assert body(line(Nr.RUN, -4), line(Nr.RUN, got=page.hex(), times=7)) == [
         *("run v0 immediate=yes { }", "#: exit interrupted"),
         "#: exit mmio: read of 4 bytes at 0x50000000, 7 times",
+    ]
+
+
+def page(reason: int) -> str:
+    return (bytes(8) + reason.to_bytes(4, "little") + bytes(52)).hex()
+
+
+def test_a_run_that_ended_by_a_fault_in_memory_entered_the_guest() -> None:
+    log = log_of(
+        CREATE, line(Nr.RUN, -14, got=page(39)), line(Nr.RUN, -14, got=page(6)), line(Nr.RUN, -133)
+    )
+    assert written(log).text.partition("create v0\n")[2].splitlines() == [
+        *("run v0 immediate=yes { }", "#: exit memory-fault", "#: exit by EFAULT"),
+        f"#: exit by {error_name(133)}",
+    ]
+    assert "ran 3 times" in written(log).text
+
+
+def test_a_run_that_failed_is_another_than_the_one_behind_it() -> None:
+    assert body(line(Nr.RUN, -8), line(Nr.RUN, got=page(4)), line(Nr.RUN, -8)) == [
+        *("run v0 immediate=yes { }", "#: ENOEXEC", "run v0 immediate=yes { }", "#: exit debug"),
+        *("run v0 immediate=yes { }", "#: ENOEXEC"),
     ]
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fuzz.record.log import Ioctl, Log, Nr, Unfinished
-from targets.spec.errno import EINTR
+from targets.spec.errno import EFAULT, EHWPOISON, EINTR
 
-ENTERED = (0, EINTR)
-"""Results of a KVM_RUN that entered the guest, or could have."""
+ENTERED = (0, EINTR, EFAULT, EHWPOISON)
+"""Results of a KVM_RUN that entered the guest, or could have: the last two are of memory that the
+guest touched (api.rst 5, KVM_EXIT_MEMORY_FAULT)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from fuzz.record.log import Ioctl, Log, Nr
 from fuzz.record.machines import ENTERED, Call, Machines, machines
 from fuzz.record.ops import Unsaid, name, op_of
 from fuzz.report.remarks import ON, ON_VCPU, RAN
-from targets.spec.errno import EINTR, error_name
+from targets.spec.errno import error_name
 
 WIDTH = 100
 ELSEWHERE, NO_MORE_OPS, NOT_DONE = (
@@ -130,7 +130,7 @@ class _Body:
             return
         self.lines.append(format_op(op))
         self.ops += 1
-        self._last = op
+        self._last = None if call.err else op  # a run that failed is none of those that ran
         if call.err:
             self.failed[error_name(call.err)] += call.times
             self._remark(error_name(call.err))
@@ -140,8 +140,7 @@ class _Body:
         if not isinstance(self._last, Run):
             self._say(op, Ioctl(call.pid, call.fd, call.request, 0))
         self.settle()
-        how = "interrupted" if call.err == EINTR else told(call)
-        self._remark(f"{RAN}{how}" + _times(call.times))
+        self._remark(f"{RAN}{told(call)}" + _times(call.times))
 
     def settle(self) -> None:
         """Write down what was left unsaid."""
