@@ -223,6 +223,12 @@ def test_events_are_ops_where_an_op_sets_them() -> None:
     assert "#: KVM_SET_VCPU_EVENTS, 3 times: 0x2 0x1000000\n" in done.text
 
 
+@pytest.mark.parametrize("room", [0xFFFE, 0xFFFF, 1 << 40])
+def test_room_for_very_many_ids_is_a_number(room: int) -> None:
+    said = line(Nr.REG_LIST, given=room.to_bytes(8, "little").hex())
+    assert body(said) == ["reg-list v0 room=0xfffd"]
+
+
 def test_a_buffer_that_ends_early_has_an_edge() -> None:
     assert body(one_reg(Nr.SET_ONE_REG, REGISTERS["z3"].id, b"\xab" * 32, -14)) == [
         "set v0 z3 0xab* edge=32",

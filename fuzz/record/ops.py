@@ -17,7 +17,8 @@ from targets.spec import onereg
 V = 0
 """The slot of the vcpu whose case it is."""
 _ONE_REG = struct.Struct("<QQ")
-_MOST_ROOM = 0xFFFE
+_MOST_ROOM = o.ONE_LESS - 1
+"""More room than KVM has ids; the numbers behind it mean something else in an op."""
 
 
 @dataclass(frozen=True, slots=True)
