@@ -269,6 +269,17 @@ def test_what_no_op_says_is_a_remark_and_counted() -> None:
     ]
 
 
+def test_a_call_on_the_vm_is_none_on_its_vcpu() -> None:
+    on_vm = {"fd": VM, "of": "anon_inode:kvm-vm"}
+    address = {**one_reg(Nr.GET_ONE_REG, 0), "request": 0x4010AEAB, **on_vm}
+    unfinished = {"kind": "unfinished", "pid": 1, "fd": VM, "request": 0x4010AEAB}
+    mistaken = {**line(Nr.RUN, -25), **on_vm}
+    assert body(address, line(Nr.GET_MP), unfinished, line(Nr.GET_MP), mistaken) == [
+        *("#: KVM_ARM_SET_DEVICE_ADDR", "get-mp v0", "#: KVM_ARM_SET_DEVICE_ADDR", "get-mp v0"),
+        "#: KVM_RUN, ENOTTY",
+    ]
+
+
 def test_a_run_that_fails_is_one_and_an_interrupted_one_may_have_entered() -> None:
     assert body(line(Nr.RUN, -8)) == ["run v0 immediate=yes { }", "#: ENOEXEC"]
     page = bytes(8) + (6).to_bytes(4, "little") + bytes(20)

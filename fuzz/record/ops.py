@@ -31,10 +31,10 @@ class Unsaid:
     why: str
 
 
-def op_of(call: Ioctl) -> Op | Unsaid:
-    """What a call on a vcpu, or one that makes it, is in a case."""
-    make = _CALLS.get(call.number)
-    return make(call) if make else Unsaid(name(call.request), "", "other KVM ioctls")
+def op_of(call: Ioctl, on_vm: bool = False) -> Op | Unsaid:
+    """What a call on a vcpu, or one that makes it, is in a case; or one on its VM."""
+    make = (_VM_CALLS if on_vm else _CALLS).get(call.number)
+    return make(call) if make else Unsaid(name(call.request, on_vm), "", "other KVM ioctls")
 
 
 def _create(_call: Ioctl) -> Op:
@@ -121,7 +121,6 @@ def _run(_call: Ioctl) -> Op:
 
 _CALLS: dict[int, Callable[[Ioctl], Op | Unsaid]] = {
     Nr.CREATE_VCPU: _create,
-    Nr.PREFERRED_TARGET: _preferred,
     Nr.INIT: _init,
     Nr.FINALIZE: _finalize,
     Nr.SET_ONE_REG: _set,
@@ -133,6 +132,7 @@ _CALLS: dict[int, Callable[[Ioctl], Op | Unsaid]] = {
     Nr.GET_EVENTS: _get_events,
     Nr.RUN: _run,
 }
+_VM_CALLS: dict[int, Callable[[Ioctl], Op | Unsaid]] = {Nr.PREFERRED_TARGET: _preferred}
 
 SET, GET = "set of other registers", "get of other registers"
 BEYOND = "registers outside the specification"
@@ -196,8 +196,12 @@ _NAMES = {
     Nr.FINALIZE: "KVM_ARM_VCPU_FINALIZE",
 }
 """Some of them, by number (uapi linux/kvm.h)."""
+_VM_NAMES = {0xAB: "KVM_ARM_SET_DEVICE_ADDR"}
+"""Of those on a VM whose number is another's on a vcpu."""
 
 
-def name(request: int) -> str:
+def name(request: int, on_vm: bool = False) -> str:
     """An ioctl's name, or its number."""
-    return _NAMES.get(request & 0xFF, f"ioctl {request:#x}")
+    number = request & 0xFF
+    other = _VM_NAMES.get(number) if on_vm else None
+    return other or _NAMES.get(number, f"ioctl {request:#x}")

@@ -104,12 +104,12 @@ class _Body:
     def add(self, one: Call, chosen: int) -> None:
         call = one.call
         if not isinstance(call, Ioctl):
-            self._leave_unsaid(Unsaid(name(call.request), "", NOT_DONE), 0, 1)
+            self._leave_unsaid(Unsaid(name(call.request, one.vcpu is None), "", NOT_DONE), 0, 1)
         elif one.vcpu not in (None, chosen):
             unsaid = Unsaid(f"{ON_VCPU}{one.vcpu}", name(call.request), ELSEWHERE)
             self._leave_unsaid(unsaid, call.err, call.times)
         else:
-            op = op_of(call)
+            op = op_of(call, on_vm=one.vcpu is None)
             if isinstance(op, Unsaid):
                 self._leave_unsaid(op, call.err, call.times)
             elif call.number == Nr.RUN and call.err in ENTERED:
