@@ -93,7 +93,7 @@ def test_the_vm_that_ran_is_the_usual_one_and_its_run_is_told_by_its_exit() -> N
         *("set-vls v0 1", "finalize v0", "set v0 pc 0x40000000", "run v0 immediate=yes { }"),
     ]
     assert "#: exit mmio: write of 0x2a, 4 bytes, to 0x50000000" in done.text
-    assert done.remarks == {"other KVM ioctls": 1}
+    assert done.remarks == {"other KVM ioctls": 1, "calls on other descriptors": 1}
     last = steps(done)[-1]
     assert last.ran == ("mmio: write of 0x2a, 4 bytes, to 0x50000000",)
     assert not last.is_odd
@@ -106,6 +106,7 @@ def test_no_call_of_a_vm_is_lost() -> None:
             said = next(line for line in done.text.splitlines() if f"VM {vm}: " in line)
             calls = int(said.partition("; ")[2].partition(" ")[0])
             runs = sum(call.times - 1 for call in log.calls if hasattr(call, "times"))
+            calls += done.remarks["calls on other descriptors"]
             assert calls <= done.ops + sum(done.remarks.values()) <= calls + runs
 
 
@@ -318,7 +319,23 @@ def test_descriptors_that_are_used_again_are_of_what_they_are_now() -> None:
     assert done.text.endswith("create v0\nget v0 x1\n")
     assert written(log_of(CREATE, again, CREATE), 1).text.endswith("create v0\n")
     other = {**line(Nr.GET_MP), "of": "/dev/null"}
+    done = written(log_of(CREATE, other))
+    assert (done.ops, done.remarks) == (1, {"calls on other descriptors": 1})
+
+
+def test_a_process_that_was_forked_has_the_descriptors_of_the_other() -> None:
+    forked = {"pid": 2}
+    done = written(log_of({**CREATE, **forked}, {**line(Nr.GET_MP), **forked}, line(Nr.GET_MP)))
+    assert done.text.partition("create v0\n")[2] == "get-mp v0\n" * 2
+    alike = CREATE, {**line(Nr.CREATE_VM, VM), "pid": 3}, {**CREATE, "pid": 3}
+    other = {**line(Nr.GET_MP), "pid": 4, "of": "anon_inode:kvm-vcpu:1"}
     assert written(log_of(CREATE, other)).ops == 1
+    third = {"kind": "unfinished", "pid": 2, "fd": VCPU, "request": 0xAE80}
+    done = written(log_of(*alike, {**line(Nr.GET_MP, times=3), **forked}, third), 1)
+    assert (done.ops, done.remarks) == (
+        1,
+        {"calls on a VM or vcpu that was not seen being made": 3, "calls that never returned": 1},
+    )
 
 
 def test_more_than_a_case_has_room_for_is_counted() -> None:
@@ -444,7 +461,7 @@ def test_a_log_that_was_kept_is_written_and_explained(tmp_path: Path, log: Path)
     done = record("--read", str(log), "--vm", "1", "--out", str(out))
     assert (done.exit_code, done.output) == (
         0,
-        f"5 ops, and 0 calls in remarks, are in {out}.\n1 of them failed with EPERM.\n",
+        f"5 ops, and 1 calls in remarks, are in {out}.\n1 of them failed with EPERM.\n",
     )
     told = CliRunner().invoke(main, ["explain", str(out)]).output
     assert "A recording, made on kvm:small-6.12:vhe; explained for a new machine." in told

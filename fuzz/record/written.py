@@ -13,17 +13,19 @@ from corpus.ops import Op, Run
 from corpus.text import format_op
 from fuzz.printable import printable
 from fuzz.record.exits import told
-from fuzz.record.log import Ioctl, Log, Nr
-from fuzz.record.machines import ENTERED, Call, Machines, machines
+from fuzz.record.log import Ioctl, Log, Nr, Unfinished
+from fuzz.record.machines import ENTERED, VCPU, VM, Call, Machines, machines
 from fuzz.record.ops import Unsaid, name, op_of
 from fuzz.report.remarks import ON, ON_VCPU, RAN
 from targets.spec.errno import error_name
 
 WIDTH = 100
-ELSEWHERE, NO_MORE_OPS, NOT_DONE = (
+ELSEWHERE, NO_MORE_OPS, NOT_DONE, UNSEEN, OTHERS = (
     "calls on other vcpus",
     f"calls behind the {MOST_OPS}th op",
     "calls that never returned",
+    "calls on a VM or vcpu that was not seen being made",
+    "calls on other descriptors",
 )
 
 
@@ -62,9 +64,18 @@ def written(log: Log, vm: int | None = None, vcpu: int | None = None) -> Written
     for call in found.vms[number].calls:
         body.add(call, chosen)
     body.settle()
+    for beside in found.beside:
+        body.remarks[_beside(beside)] += getattr(beside, "times", 1)
     head = _head(log, found, number, chosen, body)
     text = "\n".join([*head, *body.lines]) + "\n"
     return Written(text, body.ops, dict(body.remarks), dict(body.failed))
+
+
+def _beside(call: Ioctl | Unfinished) -> str:
+    """Why a call is of none of the VMs."""
+    if isinstance(call, Unfinished):
+        return NOT_DONE
+    return UNSEEN if call.of.startswith((VM, VCPU)) else OTHERS
 
 
 def _others(found: Machines) -> str:
