@@ -25,7 +25,7 @@ from fuzz.oracle.verdict import Agree
 from fuzz.record.log import Log, Nr, read, with_leg
 from fuzz.record.ops import pattern_of
 from fuzz.record.written import NotRecorded, Written, written
-from fuzz.report.remarks import remarks_of
+from fuzz.report.remarks import remarks_of, short
 from fuzz.report.walk import Step, folded, lines, walk
 from fuzz.reproduce.kselftest import reference
 from targets.model.target import ModelTarget
@@ -259,9 +259,9 @@ def test_what_no_op_says_is_a_remark_and_counted() -> None:
         "calls that never returned": 1,
     }
     said = done.text.partition("create v0\n")[2].replace("\n#:    ", "").splitlines()
-    assert said[0].startswith("#: set of other registers, 2 times: z3=0xfefcfa")
-    assert said[0].endswith(" 0x603000000013c708=0x7")
+    assert said[0].startswith("#: set to other values: z3=0xfefcfa")
     assert said[1:] == [
+        "#: set of other registers: 0x603000000013c708=0x7",
         "#: set of other registers, EINVAL: 0x603000000013c708=0x0",
         "#: KVM_ARM_VCPU_INIT, EFAULT",
         "#: KVM_RUN",
@@ -440,6 +440,33 @@ def test_no_value_is_told_behind_a_run_that_is_not_in_the_case() -> None:
         last = list(walk(document.case, MACHINE, remarks_of(document)))[-1]
         assert bool(last.values) is told
     assert isinstance(document.case.ops[3], SetReg)
+
+
+ODD = bytes(range(0, 256, 2)) * 2
+
+
+def test_no_value_is_told_behind_one_that_no_op_sets() -> None:
+    z3 = REGISTERS["z3"].id
+    init = (5).to_bytes(4, "little") + (0x14).to_bytes(28, "little")
+    for other, told in (
+        (one_reg(Nr.SET_ONE_REG, z3, ODD), False),
+        (one_reg(Nr.SET_ONE_REG, z3, ODD, -22), True),
+        (one_reg(Nr.SET_ONE_REG, 0x603000000013C708, bytes(8)), True),
+        (events(2, 0, 0, 0), False),
+        (line(Nr.GET_MP), True),
+        ({"kind": "unfinished", "pid": 1, "fd": VCPU, "request": 0xAE80}, False),
+    ):
+        begin = line(Nr.INIT, given=init.hex()), line(Nr.FINALIZE, given="04000000")
+        known = one_reg(Nr.SET_ONE_REG, z3, b"\xab" * 256)
+        done = written(log_of(CREATE, *begin, known, other, one_reg(Nr.GET_ONE_REG, z3)))
+        last = steps(done)[-1]
+        assert isinstance(last.op, GetReg)
+        assert bool(last.values) is told, other
+
+
+def test_what_no_op_says_is_told_without_what_is_its_own_and_a_colon() -> None:
+    assert short("set to other values, 2 times: z3=0x1 z4=0x2") == "set to other values, 2 times"
+    assert short("set to other values:") == "set to other values"
 
 
 # The command.

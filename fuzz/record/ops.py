@@ -12,6 +12,7 @@ from corpus.ops import Op
 from corpus.values import Pattern
 from corpus.wire import EVENTS
 from fuzz.record.log import Ioctl, Nr
+from fuzz.report.remarks import SET_OTHERWISE
 from targets.spec import onereg
 
 V = 0
@@ -69,7 +70,7 @@ def _set(call: Ioctl) -> Op | Unsaid:
         return o.SetVls(V, int.from_bytes(data, "little"))
     pattern = pattern_of(data[:size])
     if pattern is None or reg == regs.VLS_ID:
-        return Unsaid(SET, f"{regs.name_of(reg)}={_number(data[:size])}", NO_PATTERN)
+        return Unsaid(SET_OTHERWISE, f"{regs.name_of(reg)}={_number(data[:size])}", NO_PATTERN)
     return o.SetReg(V, reg, pattern, len(data) if len(data) < size else None)
 
 

@@ -11,7 +11,7 @@ from corpus.case import MAX_OPS, Case
 from corpus.ops import EXACT, CreateVcpu, Finalize, GetReg, Init, Migrate, Op, RegList, Run, SetReg
 from corpus.registers import V_IDS, Z_IDS
 from corpus.text import format_op
-from fuzz.report.remarks import NONE, Remarks
+from fuzz.report.remarks import NONE, Remarks, short
 from targets.profile import Profile
 from targets.spec.errno import EINTR, error_name
 from targets.spec.errors import Unpredictable
@@ -62,9 +62,9 @@ class Step:
 def walk(case: Case, profile: Profile, remarks: Remarks = NONE) -> Iterator[Step]:
     """Every op in order, up to where the specification says no more. Where an op may do several
     things it is taken to have done what `remarks` say, else the first. Behind a run that was only
-    recorded no values are told."""
+    recorded, or a change that no op says, no values are told."""
     model = Model(profile)
-    ran = False
+    unknown = False
     for number, op in enumerate(case.ops):
         recorded = remarks.recorded(number)
         try:
@@ -73,13 +73,13 @@ def walk(case: Case, profile: Profile, remarks: Remarks = NONE) -> Iterator[Step
             yield Step(op, "", (), silent=str(stop))
             return
         outcomes = tuple(dict.fromkeys(outcome.err for outcome in permitted.outcomes))
-        values = () if ran else tuple(_values(permitted, recorded))
+        values = () if unknown else tuple(_values(permitted, recorded))
         step = Step(op, _rule(permitted), outcomes, values, recorded=recorded)
         step = replace(step, ran=remarks.ran(number), beside=remarks.beside(number))
         may_do_well = not outcomes or _doing_well(op) in outcomes
         if not may_do_well and (step.is_odd or not step.ran):
             step = replace(step, order=better(case, number, profile))
-        ran = ran or bool(step.ran)
+        unknown = unknown or bool(step.ran) or remarks.changed(number)
         yield step
         chosen = _done(permitted, recorded)
         effect = chosen.effect if chosen else permitted.if_done
@@ -244,11 +244,6 @@ def _recorded(step: Step) -> Iterator[str]:
         yield from _indented(f"Recorded: the guest ran; exit {exit_}.")
     for other in step.beside:
         yield from _indented(f"Then, in no op: {short(other)}.")
-
-
-def short(remark: str) -> str:
-    """What a remark says, without the registers that it names."""
-    return remark.partition(": ")[0]
 
 
 def folded(steps: Iterable[Step]) -> Iterator[tuple[int, int, Step]]:
