@@ -345,6 +345,16 @@ def test_more_than_a_case_has_room_for_is_counted() -> None:
     assert len(parse_case(done.text).ops) == MOST_OPS
 
 
+def test_a_run_behind_the_last_op_is_counted_and_told_of_no_other() -> None:
+    get, run = one_reg(Nr.GET_ONE_REG, REGISTERS["x1"].id), line(Nr.RUN, got=page(4), times=7)
+    done = written(log_of(CREATE, *[get] * (MOST_OPS - 1), run))
+    assert (done.ops, done.remarks) == (MOST_OPS, {f"calls behind the {MOST_OPS}th op": 7})
+    assert "#: exit" not in done.text
+    done = written(log_of(CREATE, *[get] * (MOST_OPS - 2), run, run, get, run))
+    assert done.text.count("#: exit debug, 7 times") == 2
+    assert done.remarks == {f"calls behind the {MOST_OPS}th op": 8}
+
+
 @pytest.mark.parametrize("size", [4, 8, 16, 32, 256])
 def test_a_pattern_has_the_bytes_that_it_was_made_of(size: int) -> None:
     for pattern in (

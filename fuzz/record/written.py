@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from corpus.case import MOST_OPS
 from corpus.ops import Op, Run
 from corpus.text import format_op
@@ -134,22 +136,25 @@ class _Body:
         self._unsaid.append((unsaid, err, times))
         self.remarks[unsaid.why] += times
 
-    def _say(self, op: Op, call: Ioctl) -> None:
+    def _say(self, op: Op, call: Ioctl) -> bool:
+        """Whether there was room for an op."""
         self.settle()
         if self.ops == MOST_OPS:
+            self._last = None
             self._leave_unsaid(Unsaid(format_op(op), "", NO_MORE_OPS), call.err, call.times)
-            return
+            return False
         self.lines.append(format_op(op))
         self.ops += 1
         self._last = None if call.err else op  # a run that failed is none of those that ran
         if call.err:
             self.failed[error_name(call.err)] += call.times
             self._remark(error_name(call.err))
+        return True
 
     def _ran(self, op: Op, call: Ioctl) -> None:
         """A run; those with nothing said in between are one."""
-        if not isinstance(self._last, Run):
-            self._say(op, Ioctl(call.pid, call.fd, call.request, 0))
+        if not isinstance(self._last, Run) and not self._say(op, replace(call, result=0)):
+            return
         self.settle()
         self._remark(f"{RAN}{told(call)}" + _times(call.times))
 
