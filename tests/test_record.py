@@ -224,6 +224,23 @@ def test_events_are_ops_where_an_op_sets_them() -> None:
     assert "#: KVM_SET_VCPU_EVENTS, 3 times: 0x2 0x1000000\n" in done.text
 
 
+def test_an_answer_that_has_no_place_is_a_remark() -> None:
+    done = written(
+        log_of(
+            CREATE,
+            one_reg(Nr.GET_ONE_REG, REGISTERS["x1"].id, result=-14),
+            one_reg(Nr.GET_ONE_REG, VLS_ID, result=-14),
+            line(Nr.REG_LIST, -14, given="03" + "00" * 7),
+            line(Nr.GET_MP, -14),
+            line(Nr.GET_EVENTS, -14),
+            line(Nr.PREFERRED_TARGET, -14),
+        )
+    )
+    assert (done.ops, done.remarks) == (1, {"arguments that are not mapped": 6})
+    assert "#: KVM_GET_ONE_REG, 2 times, EFAULT\n#: KVM_GET_REG_LIST, EFAULT\n" in done.text
+    assert body(line(Nr.GET_MP, -8)) == ["get-mp v0", "#: ENOEXEC"]
+
+
 @pytest.mark.parametrize("room", [0xFFFE, 0xFFFF, 1 << 40])
 def test_room_for_very_many_ids_is_a_number(room: int) -> None:
     said = line(Nr.REG_LIST, given=room.to_bytes(8, "little").hex())

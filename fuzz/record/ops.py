@@ -14,6 +14,7 @@ from corpus.wire import EVENTS
 from fuzz.record.log import Ioctl, Nr
 from fuzz.report.remarks import SET_OTHERWISE
 from targets.spec import onereg
+from targets.spec.errno import EFAULT
 
 V = 0
 """The slot of the vcpu whose case it is."""
@@ -35,6 +36,8 @@ class Unsaid:
 def op_of(call: Ioctl, on_vm: bool = False) -> Op | Unsaid:
     """What a call on a vcpu, or one that makes it, is in a case; or one on its VM."""
     make = (_VM_CALLS if on_vm else _CALLS).get(call.number)
+    if make and call.number in _ANSWERS and call.err == EFAULT:
+        return _unreadable(call)
     return make(call) if make else Unsaid(name(call.request, on_vm), "", "other KVM ioctls")
 
 
@@ -134,6 +137,10 @@ _CALLS: dict[int, Callable[[Ioctl], Op | Unsaid]] = {
     Nr.RUN: _run,
 }
 _VM_CALLS: dict[int, Callable[[Ioctl], Op | Unsaid]] = {Nr.PREFERRED_TARGET: _preferred}
+_ANSWERS = frozenset(
+    (Nr.GET_ONE_REG, Nr.REG_LIST, Nr.GET_MP, Nr.GET_EVENTS, Nr.PREFERRED_TARGET),
+)
+"""Calls that fail with EFAULT where their answer has no place, of which an op always has enough."""
 
 SET, GET = "set of other registers", "get of other registers"
 BEYOND = "registers outside the specification"
