@@ -8,7 +8,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from corpus.case import MAX_OPS, Case
-from corpus.ops import EXACT, CreateVcpu, Finalize, GetReg, Init, Migrate, Op, RegList, Run, SetReg
+from corpus.ops import (
+    EXACT,
+    CreateVcpu,
+    Finalize,
+    GetReg,
+    Init,
+    Migrate,
+    Op,
+    RegList,
+    Run,
+    SetReg,
+    SetVls,
+)
 from corpus.registers import V_IDS, Z_IDS
 from corpus.text import format_op
 from fuzz.report.remarks import NONE, Remarks, short
@@ -23,6 +35,8 @@ from targets.spec.rules import RULES
 MOST_VALUES = 12
 """Values of one op that are told."""
 WIDTH = 76
+_LIVES = CreateVcpu, Init, SetVls, Finalize, Migrate
+"""Ops that make up the life of a vcpu."""
 _BY_DEVICES = frozenset({"run.pmu-not-created"})
 """Rules about what a VMM does on devices, which no op says: behind them a guest may run."""
 
@@ -145,12 +159,12 @@ def better(case: Case, number: int, profile: Profile) -> str:
 
 def _places(ops: Sequence[Op], number: int) -> list[int]:
     """Ops before one that may be the reason why it fails, the last first. Of a long case, which
-    has hundreds of registers, only what makes up the lives of its vcpus: each takes a run of all
-    of the case."""
+    has hundreds of registers, runs and lists, only what makes up the lives of its vcpus: each takes
+    a run of all of the case."""
     places = range(number - 1, -1, -1)
     if len(ops) <= MAX_OPS:
         return list(places)
-    return [at for at in places if not isinstance(ops[at], SetReg | GetReg)]
+    return [at for at in places if isinstance(ops[at], _LIVES)]
 
 
 def _otherwise(ops: Sequence[Op], number: int) -> Iterator[Op]:
