@@ -418,6 +418,10 @@ def test_a_log_that_was_cut_off_counts_up_to_there() -> None:
     assert 0 < len(cut.calls) < len(MISTAKEN.calls)
     assert cut.code is None
     assert read(with_leg(text, "kvm:x")).leg == "kvm:x"
+    half = read(with_leg(text[: len(text) // 2], "kvm:x"))
+    assert (half.leg, half.calls) == ("kvm:x", cut.calls)
+    with pytest.raises(TextError, match="names no command"):
+        read(with_leg("", "kvm:x"))
 
 
 def test_what_was_recorded_and_is_not_permitted_is_told() -> None:

@@ -100,7 +100,12 @@ class Log:
 
 def with_leg(text: str, name: str) -> str:
     """A log that says where it was made."""
-    return text + msgspec.json.encode(Leg(name)).decode() + "\n"
+    return _whole(text) + msgspec.json.encode(Leg(name)).decode() + "\n"
+
+
+def _whole(text: str) -> str:
+    """Without a last line that was never finished."""
+    return text[: text.rfind("\n") + 1]
 
 
 def _text(word: str) -> str:
@@ -119,8 +124,7 @@ def read(text: str) -> Log:
     calls: list[Ioctl | Unfinished] = []
     code: int | None = None
     leg = ""
-    whole = text[: text.rfind("\n") + 1]
-    for number, line in enumerate(whole.splitlines(), 1):
+    for number, line in enumerate(_whole(text).splitlines(), 1):
         try:
             said = _decoder.decode(line)
             if isinstance(said, Ioctl):
