@@ -14,6 +14,8 @@ from corpus.text import parse_case
 from fuzz.cli.main import main
 from fuzz.report.walk import Step, lines, walk
 from fuzz.reproduce.kselftest import reference
+from targets.profile import Profile
+from targets.spec.model import Model
 
 MACHINE = reference(0xFFFF)
 
@@ -58,6 +60,20 @@ def test_a_call_that_fails_says_why_and_what_would_have_worked(
     failed = next(step for step in steps(*ops) if step.fails)
     assert failed.rule == rule
     assert not order or failed.order == order
+
+
+def test_the_order_of_a_long_case_takes_few_runs_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Model] = []
+
+    class Counted(Model):
+        def __init__(self, profile: Profile) -> None:
+            super().__init__(profile)
+            made.append(self)
+
+    monkeypatch.setattr("fuzz.report.walk.Model", Counted)
+    *_, failed = steps(*VCPU, *["get-mp v0", "reg-list v0", "get-events v0"] * 50, "set-vls v0 1,2")
+    assert failed.order == "before step 3 (`finalize v0`) it succeeds"
+    assert len(made) < 10
 
 
 def test_it_follows_the_case_as_far_as_the_specification_goes() -> None:

@@ -15,7 +15,7 @@ from fuzz.record.log import Ioctl, Log, read
 from fuzz.record.machines import machines
 from targets.kvm.recorder import build
 
-ONE_REG, CHECK = 0x4010AEAC, 0xAE03
+ONE_REG, CHECK, SET_EVENTS = 0x4010AEAC, 0xAE03, 0x4040AEA0
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,12 @@ def test_what_a_register_is_set_to_is_logged_with_where_it_failed(
     assert int.from_bytes(bytes.fromhex(call.given)[:8], "little") == 0x6080000000150000
     assert (log.code, log.argv[0]) == (0, sys.executable)
     assert machines(log).beside == (call,)
+
+
+def test_events_that_differ_are_told_one_by_one(recorder: Path, tmp_path: Path) -> None:
+    text = f"for n in range(2): ask({SET_EVENTS}, bytes([n] + [0] * 63))"
+    _, log, _ = record(recorder, tmp_path, *python(text))
+    assert [(call.given[:4], call.times) for call in ioctls(log)] == [("0000", 1), ("0100", 1)]
 
 
 def test_a_value_is_logged_as_far_as_it_is_mapped(recorder: Path, tmp_path: Path) -> None:
@@ -143,6 +149,35 @@ def test_the_time_is_over(recorder: Path, tmp_path: Path) -> None:
     began = time.monotonic()
     assert record(recorder, tmp_path, "sleep", "50", seconds=1)[0] == 128 + 15
     assert time.monotonic() - began < 20
+
+
+def test_the_time_is_over_for_what_outlives_the_first_process_as_well(
+    recorder: Path, tmp_path: Path
+) -> None:
+    began = time.monotonic()
+    script = "sleep 51 & sh -c 'exec sleep 52' & exit 3"
+    assert record(recorder, tmp_path, "sh", "-c", script, seconds=1)[0] == 3
+    script = "sleep 53 & exec sleep 0.1"
+    assert record(recorder, tmp_path, "sh", "-c", script, seconds=1)[0] == 0
+    assert time.monotonic() - began < 20
+
+
+def test_one_that_is_no_leader_may_run_another_program(recorder: Path, tmp_path: Path) -> None:
+    text = "threading.Thread(target=lambda: os.execv('/bin/sleep', ['sleep', '50'])).start()"
+    began = time.monotonic()
+    assert record(recorder, tmp_path, *python(text), seconds=1)[0] == 128 + 15
+    assert time.monotonic() - began < 20
+
+
+def test_a_signal_to_the_recorder_reaches_every_process(recorder: Path, tmp_path: Path) -> None:
+    script = "trap '' TERM; (trap 'echo told; exit' TERM; echo on; while :; do :; done) & exit 4"
+    argv = [str(recorder), str(tmp_path / "log"), "9", "sh", "-c", script]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "on\n"
+        running.terminate()
+        assert running.wait(timeout=20) == 4
+        assert running.stdout.read() == "told\n"
 
 
 def test_odd_words_are_logged_as_json(recorder: Path, tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ def explain(file: Path, leg: str | None, as_json: bool) -> int:
       vcpufuzz explain mine.case --leg kvm:6.1:nvhe
     """
     from fuzz.cli.options import resolve_legs  # noqa: PLC0415
-    from fuzz.report.remarks import remarks_of  # noqa: PLC0415
-    from fuzz.report.walk import folded, lines, short, walk  # noqa: PLC0415
+    from fuzz.report.remarks import remarks_of, short  # noqa: PLC0415
+    from fuzz.report.walk import folded, lines, walk  # noqa: PLC0415
     from fuzz.reproduce.kselftest import reference  # noqa: PLC0415
     from targets.legs import open_leg  # noqa: PLC0415
 

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 
 from fuzz.record.log import Ioctl
+from targets.spec.errno import EINTR, error_name
 
 _REASON = struct.Struct("<8xI")
 _MMIO = struct.Struct("<32xQ8sIB")
@@ -13,6 +14,8 @@ _EVENT = struct.Struct("<32xII")
 _SIZE = 64
 """Bytes of struct kvm_run that are logged."""
 
+_MEMORY_FAULT = 39
+"""The one reason that comes with an error; with any other the page says nothing of it."""
 _REASONS = {
     0: "unknown",
     4: "debug",
@@ -22,7 +25,7 @@ _REASONS = {
     17: "internal-error",
     24: "system-event",
     28: "arm-nisv",
-    39: "memory-fault",
+    _MEMORY_FAULT: "memory-fault",
 }
 _EVENTS = {1: "shutdown", 2: "reset", 3: "crash", 4: "wakeup", 5: "suspend"}
 
@@ -44,8 +47,12 @@ _DETAILS: dict[int, Callable[[bytes], str]] = {6: _mmio, 24: _event}
 
 
 def told(call: Ioctl) -> str:
-    """An exit, such as `mmio: read of 4 bytes at 0x9000000`."""
+    """How a run that entered the guest ended, such as `mmio: read of 4 bytes at 0x9000000`."""
     page = bytes.fromhex(call.got)
+    if call.err == EINTR:
+        return "interrupted"
+    if call.err and (len(page) < _SIZE or _REASON.unpack_from(page) != (_MEMORY_FAULT,)):
+        return f"by {error_name(call.err)}"
     if len(page) < _SIZE:
         return "of which nothing is known, as its struct kvm_run could not be read"
     (reason,) = _REASON.unpack_from(page)

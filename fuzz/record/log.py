@@ -19,6 +19,8 @@ class Nr(IntEnum):
     RUN = 0x80
     GET_MP = 0x98
     SET_MP = 0x99
+    GET_EVENTS = 0x9F
+    SET_EVENTS = 0xA0
     GET_ONE_REG = 0xAB
     SET_ONE_REG = 0xAC
     INIT = 0xAE
@@ -98,7 +100,12 @@ class Log:
 
 def with_leg(text: str, name: str) -> str:
     """A log that says where it was made."""
-    return text + msgspec.json.encode(Leg(name)).decode() + "\n"
+    return _whole(text) + msgspec.json.encode(Leg(name)).decode() + "\n"
+
+
+def _whole(text: str) -> str:
+    """Without a last line that was never finished."""
+    return text[: text.rfind("\n") + 1]
 
 
 def _text(word: str) -> str:
@@ -117,8 +124,7 @@ def read(text: str) -> Log:
     calls: list[Ioctl | Unfinished] = []
     code: int | None = None
     leg = ""
-    whole = text[: text.rfind("\n") + 1]
-    for number, line in enumerate(whole.splitlines(), 1):
+    for number, line in enumerate(_whole(text).splitlines(), 1):
         try:
             said = _decoder.decode(line)
             if isinstance(said, Ioctl):

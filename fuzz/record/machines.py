@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from fuzz.record.log import Ioctl, Log, Nr, Unfinished
-from targets.spec.errno import EINTR
+from targets.spec.errno import EFAULT, EHWPOISON, EINTR
 
-ENTERED = (0, EINTR)
-"""Results of a KVM_RUN that entered the guest, or could have."""
+ENTERED = (0, EINTR, EFAULT, EHWPOISON)
+"""Results of a KVM_RUN that entered the guest, or could have: the last two are of memory that the
+guest touched (api.rst 5, KVM_EXIT_MEMORY_FAULT)."""
+VM, VCPU = "anon_inode:kvm-vm", "anon_inode:kvm-vcpu"
+"""What /proc says that a descriptor is of, at least at its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class Call:
     call: Ioctl | Unfinished
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Machine:
     """A VM: its calls, that which made it not among them."""
 
@@ -39,10 +42,14 @@ class Machine:
         return sum(call.times for call in done if call.number == Nr.RUN and call.err in ENTERED)
 
 
+_Owner = tuple[Machine, int | None]
+"""Whose descriptor it is: of a vcpu by its id, or of the VM itself (None)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Machines:
-    """All VMs, in the order in which they were made; `beside`: calls on /dev/kvm and on what was
-    not seen being made."""
+    """All VMs, in the order in which they were made; `beside`: calls on /dev/kvm that made none, on
+    devices, and on what was not seen being made."""
 
     vms: tuple[Machine, ...]
     beside: tuple[Ioctl | Unfinished, ...]
@@ -60,13 +67,12 @@ def machines(log: Log) -> Machines:
     """Sort the calls of a log by the descriptors that they are made on."""
     vms: list[Machine] = []
     beside: list[Ioctl | Unfinished] = []
-    owners: dict[tuple[int, int], tuple[Machine, int | None]] = {}
+    owners: dict[tuple[int, int], _Owner] = {}
     for call in log.calls:
-        owner = owners.get((call.pid, call.fd))
-        if isinstance(call, Ioctl):
-            owner = _still(call, owner)
+        owner = _owner(call, owners)
         if owner is None:
-            beside.append(call)
+            if not _makes_vm(call):
+                beside.append(call)
         elif _makes_vcpu(call):
             assert isinstance(call, Ioctl)
             owner[0].calls.append(Call(call.arg, call))
@@ -81,23 +87,30 @@ def machines(log: Log) -> Machines:
     return Machines(tuple(vms), tuple(beside))
 
 
-def _still(
-    call: Ioctl, owner: tuple[Machine, int | None] | None
-) -> tuple[Machine, int | None] | None:
-    """The owner of a descriptor, unless it was closed since and is of something else now."""
-    if owner is None:
+def _owner(call: Ioctl | Unfinished, owners: Mapping[tuple[int, int], _Owner]) -> _Owner | None:
+    """Whose descriptor a call is on. A process has those of the one that forked it: where its own
+    is not known, it is the same in another, unless they differ."""
+    of = "" if isinstance(call, Unfinished) else call.of
+    own = owners.get((call.pid, call.fd))
+    if own:
+        # It may have been closed since, and be of something else now.
+        return own if not of or of.startswith(VM if own[1] is None else VCPU) else None
+    others = {owner for (_, fd), owner in owners.items() if fd == call.fd}
+    if len(others) != 1:
         return None
-    kind = "anon_inode:kvm-vm" if owner[1] is None else "anon_inode:kvm-vcpu"
-    return owner if not call.of or call.of.startswith(kind) else None
+    (other,) = others
+    return other if of == (VM if other[1] is None else f"{VCPU}:{other[1]}") else None
+
+
+def _makes_vm(call: Ioctl | Unfinished) -> bool:
+    return isinstance(call, Ioctl) and call.number == Nr.CREATE_VM and call.result >= 0
 
 
 def _makes_vcpu(call: Ioctl | Unfinished) -> bool:
     return isinstance(call, Ioctl) and call.number == Nr.CREATE_VCPU
 
 
-def _made(
-    call: Ioctl | Unfinished, owner: tuple[Machine, int | None] | None
-) -> Iterator[tuple[int, tuple[Machine, int | None] | None]]:
+def _made(call: Ioctl | Unfinished, owner: _Owner | None) -> Iterator[tuple[int, _Owner | None]]:
     """The descriptor that a call made, and what it is of; None: a new VM."""
     if isinstance(call, Unfinished) or call.result < 0:
         return

@@ -10,13 +10,17 @@ from corpus import ops as o
 from corpus import registers as regs
 from corpus.ops import Op
 from corpus.values import Pattern
+from corpus.wire import EVENTS
 from fuzz.record.log import Ioctl, Nr
+from fuzz.report.remarks import SET_OTHERWISE
 from targets.spec import onereg
+from targets.spec.errno import EFAULT
 
 V = 0
 """The slot of the vcpu whose case it is."""
 _ONE_REG = struct.Struct("<QQ")
-_MOST_ROOM = 0xFFFE
+_MOST_ROOM = o.ONE_LESS - 1
+"""More room than KVM has ids; the numbers behind it mean something else in an op."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +33,12 @@ class Unsaid:
     why: str
 
 
-def op_of(call: Ioctl) -> Op | Unsaid:
-    """What a call on a vcpu, or one that makes it, is in a case."""
-    make = _CALLS.get(call.number)
-    return make(call) if make else Unsaid(name(call.request), "", "other KVM ioctls")
+def op_of(call: Ioctl, on_vm: bool = False) -> Op | Unsaid:
+    """What a call on a vcpu, or one that makes it, is in a case; or one on its VM."""
+    make = (_VM_CALLS if on_vm else _CALLS).get(call.number)
+    if make and call.number in _ANSWERS and call.err == EFAULT:
+        return _unreadable(call)
+    return make(call) if make else Unsaid(name(call.request, on_vm), "", "other KVM ioctls")
 
 
 def _create(_call: Ioctl) -> Op:
@@ -67,7 +73,7 @@ def _set(call: Ioctl) -> Op | Unsaid:
         return o.SetVls(V, int.from_bytes(data, "little"))
     pattern = pattern_of(data[:size])
     if pattern is None or reg == regs.VLS_ID:
-        return Unsaid(SET, f"{regs.name_of(reg)}={_number(data[:size])}", NO_PATTERN)
+        return Unsaid(SET_OTHERWISE, f"{regs.name_of(reg)}={_number(data[:size])}", NO_PATTERN)
     return o.SetReg(V, reg, pattern, len(data) if len(data) < size else None)
 
 
@@ -97,6 +103,21 @@ def _get_mp(_call: Ioctl) -> Op:
     return o.GetMp(V)
 
 
+def _set_events(call: Ioctl) -> Op | Unsaid:
+    given = bytes.fromhex(call.given)
+    if len(given) != EVENTS.size:
+        return _unreadable(call)
+    serror, has_esr, abort, _, _, esr, *reserved = EVENTS.unpack(given)
+    op = o.SetEvents(V, serror & 1, has_esr & 1, esr, abort & 1, reserved[-1] & 0xFF)
+    if op.lower().payload != given:
+        return Unsaid(name(call.request), _number(given), "events that no op sets")
+    return op
+
+
+def _get_events(_call: Ioctl) -> Op:
+    return o.GetEvents(V)
+
+
 def _run(_call: Ioctl) -> Op:
     """What KVM_RUN does before the guest: its code is not known, so it is not entered."""
     return o.Run(V, 1)
@@ -104,7 +125,6 @@ def _run(_call: Ioctl) -> Op:
 
 _CALLS: dict[int, Callable[[Ioctl], Op | Unsaid]] = {
     Nr.CREATE_VCPU: _create,
-    Nr.PREFERRED_TARGET: _preferred,
     Nr.INIT: _init,
     Nr.FINALIZE: _finalize,
     Nr.SET_ONE_REG: _set,
@@ -112,8 +132,15 @@ _CALLS: dict[int, Callable[[Ioctl], Op | Unsaid]] = {
     Nr.REG_LIST: _list,
     Nr.SET_MP: _set_mp,
     Nr.GET_MP: _get_mp,
+    Nr.SET_EVENTS: _set_events,
+    Nr.GET_EVENTS: _get_events,
     Nr.RUN: _run,
 }
+_VM_CALLS: dict[int, Callable[[Ioctl], Op | Unsaid]] = {Nr.PREFERRED_TARGET: _preferred}
+_ANSWERS = frozenset(
+    (Nr.GET_ONE_REG, Nr.REG_LIST, Nr.GET_MP, Nr.GET_EVENTS, Nr.PREFERRED_TARGET),
+)
+"""Calls that fail with EFAULT where their answer has no place, of which an op always has enough."""
 
 SET, GET = "set of other registers", "get of other registers"
 BEYOND = "registers outside the specification"
@@ -156,8 +183,6 @@ _NAMES = {
     0x79: "KVM_IOEVENTFD",
     0x8B: "KVM_SET_SIGNAL_MASK",
     0x9B: "KVM_SET_GUEST_DEBUG",
-    0x9F: "KVM_GET_VCPU_EVENTS",
-    0xA0: "KVM_SET_VCPU_EVENTS",
     0xA3: "KVM_ENABLE_CAP",
     0xCE: "KVM_GET_STATS_FD",
     0xE0: "KVM_CREATE_DEVICE",
@@ -169,6 +194,8 @@ _NAMES = {
     Nr.RUN: "KVM_RUN",
     Nr.GET_MP: "KVM_GET_MP_STATE",
     Nr.SET_MP: "KVM_SET_MP_STATE",
+    Nr.GET_EVENTS: "KVM_GET_VCPU_EVENTS",
+    Nr.SET_EVENTS: "KVM_SET_VCPU_EVENTS",
     Nr.GET_ONE_REG: "KVM_GET_ONE_REG",
     Nr.SET_ONE_REG: "KVM_SET_ONE_REG",
     Nr.INIT: "KVM_ARM_VCPU_INIT",
@@ -177,8 +204,12 @@ _NAMES = {
     Nr.FINALIZE: "KVM_ARM_VCPU_FINALIZE",
 }
 """Some of them, by number (uapi linux/kvm.h)."""
+_VM_NAMES = {0xAB: "KVM_ARM_SET_DEVICE_ADDR"}
+"""Of those on a VM whose number is another's on a vcpu."""
 
 
-def name(request: int) -> str:
+def name(request: int, on_vm: bool = False) -> str:
     """An ioctl's name, or its number."""
-    return _NAMES.get(request & 0xFF, f"ioctl {request:#x}")
+    number = request & 0xFF
+    other = _VM_NAMES.get(number) if on_vm else None
+    return other or _NAMES.get(number, f"ioctl {request:#x}")

@@ -8,22 +8,26 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from corpus.case import MOST_OPS
 from corpus.ops import Op, Run
 from corpus.text import format_op
 from fuzz.printable import printable
 from fuzz.record.exits import told
-from fuzz.record.log import Ioctl, Log, Nr
-from fuzz.record.machines import ENTERED, Call, Machines, machines
+from fuzz.record.log import Ioctl, Log, Nr, Unfinished
+from fuzz.record.machines import ENTERED, VCPU, VM, Call, Machines, machines
 from fuzz.record.ops import Unsaid, name, op_of
 from fuzz.report.remarks import ON, ON_VCPU, RAN
-from targets.spec.errno import EINTR, error_name
+from targets.spec.errno import error_name
 
 WIDTH = 100
-ELSEWHERE, NO_MORE_OPS, NOT_DONE = (
+ELSEWHERE, NO_MORE_OPS, NOT_DONE, UNSEEN, OTHERS = (
     "calls on other vcpus",
     f"calls behind the {MOST_OPS}th op",
     "calls that never returned",
+    "calls on a VM or vcpu that was not seen being made",
+    "calls on other descriptors",
 )
 
 
@@ -62,9 +66,18 @@ def written(log: Log, vm: int | None = None, vcpu: int | None = None) -> Written
     for call in found.vms[number].calls:
         body.add(call, chosen)
     body.settle()
+    for beside in found.beside:
+        body.remarks[_beside(beside)] += getattr(beside, "times", 1)
     head = _head(log, found, number, chosen, body)
     text = "\n".join([*head, *body.lines]) + "\n"
     return Written(text, body.ops, dict(body.remarks), dict(body.failed))
+
+
+def _beside(call: Ioctl | Unfinished) -> str:
+    """Why a call is of none of the VMs."""
+    if isinstance(call, Unfinished):
+        return NOT_DONE
+    return UNSEEN if call.of.startswith((VM, VCPU)) else OTHERS
 
 
 def _others(found: Machines) -> str:
@@ -104,12 +117,12 @@ class _Body:
     def add(self, one: Call, chosen: int) -> None:
         call = one.call
         if not isinstance(call, Ioctl):
-            self._leave_unsaid(Unsaid(name(call.request), "", NOT_DONE), 0, 1)
+            self._leave_unsaid(Unsaid(name(call.request, one.vcpu is None), "", NOT_DONE), 0, 1)
         elif one.vcpu not in (None, chosen):
             unsaid = Unsaid(f"{ON_VCPU}{one.vcpu}", name(call.request), ELSEWHERE)
             self._leave_unsaid(unsaid, call.err, call.times)
         else:
-            op = op_of(call)
+            op = op_of(call, on_vm=one.vcpu is None)
             if isinstance(op, Unsaid):
                 self._leave_unsaid(op, call.err, call.times)
             elif call.number == Nr.RUN and call.err in ENTERED:
@@ -123,25 +136,27 @@ class _Body:
         self._unsaid.append((unsaid, err, times))
         self.remarks[unsaid.why] += times
 
-    def _say(self, op: Op, call: Ioctl) -> None:
+    def _say(self, op: Op, call: Ioctl) -> bool:
+        """Whether there was room for an op."""
         self.settle()
         if self.ops == MOST_OPS:
+            self._last = None
             self._leave_unsaid(Unsaid(format_op(op), "", NO_MORE_OPS), call.err, call.times)
-            return
+            return False
         self.lines.append(format_op(op))
         self.ops += 1
-        self._last = op
+        self._last = None if call.err else op  # a run that failed is none of those that ran
         if call.err:
             self.failed[error_name(call.err)] += call.times
             self._remark(error_name(call.err))
+        return True
 
     def _ran(self, op: Op, call: Ioctl) -> None:
         """A run; those with nothing said in between are one."""
-        if not isinstance(self._last, Run):
-            self._say(op, Ioctl(call.pid, call.fd, call.request, 0))
+        if not isinstance(self._last, Run) and not self._say(op, replace(call, result=0)):
+            return
         self.settle()
-        how = "interrupted" if call.err == EINTR else told(call)
-        self._remark(f"{RAN}{how}" + _times(call.times))
+        self._remark(f"{RAN}{told(call)}" + _times(call.times))
 
     def settle(self) -> None:
         """Write down what was left unsaid."""

@@ -18,6 +18,10 @@ ON = "recorded on "
 """What the remark begins with that names the leg."""
 ON_VCPU = "calls on vcpu "
 """What the remark begins with that is about another vcpu."""
+SET_OTHERWISE = "set to other values"
+"""What the remark begins with that is about registers of the specification."""
+_CHANGES = (SET_OTHERWISE, "KVM_SET_VCPU_EVENTS", "KVM_RUN")
+"""What remarks begin with behind which a vcpu may have other values than its ops gave it."""
 _ERRNO = re.compile(r"E[A-Z0-9]+|errno \d+")
 _MORE = "  "
 """What the next line of a longer remark begins with."""
@@ -48,11 +52,21 @@ class Remarks:
         behind = (one for one in self._behind(number) if not one.startswith((RAN, ON_VCPU)))
         return tuple(one for one in behind if not _is_errno(one))
 
+    def changed(self, number: int) -> bool:
+        """Whether something between that op and the next may have changed the vcpu's values."""
+        done = (one for one in self.beside(number) if one.startswith(_CHANGES))
+        return any(not _is_errno(short(one).rpartition(", ")[2]) for one in done)
+
     def _behind(self, number: int) -> tuple[str, ...]:
         return self.said.get(number + 1, ())
 
 
 NONE = Remarks()
+
+
+def short(remark: str) -> str:
+    """What a remark says, without the registers that it names."""
+    return remark.partition(": ")[0].removesuffix(":")
 
 
 def _is_errno(text: str) -> bool:

@@ -8,10 +8,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from corpus.case import MAX_OPS, Case
-from corpus.ops import EXACT, CreateVcpu, Finalize, GetReg, Init, Migrate, Op, RegList, SetReg
+from corpus.ops import (
+    EXACT,
+    CreateVcpu,
+    Finalize,
+    GetReg,
+    Init,
+    Migrate,
+    Op,
+    RegList,
+    Run,
+    SetReg,
+    SetVls,
+)
 from corpus.registers import V_IDS, Z_IDS
 from corpus.text import format_op
-from fuzz.report.remarks import NONE, Remarks
+from fuzz.report.remarks import NONE, Remarks, short
 from targets.profile import Profile
 from targets.spec.errno import EINTR, error_name
 from targets.spec.errors import Unpredictable
@@ -23,6 +35,10 @@ from targets.spec.rules import RULES
 MOST_VALUES = 12
 """Values of one op that are told."""
 WIDTH = 76
+_LIVES = CreateVcpu, Init, SetVls, Finalize, Migrate
+"""Ops that make up the life of a vcpu."""
+_BY_DEVICES = frozenset({"run.pmu-not-created"})
+"""Rules about what a VMM does on devices, which no op says: behind them a guest may run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +61,11 @@ class Step:
     @property
     def is_odd(self) -> bool:
         """Whether it was recorded to end as the specification does not permit."""
-        wrong = self.recorded is not None and self.recorded not in self.outcomes
-        return wrong and not self.ran and bool(self.outcomes)
+        if self.ran:
+            wrong = not {0, EINTR}.intersection(self.outcomes) and self.rule not in _BY_DEVICES
+        else:
+            wrong = self.recorded is not None and self.recorded not in self.outcomes
+        return wrong and bool(self.outcomes)
 
     @property
     def fails(self) -> bool:
@@ -57,9 +76,9 @@ class Step:
 def walk(case: Case, profile: Profile, remarks: Remarks = NONE) -> Iterator[Step]:
     """Every op in order, up to where the specification says no more. Where an op may do several
     things it is taken to have done what `remarks` say, else the first. Behind a run that was only
-    recorded no values are told."""
+    recorded, or a change that no op says, no values are told."""
     model = Model(profile)
-    ran = False
+    unknown = False
     for number, op in enumerate(case.ops):
         recorded = remarks.recorded(number)
         try:
@@ -68,12 +87,13 @@ def walk(case: Case, profile: Profile, remarks: Remarks = NONE) -> Iterator[Step
             yield Step(op, "", (), silent=str(stop))
             return
         outcomes = tuple(dict.fromkeys(outcome.err for outcome in permitted.outcomes))
-        values = () if ran else tuple(_values(permitted, recorded))
+        values = () if unknown else tuple(_values(permitted, recorded))
         step = Step(op, _rule(permitted), outcomes, values, recorded=recorded)
         step = replace(step, ran=remarks.ran(number), beside=remarks.beside(number))
-        if step.fails and not step.ran:
+        may_do_well = not outcomes or _doing_well(op) in outcomes
+        if not may_do_well and (step.is_odd or not step.ran):
             step = replace(step, order=better(case, number, profile))
-        ran = ran or bool(step.ran)
+        unknown = unknown or bool(step.ran) or remarks.changed(number)
         yield step
         chosen = _done(permitted, recorded)
         effect = chosen.effect if chosen else permitted.if_done
@@ -139,12 +159,12 @@ def better(case: Case, number: int, profile: Profile) -> str:
 
 def _places(ops: Sequence[Op], number: int) -> list[int]:
     """Ops before one that may be the reason why it fails, the last first. Of a long case, which
-    has hundreds of registers, only what makes up the lives of its vcpus: each takes a run of all
-    of the case."""
+    has hundreds of registers, runs and lists, only what makes up the lives of its vcpus: each takes
+    a run of all of the case."""
     places = range(number - 1, -1, -1)
     if len(ops) <= MAX_OPS:
         return list(places)
-    return [at for at in places if not isinstance(ops[at], SetReg | GetReg)]
+    return [at for at in places if isinstance(ops[at], _LIVES)]
 
 
 def _otherwise(ops: Sequence[Op], number: int) -> Iterator[Op]:
@@ -183,7 +203,12 @@ def _succeeds(ops: Sequence[Op], profile: Profile) -> bool:
                 effect()
     except Unpredictable:
         return False
-    return {outcome.err for outcome in permitted.outcomes} == {0}
+    return {outcome.err for outcome in permitted.outcomes} == {_doing_well(ops[-1])}
+
+
+def _doing_well(op: Op) -> int:
+    """The errno of an op that ends as it is meant to."""
+    return EINTR if isinstance(op, Run) and op.immediate else 0
 
 
 def _line(op: Op) -> str:
@@ -218,11 +243,14 @@ def _named(err: int) -> str:
     return error_name(err) if err else "succeeds"
 
 
+def _ended(err: int) -> str:
+    return error_name(err) if err else f"it {_named(err)}"
+
+
 def _recorded(step: Step) -> Iterator[str]:
     """What a recording says of a step."""
     if step.is_odd:
-        assert step.recorded is not None
-        how = f"it {_named(step.recorded)}" if not step.recorded else error_name(step.recorded)
+        how = "the guest ran" if step.ran else _ended(step.recorded or 0)
         yield from _indented(f"Recorded: {how}, which the specification does not permit here.")
     elif len(step.outcomes) > 1 and step.recorded is not None and not step.ran:
         yield from _indented(f"Recorded: {_named(step.recorded)}.")
@@ -230,11 +258,6 @@ def _recorded(step: Step) -> Iterator[str]:
         yield from _indented(f"Recorded: the guest ran; exit {exit_}.")
     for other in step.beside:
         yield from _indented(f"Then, in no op: {short(other)}.")
-
-
-def short(remark: str) -> str:
-    """What a remark says, without the registers that it names."""
-    return remark.partition(": ")[0]
 
 
 def folded(steps: Iterable[Step]) -> Iterator[tuple[int, int, Step]]:

@@ -13,6 +13,8 @@ enum { /* numbers of ioctls, as in the kernel's uapi */
     RUN = 0x80,
     GET_MP = 0x98,
     SET_MP = 0x99,
+    GET_EVENTS = 0x9f,
+    SET_EVENTS = 0xa0,
     GET_ONE_REG = 0xab,
     SET_ONE_REG = 0xac,
     INIT = 0xae,
@@ -22,8 +24,8 @@ enum { /* numbers of ioctls, as in the kernel's uapi */
 };
 
 static const uint8_t told_alone[] = {
-    CREATE_VM, CREATE_VCPU, GET_MP,   SET_MP,           GET_ONE_REG,
-    SET_ONE_REG, INIT,      REG_LIST, PREFERRED_TARGET, FINALIZE,
+    CREATE_VM,   CREATE_VCPU, GET_MP, SET_MP,   GET_EVENTS,       SET_EVENTS,
+    GET_ONE_REG, SET_ONE_REG, INIT,   REG_LIST, PREFERRED_TARGET, FINALIZE,
 };
 
 enum {

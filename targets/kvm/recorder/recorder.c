@@ -2,8 +2,8 @@
  *
  * Every process and thread is traced, so it does not matter how the command is linked. The log has
  * a JSON object a line; what it means is in fuzz/record/log.py. After so many seconds, if they are
- * not 0, the command is told to end. Ends as the command does, with 127 where that cannot be run
- * and 125 where it cannot be traced. */
+ * not 0, the command is told to end, and so is all that it started. Ends as the command does, with
+ * 127 where that cannot be run and 125 where it cannot be traced. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -15,7 +15,9 @@
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "memory.h"
@@ -39,6 +41,10 @@ static struct thread *threads;
 static size_t thread_count;
 static pid_t child;
 static int failed[2]; /* an errno comes out of it if the command cannot be run */
+static const int passed_on[] = {SIGTERM, SIGHUP};
+static volatile sig_atomic_t came[NSIG];
+static volatile sig_atomic_t woken;
+static time_t deadline; /* 0: none */
 
 static _Noreturn void give_up(const char *what)
 {
@@ -108,16 +114,25 @@ static void leave(struct thread *thread, int64_t result)
         note_mmap(thread->pid, (int)args[4], (uint64_t)result);
 }
 
-static void system_call(pid_t tid)
+static void system_call(struct thread *thread)
 {
     struct __ptrace_syscall_info info;
-    struct thread *thread = thread_of(tid);
-    if (ptrace(PTRACE_GET_SYSCALL_INFO, tid, sizeof info, &info) <= 0)
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, thread->tid, sizeof info, &info) <= 0)
         return;
     if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
         enter(thread, &info);
     else if (info.op == PTRACE_SYSCALL_INFO_EXIT)
         leave(thread, info.exit.rval);
+}
+
+/* Its other threads are gone, and their calls; also the id that it had, if it was no leader. */
+static void runs_another(struct thread *thread)
+{
+    pid_t tid = thread->tid;
+    unsigned long former = 0;
+    thread->inside = false;
+    if (ptrace(PTRACE_GETEVENTMSG, tid, 0, &former) == 0 && (pid_t)former != tid)
+        forget((pid_t)former);
 }
 
 static bool stops_a_group(int number)
@@ -129,24 +144,65 @@ static bool stops_a_group(int number)
 static void stopped(pid_t tid, int status)
 {
     int number = WSTOPSIG(status), event = status >> 16;
+    struct thread *thread = thread_of(tid);
     if (number == (SIGTRAP | 0x80)) {
-        system_call(tid);
+        system_call(thread);
         number = 0;
     } else if (event == PTRACE_EVENT_STOP && stops_a_group(number)) {
         ptrace(PTRACE_LISTEN, tid, 0, 0);
         return;
     } else if (event) {
         if (event == PTRACE_EVENT_EXEC)
-            thread_of(tid)->inside = false; /* its other threads are gone, and their calls */
+            runs_another(thread);
         number = 0;
     }
     ptrace(PTRACE_SYSCALL, tid, 0, (long)number);
+}
+
+/* Every process, by its leader, which is not reaped before the last of its threads. */
+static void tell_all(int number)
+{
+    for (size_t i = 0; i < thread_count; i++)
+        if (threads[i].tid == threads[i].pid)
+            kill(threads[i].pid, number);
+}
+
+static time_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec;
+}
+
+static void note_signal(int number)
+{
+    came[number] = 1;
+    woken = 1;
+}
+
+/* Pass on what came. When the time is over all are told, and who does not end is killed. */
+static void answer_signals(void)
+{
+    static bool told;
+    woken = 0;
+    for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
+        if (came[passed_on[i]]) {
+            came[passed_on[i]] = 0;
+            tell_all(passed_on[i]);
+        }
+    if (deadline && now() >= deadline) {
+        tell_all(told ? SIGKILL : SIGTERM);
+        told = true;
+        deadline = now() + PATIENCE_S;
+    }
 }
 
 static int follow(void)
 {
     int status, code = 0;
     for (;;) {
+        if (woken)
+            answer_signals();
         pid_t tid = waitpid(-1, &status, __WALL);
         if (tid < 0 && errno == EINTR)
             continue;
@@ -162,19 +218,16 @@ static int follow(void)
     }
 }
 
-static void pass_on(int number)
+/* Have signals end a waitpid. One that comes just before it does not, but the next tick will. */
+static void await_signals(unsigned long seconds)
 {
-    kill(child, number);
-}
-
-/* The time is over: the command is told, and if it does not end, killed. */
-static void late(int number)
-{
-    static bool told;
-    (void)number;
-    kill(child, told ? SIGKILL : SIGTERM);
-    told = true;
-    alarm(PATIENCE_S);
+    const struct sigaction action = {.sa_handler = note_signal};
+    const struct itimerval tick = {{1, 0}, {1, 0}};
+    for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
+        sigaction(passed_on[i], &action, NULL);
+    deadline = seconds ? now() + (time_t)seconds : 0;
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &tick, NULL);
 }
 
 /* Start the command in `child`, traced from its first instruction. */
@@ -202,6 +255,7 @@ static void start(char **argv)
     }
     if (write(go[1], &byte, 1) != 1 || ptrace(PTRACE_INTERRUPT, child, 0, 0) != 0)
         give_up("the command cannot be traced");
+    thread_of(child);
     close(go[0]);
     close(go[1]);
 }
@@ -219,10 +273,7 @@ int main(int argc, char **argv)
     /* From a terminal these reach the command as well, which says what they mean. */
     signal(SIGINT, SIG_IGN);
     signal(SIGQUIT, SIG_IGN);
-    signal(SIGTERM, pass_on);
-    signal(SIGHUP, pass_on);
-    signal(SIGALRM, late);
-    alarm((unsigned)strtoul(argv[2], NULL, 10));
+    await_signals(strtoul(argv[2], NULL, 10));
     int code = follow(), why;
     if (!notes_close(code))
         give_up(argv[1]);
