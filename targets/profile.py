@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -50,6 +50,8 @@ class Profile:
     unaligned: bool = True
     """Whether accesses need no alignment while the guest's MMU is off. Its memory is Device
     then, where the architecture has them fault; QEMU and VIXL let them pass."""
+    fpmr: bool | None = False
+    """Whether vcpus have FPMR; None: it was not asked."""
     lacks: frozenset[str] = frozenset()
     """Instruction capabilities (`corpus.isa`) that the machine does not have: such
     instructions are UNDEFINED there."""
@@ -76,7 +78,8 @@ class Profile:
         if told is None:
             return cls.from_probe(fingerprint)
         try:
-            return msgspec.json.decode(told, type=cls)
+            known = msgspec.json.decode(told, type=cls)
+            return known if '"fpmr":' in told else replace(known, fpmr=None)
         except msgspec.MsgspecError:
             raise ValueError("its machine is described in an older form") from None
 
@@ -102,6 +105,7 @@ class Profile:
             fpcr_bits=_number(probe, "fpcr_bits"),
             fpsr_bits=_number(probe, "fpsr_bits"),
             unaligned=probe.get("unaligned") == "1",
+            fpmr=_has_fpmr(probe),
             lacks=lacking(probe),
         )
 
@@ -156,6 +160,11 @@ def lacking(probe: Mapping[str, str]) -> frozenset[str]:
 
 def _number(probe: Mapping[str, str], key: str) -> int | None:
     return int(probe[key], 16) if key in probe else None
+
+
+def _has_fpmr(probe: Mapping[str, str]) -> bool | None:
+    pfr2 = _number(probe, "id_aa64pfr2")
+    return None if pfr2 is None else pfr2 >> 32 & 0xF >= 1
 
 
 def _has_el0_32bit(probe: Mapping[str, str]) -> bool:

@@ -221,3 +221,15 @@ def test_bits_above_the_smaller_length_may_vanish_and_no_others() -> None:
         verdict = judge(case, changed, NESTED)
         permitted = left in (32, 64, 256)
         assert isinstance(verdict, Agree if permitted else Diverge), left
+
+
+@pytest.mark.parametrize("fpcr", [0x3D3, 0x3, 0x0])
+def test_zcr_of_el1_from_el2_may_leave_what_was_stored_raw(fpcr: int) -> None:
+    case = parse_case(
+        BEGIN + f"set v0 fpcr 0x3d3\n{ON}run v0 {{\nmov x0, #6\nmsr zcr_el12, x0\n}}\nget v0 fpcr\n"
+    )
+    machine = replace(NESTED, fpcr_bits=0x3)
+    trace = ModelTarget(machine).run(case)
+    seen = Observation(0, data=fpcr.to_bytes(4, "little"))
+    changed = Trace((*trace.observations[:-1], seen))
+    assert isinstance(judge(case, changed, machine), Agree if fpcr else Diverge)

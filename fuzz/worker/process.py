@@ -121,11 +121,12 @@ class Worker:
 
     def finish(self) -> None:
         """Last totals, legs closed, and out: atheris has no way to return."""
+        sequence = self.steering.sequence  # counts the corpus as well, if no more was run
         self.report()
         for leg in self._session.legs:
             leg.close()
         self._session.tell_incidents()
-        self._send(events.Done(self._stop, self.steering.sequence))
+        self._send(events.Done(self._stop, sequence))
         sys.stderr.flush()
         os._exit(0)
 

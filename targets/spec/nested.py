@@ -11,7 +11,7 @@ from typing import NoReturn
 from corpus.isa.system import OF_EL2
 from targets.profile import Profile
 from targets.spec.controls import UNSYNCHRONISED, Forks, View
-from targets.spec.cpu import FPEN_SHIFT, ZCR_LEN, ZEN_SHIFT, Cpu, effective_vl
+from targets.spec.cpu import FP_CONTROL, FPEN_SHIFT, ZCR_LEN, ZEN_SHIFT, Cpu, effective_vl
 from targets.spec.el2 import E2H, RW, TGE
 from targets.spec.errors import (
     FP_TRAP,
@@ -158,8 +158,13 @@ class NestedCpu(Cpu):
 
     def _perhaps_load(self) -> None:
         """An access for which KVM may or may not have to load the guest's FP state."""
-        raw = self.vcpu.sys[self.zcr]
+        vcpu = self.vcpu
+        raw, ffr = vcpu.sys[self.zcr], vcpu.ffr[0]
+        controls = {name: vcpu.core[name] for name in FP_CONTROL}
         self.load_fp()
+        for name, before in controls.items():
+            vcpu.core[name] = either((*before, *vcpu.core[name]))
+        vcpu.ffr[0] = either((*ffr, *vcpu.ffr[0]))
         value, mask = join(raw)
         self.vcpu.sys[self.zcr] = unknown(value, mask | value & ~ZCR_LEN)
 

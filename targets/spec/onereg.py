@@ -36,7 +36,7 @@ def find(vm: Vm, vcpu: Vcpu, profile: Profile, reg: int) -> Slot | Refused | Not
             return Refused("sysreg.size", ENOENT)
         row = regs.BY_ID.get(reg)
         if row is not None:
-            return _sysreg(vm, vcpu, row, profile.kernel)
+            return _sysreg(vm, vcpu, row, profile)
     return NotModelled()
 
 
@@ -187,9 +187,9 @@ _EL2_RULES = {"zcr_el2": "el2.zcr", "cptr_el2": "el2.cptr", "hcr_el2": "el2.hcr"
 
 
 def _sysreg(
-    vm: Vm, vcpu: Vcpu, row: regs.Register, kernel: Release
+    vm: Vm, vcpu: Vcpu, row: regs.Register, profile: Profile
 ) -> Slot | Refused | NotModelled:
-    name = row.name
+    name, kernel = row.name, profile.kernel
     if name == "zcr_el1" and not vcpu.sve:
         return Refused("sysreg.zcr-no-sve", ENOENT)
     if name in _HIDDEN:
@@ -198,6 +198,8 @@ def _sysreg(
         return _of_el2(vm, vcpu, name, kernel)
     if row.kind == "id":
         return idregs.find(vm, name)
+    if name == "fpmr" and not profile.fpmr:
+        return NotModelled() if profile.fpmr is None else Refused("sysreg.fpmr-hidden", ENOENT)
     if name not in vcpu.sys:
         return NotModelled()
     rule = _SYSREG_RULES.get(name, "sysreg.value")

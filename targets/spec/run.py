@@ -31,6 +31,8 @@ from targets.spec.semantics.system import loaded_cpacr
 from targets.spec.sets import ZERO, either, exact, join, unknown
 from targets.spec.vcpu import NISV_TO_USER, OPTIONAL_PSTATE, SCTLR_RESET, Vcpu, Vm
 
+FPMR_BITS = 0x3F_FF7F_C1FF
+"""Fields of FPMR (Arm ARM); what else a SET stored may be gone once the CPU held it."""
 PLAIN_PSTATE = 0xF000_03CF
 """PSTATE bits that a run keeps: NZCV, DAIF and the mode."""
 RUNNABLE_MODES = frozenset({0x0, 0x4, 0x5, 0x8, 0x9})
@@ -120,6 +122,8 @@ def enter(vcpu: Vcpu) -> None:
     _load_banked(vcpu, "esr_el1", "spsr_el1")
     if vcpu.el2:
         _load_banked(vcpu, "esr_el2", "spsr_el2")
+    fpmr, loose = join(vcpu.sys["fpmr"])
+    vcpu.sys["fpmr"] = unknown(fpmr, loose | fpmr & ~FPMR_BITS)
     pstate, mask = join(vcpu.core["pstate"])
     vcpu.core["pstate"] = unknown(pstate, mask | pstate & OPTIONAL_PSTATE)
 

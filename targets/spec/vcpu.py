@@ -33,6 +33,7 @@ RESET_SYSREGS: dict[str, Set] = {
     "tpidrro_el0": unknown(0, U64),
     "esr_el1": unknown(0, U64),
     "far_el1": unknown(0, U64),
+    "fpmr": ZERO,
 }
 """System registers that the model follows, with what INIT leaves in them. Those that the
 architecture resets to an UNKNOWN value are unknown here, too."""

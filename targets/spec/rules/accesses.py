@@ -142,6 +142,11 @@ TABLE: tuple[Rule, ...] = table(
         "sysreg.value": ("ABI", "api.rst 4.68", "a system register reads what was written"),
         "sysreg.value-set": ("ABI", "api.rst 4.68", "a system register takes any value"),
         "sysreg.smcr-hidden": ("ABI", "sys_regs.c", "SMCR_EL1 gives ENOENT: guests have no SME"),
+        "sysreg.fpmr-hidden": (
+            "ABI",
+            "sys_regs.c",
+            "FPMR gives ENOENT where the CPU has none, or its KVM does not give it to guests",
+        ),
         "sysreg.svcr-hidden": ("ABI", "sys_regs.c", "SVCR gives ENOENT: guests have no SME"),
         "sysreg.zcr-el2-hidden": ("ABI", "sys_regs.c", "ZCR_EL2 gives ENOENT without HAS_EL2"),
         "reg-list.not-initialised": ("ABI", "arm.c", "GET_REG_LIST before INIT gives ENOEXEC"),

@@ -104,7 +104,7 @@ TABLE: tuple[Rule, ...] = (
         "filter.none",
         "IMPL",
         "arm.c",
-        "VMs of older kernels have no attributes: ENOTTY",
+        "VMs of older kernels have no attributes: EINVAL",
         until=(6, 3),
     ),
     Rule("attr.el2-timers", "IMPL", "vcpu.rst 2", "EL2's timers have attributes", (6, 4), LAST),

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from corpus import wire
 from corpus.ops import DeviceAttr, EnableCap, SmcccFilter
 from corpus.wire import Ask
-from targets.spec.errno import EBUSY, EEXIST, EINVAL, ENODEV, ENOMEM, ENOTTY, ENXIO
+from targets.spec.errno import EBUSY, EEXIST, EINVAL, ENODEV, ENOMEM, ENXIO
+from targets.spec.errors import Decides, Unpredictable
 from targets.spec.permitted import Outcome, Part, Permitted, fails
 from targets.spec.rules import in_force
 from targets.spec.rules.rule import FIRST
@@ -39,6 +40,10 @@ def device_attr(world: World, op: DeviceAttr) -> Permitted:
         return vcpu
     if op.group not in _GROUPS:
         return fails("attr.group", ENXIO)
+    if op.group == PMU and vcpu.tainted:
+        raise Unpredictable(
+            "an INIT that failed left a part of its features behind", Decides.KERNEL
+        )
     permitted = _GROUPS[op.group][op.ask](world, vcpu, op)
     if world.profile.kernel == FIRST:  # no kernel, and perhaps no such devices
         return _or(permitted, Outcome(ENXIO), "attr.none", world)
@@ -188,7 +193,7 @@ _ACTIONS = 3
 def smccc_filter(world: World, op: SmcccFilter) -> Permitted:
     kernel = world.profile.kernel
     if kernel != FIRST and in_force("filter.none", kernel):
-        return fails("filter.none", ENOTTY)
+        return fails("filter.none", EINVAL)
     permitted = _filter(world, op)
     if kernel == FIRST:
         return _or(permitted, Outcome(ENXIO), "attr.none", world)

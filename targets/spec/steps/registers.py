@@ -19,6 +19,15 @@ from targets.spec.world import World
 VECTOR_KINDS = ("z", "p", "ffr")
 
 
+def _find(world: World, vcpu: Vcpu, reg: int) -> onereg.Slot | onereg.Refused | onereg.NotModelled:
+    if world.beyond and reg == _FPMR:  # an ID register may have been written that hides it
+        return onereg.NotModelled()
+    return onereg.find(world.vm, vcpu, world.profile, reg)
+
+
+_FPMR = regs.REGISTERS["fpmr"].id
+
+
 @step(GetReg)
 def get_reg(world: World, op: GetReg) -> Permitted:
     if op.reg == regs.VLS_ID:
@@ -31,7 +40,7 @@ def get_reg(world: World, op: GetReg) -> Permitted:
     if not vcpu.initialised:
         return with_prefill(fails("reg.not-initialised", ENOEXEC), seen, world.rules)
     world.settle(vcpu)
-    found = onereg.find(world.vm, vcpu, world.profile, op.reg)
+    found = _find(world, vcpu, op.reg)
     if isinstance(found, onereg.NotModelled):
         return Permitted(found.rule, (), anything=True)
     if isinstance(found, onereg.Refused):
@@ -59,7 +68,7 @@ def set_reg(world: World, op: SetReg) -> Permitted:
     if not vcpu.initialised:
         return fails("reg.not-initialised", ENOEXEC)
     world.settle(vcpu)
-    found = onereg.find(world.vm, vcpu, world.profile, op.reg)
+    found = _find(world, vcpu, op.reg)
     mapped = size if op.edge is None else min(op.edge, size)
     if isinstance(found, onereg.NotModelled):
         return Permitted(found.rule, (), anything=True, if_done=world.go_beyond)
@@ -159,7 +168,7 @@ def read_parts(world: World, vcpu: Vcpu) -> tuple[Part, ...]:
 def _peek(world: World, vcpu: Vcpu, reg: int) -> tuple[int, int, Set, Home | None]:
     if not vcpu.initialised:
         return ENOEXEC, 0, exact(0), None
-    found = onereg.find(world.vm, vcpu, world.profile, reg)
+    found = _find(world, vcpu, reg)
     if isinstance(found, onereg.Refused):
         world.rules.add(found.rule)
         return found.err, 0, exact(0), None

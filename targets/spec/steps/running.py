@@ -173,6 +173,8 @@ def _unfit(world: World, vcpu: Vcpu, immediate: bool, waits: bool) -> Permitted 
         _fix_bits(world)
     if vm.features and vm.features & PMU_V3 and not vcpu.pmu_ready:
         return _failed("run.pmu-not-created", EINVAL, 0, None)
+    if vcpu.pmu_ready and vm.may_have_gic:
+        raise Unpredictable("a PMU beside an interrupt controller is not modelled", Decides.KERNEL)
     if vcpu.late and world.profile.mode == PROTECTED and in_force(LATE, world.profile.kernel):
         return _failed(LATE, EINVAL, 0, None)
     vm.ran_once = vcpu.run_once = True
