@@ -75,5 +75,6 @@ def test_words_equal_the_assemblers(assembler: str, tmp_path: Path) -> None:
             "aarch64-linux-gnu-as", "binutils-aarch64-linux-gnu"
         )
         command = [gas, f"-march=armv8.6-a+{_EXTENSIONS}"]
+        insns = [insn for insn in insns if "fpmr" not in insn.format()]  # Debian 12's is older
     different = _differences(insns, _assemble(command, tmp_path / "forms.s", insns))
     assert not different, "\n".join(different[:40])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from corpus.domain import TextError
@@ -9,9 +11,10 @@ from corpus.ops import GetMp, Init, ReadAll, Run
 from corpus.text import parse_case
 from corpus.trace import Observation, Trace
 from fuzz.oracle.conformance import judge
-from fuzz.oracle.verdict import Agree
+from fuzz.oracle.verdict import Agree, Diverge
 from targets.model.target import ModelTarget, keep
 from targets.profile import Profile
+from targets.spec.errno import ENOENT
 from targets.spec.errors import Unpredictable
 from targets.spec.judge import invent
 from targets.spec.model import Model
@@ -170,3 +173,31 @@ def test_writing_an_id_register_is_no_instruction_of_the_table() -> None:
 def test_an_id_register_below_el1_is_not_judged() -> None:
     with pytest.raises(Unpredictable, match="ID register"):
         after(ALONE + "run v0 {\n eret-to el0t\n mrs x1, id_aa64pfr0_el1\n}\n")
+
+
+FPMR = "set v0 fpmr 0x49\nrun v0 {\n movz x0, #0x33, lsl #16\n msr cpacr_el1, x0\n isb\n"
+FPMR += " mrs x3, fpmr\n mov x4, #9\n msr fpmr, x4\n}\nget v0 fpmr\nget v0 x3\n"
+
+
+def test_fpmr_reaches_the_guest_and_comes_back() -> None:
+    machine = replace(Profile(), fpmr=True)
+    case = parse_case(ALONE + FPMR)
+    trace = ModelTarget(machine).run(case)
+    assert [int.from_bytes(seen.data, "little") for seen in trace.observations[-2:]] == [9, 0x49]
+    lost = Trace((*trace.observations[:-1], Observation(0, data=bytes(8))))
+    assert isinstance(judge(case, trace, machine), Agree)
+    assert isinstance(judge(case, lost, machine), Diverge)
+
+
+@pytest.mark.parametrize(("pfr2", "fpmr"), [("0x0", False), ("0x100000000", True), (None, None)])
+def test_whether_there_is_fpmr_is_told_by_the_id_register(
+    pfr2: str | None, fpmr: bool | None
+) -> None:
+    probe = {} if pfr2 is None else {"id_aa64pfr2": pfr2}
+    assert Profile.from_probe({"release": "6.12", **probe}).fpmr is fpmr
+
+
+def test_without_fpmr_its_id_is_nobodys() -> None:
+    case = parse_case(ALONE + "set v0 fpmr 1\nget v0 fpmr\n")
+    trace = ModelTarget(Profile()).run(case)
+    assert [seen.err for seen in trace.observations[-2:]] == [ENOENT, ENOENT]

@@ -20,6 +20,7 @@ _MRS_TABLE: dict[str, tuple[int, int, int, int, int]] = {
     **{n: SYSREG_ENCODINGS[n] for n in ("zcr_el2", "cptr_el2", "hcr_el2", "tpidr_el2")},
     "zcr_el12": (3, 5, 1, 2, 0),
     "cpacr_el12": (3, 5, 1, 0, 2),
+    "fpmr": SYSREG_ENCODINGS["fpmr"],
 }
 
 

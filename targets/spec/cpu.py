@@ -76,6 +76,7 @@ class Cpu(Controls):
             "el",
             "fp_kept",
             "host_vqs",
+            "fpmr",
             "lacks",
             "loaded",
             "pc",
@@ -98,6 +99,7 @@ class Cpu(Controls):
         self.kernel = profile.kernel
         self.host_vqs = profile.vqs
         self.lacks = profile.lacks
+        self.fpmr = profile.fpmr
         self.defects = profile.defects
         self.fp_kept = {"fpcr": profile.fpcr_bits, "fpsr": profile.fpsr_bits}
         self.pc = wire.CODE_BASE

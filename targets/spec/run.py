@@ -27,12 +27,10 @@ from targets.spec.errors import (
 from targets.spec.memory import Memory
 from targets.spec.nested import NestedCpu
 from targets.spec.semantics import SEMANTICS
-from targets.spec.semantics.system import loaded_cpacr
+from targets.spec.semantics.system import held_fpmr, loaded_cpacr
 from targets.spec.sets import ZERO, either, exact, join, unknown
 from targets.spec.vcpu import NISV_TO_USER, OPTIONAL_PSTATE, SCTLR_RESET, Vcpu, Vm
 
-FPMR_BITS = 0x3F_FF7F_C1FF
-"""Fields of FPMR (Arm ARM); what else a SET stored may be gone once the CPU held it."""
 PLAIN_PSTATE = 0xF000_03CF
 """PSTATE bits that a run keeps: NZCV, DAIF and the mode."""
 RUNNABLE_MODES = frozenset({0x0, 0x4, 0x5, 0x8, 0x9})
@@ -122,8 +120,7 @@ def enter(vcpu: Vcpu) -> None:
     _load_banked(vcpu, "esr_el1", "spsr_el1")
     if vcpu.el2:
         _load_banked(vcpu, "esr_el2", "spsr_el2")
-    fpmr, loose = join(vcpu.sys["fpmr"])
-    vcpu.sys["fpmr"] = unknown(fpmr, loose | fpmr & ~FPMR_BITS)
+    vcpu.sys["fpmr"] = held_fpmr(*join(vcpu.sys["fpmr"]))
     pstate, mask = join(vcpu.core["pstate"])
     vcpu.core["pstate"] = unknown(pstate, mask | pstate & OPTIONAL_PSTATE)
 

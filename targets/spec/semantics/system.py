@@ -8,7 +8,7 @@ from corpus.isa.unallocated import NEWER, is_unallocated
 from corpus.wire import RAM_BASE
 from targets.spec import idregs
 from targets.spec.cpu import FP_CONTROL, U64, ZCR_LEN, Cpu
-from targets.spec.errors import UNDEFINED, GuestException, Unpredictable, syndrome
+from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable, syndrome
 from targets.spec.nested import NestedCpu
 from targets.spec.semantics.fp import condition
 from targets.spec.semantics.registry import semantic
@@ -185,6 +185,9 @@ def _sys_access(cpu: Cpu, name: str, xt: int, reads: int) -> str:
     """The register's name, after the access checks."""
     if (cpu.el == 0 and name in _EL1_ONLY) or (cpu.el != 2 and name in OF_EL2):
         raise GuestException(UNDEFINED)
+    if name == "fpmr":
+        _need_fpmr(cpu)
+        return name
     if isinstance(cpu, NestedCpu):
         return cpu.redirect(name, xt << 5 | reads)
     if name == "zcr_el1":
@@ -192,6 +195,14 @@ def _sys_access(cpu: Cpu, name: str, xt: int, reads: int) -> str:
     elif name in FP_CONTROL:
         cpu.need_fp()
     return name
+
+
+def _need_fpmr(cpu: Cpu) -> None:
+    if not cpu.fpmr:
+        raise Unpredictable("FPMR on a machine without is not modelled", Decides.KERNEL)
+    if cpu.el == 0 or cpu.vcpu.el2:  # SCTLR_ELx.EnFPM and the guest's HCRX_EL2 have a say
+        raise Unpredictable("FPMR at another EL than EL1, or below EL2, is not modelled")
+    cpu.need_fp()
 
 
 @semantic("mrs")
@@ -228,6 +239,8 @@ def msr(cpu: Cpu, sys: int, xt: int) -> None:
     elif name in FP_CONTROL:
         low32 = unknown(value & 0xFFFFFFFF, mask & 0xFFFFFFFF)
         cpu.vcpu.core[name] = cpu.held(name, low32)
+    elif name == "fpmr":
+        cpu.vcpu.sys[name] = held_fpmr(value, mask)
     elif isinstance(cpu, NestedCpu):
         cpu.write_system(name, value, mask)
     elif name == "zcr_el1":
@@ -240,6 +253,15 @@ def msr(cpu: Cpu, sys: int, xt: int) -> None:
             cpu.vcpu.sys[name] = loaded_cpacr(value, mask)
             cpu.written(name, old)
             cpu.vl_changed()
+
+
+FPMR_BITS = 0x3F_FF7F_C1FF
+"""Fields of FPMR (Arm ARM)."""
+
+
+def held_fpmr(value: int, mask: int) -> tuple[tuple[int, int], ...]:
+    """FPMR after hardware held `value`."""
+    return unknown(value, mask | value & ~FPMR_BITS)
 
 
 CPACR_STATEFUL = 0x0033_0000
