@@ -10,11 +10,13 @@ from click.testing import CliRunner
 
 from corpus.case import Case
 from corpus.ops import CreateVcpu, Finalize, Init, ReadAll
+from corpus.registers import REGISTERS
 from fuzz.bench.corners.ablation import ablate, settings
 from fuzz.bench.corners.detection import Defect, found_within, rates, wilson
 from fuzz.bench.corners.draw import MOST, Corner, diverges, draw, draw_all
 from fuzz.bench.corners.hunt import Plan
 from fuzz.bench.corners.hunting import HuntingLeg, mutant_legs
+from fuzz.bench.corners.outcomes import beside, flip_register
 from fuzz.bench.corners.searches import Search, search
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
@@ -24,6 +26,8 @@ from fuzz.worker.feedback import SOURCES
 from targets.legs import open_leg
 from targets.model.target import ModelTarget
 from targets.profile import Profile
+from targets.spec.model import Model
+from targets.spec.vcpu import Vcpu
 
 PROFILE = Profile()
 COUNT = 80
@@ -163,3 +167,13 @@ def test_unknown_guidance_is_refused(text: str) -> None:
     result = CliRunner().invoke(main, ["run", "--feedback", text])
     assert result.exit_code == Exit.USAGE
     assert "semantic" in result.output
+
+
+def test_every_register_has_one_beside_it() -> None:
+    vcpu = Model(Profile()).vm.vcpus.setdefault(0, Vcpu())
+    vcpu.reset(16)
+    for row in REGISTERS.values():
+        other = beside(row.name)
+        assert other != row.name or row.name == "x0"
+        assert other in REGISTERS
+        flip_register(vcpu, other, 5)

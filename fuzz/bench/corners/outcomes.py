@@ -198,6 +198,18 @@ def written_bit(rng: random.Random) -> Wrong:
     return Wrong("a bit of what it writes is wrong", change)
 
 
+def beside(name: str) -> str:
+    """The register next to a numbered one, or X0."""
+    kind, digits = name[0], name[1:]
+    if not digits.isdigit():
+        return "x0"
+    return _LAST_PAIR.get(name, f"{kind}{int(digits) ^ 1}")
+
+
+_LAST_PAIR = {"x30": "x29"}
+"""Of which the other would be no register."""
+
+
 def neighbour(rng: random.Random) -> Wrong:
     """The register beside the named one changes."""
     bit = rng.randrange(2048)
@@ -205,8 +217,7 @@ def neighbour(rng: random.Random) -> Wrong:
     def change(context: Context, permitted: Permitted) -> Permitted:
         row = regs.BY_ID.get(getattr(context.moment.op, "reg", 0))
         if context.vcpu and row:
-            name, digits = row.name[0], row.name[1:]
-            flip_register(context.vcpu, f"{name}{int(digits) ^ 1}" if digits else "x0", bit)
+            flip_register(context.vcpu, beside(row.name), bit)
         return permitted
 
     return Wrong("a bit of the register beside it changes", change)
