@@ -49,13 +49,13 @@ class FleetStore(Database):
         """Keep a finding of a slice that still runs; None if it is kept. Raises NotFound."""
         return self._write(lambda db: slices.sight(db, slice_id, sighting))
 
-    def deliver(self, slice_id: str, worker: str, delivery: w.Delivery) -> w.Delivered | None:
-        """Keep what a slice brought, once; None if it was done before. Raises NotFound."""
+    def deliver(self, slice_id: str, worker: str, delivery: w.Delivery) -> w.Delivered:
+        """Keep what a slice brought, once, and return what it found. Raises NotFound."""
         return self._write(lambda db: slices.deliver(db, slice_id, worker, delivery))
 
-    def waiting_slices(self, limit: int) -> list[w.SliceView]:
-        """Planned slices, those that go first in front."""
-        return self._read(lambda db: slices.waiting(db, limit))
+    def waiting_slices(self, limit: int, kind: str | None = None) -> list[w.SliceView]:
+        """Planned slices, of a kind or of all, those that go first in front."""
+        return self._read(lambda db: slices.waiting(db, limit, kind))
 
     def finished_slices(self, kind: str | None = None, limit: int = 200) -> list[w.SliceView]:
         """The last slices that were done, the latest first."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from db import blocks, kin, lifecycle, retests, sightings
@@ -92,38 +92,52 @@ def sight(db: Session, slice_id: str, sighting: w.Sighting) -> r.StoredFinding |
     return _finding(db, campaign, sighting.finding, sighting.known)
 
 
-def deliver(db: Session, slice_id: str, worker: str, delivery: w.Delivery) -> w.Delivered | None:
-    """Keep all that a slice brought and note that it is done; None if it was done before."""
+def deliver(db: Session, slice_id: str, worker: str, delivery: w.Delivery) -> w.Delivered:
+    """Keep all that a slice brought and note that it is done, unless it was done before; return
+    what it found. So who does not know whether a delivery arrived may repeat it."""
     row = _row(db, slice_id, lock=True)
-    if row.state == w.State.DONE.value:
-        return None
-    stored: list[r.StoredFinding] = []
-    if delivery.told is not None and delivery.told.legs:
-        stored = _tell(db, row, delivery.told)
-    if delivery.finding:
+    before = row.state == w.State.DONE.value
+    if not before and delivery.told is not None and delivery.told.legs:
+        _tell(db, row, delivery.told)
+    if not before and delivery.finding:
         _follow_up(db, row, delivery)
-    row.state, row.worker, row.ended, row.said = w.State.DONE.value, worker, now(), ""
-    buckets = 0 if row.campaign_id is None else _new_buckets(db, row.campaign_id)
-    row.counts = {**delivery.counts, "buckets": buckets}
-    row.result = dict(delivery.result)
-    return w.Delivered(tuple(stored), buckets)
+    stored = () if row.campaign_id is None else _found(db, row.campaign_id)
+    if not before:
+        row.state, row.worker, row.ended, row.said = w.State.DONE.value, worker, now(), ""
+        # What is known is explained by a record, and is not new.
+        new = [one.new_bucket and one.status is not r.Status.KNOWN for one in stored]
+        row.counts = {**delivery.counts, "buckets": sum(new)}
+        row.result = dict(delivery.result)
+    return w.Delivered(stored, int(row.counts["buckets"]))
 
 
-def _new_buckets(db: Session, campaign_id: int) -> int:
-    """Buckets of a campaign that none found before it, and that no record explains."""
-    earlier = aliased(s.Finding)
-    before = exists().where(
-        earlier.bucket_id == s.Finding.bucket_id,
-        earlier.campaign_id != campaign_id,
-        earlier.id < s.Finding.id,
-    )
+def _found(db: Session, campaign_id: int) -> tuple[r.StoredFinding, ...]:
+    """The findings of a campaign. A bucket is new with the first that is in it, and came back with
+    the first since it did."""
+    other = aliased(s.Finding)
+    first = select(func.min(other.id)).where(other.bucket_id == s.Bucket.id)
     query = (
-        select(func.count(func.distinct(s.Finding.bucket_id)))
+        select(
+            s.Finding.id,
+            s.Bucket,
+            first.scalar_subquery(),
+            first.where(other.created >= s.Bucket.returned).scalar_subquery(),
+        )
         .join(s.Bucket, s.Bucket.id == s.Finding.bucket_id)
-        .where(s.Finding.campaign_id == campaign_id, s.Bucket.status != r.Status.KNOWN.value)
-        .where(~before)
+        .where(s.Finding.campaign_id == campaign_id)
+        .order_by(s.Finding.id)
     )
-    return db.scalars(query).one()
+    return tuple(
+        r.StoredFinding(
+            finding_id=number,
+            bucket_id=bucket.id,
+            new_bucket=number == earliest,
+            regressed=number == since,
+            status=r.Status(bucket.status),
+            muted=bucket.muted_by is not None,
+        )
+        for number, bucket, earliest, since in db.execute(query)
+    )
 
 
 def _row(db: Session, slice_id: str, *, lock: bool = False) -> s.SliceRow:
@@ -176,14 +190,11 @@ def _finding(
     return stored
 
 
-def _tell(db: Session, row: s.SliceRow, told: w.Told) -> list[r.StoredFinding]:
+def _tell(db: Session, row: s.SliceRow, told: w.Told) -> None:
     campaign = _campaign(db, row, told.seed, told.legs, told.options)
     campaign.options = dict(told.options) | {"slice": row.id}
-    stored = [
-        done
-        for record in told.findings
-        if (done := _finding(db, campaign, record, told.known.get(record.signature.digest)))
-    ]
+    for record in told.findings:
+        _finding(db, campaign, record, told.known.get(record.signature.digest))
     for signature, times in told.again.items():
         bucket = sightings.bucket_of(db, signature)
         if bucket is not None:
@@ -202,7 +213,6 @@ def _tell(db: Session, row: s.SliceRow, told: w.Told) -> list[r.StoredFinding]:
         _akin(db, campaign, one, other, reason)
     campaign.statistics, campaign.reason = dict(told.statistics), told.reason
     campaign.ended = campaign.beat = now()
-    return stored
 
 
 def _akin(
@@ -236,15 +246,13 @@ def _follow_up(db: Session, row: s.SliceRow, delivery: w.Delivery) -> None:
         sightings.store_finding(db, campaign, delivery.smaller)
 
 
-def waiting(db: Session, limit: int) -> list[w.SliceView]:
-    """Planned slices, those that go first in front."""
-    query = (
-        select(s.SliceRow)
-        .where(s.SliceRow.state == w.State.PLANNED.value)
-        .order_by(s.SliceRow.priority.desc(), s.SliceRow.created, s.SliceRow.id)
-        .limit(limit)
-    )
-    return list(map(view, db.scalars(query)))
+def waiting(db: Session, limit: int, kind: str | None) -> list[w.SliceView]:
+    """Planned slices, of a kind or of all, those that go first in front."""
+    query = select(s.SliceRow).where(s.SliceRow.state == w.State.PLANNED.value)
+    if kind is not None:
+        query = query.where(s.SliceRow.kind == kind)
+    order = (s.SliceRow.priority.desc(), s.SliceRow.created, s.SliceRow.id)
+    return list(map(view, db.scalars(query.order_by(*order).limit(limit))))
 
 
 def finished(db: Session, kind: str | None, limit: int) -> list[w.SliceView]:

@@ -121,8 +121,8 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What became of a delivery: findings that are kept only now, and how many buckets that
-    nobody knew the slice found in all."""
+    """What the slice of a delivery found in all, whenever that was kept, and how many buckets of
+    it nobody knew."""
 
     stored: tuple[StoredFinding, ...]
     buckets: int

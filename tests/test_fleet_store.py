@@ -82,7 +82,6 @@ def test_what_a_slice_tells_is_kept_as_if_the_campaign_had_told_it(store: Store)
     assert store.plan_slices([SLICE]) == 1
     store.begin_slice(SLICE.id)
     done = store.deliver(SLICE.id, "w", Delivery(told(), counts={"cases": 9}))
-    assert done is not None
     assert [one.new_bucket for one in done.stored] == [True, True]
     assert done.buckets == 1
     first, second = (store.bucket(one.bucket_id) for one in done.stored)
@@ -104,9 +103,9 @@ def test_what_a_slice_tells_is_kept_as_if_the_campaign_had_told_it(store: Store)
 
 def test_a_second_delivery_changes_nothing(store: Store) -> None:
     store.plan_slices([SLICE])
-    store.deliver(SLICE.id, "w", Delivery(told()))
+    first = store.deliver(SLICE.id, "w", Delivery(told()))
     before = store.buckets(BucketFilter()), store.campaigns(), store.incidents()
-    assert store.deliver(SLICE.id, "other", Delivery(told())) is None
+    assert store.deliver(SLICE.id, "other", Delivery(told())) == first
     assert store.sight(SLICE.id, Sighting(3, (MODEL, KVM), RECORD)) is None
     assert (store.buckets(BucketFilter()), store.campaigns(), store.incidents()) == before
 
@@ -122,11 +121,23 @@ def test_what_was_seen_on_the_way_is_kept_and_counts_once(store: Store) -> None:
     other_case = replace(RECORD, minimal=ORIGINAL)
     assert store.sight(SLICE.id, Sighting(3, (MODEL, KVM), other_case)) is None
     done = store.deliver(SLICE.id, "w", Delivery(told()))
-    assert done is not None
-    assert len(done.stored) == 1
+    assert done.stored[0] == seen
+    assert len(done.stored) == 2
     assert done.buckets == 1
     assert findings(store) == 2
     assert len(store.campaigns()) == 1
+
+
+def test_a_delivery_says_which_buckets_are_new_and_which_came_back(store: Store) -> None:
+    before = store.add_finding(store.begin_campaign(1, [MODEL, KVM], {}), RECORD)
+    store.set_status(before.bucket_id, Status.FIXED, was=Status.NEW)
+    again = replace(SLICE, id="b" * 64)
+    store.plan_slices([SLICE, again])
+    one = store.deliver(SLICE.id, "w", Delivery(told())).stored
+    assert [(each.new_bucket, each.regressed) for each in one] == [(False, True), (True, False)]
+    assert one[0].bucket_id == before.bucket_id
+    two = store.deliver(again.id, "w", Delivery(told())).stored
+    assert [(each.new_bucket, each.regressed) for each in two] == [(False, False)] * 2
 
 
 def test_what_a_failed_slice_had_found_stays(store: Store) -> None:

@@ -6,9 +6,10 @@ A fleet that starts reads here what was planned, done and left by the one before
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from db.records import BucketView, NotFound, StoredFinding
 from db.store import Store
@@ -53,7 +54,6 @@ class Dispatch:
         """In the corpus."""
         self.fresh: dict[str, dict[str, None]] = defaultdict(dict)
         """By leg, cases that campaigns left and no slice has merged yet."""
-        self.merging = False
         self._resting: dict[str, datetime] = {}
         self._next_seed = asked.seed
 
@@ -70,7 +70,6 @@ class Dispatch:
                 self._recall_campaign(done.leg, done.campaign_id)
         planned = self._store.slice_counts()
         self._next_seed += sum(one.slices for one in planned if one.kind == Kind.CAMPAIGN)
-        self.merging = any(one.kind == Kind.MERGE for one in self._store.unfinished_slices())
 
     def _recall_campaign(self, leg: str, campaign: int) -> None:
         self.novelty.pairs(leg, self._store.campaign(campaign).statistics)
@@ -99,7 +98,6 @@ class Dispatch:
             self._merged(one)
 
     def _merged(self, one: SliceView | SliceRecord) -> None:
-        self.merging = False
         for name in one.spec["fresh"]:
             self.fresh[one.leg].pop(name, None)
 
@@ -149,13 +147,14 @@ class Dispatch:
             )
         return found
 
-    def merge(self) -> SliceRecord | None:
-        """A merge of what the leg left that left most, if there is something and none is under
-        way: each begins with the snapshot of the one before."""
+    def merge(self, on_way: Collection[SliceView | SliceRecord]) -> SliceRecord | None:
+        """A merge of what the leg left that left most, if there is something and none is on its
+        way or waits: each begins with the snapshot of the one before."""
         leg = max(self.fresh, key=lambda leg: len(self.fresh[leg]), default="")
-        if self.merging or not leg or not self.fresh[leg]:
+        if not leg or not self.fresh[leg] or any(one.kind == Kind.MERGE for one in on_way):
             return None
-        self.merging = True
+        if self._store.waiting_slices(1, Kind.MERGE):
+            return None
         fresh = list(self.fresh[leg])[:MERGE_MOST]
         legs = list(self.arms.get(leg, (leg,)))
         return slices.make(
@@ -173,14 +172,16 @@ class Dispatch:
                 continue
             legs = self._legs_of(bucket)
             spec = {"bucket": number, "finding": self._store.best_finding(number)}
-            yield slices.make(Kind.MINIMISE, legs[0], spec | {"legs": legs, "seconds": MINIMISE_S})
+            # By when this is asked again, there may be another finding, and more legs.
+            made = partial(slices.make, key=(number, one.id))
+            yield made(Kind.MINIMISE, legs[0], spec | {"legs": legs, "seconds": MINIMISE_S})
             origin = one.spec.get("origin", {})
             if origin.get("tree") and origin.get("before"):
                 ends = {"good": origin["before"], "bad": origin["commit"]}
                 where = {"tree": origin["tree"], "legs": legs}
-                yield slices.make(Kind.BISECT, legs[0], spec | ends | where)
+                yield made(Kind.BISECT, legs[0], spec | ends | where)
             tested = list(dict.fromkeys((*self._asked.legs, *legs)))
-            yield slices.make(Kind.MATRIX, legs[0], spec | {"legs": tested})
+            yield made(Kind.MATRIX, legs[0], spec | {"legs": tested})
 
     def retests(self, most: int) -> Iterator[SliceRecord]:
         """Buckets whose turn it is to be run again, those that waited longest first."""

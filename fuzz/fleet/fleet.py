@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 
 from db.records import NotFound, Refused, Status, StoredFinding, StoreError
@@ -82,8 +83,13 @@ class Fleet:
         self._trouble = ""
         self.done: Counter[str] = Counter()
         """Slices that this fleet had done, by kind."""
-        self.new_buckets = 0
+        self._new: set[int] = set()
         self.dispatch = Dispatch(store, asked)
+
+    @property
+    def new_buckets(self) -> int:
+        """How many buckets it found that are new, or came back."""
+        return len(self._new)
 
     @property
     def stopped_by(self) -> int:
@@ -197,7 +203,7 @@ class Fleet:
         if slots and now >= self._next_look:
             self._next_look = now + LOOK_S
             self._store.plan_slices(self.dispatch.retests(max(1, slots // FOLLOW_UPS)))
-        merge = self.dispatch.merge()
+        merge = self.dispatch.merge(self._on_way.values())
         if merge is not None:
             self._store.plan_slices([merge])
         free = slots - len(self._on_way)
@@ -267,11 +273,12 @@ class Fleet:
         if one is None:
             return
         if heard.report is None:
-            self._safely(lambda: self._failed(one, heard))
-            return
-        # What a slice brought is kept in mind until the store takes it.
-        delivery = self._with_news(one, heard.report.delivery)
-        while not self._safely(lambda: self._deliver(one, heard.worker, delivery)):
+            done = partial(self._failed, one, heard)
+        else:
+            delivery = self._with_news(one, heard.report.delivery)
+            done = partial(self._deliver, one, heard.worker, delivery)
+        # What came of a slice is kept in mind until the store takes it.
+        while not self._safely(done):
             if self._stop:
                 return  # it is done again, then
         del self._on_way[one.id]
@@ -291,26 +298,28 @@ class Fleet:
 
     def _deliver(self, one: SliceView | SliceRecord, worker: str, delivery: Delivery) -> None:
         delivered = self._store.deliver(one.id, worker, delivery)
-        if delivered is None:
-            return  # somebody was first
+        self._found(one, delivered.stored)
+        # From here on nothing asks the store: what it refused is tried from the beginning.
         counts = {**delivery.counts, "buckets": delivered.buckets}
         self.dispatch.delivered(one, replace(delivery, counts=counts))
         self.done[one.kind] += 1
         self._metrics.ended(one.kind, one.leg, "done", counts)
         self._say("slice done", **_named(one), worker=worker, **counts)
-        self._found(one, delivered.stored)
 
     def _found(self, one: SliceView | SliceRecord, stored: Sequence[StoredFinding]) -> None:
-        new = [each for each in stored if (each.new_bucket or each.regressed) and not each.muted]
-        for found in new:
-            if self._store.bucket(found.bucket_id).status is Status.NEW:
-                self.new_buckets += 1
-                names = {"bucket": f"B{found.bucket_id}", "finding": f"F{found.finding_id}"}
-                self._say("new bucket", **names)
+        new = {
+            each.bucket_id: each.finding_id
+            for each in stored
+            if (each.new_bucket or each.regressed) and not each.muted
+            if each.bucket_id not in self._new
+            if self._store.bucket(each.bucket_id).status is Status.NEW
+        }
         self._store.plan_slices(self.dispatch.after(one, stored))
+        for bucket, finding in new.items():
+            self._say("new bucket", bucket=f"B{bucket}", finding=f"F{finding}")
+        self._new.update(new)
 
     def _failed(self, one: SliceView | SliceRecord, ended: Ended) -> None:
-        del self._on_way[one.id]
         again = self._turns[one.id] < (LOST_ATTEMPTS if ended.lost else ATTEMPTS)
         if again:
             self._store.put_back([one.id], ended.said)
@@ -328,7 +337,7 @@ class Fleet:
             return
         memory = None
         if self._watch is not None and self._wish is Wish.RUN:
-            self._store.plan_slices(self._watch.turn())
+            self._watch.turn()
             memory = self._watch.remembered()
         wish = self._store.beat(self._holder, self._told(), memory)
         self._next_beat = now + BEAT_S

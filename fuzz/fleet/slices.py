@@ -60,9 +60,17 @@ class Order:
     program: str = ""
 
 
-def make(kind: Kind, leg: str, spec: Mapping[str, Any], priority: int | None = None) -> SliceRecord:
-    """A slice by its content: the same work has the same id."""
-    plain = json.dumps([kind.value, leg, spec], sort_keys=True, separators=(",", ":"))
+def make(
+    kind: Kind,
+    leg: str,
+    spec: Mapping[str, Any],
+    priority: int | None = None,
+    key: Sequence[str | int] = (),
+) -> SliceRecord:
+    """A slice by its content: the same work has the same id. `key`: what it is known by instead,
+    where the same work may be put otherwise later."""
+    content = [kind.value, *key] if key else [kind.value, leg, spec]
+    plain = json.dumps(content, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(plain.encode()).hexdigest()
     return SliceRecord(digest, kind, leg, spec, PRIORITY[kind] if priority is None else priority)
 
@@ -72,8 +80,8 @@ def campaign(
 ) -> SliceRecord:
     """A search with a seed, which begins with the corpus of a snapshot; with "" from the seeds."""
     spec = {"legs": list(legs), "seed": seed, "seconds": seconds, "snapshot": snapshot}
-    soon = {"priority": SOON} if more else {}
-    return make(Kind.CAMPAIGN, leg, spec | more, **soon)
+    priority = SOON if more else None
+    return make(Kind.CAMPAIGN, leg, spec | more, priority)
 
 
 def arms(legs: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -69,6 +69,8 @@ class Watch:
     rhythm: Rhythm = field(default_factory=Rhythm)
     memory: Memory = field(init=False)
     _asking: Future[Listed] | None = field(init=False, default=None)
+    _wanted: list[SliceRecord] = field(init=False, default_factory=list)
+    """What new kernels ask for and the store has not taken yet."""
 
     def recall(self, memory: Mapping[str, Any]) -> None:
         """Go on where the fleet before was; with nothing, begin now."""
@@ -82,22 +84,23 @@ class Watch:
         return {"watch": msgspec.to_builtins(self.memory)}
 
     def turn(self) -> list[SliceRecord]:
-        """What new kernels ask for, if there are any; reports that are due are published. Raises
-        StoreError."""
+        """Plan what new kernels ask for, if there are any, and return it; reports that are due are
+        published. Raises StoreError; what is left undone then is done the next time."""
         now = self.clock()
         if self._asking is None and now >= self.memory.next_look:
             self._asking = self.executor.submit(self.ask)
-        wanted: list[SliceRecord] = []
         if self._asking is not None and self._asking.done():
             asked, self._asking = self._asking, None
             self.memory.next_look = now + self.rhythm.every
             listed = _answer(asked)
             for sentence in listed.trouble:
                 self.say("kernel not asked for", why=sentence)
-            wanted = self._seen(listed.heads)
+            self._wanted += self._seen(listed.heads)
+        self.store.plan_slices(self._wanted)
+        planned, self._wanted = self._wanted, []
         self._report_tried(now)
         self._report_morning(now)
-        return wanted
+        return planned
 
     def _seen(self, heads: Sequence[Head]) -> list[SliceRecord]:
         """Those that are new since the last look. The first look only tells what is there: that is

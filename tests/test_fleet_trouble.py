@@ -1,0 +1,241 @@
+"""Whatever fails under a fleet, nothing that it was told of is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_db_store import KVM, MODEL, RECORD
+
+from db.records import StoreError
+from db.store import Store
+from db.work import Delivery, Sighting, State, Told
+from fuzz.fleet import fleet as fleet_module
+from fuzz.fleet.cluster import Ended, Helper, Place, Sighted
+from fuzz.fleet.corpus import CorpusStore
+from fuzz.fleet.dispatch import Asked
+from fuzz.fleet.fleet import Fleet
+from fuzz.fleet.heads import Head, Listed
+from fuzz.fleet.slices import Kind, Order
+from fuzz.fleet.task import Report
+from fuzz.fleet.watch import Watch
+
+LEG = "emulator:keep"
+ABLE = {"memory": 4096.0, "lab": 1.0}
+
+
+class Shaky(Store):
+    """A store that fails as often as it is told to, before what it is asked for or after it."""
+
+    fails: dict[str, int]
+    after: bool
+
+    def _shake(self, name: str, before: bool) -> None:
+        fails = self.__dict__.setdefault("fails", {})
+        if fails.get(name) and before is not self.__dict__.get("after", False):
+            fails[name] -= 1
+            raise StoreError(f"{name} failed")
+
+
+def _shaky(name: str) -> Any:
+    def call(self: Shaky, *args: Any, **more: Any) -> Any:
+        self._shake(name, True)
+        done = getattr(Store, name)(self, *args, **more)
+        self._shake(name, False)
+        return done
+
+    return call
+
+
+for _name in ("plan_slices", "deliver", "put_back", "fail_slice", "beat", "bucket"):
+    setattr(Shaky, _name, _shaky(_name))
+
+
+class Hands:
+    """A cluster whose workers do nothing: what comes back is put into `heard`."""
+
+    def __init__(self, helpers: list[Helper]) -> None:
+        self.there = helpers
+        self.heard: list[Ended | Sighted] = []
+        self.given: dict[str, Order] = {}
+        self.alive = True
+
+    def open(self) -> None: ...
+    def close(self) -> None: ...
+
+    def helpers(self) -> list[Helper]:
+        return self.there
+
+    def submit(self, order: Order, demand: Mapping[str, float], *_: object) -> None:
+        self.given[order.id] = order
+
+    def next(self, seconds: float) -> Ended | Sighted | None:
+        return self.heard.pop(0) if self.heard else None
+
+    def of(self, kind: Kind) -> list[Order]:
+        return [one for one in self.given.values() if one.kind == kind]
+
+
+class Led:
+    """A fleet whose steps are taken by hand."""
+
+    def __init__(self, store: Shaky, hands: Hands, folder: Path, watch: Watch | None) -> None:
+        self.store, self.hands, self.said = store, hands, list[tuple[str, dict[str, Any]]]()
+        corpus = CorpusStore(str(folder / "corpus"))
+        self.fleet = Fleet(
+            store,
+            Place("local:1", 1),
+            Asked(("model", LEG)),
+            corpus,
+            lambda event, **fields: self.said.append((event, fields)),
+            watch=watch,
+        )
+        self.fleet._cluster = hands  # type: ignore[assignment]
+        store.lead(self.fleet._holder, "host:1", "local:1", {})
+        if watch is not None:
+            watch.recall({})
+
+    def fill(self) -> None:
+        self.fleet._safely(self.fleet._fill)
+
+    def hear(self, heard: Ended | Sighted) -> None:
+        self.fleet._hear(heard)
+
+    def beat(self) -> None:
+        self.fleet._next_beat = 0.0
+        self.fleet._safely(self.fleet._beat)
+
+    def done(self, order: Order, delivery: Delivery) -> Ended:
+        return Ended(order.id, "w", Report(delivery, 1.0, 1.0))
+
+    def states(self) -> dict[str, State]:
+        return {one.id: one.state for one in self.store.slices(self.hands.given)}
+
+    def planned(self) -> list[str]:
+        return sorted(one.kind for one in self.store.waiting_slices(99))
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shaky]:
+    monkeypatch.setattr(fleet_module, "AGAIN_S", 0.0)
+    with Shaky.open(str(tmp_path / "t.db")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def led(store: Shaky, tmp_path: Path) -> Led:
+    return Led(store, Hands([Helper("w", 1, ABLE)]), tmp_path, None)
+
+
+def campaign_told() -> Delivery:
+    told = Told(seed=1, legs=(MODEL, KVM), findings=[RECORD])
+    return Delivery(told, counts={"cpu_seconds": 1.0, "cases": 3}, result={"fresh": ["a" * 16]})
+
+
+def test_a_slice_that_failed_while_the_store_did_is_tried_again(led: Led) -> None:
+    led.fill()
+    (order,) = led.hands.of(Kind.CAMPAIGN)
+    led.store.fails = {"put_back": 1}
+    led.hear(Ended(order.id, said="it broke"))
+    assert led.states() == {order.id: State.PLANNED}
+    for _ in range(2):
+        led.fill()
+        led.store.fails = {"fail_slice": 1}
+        led.hear(Ended(order.id, said="it broke"))
+    assert led.states()[order.id] is State.FAILED
+    assert led.fleet.dispatch.resting == [LEG]
+
+
+def test_a_merge_that_the_store_did_not_take_is_planned_later(led: Led) -> None:
+    led.fleet.dispatch.fresh[LEG] = {"a" * 16: None}
+    led.store.fails = {"plan_slices": 1}
+    led.fleet._next_look = float("inf")
+    led.fill()
+    assert led.hands.given == {}
+    led.fill()
+    assert [one.spec["fresh"] for one in led.hands.of(Kind.MERGE)] == [["a" * 16]]
+    led.fill()
+    assert len(led.hands.given) == 1  # one at a time
+
+
+@pytest.mark.parametrize("name", ["deliver", "bucket", "plan_slices"])
+def test_a_delivery_is_kept_in_mind_until_all_of_it_is_stored(led: Led, name: str) -> None:
+    led.fill()
+    (order,) = led.hands.of(Kind.CAMPAIGN)
+    led.store.fails, led.store.after = {name: 1}, True
+    led.hear(led.done(order, campaign_told()))
+    assert led.store.fails == {name: 0}
+    assert led.fleet.new_buckets == 1
+    assert led.fleet.done == {"campaign": 1}
+    assert len(led.fleet.dispatch.history) == 1
+    assert [event for event, _ in led.said].count("new bucket") == 1
+    assert led.planned() == ["matrix", "minimise"]
+
+
+def test_a_merge_whose_answer_got_lost_leaves_its_snapshot(led: Led) -> None:
+    led.fleet.dispatch.fresh[LEG] = {"a" * 16: None}
+    led.fleet._next_look = float("inf")
+    led.fill()
+    (order,) = led.hands.of(Kind.MERGE)
+    led.store.fails, led.store.after = {"deliver": 1}, True
+    result = {"snapshot": "s" * 64, "cases": 4}
+    led.hear(led.done(order, Delivery(counts={}, result=result)))
+    assert led.fleet.dispatch.snapshot == "s" * 64
+    assert led.fleet.dispatch.fresh[LEG] == {}
+
+
+def test_what_a_sighting_asks_for_is_planned_when_its_slice_ends(led: Led) -> None:
+    led.fill()
+    (order,) = led.hands.of(Kind.CAMPAIGN)
+    led.store.fails = {"plan_slices": 1}
+    led.hear(Sighted(order.id, Sighting(1, (MODEL, KVM), RECORD)))
+    assert led.planned() == []
+    smaller = replace(RECORD, minimal=RECORD.original)
+    led.hear(Sighted(order.id, Sighting(1, (MODEL, KVM), smaller)))
+    led.hear(led.done(order, campaign_told()))
+    assert led.planned() == ["matrix", "minimise"]
+    assert led.fleet.new_buckets == 1
+
+
+def test_what_follows_a_bucket_is_planned_once_whatever_is_found_meanwhile(led: Led) -> None:
+    led.fill()
+    (order,) = led.hands.of(Kind.CAMPAIGN)
+    led.hear(Sighted(order.id, Sighting(1, (MODEL, KVM), RECORD)))
+    assert led.planned() == ["matrix", "minimise"]
+    other = replace(RECORD, minimal=RECORD.minimal, deviating=("kvm:6.12", "model"))
+    led.store.add_finding(led.store.campaigns()[0].id, other)
+    led.hear(led.done(order, campaign_told()))
+    assert led.planned() == ["matrix", "minimise"]
+
+
+def test_a_new_kernel_that_the_store_did_not_take_is_tried_later(
+    store: Shaky, tmp_path: Path
+) -> None:
+    from test_fleet_watch import AtOnce  # noqa: PLC0415
+
+    versions = ["1", "2"]
+    executor: Executor = AtOnce()
+    now = datetime(2027, 3, 1, tzinfo=UTC)
+
+    def ask() -> Listed:
+        version = versions.pop(0)
+        origin = {"release": "6.12", "version": version}
+        return Listed((Head("6.12", version, "kvm:6.12:vhe", origin),))
+
+    watch = Watch(store, ask, lambda: now, executor, lambda _: None, lambda *_, **__: None)
+    led = Led(store, Hands([]), tmp_path, watch)
+    led.beat()
+    watch.memory.next_look = now
+    store.fails = {"plan_slices": 1}
+    led.beat()
+    assert led.planned() == []
+    led.beat()
+    assert led.planned() == ["campaign", "replay"]
+    fleet = store.fleet()
+    assert fleet is not None
+    assert fleet.memory["watch"]["heads"] == {"6.12": "2"}
