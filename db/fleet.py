@@ -57,9 +57,11 @@ class FleetStore(Database):
         """Planned slices, of a kind or of all, those that go first in front."""
         return self._read(lambda db: slices.waiting(db, limit, kind))
 
-    def finished_slices(self, kind: str | None = None, limit: int = 200) -> list[w.SliceView]:
-        """The last slices that were done, the latest first."""
-        return self._read(lambda db: slices.finished(db, kind, limit))
+    def finished_slices(
+        self, kind: str | None = None, limit: int = 200, state: w.State = w.State.DONE
+    ) -> list[w.SliceView]:
+        """The last slices that were done, or that failed, the latest first."""
+        return self._read(lambda db: slices.finished(db, kind, limit, state))
 
     def unfinished_slices(self) -> list[w.SliceView]:
         """Slices that are planned or run."""

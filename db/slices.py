@@ -255,9 +255,9 @@ def waiting(db: Session, limit: int, kind: str | None) -> list[w.SliceView]:
     return list(map(view, db.scalars(query.order_by(*order).limit(limit))))
 
 
-def finished(db: Session, kind: str | None, limit: int) -> list[w.SliceView]:
-    """The last slices that were done, of a kind or of all, the latest first."""
-    query = select(s.SliceRow).where(s.SliceRow.state == w.State.DONE.value)
+def finished(db: Session, kind: str | None, limit: int, state: w.State) -> list[w.SliceView]:
+    """The last slices that ended in a state, of a kind or of all, the latest first."""
+    query = select(s.SliceRow).where(s.SliceRow.state == state.value)
     if kind is not None:
         query = query.where(s.SliceRow.kind == kind)
     return list(map(view, db.scalars(query.order_by(s.SliceRow.ended.desc()).limit(limit))))

@@ -81,6 +81,11 @@ class Hands:
         return [one for one in self.given.values() if one.kind == kind]
 
 
+def _holder(store: Store) -> str:
+    view = store.fleet()
+    return view.holder if view is not None else ""
+
+
 class Led:
     """A fleet whose steps are taken by hand."""
 
@@ -96,7 +101,7 @@ class Led:
             watch=watch,
         )
         self.fleet._cluster = hands  # type: ignore[assignment]
-        store.lead(self.fleet._holder, "host:1", "local:1", {})
+        store.lead(self.fleet._holder, "host:1", "local:1", {}, _holder(store))
         if watch is not None:
             watch.recall({})
 
@@ -187,6 +192,33 @@ def test_a_merge_whose_answer_got_lost_leaves_its_snapshot(led: Led) -> None:
     led.hear(led.done(order, Delivery(counts={}, result=result)))
     assert led.fleet.dispatch.snapshot == "s" * 64
     assert led.fleet.dispatch.fresh[LEG] == {}
+
+
+def test_a_merge_that_failed_is_not_planned_by_the_next_fleet(led: Led, tmp_path: Path) -> None:
+    led.fill()
+    (order,) = led.hands.of(Kind.CAMPAIGN)
+    led.hear(led.done(order, campaign_told()))
+    led.fleet._next_look = float("inf")
+    led.fill()
+    (merge,) = led.hands.of(Kind.MERGE)
+    led.store.fail_slice(merge.id, "it broke")
+    led.store.put_back()
+    after = Led(led.store, Hands([]), tmp_path, None)
+    after.fleet.dispatch.recall()
+    assert after.fleet.dispatch.fresh[LEG] == {}
+
+
+def test_a_merge_that_cannot_be_planned_blocks_no_other(led: Led) -> None:
+    led.fleet._next_look = float("inf")
+    fresh = led.fleet.dispatch.fresh
+    fresh[LEG], fresh["model"] = dict.fromkeys(("a" * 16, "b" * 16)), {"c" * 16: None}
+    led.fill()
+    (order,) = led.hands.of(Kind.MERGE)
+    led.store.fail_slice(order.id, "it broke")
+    led.fleet._on_way.clear()
+    for _ in range(2):
+        led.fill()
+    assert led.planned() == ["merge"]
 
 
 def test_what_a_sighting_asks_for_is_planned_when_its_slice_ends(led: Led) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 
 from db.records import BucketView, NotFound, StoredFinding
 from db.store import Store
-from db.work import Delivery, SliceRecord, SliceView
+from db.work import Delivery, SliceRecord, SliceView, State
 from fuzz.fleet import plan, slices
 from fuzz.fleet.novelty import Novelty
 from fuzz.fleet.slices import Kind
@@ -60,7 +60,8 @@ class Dispatch:
     def recall(self) -> None:
         """Take up what the store says of slices that are done: to be called first."""
         merges = self._store.finished_slices(Kind.MERGE, HISTORY)
-        merged = {name for one in merges for name in one.spec["fresh"]}
+        failed = self._store.finished_slices(Kind.MERGE, HISTORY, State.FAILED)
+        merged = {name for one in (*merges, *failed) for name in one.spec["fresh"]}
         if merges:
             self.snapshot = str(merges[0].result["snapshot"])
             self.cases = int(merges[0].result["cases"])

@@ -204,8 +204,8 @@ class Fleet:
             self._next_look = now + LOOK_S
             self._store.plan_slices(self.dispatch.retests(max(1, slots // FOLLOW_UPS)))
         merge = self.dispatch.merge(self._on_way.values())
-        if merge is not None:
-            self._store.plan_slices([merge])
+        if merge is not None and not self._store.plan_slices([merge]):
+            self.dispatch.failed(merge)  # it was given up once, longer ago than was recalled
         free = slots - len(self._on_way)
         if free <= 0:
             return
