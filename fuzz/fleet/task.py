@@ -152,7 +152,9 @@ def _merge(order: Order, around: Around) -> Delivery:
     if not spec["snapshot"]:
         new |= {case.id: case for case in kept_cases("seeds")}
     features: dict[str, frozenset[int]] = {}
-    with _Legs(spec["legs"]) as (legs, _):
+    with _Legs(spec["legs"], coverage=True) as (legs, missing):
+        if missing:  # what only they reach would be dropped for good
+            raise SliceFailed(next(iter(missing.values())))
         bringing = Bringing(legs, BY)
         for name, case in new.items():
             if not around.wanted():
@@ -176,13 +178,13 @@ def _traffic(corpus: CorpusStore) -> dict[str, int]:
 class _Legs:
     """Those of the legs that can be had, and why the others cannot; closed at the end."""
 
-    def __init__(self, names: list[str]) -> None:
-        self._names = names
+    def __init__(self, names: list[str], *, coverage: bool = False) -> None:
+        self._names, self._coverage = names, coverage
         self._opened: list[Target] = []
 
     def __enter__(self) -> tuple[list[Target], Mapping[str, str]]:
         missing: dict[str, str] = {}
-        self._opened = open_legs(self._names, missing=missing)
+        self._opened = open_legs(self._names, coverage=self._coverage, missing=missing)
         return self._opened, missing
 
     def __exit__(self, *_: object) -> None:
