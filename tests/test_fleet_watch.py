@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
@@ -20,7 +21,7 @@ from db.records import LegRecord
 from db.store import Store
 from db.work import Delivery, SliceRecord, State, Told
 from fuzz.fleet.heads import Head, Listed
-from fuzz.fleet.morning import FORMS, Report, as_text
+from fuzz.fleet.morning import FORMS, Report, as_text, gather
 from fuzz.fleet.publish import HookError, Publisher, hook
 from fuzz.fleet.watch import Rhythm, Watch
 
@@ -110,6 +111,21 @@ def watch(store: Store, day: Day, reports: list[Report], said: list[str]) -> Wat
     )
 
 
+def published(folder: Path, url: str, said: list[str], executor: Executor | None = None) -> Any:
+    return Publisher(folder, url, lambda event, **_: said.append(event), executor or AtOnce())
+
+
+class Later(AtOnce):
+    """Does nothing."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        return Future()
+
+
+def quiet_report(store: Store) -> Report:
+    return gather(store, MIDNIGHT, MIDNIGHT, [])
+
+
 def test_a_day_with_three_new_kernels_gives_three_reports(store: Store, day: Day) -> None:
     reports: list[Report] = []
     said: list[str] = []
@@ -193,6 +209,44 @@ def test_an_archive_that_breaks_ends_nothing(store: Store, day: Day) -> None:
     assert "no such archive" in said[0]
 
 
+def test_kernels_that_are_done_together_are_told_of_together(store: Store, day: Day) -> None:
+    reports: list[Report] = []
+    one = watch(store, day, reports, [])
+    one.recall({})
+    one.turn()
+    day.now += timedelta(hours=10)
+    wanted = one.turn()
+    day.now += timedelta(minutes=10)
+    for slice_ in wanted:
+        work(store, slice_)
+    one.turn()
+    (report,) = reports
+    assert [trial.name for trial in report.trials] == ["6.1", "newest"]
+    assert report.slices == {"campaign": 2, "replay": 2}
+    assert one.memory.underway == []
+
+
+def test_nobody_waits_for_a_web_hook(store: Store, tmp_path: Path) -> None:
+    said: list[str] = []
+    published(tmp_path, "http://127.0.0.1:1/x", said, Later())(quiet_report(store))
+    assert said == ["report"]
+
+
+def test_a_web_hook_that_talks_nonsense_is_told_of(store: Store, tmp_path: Path) -> None:
+    class Nonsense(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1 << 16)
+            self.wfile.write(b"nonsense\r\n\r\n")
+
+    said: list[str] = []
+    with socketserver.TCPServer(("127.0.0.1", 0), Nonsense) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        port = server.server_address[1]
+        published(tmp_path, f"http://127.0.0.1:{port}/x", said)(quiet_report(store))
+    published(tmp_path, "http://127.0.0.1:1/a b", said)(quiet_report(store))
+    assert said == ["report", "web hook failed"] * 2
+
+
 def test_reports_go_to_files_and_to_a_web_hook(store: Store, day: Day, tmp_path: Path) -> None:
     heard: list[bytes] = []
 
@@ -216,14 +270,14 @@ def test_reports_go_to_files_and_to_a_web_hook(store: Store, day: Day, tmp_path:
     said: list[str] = []
     url = f"http://127.0.0.1:{server.server_port}/x"
     try:
-        Publisher(tmp_path / "reports", url, lambda event, **_: said.append(event))(reports[0])
+        published(tmp_path / "reports", url, said)(reports[0])
     finally:
         server.shutdown()
         server.server_close()
     assert json.loads(heard[0])["found"][0]["id"] == "B1"
     names = {path.suffix for path in (tmp_path / "reports").iterdir()}
     assert names == {".txt", ".html", ".json"}
-    Publisher(tmp_path / "r", url, lambda event, **_: said.append(event))(reports[0])
+    published(tmp_path / "r", url, said)(reports[0])
     assert said == ["report", "report", "web hook failed"]
 
 
@@ -235,6 +289,7 @@ def test_a_web_hook_is_a_secret(tmp_path: Path) -> None:
         hook(path)
     path.chmod(0o600)
     assert hook(path) == "https://example.org/secret"
-    path.write_text("secret")
-    with pytest.raises(HookError, match="holds no URL"):
-        hook(path)
+    for wrong in ("secret", "https://[x/", "https://host/a b", "https://host:a/", "https://höst/"):
+        path.write_text(wrong)
+        with pytest.raises(HookError, match="holds no URL"):
+            hook(path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -123,12 +123,18 @@ class Watch:
         return wanted
 
     def _report_tried(self, now: datetime) -> None:
-        """Kernels for which all is done."""
-        for one in list(self.memory.underway):
+        """Kernels for which all is done, together: they are due at the same moment."""
+        left: list[Underway] = []
+        trials: list[Trial] = []
+        for one in self.memory.underway:
             done = self.store.slices(one.slices)
             if len(done) == len(one.slices) and all(_ended(view) for view in done):
-                self.memory.underway.remove(one)
-                self._publish(now, [Trial.of(one.name, one.version, one.leg, done)])
+                trials.append(Trial.of(one.name, one.version, one.leg, done))
+            else:
+                left.append(one)
+        if trials:
+            self._publish(now, trials)
+            self.memory.underway = left
 
     def _report_morning(self, now: datetime) -> None:
         """Once a day, if there is anything to tell."""
@@ -173,12 +179,12 @@ def watching(
     packages: bool,
     branches: Sequence[Branch],
     rhythm: Rhythm,
+    executor: Executor,
     publish: Callable[[Report], None],
     say: Callable[..., Any],
 ) -> Watch:
     """What watches packaged kernels, and branches, by this machine's clock."""
     releases = RELEASES if packages else ()
-    executor = ThreadPoolExecutor(1, "watch")
     ask = partial(newest, releases, tuple(branches))
     return Watch(store, ask, utc_now, executor, publish, say, rhythm)
 

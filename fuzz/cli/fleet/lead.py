@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,14 +110,14 @@ def start(
             numbers.serve(endpoint(metrics))
         cases = CorpusStore(_absolute(corpus))
         cases.check()
-        with Store.open(url) as store:
+        with Store.open(url) as store, ThreadPoolExecutor(1, "watch") as beside:
             say = logger(wants_json(log_form)).info
             watch = None
             if watched or branches:
                 rhythm = Rhythm(campaign_s=watch_seconds, morning=morning)
                 url_of_hook = hook(hook_file) if hook_file else ""
-                publish = Publisher(reports, url_of_hook, say)
-                watch = watching(store, bool(watched), branches, rhythm, publish, say)
+                publish = Publisher(reports, url_of_hook, say, beside)
+                watch = watching(store, bool(watched), branches, rhythm, beside, publish, say)
             limits = Limits(seconds or 0)
             fleet = Fleet(store, where, asked, cases, say, limits, numbers, watch)
             fleet.run()
