@@ -17,10 +17,11 @@ from fuzz.fleet.heads import Branch, grown, newest
 from fuzz.fleet.slices import Kind, Order
 from fuzz.fleet.task import perform
 from fuzz.fleet.watch import trial
+from fuzz.followup import origin
 from fuzz.followup.retest import PASSES, SHOWS
 from fuzz.suites.attempt import Attempt
 from fuzz.suites.bisect import Answer
-from targets.kvm.lab import build
+from targets.kvm.lab import build, kernels
 from targets.kvm.lab.shadow import Revision
 
 SEEN = replace(RECORD, deviating=("kvm:linux@0123456789ab:vhe",))
@@ -67,8 +68,9 @@ def test_a_new_head_with_a_new_bucket_is_bisected(tree: Tree, tmp_path: Path) ->
         store.plan_slices([one])
         store.deliver(one.id, "w", done)
         (noted,) = store.bucket(stored.bucket_id).notes
-        assert noted.text.startswith(f"Broken between {before} and ")
-        assert noted.text.endswith(" C4")
+        commit = tree.git("rev-parse", "HEAD~1").strip()[:12]
+        (said,) = origin.told([noted.text])  # as `triage report` does
+        assert said.startswith(f'A search by commits: broken by {commit} ("C4", Dev, ')
         assert noted.author == "fleet"
 
 
@@ -79,6 +81,7 @@ def test_ends_that_are_alike_are_no_failure(tree: Tree, tmp_path: Path) -> None:
     spec = {"finding": finding.id, "tree": str(tree.path), "good": "HEAD~4", "bad": "HEAD~2"}
     order = Order("x", Kind.BISECT, "kvm", spec | {"legs": []}, "", finding)
     done = perform(order).delivery
+    assert kernels.of_trees() == []  # what was built for it
     assert done.note == ""
     assert "which should be bad, is not" in done.result["said"]
 

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from fuzz.cli.tree_options import flavour_options
 from fuzz.cli.triage.keys import existing, parse_key
 from fuzz.followup import origin
 from fuzz.followup.retest import Again
-from fuzz.suites.attempt import AnyOf, Attempt, Question
+from fuzz.suites.attempt import AnyOf, Attempt, Question, forgetting, modes_of
 from fuzz.suites.bisect import (
     BROKEN_BY,
     FIXED_BY,
@@ -33,8 +33,6 @@ from fuzz.suites.bisect import (
     search,
 )
 from targets import cache
-from targets.kvm import legname
-from targets.kvm.lab import kernels
 from targets.kvm.lab.bisection import bisecting, is_older
 from targets.kvm.lab.shadow import Revision
 from targets.kvm.lab.treebuild import Flavour, TreeBuilder
@@ -136,14 +134,6 @@ def bisect(
             subject.question.seen = state.seen
         attempt = Attempt(builder.build, subject.question, subject.legs, times)
 
-        def answered(revision: Revision) -> Answer:
-            """An answer is kept; the kernel that it took, hundreds of which fill a disk, is not."""
-            kept = builder.kept(revision) is not None
-            answer = attempt(revision)
-            if not kept and not keep_kernels:
-                kernels.forget(builder.name(revision))
-            return answer
-
         def keep() -> None:
             if isinstance(subject.question, AnyOf):
                 state.seen = subject.question.seen
@@ -153,6 +143,7 @@ def bisect(
             told.append((revision, answer))
             _say(f"{revision.short} {revision.subject}: {answer.text}")
 
+        answered = attempt if keep_kernels else forgetting(builder, attempt)
         questioner = Questioner(answered, keep, state.answers)
         with _resumable(state):
             _say(_task(subject, ends, breaks, state))
@@ -173,7 +164,7 @@ def bisect(
     if subject.finding:
         with existing(url) as store:
             said = origin.note(
-                subject.finding, breaks, [(one, _author(builder, one)) for one in first]
+                subject.finding, breaks, [(one, builder.shadow.author(one)) for one in first]
             )
             store.add_note(store.finding(subject.finding).bucket_id, said)
     if as_json:
@@ -185,7 +176,7 @@ def bisect(
         for one in first:
             lead = f"{word} " if len(first) == 1 else "  "
             click.echo(f"{lead}{one.commit[:12]} {one.subject}")
-            click.echo(f"{' ' * len(lead)}{_author(builder, one)}")
+            click.echo(f"{' ' * len(lead)}{builder.shadow.author(one)}")
     return Exit.OK if len(first) == 1 else Exit.UNAVAILABLE
 
 
@@ -197,19 +188,13 @@ def _subject(what: str, modes: str | None, url: str) -> _Subject:
         with existing(url) as store:
             number = number if kind == "F" else store.best_finding(number)
             finding = store.finding(number)
-        seen = [
-            legname.parse(name)
-            for name in finding.deviating
-            if name.startswith("kvm:") and legname.is_lab(name)
-        ]
+        seen = modes_of(finding)
         if not seen and not wanted:
             raise UserError(
                 f"F{number} was not seen on a kernel of the lab: name the --modes to run it in.",
                 Exit.USAGE,
             )
-        legs = [LegSpec("6.12", mode) for mode in wanted] or [
-            replace(spec, kernel="6.12") for spec in seen
-        ]
+        legs = [LegSpec("6.12", mode) for mode in wanted] or seen
         again = Again(finding)
         return _Subject(f"F{number}", finding.minimal, again, tuple(dict.fromkeys(legs)), number)
     if not Path(what).exists():
@@ -277,10 +262,6 @@ def _span(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _author(builder: TreeBuilder, one: Revision) -> str:
-    return builder.shadow.git("show", "--no-patch", "--format=%an, %as", one.commit)
 
 
 def _as_json(

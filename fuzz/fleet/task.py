@@ -25,11 +25,12 @@ from fuzz.campaign.distil import adding
 from fuzz.campaign.options import CampaignFailed, CampaignOptions
 from fuzz.campaign.status import CampaignStatus
 from fuzz.fleet import corpus as shelf
-from fuzz.fleet.broken import broken_by, note
+from fuzz.fleet.broken import broken_by
 from fuzz.fleet.corpus import CorpusError, CorpusStore
 from fuzz.fleet.heads import provide
 from fuzz.fleet.journal import Journal
 from fuzz.fleet.slices import Kind, Order
+from fuzz.followup import origin
 from fuzz.followup.investigate import Investigator
 from fuzz.followup.passes import cost
 from fuzz.followup.retest import Again, matrix, retest
@@ -266,9 +267,9 @@ def _bisect(order: Order, _around: Around) -> Delivery:
         return Delivery(finding=finding.id, counts={"commits": 0}, result={"said": said})
     return Delivery(
         finding=finding.id,
-        note=note(found, good, bad),
+        note=origin.note(finding.id, True, found),
         counts={"commits": len(found)},
-        result={"commits": [one.commit for one in found]},
+        result={"commits": [one.commit for one, _ in found]},
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from corpus.case import Case
+from db.records import FindingView
 from fuzz.followup.retest import ABSENT, OTHER, PASSES, SHOWS, UNJUDGED, Again, Tried
 from fuzz.oracle.culprit import responsible
 from fuzz.oracle.everywhere import Everywhere
@@ -16,8 +17,10 @@ from fuzz.oracle.verdict import Agree, Verdict
 from fuzz.suites.bisect import Answer
 from targets.base import Target
 from targets.cache import CacheError
+from targets.kvm import legname
+from targets.kvm.lab import kernels
 from targets.kvm.lab.shadow import Revision
-from targets.kvm.lab.treebuild import Built
+from targets.kvm.lab.treebuild import Built, TreeBuilder
 from targets.kvm.legname import LegSpec
 from targets.legs import open_leg
 from targets.transport import TransportError
@@ -119,6 +122,28 @@ class Attempt:
             raise
         except TransportError as error:
             return {leg.name: Tried(ABSENT, _sentence(error)) for leg in legs}
+
+
+def forgetting(
+    builder: TreeBuilder, attempt: Callable[[Revision], Answer]
+) -> Callable[[Revision], Answer]:
+    """Tries as `attempt` does. The answer is kept; the kernel that it took, hundreds of which fill
+    a disk, is not, unless it was there before."""
+
+    def answered(revision: Revision) -> Answer:
+        kept = builder.kept(revision) is not None
+        answer = attempt(revision)
+        if not kept:
+            kernels.forget(builder.name(revision))
+        return answer
+
+    return answered
+
+
+def modes_of(finding: FindingView) -> tuple[LegSpec, ...]:
+    """The machines on which a finding was seen, whatever their kernel was."""
+    seen = (n for n in finding.deviating if n.startswith("kvm:") and legname.is_lab(n))
+    return tuple(dict.fromkeys(replace(legname.parse(name), kernel="6.12") for name in seen))
 
 
 def _mode(spec: LegSpec) -> str:

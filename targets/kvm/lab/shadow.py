@@ -133,6 +133,10 @@ class Shadow:
         """A commit of the user's, by its full id. Raises TreeError."""
         return Revision(commit, commit[:SHORT], self._subject(commit))
 
+    def author(self, revision: Revision) -> str:
+        """Who wrote a commit, and when, as `Name, 2026-01-31`. Raises TreeError."""
+        return self.git("show", "--no-patch", "--format=%an, %as", revision.commit)
+
     def _subject(self, commit: str) -> str:
         return _ask(self.tree, "show", "--no-patch", "--format=%s", commit)
 
