@@ -85,6 +85,36 @@ def store_finding(db: Session, campaign: s.Campaign, record: r.FindingRecord) ->
     bucket.attempts += record.reproduced[1]
     legs = _legs_by_name(db, campaign, record)
     _vote(db, bucket, record, legs)
+    finding = _enter(db, campaign, bucket, record, legs)
+    return r.StoredFinding(
+        finding_id=finding.id,
+        bucket_id=bucket.id,
+        new_bucket=is_new,
+        regressed=regressed,
+        status=r.Status(bucket.status),
+        muted=bucket.muted_by is not None,
+    )
+
+
+def store_smaller(db: Session, finding: s.Finding, record: r.FindingRecord) -> None:
+    """Enter a finding with a smaller case, beside the one that it was made of: nobody saw anything
+    once more. One that belongs in another bucket is a finding of its own."""
+    campaign = fetch(db, s.Campaign, finding.campaign_id, "campaign")
+    bucket = bucket_of(db, record.signature)
+    if bucket is None or bucket.id != finding.bucket_id:
+        store_finding(db, campaign, record)
+        return
+    _enter(db, campaign, bucket, record, _legs_by_name(db, campaign, record))
+
+
+def _enter(
+    db: Session,
+    campaign: s.Campaign,
+    bucket: s.Bucket,
+    record: r.FindingRecord,
+    legs: Mapping[str, s.Leg],
+) -> s.Finding:
+    """The row of a finding, with its cases and its traces."""
     for case in (record.original, record.minimal, *(e.case for e in record.preceding)):
         case_row(db, case)
     finding = s.Finding(
@@ -118,14 +148,7 @@ def store_finding(db: Session, campaign: s.Campaign, record: r.FindingRecord) ->
     db.add(finding)
     db.flush()
     mutes.refresh(db, [bucket])
-    return r.StoredFinding(
-        finding_id=finding.id,
-        bucket_id=bucket.id,
-        new_bucket=is_new,
-        regressed=regressed,
-        status=r.Status(bucket.status),
-        muted=bucket.muted_by is not None,
-    )
+    return finding
 
 
 def store_incident(db: Session, campaign: s.Campaign, record: r.IncidentRecord) -> None:

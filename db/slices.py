@@ -242,8 +242,7 @@ def _follow_up(db: Session, row: s.SliceRow, delivery: w.Delivery) -> None:
     if delivery.note:
         lifecycle.add_note(db, bucket, delivery.note, AUTHOR)
     if delivery.smaller is not None:
-        campaign = sightings.fetch(db, s.Campaign, finding.campaign_id, "campaign")
-        sightings.store_finding(db, campaign, delivery.smaller)
+        sightings.store_smaller(db, finding, delivery.smaller)
 
 
 def waiting(db: Session, limit: int, kind: str | None) -> list[w.SliceView]:

@@ -126,12 +126,18 @@ def books(store: Store) -> Books:
         counted[f"{count.kind} {count.state}"] += count.slices
     found = Books(counted)
     by_campaign: dict[int, Counter[str]] = {}
+    # Each has another finding beside it, with a smaller case.
+    smaller = Counter(
+        one.spec["finding"]
+        for one in store.finished_slices("minimise", 100_000)
+        if one.counts["smaller"]
+    )
     for bucket in store.buckets(BucketFilter()):
         found.buckets += 1
         for finding in store.findings(bucket.id):
             found.findings += 1
             told = by_campaign.setdefault(finding.campaign_id, Counter())
-            told[bucket.title] += 1
+            told[bucket.title] += 1 - smaller[finding.id]
     for one in store.finished_slices("campaign", 100_000):
         found.cases += int(one.counts["cases"])
         found.pairs += int(one.counts["pairs"])

@@ -111,6 +111,7 @@ def test_a_finding_is_run_again_everywhere_and_made_smaller(
         )
         smaller = make(Kind.MINIMISE, LEGS[1], spec | {"seconds": 2.0})
         done = perform(ordered(smaller, corpus, finding)).delivery
+        # A campaign leaves little to be done: see test_fleet_task.
         assert done.smaller is None or len(done.smaller.minimal.ops) <= len(finding.minimal.ops)
         for one, delivery in ((once, retest), (smaller, done)):
             store.plan_slices([one])

@@ -178,10 +178,11 @@ def test_a_retest_a_matrix_and_a_smaller_case_come_with_the_slice(store: Store) 
     )
     store.deliver(SLICE.id, "w", delivery)
     bucket = store.bucket(found.bucket_id)
-    assert bucket.status is Status.NEW  # the smaller case shows, after the retest passed
+    assert bucket.status is Status.FIXED  # by the retest: a smaller case is no sighting
     assert [one.tried for one in store.retests(bucket.id)] == [3]
     assert [one.outcome for one in store.matrix(bucket.id)] == ["passes"]
-    assert bucket.count == 2
+    assert (bucket.count, bucket.votes["kvm:6.12"]["deviated"]) == (1, 1)
+    assert len(store.finding_lines(bucket.id)) == 2
 
 
 def test_a_store_has_one_fleet(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,32 @@ import pytest
 from corpus.case import Case
 from corpus.text import parse_case
 from corpus.trace import Trace
+from db.store import Store
 from fuzz.fleet import task
 from fuzz.fleet.corpus import CorpusStore
-from fuzz.fleet.slices import Kind, Order
+from fuzz.fleet.slices import Kind, Order, make
 from fuzz.fleet.task import SliceFailed, perform
+from fuzz.followup.investigate import Investigator
+from fuzz.oracle.everywhere import Everywhere
+from fuzz.oracle.verdict import Diverge
 from targets.base import Target
 from targets.legs import open_legs
 from targets.model.target import ModelTarget
 from targets.profile import Profile
 
+PADDED = parse_case(
+    """
+create v0
+preferred-target
+init v0 features=sve,psci_0_2
+set v0 x1 5
+finalize v0
+get v0 x1
+finalize v0
+read-all v0
+"""
+)
+LEGS = ["model", "mutant:finalize-twice"]
 ONE = parse_case("create v0\ninit v0\nset v0 x1 5\n")
 OTHER = parse_case("create v0\ninit v0\nset v0 x1 6\n")
 
@@ -73,3 +91,25 @@ def test_a_merge_without_one_of_its_legs_drops_nothing(
     with pytest.raises(SliceFailed, match="it does not boot"):
         merged(corpus, "", ONE)
     assert not (tmp_path / "snapshots").exists()
+
+
+def test_a_padded_finding_is_made_smaller_and_counts_once(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        legs = Everywhere([stack.enter_context(leg) for leg in open_legs(LEGS)])
+        verdict = legs.look(PADDED).verdicts[LEGS[1]]
+        assert isinstance(verdict, Diverge)
+        found = Investigator(legs, lambda _: None, 0.0).recorded(PADDED, LEGS[1], verdict)
+    with Store.open(str(tmp_path / "t.db")) as store:
+        stored = store.add_finding(store.begin_campaign(1, [], {}), found)
+        spec = {"finding": stored.finding_id, "legs": LEGS, "seconds": 5.0}
+        one = make(Kind.MINIMISE, LEGS[1], spec)
+        order = Order(one.id, one.kind, one.leg, one.spec, "", store.finding(stored.finding_id))
+        done = perform(order).delivery
+        assert done.smaller is not None
+        store.plan_slices([one])
+        store.deliver(one.id, "w", done)
+        bucket = store.bucket(stored.bucket_id)
+        assert bucket.count == 1
+        best = store.finding(store.best_finding(bucket.id))
+        assert best.minimal == done.smaller.minimal
+        assert len(best.minimal.ops) < len(PADDED.ops)
