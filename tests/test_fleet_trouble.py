@@ -271,3 +271,17 @@ def test_a_new_kernel_that_the_store_did_not_take_is_tried_later(
     fleet = store.fleet()
     assert fleet is not None
     assert fleet.memory["watch"]["heads"] == {"6.12": "2"}
+
+
+def test_a_retest_that_is_stuck_does_not_hold_up_the_others(led: Led) -> None:
+    campaign = led.store.begin_campaign(1, [MODEL, KVM], {})
+    other = replace(RECORD, signature=replace(RECORD.signature, register_class="p"))
+    for record in (RECORD, other):
+        led.store.add_finding(campaign, record)
+    (first,) = led.fleet.dispatch.retests(1)
+    led.store.plan_slices([first])
+    led.store.fail_slice(first.id, "it broke")
+    (second,) = led.fleet.dispatch.retests(1)
+    assert first.spec["bucket"] != second.spec["bucket"]
+    led.store.plan_slices([second])
+    assert list(led.fleet.dispatch.retests(1)) == []

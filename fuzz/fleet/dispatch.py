@@ -25,6 +25,8 @@ MERGE_MOST = 2000
 """Cases that one slice merges at most."""
 RETEST_EVERY = timedelta(days=1)
 RETEST_TIMES = 3
+DUE = 200
+"""Buckets among which those to be run again are looked for."""
 MINIMISE_S = 60.0
 REST = timedelta(minutes=10)
 """How long a leg is left alone that could not be had."""
@@ -185,26 +187,36 @@ class Dispatch:
             yield made(Kind.MATRIX, legs[0], spec | {"legs": tested})
 
     def retests(self, most: int) -> Iterator[SliceRecord]:
-        """Buckets whose turn it is to be run again, those that waited longest first."""
+        """Buckets whose turn it is to be run again and which nobody was asked to, those that waited
+        longest first."""
         now = datetime.now(UTC)
-        for number in self._store.due_for_retest(now - RETEST_EVERY, most):
-            bucket = self._store.bucket(number)
-            legs = list(affected(bucket))
-            try:
-                finding = self._store.best_finding(number)
-            except NotFound:
-                continue  # nothing of it stands any more
-            if not legs:
+        for number in self._store.due_for_retest(now - RETEST_EVERY, DUE):
+            wanted = self._retest(number)
+            # One that failed, or that nobody can do, must not keep the others from their turn.
+            if wanted is None or self._store.slices([wanted.id]):
                 continue
-            last = bucket.retested or bucket.first_seen
-            spec = {
-                "bucket": number,
-                "finding": finding,
-                "legs": legs,
-                "times": RETEST_TIMES,
-                "since": last.isoformat(),
-            }
-            yield slices.make(Kind.RETEST, legs[0], spec)
+            yield wanted
+            most -= 1
+            if not most:
+                return
+
+    def _retest(self, number: int) -> SliceRecord | None:
+        bucket = self._store.bucket(number)
+        legs = list(affected(bucket))
+        if not legs:
+            return None
+        try:
+            finding = self._store.best_finding(number)
+        except NotFound:
+            return None  # nothing of it stands any more
+        spec = {
+            "bucket": number,
+            "finding": finding,
+            "legs": legs,
+            "times": RETEST_TIMES,
+            "since": (bucket.retested or bucket.first_seen).isoformat(),
+        }
+        return slices.make(Kind.RETEST, legs[0], spec)
 
     def _legs_of(self, bucket: BucketView) -> list[str]:
         """The legs on which a bucket shows, with the references that judge them."""
