@@ -18,12 +18,12 @@ from db.work import Delivery, Sighting, State, Told
 from fuzz.fleet import fleet as fleet_module
 from fuzz.fleet.cluster import Ended, Helper, Place, Sighted
 from fuzz.fleet.corpus import CorpusStore
-from fuzz.fleet.dispatch import Asked
+from fuzz.fleet.dispatch import Asked, Dispatch
 from fuzz.fleet.fleet import Fleet
 from fuzz.fleet.heads import Head, Listed
 from fuzz.fleet.slices import Kind, Order
 from fuzz.fleet.task import Report
-from fuzz.fleet.watch import Watch
+from fuzz.fleet.watch import Watch, trial
 
 LEG = "emulator:keep"
 ABLE = {"memory": 4096.0, "lab": 1.0}
@@ -285,3 +285,25 @@ def test_a_retest_that_is_stuck_does_not_hold_up_the_others(led: Led) -> None:
     assert first.spec["bucket"] != second.spec["bucket"]
     led.store.plan_slices([second])
     assert list(led.fleet.dispatch.retests(1)) == []
+
+
+def test_what_follows_a_new_kernel_brings_it_along_and_leaves_nothing_to_merge(led: Led) -> None:
+    head = Head("6.12", "6.12.80-1", KVM.name, {"release": "6.12", "version": "6.12.80-1"})
+    _, searched = trial(head, 60.0)
+    led.store.plan_slices([searched])
+    led.fleet._next_look = float("inf")
+    led.fill()
+    (order,) = led.hands.of(Kind.CAMPAIGN)
+    led.hear(led.done(order, campaign_told()))
+    led.hands.there = [Helper("w", 8, ABLE)]
+    led.fill()
+    for kind in (Kind.MINIMISE, Kind.MATRIX):
+        (follow_up,) = [one for one in led.store.unfinished_slices() if one.kind == kind]
+        assert follow_up.spec["origin"] == order.spec["origin"]
+    assert led.hands.of(Kind.MERGE) == []
+    after = Dispatch(led.store, Asked(("model", LEG)))
+    after.recall()
+    assert not any(after.fresh.values())
+    searching = Dispatch(led.store, Asked(("model", KVM.name)))
+    searching.recall()
+    assert list(searching.fresh[KVM.name]) == ["a" * 16]

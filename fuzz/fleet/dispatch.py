@@ -68,7 +68,7 @@ class Dispatch:
             self.snapshot = str(merges[0].result["snapshot"])
             self.cases = int(merges[0].result["cases"])
         for done in reversed(self._store.finished_slices(Kind.CAMPAIGN, HISTORY)):
-            self._note(done.leg, done.counts, done.result, merged)
+            self._note(done, done.counts, done.result, merged)
             if done.campaign_id is not None:
                 self._recall_campaign(done.leg, done.campaign_id)
         planned = self._store.slice_counts()
@@ -86,7 +86,7 @@ class Dispatch:
         """A slice is done, and what it brought is stored."""
         self._resting.pop(done.leg, None)
         if done.kind == Kind.CAMPAIGN:
-            self._note(done.leg, delivery.counts, delivery.result, frozenset())
+            self._note(done, delivery.counts, delivery.result, frozenset())
         elif done.kind == Kind.MERGE:
             self.snapshot = str(delivery.result["snapshot"])
             self.cases = int(delivery.result["cases"])
@@ -106,14 +106,17 @@ class Dispatch:
 
     def _note(
         self,
-        leg: str,
+        done: SliceView | SliceRecord,
         counts: Mapping[str, int],
         result: Mapping[str, Sequence[str]],
         merged: frozenset[str] | set[str],
     ) -> None:
         brought = {kind: int(counts.get(kind, 0)) for kind in plan.WEIGHTS}
-        self.history.append(plan.Yield(leg, float(counts["cpu_seconds"]), brought))
-        self.fresh[leg].update(dict.fromkeys(n for n in result.get("fresh", ()) if n not in merged))
+        self.history.append(plan.Yield(done.leg, float(counts["cpu_seconds"]), brought))
+        if "origin" in done.spec and done.leg not in self.arms:
+            return  # a kernel that is tried once: few workers have it
+        new = (name for name in result.get("fresh", ()) if name not in merged)
+        self.fresh[done.leg].update(dict.fromkeys(new))
 
     # -- what is next ------------------------------------------------------------------
 
@@ -175,16 +178,18 @@ class Dispatch:
                 continue
             legs = self._legs_of(bucket)
             spec = {"bucket": number, "finding": self._store.best_finding(number)}
+            origin = one.spec.get("origin", {})
+            # Who does it may not have the kernel that it was seen on.
+            there = spec | ({"origin": origin} if origin else {})
             # By when this is asked again, there may be another finding, and more legs.
             made = partial(slices.make, key=(number, one.id))
-            yield made(Kind.MINIMISE, legs[0], spec | {"legs": legs, "seconds": MINIMISE_S})
-            origin = one.spec.get("origin", {})
+            yield made(Kind.MINIMISE, legs[0], there | {"legs": legs, "seconds": MINIMISE_S})
             if origin.get("tree") and origin.get("before"):
                 ends = {"good": origin["before"], "bad": origin["commit"]}
                 where = {"tree": origin["tree"], "legs": legs}
                 yield made(Kind.BISECT, legs[0], spec | ends | where)
             tested = list(dict.fromkeys((*self._asked.legs, *legs)))
-            yield made(Kind.MATRIX, legs[0], spec | {"legs": tested})
+            yield made(Kind.MATRIX, legs[0], there | {"legs": tested})
 
     def retests(self, most: int) -> Iterator[SliceRecord]:
         """Buckets whose turn it is to be run again and which nobody was asked to, those that waited
