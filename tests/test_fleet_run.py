@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,10 @@ from fuzz.fleet.task import Report, SliceFailed, perform
 from targets.kvm.remote.address import Address
 
 LEGS = ["model", "mutant:finalize-twice"]
+
+
+def anybody(legs: Sequence[str]) -> bool:
+    return True
 
 
 def ordered(one: SliceRecord, corpus: Path, finding: object = None) -> Order:
@@ -200,16 +205,16 @@ def test_a_fleet_takes_up_what_the_one_before_left(tmp_path: Path) -> None:
         second = Dispatch(store, asked)
         second.recall()
         assert second.campaigns(1, {}, [])[0].spec["seed"] == 6
-        merge = second.merge([])
+        merge = second.merge([], anybody)
         assert merge is not None
         assert merge.spec["fresh"] == fresh
-        assert second.merge([merge]) is None  # one at a time
+        assert second.merge([merge], anybody) is None  # one at a time
         store.plan_slices([merge])
-        assert second.merge([]) is None
+        assert second.merge([], anybody) is None
         store.deliver(merge.id, "w", Delivery(result={"snapshot": "s" * 64, "cases": 2}))
         third = Dispatch(store, asked)
         third.recall()
-        assert third.merge([]) is None
+        assert third.merge([], anybody) is None
         assert third.campaigns(1, {}, [])[0].spec["snapshot"] == "s" * 64
         assert third.rates["emulator:keep"].cpu_seconds == 50.0
 
@@ -227,10 +232,10 @@ def test_a_merge_that_is_given_up_is_not_asked_for_again(tmp_path: Path) -> None
         dispatch = Dispatch(store, Asked(("model",)))
         dispatch.recall()
         dispatch.fresh["model"] = {"a" * 16: None}
-        merge = dispatch.merge([])
+        merge = dispatch.merge([], anybody)
         assert merge is not None
         dispatch.failed(merge)
-        assert dispatch.merge([]) is None
+        assert dispatch.merge([], anybody) is None
 
 
 def test_a_leg_that_cannot_be_had_rests(tmp_path: Path) -> None:

@@ -2,127 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
+from fleetkit import ABLE, LEG, Hands, Led, Shaky, campaign_told
 from test_db_store import KVM, MODEL, RECORD
 
-from db.records import StoreError
-from db.store import Store
-from db.work import Delivery, Sighting, State, Told
+from db.work import Delivery, Sighting, State
 from fuzz.fleet import fleet as fleet_module
-from fuzz.fleet.cluster import Ended, Helper, Place, Sighted
-from fuzz.fleet.corpus import CorpusStore
+from fuzz.fleet.cluster import Ended, Helper, Sighted
 from fuzz.fleet.dispatch import Asked, Dispatch
-from fuzz.fleet.fleet import Fleet
 from fuzz.fleet.heads import Head, Listed
-from fuzz.fleet.slices import Kind, Order
-from fuzz.fleet.task import Report
+from fuzz.fleet.slices import Kind
 from fuzz.fleet.watch import Watch, trial
-
-LEG = "emulator:keep"
-ABLE = {"memory": 4096.0, "lab": 1.0}
-
-
-class Shaky(Store):
-    """A store that fails as often as it is told to, before what it is asked for or after it."""
-
-    fails: dict[str, int]
-    after: bool
-
-    def _shake(self, name: str, before: bool) -> None:
-        fails = self.__dict__.setdefault("fails", {})
-        if fails.get(name) and before is not self.__dict__.get("after", False):
-            fails[name] -= 1
-            raise StoreError(f"{name} failed")
-
-
-def _shaky(name: str) -> Any:
-    def call(self: Shaky, *args: Any, **more: Any) -> Any:
-        self._shake(name, True)
-        done = getattr(Store, name)(self, *args, **more)
-        self._shake(name, False)
-        return done
-
-    return call
-
-
-for _name in ("plan_slices", "deliver", "put_back", "fail_slice", "beat", "bucket"):
-    setattr(Shaky, _name, _shaky(_name))
-
-
-class Hands:
-    """A cluster whose workers do nothing: what comes back is put into `heard`."""
-
-    def __init__(self, helpers: list[Helper]) -> None:
-        self.there = helpers
-        self.heard: list[Ended | Sighted] = []
-        self.given: dict[str, Order] = {}
-        self.alive = True
-
-    def open(self) -> None: ...
-    def close(self) -> None: ...
-
-    def helpers(self) -> list[Helper]:
-        return self.there
-
-    def submit(self, order: Order, demand: Mapping[str, float], *_: object) -> None:
-        self.given[order.id] = order
-
-    def next(self, seconds: float) -> Ended | Sighted | None:
-        return self.heard.pop(0) if self.heard else None
-
-    def of(self, kind: Kind) -> list[Order]:
-        return [one for one in self.given.values() if one.kind == kind]
-
-
-def _holder(store: Store) -> str:
-    view = store.fleet()
-    return view.holder if view is not None else ""
-
-
-class Led:
-    """A fleet whose steps are taken by hand."""
-
-    def __init__(self, store: Shaky, hands: Hands, folder: Path, watch: Watch | None) -> None:
-        self.store, self.hands, self.said = store, hands, list[tuple[str, dict[str, Any]]]()
-        corpus = CorpusStore(str(folder / "corpus"))
-        self.fleet = Fleet(
-            store,
-            Place("local:1", 1),
-            Asked(("model", LEG)),
-            corpus,
-            lambda event, **fields: self.said.append((event, fields)),
-            watch=watch,
-        )
-        self.fleet._cluster = hands  # type: ignore[assignment]
-        store.lead(self.fleet._holder, "host:1", "local:1", {}, _holder(store))
-        if watch is not None:
-            watch.recall({})
-
-    def fill(self) -> None:
-        self.fleet._safely(self.fleet._fill)
-
-    def hear(self, heard: Ended | Sighted) -> None:
-        self.fleet._hear(heard)
-
-    def beat(self) -> None:
-        self.fleet._next_beat = 0.0
-        self.fleet._safely(self.fleet._beat)
-
-    def done(self, order: Order, delivery: Delivery) -> Ended:
-        return Ended(order.id, "w", Report(delivery, 1.0, 1.0))
-
-    def states(self) -> dict[str, State]:
-        return {one.id: one.state for one in self.store.slices(self.hands.given)}
-
-    def planned(self) -> list[str]:
-        return sorted(one.kind for one in self.store.waiting_slices(99))
 
 
 @pytest.fixture
@@ -134,12 +30,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shaky]:
 
 @pytest.fixture
 def led(store: Shaky, tmp_path: Path) -> Led:
-    return Led(store, Hands([Helper("w", 1, ABLE)]), tmp_path, None)
-
-
-def campaign_told() -> Delivery:
-    told = Told(seed=1, legs=(MODEL, KVM), findings=[RECORD])
-    return Delivery(told, counts={"cpu_seconds": 1.0, "cases": 3}, result={"fresh": ["a" * 16]})
+    return Led(store, Hands([Helper("w", 1, ABLE)]), tmp_path)
 
 
 def test_a_slice_that_failed_while_the_store_did_is_tried_again(led: Led) -> None:
@@ -203,7 +94,7 @@ def test_a_merge_that_failed_is_not_planned_by_the_next_fleet(led: Led, tmp_path
     (merge,) = led.hands.of(Kind.MERGE)
     led.store.fail_slice(merge.id, "it broke")
     led.store.put_back()
-    after = Led(led.store, Hands([]), tmp_path, None)
+    after = Led(led.store, Hands([]), tmp_path)
     after.fleet.dispatch.recall()
     assert after.fleet.dispatch.fresh[LEG] == {}
 

@@ -230,6 +230,13 @@ class Cluster:
         self._futures[order.id] = future
         future.add_done_callback(partial(self._on_done, order.id))
 
+    def forget(self, slice_id: str) -> None:
+        """Nobody waits for a slice any more."""
+        future = self._futures.pop(slice_id, None)
+        if future is not None:
+            with suppress(Exception):
+                future.cancel()
+
     def next(self, seconds: float) -> Ended | Sighted | None:
         """What comes back within so many seconds, if something does."""
         try:

@@ -6,10 +6,11 @@ A fleet that starts reads here what was planned, done and left by the one before
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from db.records import BucketView, NotFound, StoredFinding
 from db.store import Store
@@ -153,19 +154,27 @@ class Dispatch:
             )
         return found
 
-    def merge(self, on_way: Collection[SliceView | SliceRecord]) -> SliceRecord | None:
-        """A merge of what the leg left that left most, if there is something and none is on its
-        way or waits: each begins with the snapshot of the one before."""
-        leg = max(self.fresh, key=lambda leg: len(self.fresh[leg]), default="")
+    def merge(
+        self,
+        on_way: Collection[SliceView | SliceRecord],
+        serves: Callable[[Sequence[str]], bool],
+    ) -> SliceRecord | None:
+        """A merge of what the leg left that left most, of those that a worker `serves`, if there is
+        something and none is on its way or about to be: each begins with the snapshot of the one
+        before."""
+        able = {leg: legs for leg in self.fresh if serves(legs := self.arms.get(leg, (leg,)))}
+        leg = max(able, key=lambda leg: len(self.fresh[leg]), default="")
         if not leg or not self.fresh[leg] or any(one.kind == Kind.MERGE for one in on_way):
             return None
-        if self._store.waiting_slices(1, Kind.MERGE):
+        if any(serves(one.spec["legs"]) for one in self._store.waiting_slices(HISTORY, Kind.MERGE)):
             return None
         fresh = list(self.fresh[leg])[:MERGE_MOST]
-        legs = list(self.arms.get(leg, (leg,)))
-        return slices.make(
-            Kind.MERGE, leg, {"legs": legs, "snapshot": self.snapshot, "fresh": fresh}
-        )
+        spec = {"legs": list(able[leg]), "snapshot": self.snapshot, "fresh": fresh}
+        return slices.make(Kind.MERGE, leg, spec)
+
+    def current(self, merge: SliceView | SliceRecord) -> Mapping[str, Any]:
+        """What a merge is to do now: it adds to what was merged while it waited."""
+        return {**merge.spec, "snapshot": self.snapshot}
 
     def after(
         self, one: SliceView | SliceRecord, stored: Sequence[StoredFinding]

@@ -11,7 +11,7 @@ import secrets
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -26,6 +26,7 @@ from fuzz.fleet.cluster import Cluster, ClusterError, Ended, Helper, Place, Sigh
 from fuzz.fleet.corpus import CorpusStore
 from fuzz.fleet.dispatch import Asked, Dispatch, running_by_leg
 from fuzz.fleet.metrics import Metrics
+from fuzz.fleet.room import Demand, Room
 from fuzz.fleet.slices import Kind, Order
 from fuzz.fleet.watch import Watch
 
@@ -42,6 +43,11 @@ LOST_ATTEMPTS = 20
 """How often one is tried whose workers are lost, for which it need not be to blame."""
 FOLLOW_UPS = 4
 """One in so many slots may be busy with what is no campaign, but one always."""
+WAITING = 1000
+"""Planned slices that are looked through for what can be done."""
+
+_UNLIMITED = (Kind.CAMPAIGN, Kind.MERGE, Kind.REPLAY)
+"""Kinds that are no follow-ups."""
 
 Say = Callable[..., None]
 """Takes an event's name and its fields."""
@@ -80,6 +86,7 @@ class Fleet:
         self._stop = stopping.Request()
         self._next_beat = self._next_look = 0.0
         self._helpers: list[Helper] = []
+        self._unserved: set[tuple[str, str]] = set()
         self._trouble = ""
         self.done: Counter[str] = Counter()
         """Slices that this fleet had done, by kind."""
@@ -142,6 +149,8 @@ class Fleet:
                 self._wish = Wish.STOP
             if time.monotonic() > end and self._wish is Wish.RUN:
                 self._wish = Wish.DRAIN
+            if self._wish is Wish.DRAIN and self._cluster.alive:
+                self._safely(self._let_go)
             if self._wish is Wish.STOP or (self._wish is Wish.DRAIN and not self._on_way):
                 return
             if not self._cluster.alive and not self._found_again():
@@ -197,59 +206,95 @@ class Fleet:
 
     def _fill(self) -> None:
         """Give every slot something to do."""
-        self._helpers = self._cluster.helpers()
+        room = self._room()
         slots = sum(helper.slots for helper in self._helpers)
         now = time.monotonic()
         if slots and now >= self._next_look:
             self._next_look = now + LOOK_S
             self._store.plan_slices(self.dispatch.retests(max(1, slots // FOLLOW_UPS)))
-        merge = self.dispatch.merge(self._on_way.values())
+        merge = self.dispatch.merge(
+            self._on_way.values(), lambda legs: room.serves(slices.demand(legs))
+        )
         if merge is not None and not self._store.plan_slices([merge]):
             self.dispatch.failed(merge)  # it was given up once, longer ago than was recalled
-        free = slots - len(self._on_way)
-        if free <= 0:
+        if not room.has({}):
             return
-        waiting = [one for one in self._store.waiting_slices(4 * free + 16) if self._can(one)]
+        arms = {leg: slices.demand(legs) for leg, legs in self.dispatch.arms.items()}
+        waiting = self._store.waiting_slices(WAITING)
+        self._tell_unserved(room, arms, waiting)
         for one in waiting:
-            if free and self._may(one, slots):
+            if self._may(one, slots) and room.take(slices.demand(one.spec["legs"])):
                 self._give(one)
-                free -= 1
-        unable = [leg for leg, legs in self.dispatch.arms.items() if not self._serves(legs)]
-        new = self.dispatch.campaigns(free, running_by_leg(self._on_way), unable)
+        new = list(self._campaigns(room, arms))
         self._store.plan_slices(new)
         for record in new:
             self._give(record)
 
-    def _can(self, one: SliceView) -> bool:
-        return one.id not in self._on_way and self._serves(one.spec["legs"])
+    def _room(self) -> Room:
+        """What workers can take on now."""
+        self._helpers = self._cluster.helpers()
+        on_way = (slices.demand(one.spec["legs"]) for one in self._on_way.values())
+        return Room(self._helpers, on_way)
+
+    def _campaigns(self, room: Room, arms: Mapping[str, Demand]) -> Iterator[SliceRecord]:
+        """One for each place that is still free."""
+        running = running_by_leg(self._on_way)
+        while True:
+            unable = [leg for leg, demand in arms.items() if not room.has(demand)]
+            new = self.dispatch.campaigns(1, running, unable)
+            if not new:
+                return
+            room.take(arms[new[0].leg])
+            running[new[0].leg] += 1
+            yield new[0]
+
+    def _tell_unserved(
+        self, room: Room, arms: Mapping[str, Demand], waiting: Sequence[SliceView]
+    ) -> None:
+        """Say, once, which slices wait for a worker that is not there."""
+        wanted = {(Kind.CAMPAIGN.value, leg): demand for leg, demand in arms.items()}
+        wanted |= {(one.kind, one.leg): slices.demand(one.spec["legs"]) for one in waiting}
+        unserved = {key for key, demand in wanted.items() if not room.serves(demand)}
+        for kind, leg in sorted(unserved - self._unserved):
+            self._say("no worker serves", kind=kind, leg=leg, needs=dict(wanted[kind, leg]))
+        self._unserved = unserved
 
     def _may(self, one: SliceView, slots: int) -> bool:
-        """Follow-ups leave most of the fleet to campaigns."""
-        if one.kind in (Kind.CAMPAIGN, Kind.MERGE, Kind.REPLAY):
+        """Follow-ups leave most of the fleet to campaigns; merges build on one another."""
+        kinds = Counter(other.kind for other in self._on_way.values())
+        if one.kind == Kind.MERGE:
+            return not kinds[Kind.MERGE]
+        if one.kind in _UNLIMITED:
             return True
-        busy = sum(
-            other.kind not in (Kind.CAMPAIGN, Kind.MERGE, Kind.REPLAY)
-            for other in self._on_way.values()
-        )
+        busy = sum(count for kind, count in kinds.items() if kind not in _UNLIMITED)
         return busy < max(1, slots // FOLLOW_UPS)
 
-    def _serves(self, legs: list[str] | tuple[str, ...]) -> bool:
-        """Whether a worker has what these legs take."""
-        needed = slices.demand(legs)
-        return any(
-            all(helper.offers.get(name, 0) >= amount for name, amount in needed.items())
-            for helper in self._helpers
-        )
+    def _let_go(self) -> None:
+        """Plan again what is on its way and no worker is left for."""
+        room = self._room()
+        queued = [
+            one.id
+            for one in self._on_way.values()
+            if not room.serves(slices.demand(one.spec["legs"]))
+        ]
+        if not queued or not self._cluster.alive:
+            return
+        self._store.put_back(queued, "no worker was left for it", attempt=False)
+        for slice_id in queued:
+            self._cluster.forget(slice_id)
+            del self._on_way[slice_id]
 
     def _give(self, one: SliceView | SliceRecord) -> None:
         finding = None
         if "finding" in one.spec:
             finding = self._store.finding(int(one.spec["finding"]))
+        # Others may have been merged since it was planned.
+        spec = self.dispatch.current(one) if one.kind == Kind.MERGE else one.spec
         order = Order(
             id=one.id,
             kind=one.kind,
             leg=one.leg,
-            spec=one.spec,
+            spec=spec,
             corpus=self._corpus.url,
             finding=finding,
             program=version("vcpufuzz"),
