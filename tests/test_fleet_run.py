@@ -165,6 +165,52 @@ def test_a_corpus_is_whole_or_says_so(tmp_path: Path) -> None:
         CorpusStore("nosuch://x")
 
 
+def test_a_copy_of_a_case_is_used_if_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VCPUFUZZ_CACHE", str(tmp_path))
+    case = parse_case("create v0\ninit v0\n")
+    CorpusStore(f"memory://{tmp_path.name}").put([case])
+    store = CorpusStore(f"memory://{tmp_path.name}")
+    (digest,) = {store.save([case.id], {1}) for _ in range(2)}
+    assert store.get([case.id]) == store.get([case.id]) == [case]
+    assert store.fetched == len(case.encoded)
+    copy = tmp_path / shelf.CACHED / case.id
+    copy.write_bytes(case.encoded[:-1])
+    assert store.get([case.id]) == [case]
+    assert (store.fetched, copy.read_bytes()) == (2 * len(case.encoded), case.encoded)
+    assert store.load(digest).cases == (case.id,)
+    (tmp_path / shelf.CACHED / digest).write_bytes(b"")
+    assert store.load(digest).cases == (case.id,)
+
+
+def test_a_case_that_is_damaged_where_it_lies_is_told_of(tmp_path: Path) -> None:
+    store = CorpusStore(str(tmp_path))
+    case = parse_case("create v0\ninit v0\n")
+    (name,) = store.put([case])
+    (tmp_path / "cases" / name[:2] / name).write_bytes(case.encoded[:-1])
+    with pytest.raises(CorpusError, match=f"{name} of .* is damaged"):
+        store.get([name])
+
+
+def test_two_processes_may_write_a_case_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = parse_case("create v0\ninit v0\n")
+    one, other = (CorpusStore(str(tmp_path)) for _ in range(2))
+    write = one._fs.pipe_file
+
+    def slow(place: str, data: bytes) -> None:
+        write(place, data)
+        with monkeypatch.context() as now:
+            now.setattr(one._fs, "pipe_file", write)
+            other.put([case])
+
+    monkeypatch.setattr(one._fs, "pipe_file", slow)
+    one.put([case])
+    assert one.get([case.id]) == [case]
+
+
 def test_features_have_the_same_number_in_every_process() -> None:
     features = "[('op', 'init', 0, ''), 3]"
     code = f"from fuzz.fleet.corpus import numbered; print(sorted(numbered({features})))"

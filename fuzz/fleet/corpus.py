@@ -7,20 +7,21 @@ fetches what it has not, and leaves only what is new.
 from __future__ import annotations
 
 import hashlib
+import secrets
 import zlib
 from collections.abc import Collection, Hashable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 from fsspec.core import url_to_fs
-from fsspec.implementations.cached import SimpleCacheFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from corpus.case import Case, decode
 from corpus.store import kept_cases
-from targets.cache import cache_dir
+from targets import cache
+from targets.cache import CacheError, cache_dir
 
 CACHED = "fleet-corpus"
 """Where in the cache copies of cases lie that come from elsewhere."""
@@ -50,10 +51,7 @@ class CorpusStore:
             self._fs, self._root = url_to_fs(url)
         except (ImportError, ValueError, OSError) as error:
             raise CorpusError(f"{url}: {_words(error)}") from None
-        self._near: Any = self._fs
-        if not isinstance(self._fs, LocalFileSystem):
-            folder = cache_dir() / CACHED
-            self._near = SimpleCacheFileSystem(fs=self._fs, cache_storage=str(folder))
+        self._local = isinstance(self._fs, LocalFileSystem)
 
     def check(self) -> None:
         """Find out whether it can be written."""
@@ -102,10 +100,7 @@ class CorpusStore:
         return digest
 
     def _kept(self, room: str, digest: str) -> bytes:
-        packed = self._read(f"{self._root}/{room}/{digest}")
-        if hashlib.sha256(packed).hexdigest() != digest:
-            raise CorpusError(f"{room}/{digest[:12]} of {self.url} is damaged")
-        return zlib.decompress(packed)
+        return zlib.decompress(self._read(f"{self._root}/{room}/{digest}"))
 
     def _place(self, name: str) -> str:
         return f"{self._root}/cases/{name[:2]}/{name}"
@@ -116,9 +111,9 @@ class CorpusStore:
             if self._fs.exists(place):
                 return
             self._fs.makedirs(place.rpartition("/")[0], exist_ok=True)
-            # A local file would be there by half while it is written.
-            half = f"{place}.{hashlib.sha256(data + place.encode()).hexdigest()[:8]}.part"
-            if isinstance(self._fs, LocalFileSystem):
+            # A local file would be there by half while it is written, maybe by two processes.
+            half = f"{place}.{secrets.token_hex(8)}.part"
+            if self._local:
                 self._fs.pipe_file(half, data)
                 self._fs.mv(half, place)
             else:
@@ -128,8 +123,27 @@ class CorpusStore:
         self.sent += len(data)
 
     def _read(self, place: str) -> bytes:
+        """What lies there, which its name is the digest of; a copy is kept near."""
+        name = place.rpartition("/")[2]
+        near = cache_dir() / CACHED / name
+        if not self._local:
+            with suppress(OSError):
+                data = near.read_bytes()
+                if _is(data, name):
+                    return data
+        data = self._fetch(place)
+        if not _is(data, name):
+            where = "/".join(place.split("/")[-2:])
+            raise CorpusError(f"{where} of {self.url} is damaged")
+        if not self._local:
+            with suppress(CacheError, OSError):  # it is fetched again, then
+                near.parent.mkdir(parents=True, exist_ok=True)
+                cache.write(near, data)
+        return data
+
+    def _fetch(self, place: str) -> bytes:
         try:
-            data: bytes = self._near.cat_file(place)
+            data: bytes = self._fs.cat_file(place)
         except FileNotFoundError:
             name = place.rpartition("/")[2]
             raise CorpusError(f"{self.url} lacks {name}, which it had") from None
@@ -137,6 +151,11 @@ class CorpusStore:
             raise CorpusError(f"the corpus {self.url} cannot be read: {_words(error)}") from None
         self.fetched += len(data)
         return data
+
+
+def _is(data: bytes, name: str) -> bool:
+    """Whether a name is that of some content: a digest, or for a case the beginning of one."""
+    return hashlib.sha256(data).hexdigest().startswith(name)
 
 
 def lay_out(store: CorpusStore, digest: str, directory: Path) -> frozenset[str]:
