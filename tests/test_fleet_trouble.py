@@ -16,8 +16,9 @@ from db.work import Delivery, Sighting, State
 from fuzz.fleet import fleet as fleet_module
 from fuzz.fleet.cluster import Ended, Helper, Sighted
 from fuzz.fleet.dispatch import Asked, Dispatch
+from fuzz.fleet.fleet import Limits
 from fuzz.fleet.heads import Head, Listed
-from fuzz.fleet.slices import Kind
+from fuzz.fleet.slices import Kind, campaign, make
 from fuzz.fleet.watch import Watch, trial
 
 
@@ -198,3 +199,37 @@ def test_what_follows_a_new_kernel_brings_it_along_and_leaves_nothing_to_merge(l
     searching = Dispatch(led.store, Asked(("model", KVM.name)))
     searching.recall()
     assert list(searching.fresh[KVM.name]) == ["a" * 16]
+
+
+def test_trouble_with_the_store_is_over_when_it_answers(led: Led) -> None:
+    led.store.fails = {"beat": 1}
+    for _ in range(3):
+        led.beat()
+    fleet = led.store.fleet()
+    assert fleet is not None
+    assert fleet.told["trouble"] == ""
+
+
+def test_only_a_campaign_ends_the_rest_of_a_leg(led: Led) -> None:
+    dispatch = led.fleet.dispatch
+    dispatch.failed(campaign(LEG, ("model", LEG), 1, 1.0, ""))
+    dispatch.delivered(make(Kind.RETEST, LEG, {}), Delivery())
+    assert dispatch.resting == [LEG]
+    delivery = Delivery(counts={"cpu_seconds": 1.0})
+    dispatch.delivered(campaign(LEG, ("model", LEG), 2, 1.0, ""), delivery)
+    assert dispatch.resting == []
+
+
+def test_who_hears_without_end_ends_when_it_is_time(led: Led) -> None:
+    heard = 0
+
+    def always(_: float) -> Ended:
+        nonlocal heard
+        heard += 1
+        assert heard < 10_000_000
+        return Ended("nobody's")
+
+    led.hands.next = always  # type: ignore[assignment]
+    led.hands.there = []
+    led.fleet._limits = Limits(0.1)
+    led.fleet._lead()

@@ -85,8 +85,8 @@ class Dispatch:
 
     def delivered(self, done: SliceView | SliceRecord, delivery: Delivery) -> None:
         """A slice is done, and what it brought is stored."""
-        self._resting.pop(done.leg, None)
         if done.kind == Kind.CAMPAIGN:
+            self._resting.pop(done.leg, None)
             self._note(done, delivery.counts, delivery.result, frozenset())
         elif done.kind == Kind.MERGE:
             self.snapshot = str(delivery.result["snapshot"])

@@ -157,10 +157,16 @@ class Fleet:
                 continue
             if self._wish is Wish.RUN:
                 self._safely(self._fill)
-            heard = self._cluster.next(TICK_S)
-            while heard is not None:
-                self._hear(heard)
-                heard = self._cluster.next(0.0)
+            self._listen()
+
+    def _listen(self) -> None:
+        """Take what comes back, for a while: however much that is, there is more to do."""
+        until = time.monotonic() + TICK_S
+        heard = self._cluster.next(TICK_S)
+        while heard is not None:
+            self._hear(heard)
+            more = time.monotonic() < until and not self._stop
+            heard = self._cluster.next(0.0) if more else None
 
     def _safely(self, work: Callable[[], None]) -> bool:
         """Do what takes the store, which may be gone for a while; False if it is."""
@@ -386,6 +392,7 @@ class Fleet:
             memory = self._watch.remembered()
         wish = self._store.beat(self._holder, self._told(), memory)
         self._next_beat = now + BEAT_S
+        self._trouble = ""  # what lasts is said anew before the next one
         running = Counter(one.kind for one in self._on_way.values())
         self._metrics.now(len(self._helpers), running, self.dispatch.cases)
         if wish is not Wish.RUN:
