@@ -30,9 +30,10 @@ class FleetStore(Database):
         records = list(wanted)
         return self._write(lambda db: slices.plan(db, records))
 
-    def begin_slice(self, slice_id: str) -> None:
-        """Note that a slice is given to a worker. Raises NotFound."""
-        self._write(lambda db: slices.begin(db, slice_id))
+    def begin_slice(self, slice_id: str) -> w.SliceView:
+        """Note that a slice is given to a worker; return it, with that attempt. Raises
+        NotFound."""
+        return self._write(lambda db: slices.begin(db, slice_id))
 
     def put_back(
         self, ids: Iterable[str] | None = None, said: str = "", *, attempt: bool = True

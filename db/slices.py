@@ -52,11 +52,12 @@ def plan(db: Session, wanted: Iterable[w.SliceRecord]) -> int:
     return added
 
 
-def begin(db: Session, slice_id: str) -> None:
-    """Note that a slice is given to a worker, once more."""
+def begin(db: Session, slice_id: str) -> w.SliceView:
+    """Note that a slice is given to a worker, once more; return it."""
     row = _row(db, slice_id)
     if row.state in UNFINISHED:
         row.state, row.started, row.attempts = w.State.RUNNING.value, now(), row.attempts + 1
+    return view(row)
 
 
 def put_back(db: Session, ids: Iterable[str] | None, said: str, attempt: bool) -> int:

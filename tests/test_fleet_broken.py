@@ -49,7 +49,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
 
 
 def test_a_new_head_with_a_new_bucket_is_bisected(tree: Tree, tmp_path: Path) -> None:
-    head = grown(Branch(tree.path, "HEAD"), "vhe")
+    head = grown(Branch(tree.path, "HEAD"))
     assert head.leg == f"kvm:linux@{head.version}:vhe"
     before = tree.git("rev-parse", "HEAD~4").strip()[:12]
     _, searched = trial(head, 60.0, before)

@@ -112,7 +112,7 @@ def test_the_right_one_does_and_slices_are_done(
             spec = {"folders": ["regressions"], "legs": ["model"]}
             one = slices.make(Kind.REPLAY, "model", spec)
             order = Order(one.id, one.kind, one.leg, one.spec, str(tmp_path))
-            cluster.submit(order, slices.demand(["model"]), 0, 1)
+            cluster.submit(order, slices.demand(["model"]), 0)
             heard = cluster.next(240)
             assert isinstance(heard, Ended), (tmp_path / "worker.log").read_text()
             assert heard.report is not None, heard.said

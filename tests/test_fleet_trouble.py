@@ -16,7 +16,6 @@ from db.work import Delivery, Sighting, State
 from fuzz.fleet import fleet as fleet_module
 from fuzz.fleet.cluster import Ended, Helper, Sighted
 from fuzz.fleet.dispatch import Asked, Dispatch
-from fuzz.fleet.fleet import Limits
 from fuzz.fleet.heads import Head, Listed
 from fuzz.fleet.slices import Kind, campaign, make
 from fuzz.fleet.watch import Watch, trial
@@ -231,5 +230,17 @@ def test_who_hears_without_end_ends_when_it_is_time(led: Led) -> None:
 
     led.hands.next = always  # type: ignore[assignment]
     led.hands.there = []
-    led.fleet._limits = Limits(0.1)
+    led.fleet._seconds = 0.1
     led.fleet._lead()
+
+
+def test_attempts_are_counted_whoever_leads(led: Led, tmp_path: Path) -> None:
+    for _ in range(2):
+        led.fill()
+        (order,) = led.hands.of(Kind.CAMPAIGN)
+        led.hear(Ended(order.id, said="it broke"))
+    after = Led(led.store, Hands([Helper("w", 1, ABLE)]), tmp_path)
+    after.fill()
+    assert list(after.hands.given) == [order.id]
+    after.hear(Ended(order.id, said="it broke"))
+    assert after.states() == {order.id: State.FAILED}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import pickle
 import re
+import secrets
 import socket
 import ssl
 import warnings
@@ -213,14 +214,15 @@ class Cluster:
             for one in workers.values()
         ]
 
-    def submit(self, order: Order, demand: Mapping[str, float], priority: int, turn: int) -> None:
-        """Have a slice done; `turn` tells apart how often. Raises ClusterError."""
+    def submit(self, order: Order, demand: Mapping[str, float], priority: int) -> None:
+        """Have a slice done. Raises ClusterError."""
         assert self._client is not None
         try:
             future = self._client.submit(
                 _on_worker,
                 order,
-                key=f"{order.kind}-{order.id[:16]}-{turn}",
+                # With the name of an earlier try, Dask might go on with that.
+                key=f"{order.kind}-{order.id[:16]}-{secrets.token_hex(4)}",
                 resources=dict(demand),
                 priority=priority,
                 pure=False,

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import version
 
@@ -53,15 +53,9 @@ Say = Callable[..., None]
 """Takes an event's name and its fields."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When a fleet ends by itself: after so many seconds, 0 for never."""
-
-    seconds: float = 0.0
-
-
 class Fleet:
-    """`say` hears of all that happens; `measure` of numbers that change."""
+    """`say` hears of all that happens; `metrics` of numbers that change. It ends by itself after so
+    many `seconds`."""
 
     def __init__(
         self,
@@ -70,18 +64,17 @@ class Fleet:
         asked: Asked,
         corpus: CorpusStore,
         say: Say,
-        limits: Limits | None = None,
+        seconds: float = float("inf"),
         metrics: Metrics | None = None,
         watch: Watch | None = None,
     ) -> None:
         self._store, self._where, self._asked = store, where, asked
         self._corpus, self._say = corpus, say
-        self._limits, self._metrics = limits or Limits(), metrics or Metrics()
+        self._seconds, self._metrics = seconds, metrics or Metrics()
         self._watch = watch
         self._holder = secrets.token_hex(8)
         self._cluster = Cluster(where)
-        self._on_way: dict[str, SliceView | SliceRecord] = {}
-        self._turns: Counter[str] = Counter()
+        self._on_way: dict[str, SliceView] = {}
         self._wish = Wish.RUN
         self._stop = stopping.Request()
         self._next_beat = self._next_look = 0.0
@@ -136,7 +129,7 @@ class Fleet:
             self._say("store fails", why=str(error))
 
     def _lead(self) -> None:
-        end = time.monotonic() + self._limits.seconds if self._limits.seconds else float("inf")
+        end = time.monotonic() + self._seconds
         while True:
             try:
                 self._beat()
@@ -305,13 +298,9 @@ class Fleet:
             finding=finding,
             program=version("vcpufuzz"),
         )
-        self._store.begin_slice(one.id)
-        self._turns[one.id] += 1
-        self._on_way[one.id] = one
+        self._on_way[one.id] = self._store.begin_slice(one.id)
         with suppress(ClusterError):  # it is gone: what is on its way is planned again
-            self._cluster.submit(
-                order, slices.demand(one.spec["legs"]), one.priority, self._turns[one.id]
-            )
+            self._cluster.submit(order, slices.demand(one.spec["legs"]), one.priority)
         self._say("slice begins", **_named(one))
 
     # -- what comes back ---------------------------------------------------------------
@@ -340,14 +329,14 @@ class Fleet:
         if one is not None and stored is not None:
             self._found(one, [stored])
 
-    def _with_news(self, one: SliceView | SliceRecord, delivery: Delivery) -> Delivery:
+    def _with_news(self, one: SliceView, delivery: Delivery) -> Delivery:
         """A delivery with what of it is new to the fleet."""
         if delivery.told is None:
             return delivery
         told, brought = self.dispatch.novelty.of(one.leg, delivery.told)
         return replace(delivery, told=told, counts={**delivery.counts, **brought})
 
-    def _deliver(self, one: SliceView | SliceRecord, worker: str, delivery: Delivery) -> None:
+    def _deliver(self, one: SliceView, worker: str, delivery: Delivery) -> None:
         delivered = self._store.deliver(one.id, worker, delivery)
         self._found(one, delivered.stored)
         # From here on nothing asks the store: what it refused is tried from the beginning.
@@ -357,7 +346,7 @@ class Fleet:
         self._metrics.ended(one.kind, one.leg, "done", counts)
         self._say("slice done", **_named(one), worker=worker, **counts)
 
-    def _found(self, one: SliceView | SliceRecord, stored: Sequence[StoredFinding]) -> None:
+    def _found(self, one: SliceView, stored: Sequence[StoredFinding]) -> None:
         new = {
             each.bucket_id: each.finding_id
             for each in stored
@@ -370,8 +359,8 @@ class Fleet:
             self._say("new bucket", bucket=f"B{bucket}", finding=f"F{finding}")
         self._new.update(new)
 
-    def _failed(self, one: SliceView | SliceRecord, ended: Ended) -> None:
-        again = self._turns[one.id] < (LOST_ATTEMPTS if ended.lost else ATTEMPTS)
+    def _failed(self, one: SliceView, ended: Ended) -> None:
+        again = one.attempts < (LOST_ATTEMPTS if ended.lost else ATTEMPTS)
         if again:
             self._store.put_back([one.id], ended.said)
         else:

@@ -15,6 +15,8 @@ from targets.kvm.lab.treebuild import Flavour, TreeBuilder
 from targets.transport import TransportError
 
 RELEASES = tuple(kernels.SUITES)
+MODE = "vhe"
+"""In which a new kernel is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,11 @@ class Listed:
     trouble: tuple[str, ...] = ()
 
 
-def newest(releases: Sequence[str], branches: Sequence[Branch], mode: str = "vhe") -> Listed:
+def newest(releases: Sequence[str], branches: Sequence[Branch]) -> Listed:
     """Ask the archive, and the trees."""
     heads: list[Head] = []
     trouble: list[str] = []
-    for ask in _questions(releases, branches, mode):
+    for ask in _questions(releases, branches):
         try:
             heads.append(ask())
         except TransportError as error:
@@ -56,27 +58,25 @@ def newest(releases: Sequence[str], branches: Sequence[Branch], mode: str = "vhe
     return Listed(tuple(heads), tuple(trouble))
 
 
-def _questions(
-    releases: Sequence[str], branches: Sequence[Branch], mode: str
-) -> Iterator[Callable[[], Head]]:
+def _questions(releases: Sequence[str], branches: Sequence[Branch]) -> Iterator[Callable[[], Head]]:
     for release in releases:
-        yield lambda release=release: packaged(release, mode)  # type: ignore[misc]
+        yield lambda release=release: packaged(release)  # type: ignore[misc]
     for branch in branches:
-        yield lambda branch=branch: grown(branch, mode)  # type: ignore[misc]
+        yield lambda branch=branch: grown(branch)  # type: ignore[misc]
 
 
-def packaged(release: str, mode: str) -> Head:
+def packaged(release: str) -> Head:
     """The kernel of a release that there is to be had. Raises TransportError."""
     version = kernels.candidate(release)
-    return Head(release, version, f"kvm:{release}:{mode}", {"release": release, "version": version})
+    return Head(release, version, f"kvm:{release}:{MODE}", {"release": release, "version": version})
 
 
-def grown(branch: Branch, mode: str) -> Head:
+def grown(branch: Branch) -> Head:
     """The commit at which a branch stands. Raises TransportError."""
     builder = TreeBuilder(branch.tree, Flavour())
     revision = builder.revision(branch.name)
     origin = {"tree": str(branch.tree), "commit": revision.commit}
-    leg = f"kvm:{builder.name(revision)}:{mode}"
+    leg = f"kvm:{builder.name(revision)}:{MODE}"
     return Head(f"{branch.tree.name} {branch.name}", revision.short, leg, origin)
 
 

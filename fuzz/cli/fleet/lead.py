@@ -96,7 +96,7 @@ def start(
     from fuzz.fleet.cluster import ClusterError  # noqa: PLC0415
     from fuzz.fleet.corpus import CorpusError, CorpusStore  # noqa: PLC0415
     from fuzz.fleet.dispatch import Asked  # noqa: PLC0415
-    from fuzz.fleet.fleet import Fleet, Limits  # noqa: PLC0415
+    from fuzz.fleet.fleet import Fleet  # noqa: PLC0415
     from fuzz.fleet.logs import logger  # noqa: PLC0415
     from fuzz.fleet.metrics import Metrics, MetricsError, endpoint  # noqa: PLC0415
     from fuzz.fleet.publish import HookError, Publisher, hook  # noqa: PLC0415
@@ -118,8 +118,8 @@ def start(
                 url_of_hook = hook(hook_file) if hook_file else ""
                 publish = Publisher(reports, url_of_hook, say, beside)
                 watch = watching(store, bool(watched), branches, rhythm, beside, publish, say)
-            limits = Limits(seconds or 0)
-            fleet = Fleet(store, where, asked, cases, say, limits, numbers, watch)
+            most = seconds or float("inf")
+            fleet = Fleet(store, where, asked, cases, say, most, numbers, watch)
             fleet.run()
     except (ClusterError, CorpusError, HookError, MetricsError) as error:
         raise UserError(str(error)) from None
