@@ -194,7 +194,7 @@ def chaos(
     leader = Part(
         [
             *(str(BIN / "vcpufuzz"), "fleet", "start", address, "--db", url, "--legs", legs),
-            *("--slice", f"{slice_s}s", "--corpus", str(folder / "corpus"), "--log", "json"),
+            *("--slice", f"{slice_s}s", "--corpus", f"file://{folder}/corpus", "--log", "json"),
         ],
         folder / "leader.log",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -17,8 +18,9 @@ from fuzz.cli.fleet import fleet as group
 from fuzz.cli.main import main
 from fuzz.fleet.bundle import FILES, AnswerError, Answers, bundle
 
-PLAIN = Answers("fuzz.example")
-SAFE = Answers("10.0.0.1", certificates="/etc/vcpufuzz/tls", legs="model,kvm:6.12:*", slots=3)
+URL = "s3://bucket/corpus"
+PLAIN = Answers("fuzz.example", URL)
+SAFE = Answers("10.0.0.1", URL, certificates="/etc/vcpufuzz/tls", legs="model,kvm:6.12:*", slots=3)
 BOTH = pytest.mark.parametrize("answers", [PLAIN, SAFE], ids=["plain", "tls"])
 
 
@@ -51,7 +53,8 @@ def test_every_command_line_is_one_of_ours(answers: Answers) -> None:
             continue
         command = group.commands[rest[1]]
         context = command.make_context(rest[1], _without_files(rest[2:]), resilient_parsing=False)
-        assert context.params["cluster"] == answers.address, name
+        where = answers.service_address if name.startswith("kube") else answers.address
+        assert context.params["cluster"] == where, name
         tried += 1
     assert tried == 5
 
@@ -67,6 +70,41 @@ def test_tls_is_everywhere_or_nowhere(answers: Answers) -> None:
         assert any(word.startswith("--tls") for word in words) == bool(answers.certificates), name
         if words[0].endswith("/dask"):
             assert ("tls" in words) == bool(answers.certificates)
+
+
+@BOTH
+def test_in_kubernetes_all_names_can_be_and_the_scheduler_is_found(answers: Answers) -> None:
+    text = bundle(answers)["kubernetes/vcpufuzz.yaml"]
+    (service,) = [one for one in yaml.safe_load_all(text) if one["kind"] == "Service"]
+    name = service["metadata"]["name"]
+    assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", name)
+    assert text.count(f"//{name}:{answers.port}") == 2
+    assert answers.scheduler not in text
+
+
+def test_units_may_write_to_a_corpus_that_machines_share() -> None:
+    shared = bundle(Answers("fuzz.example", "file:///shared/corpus"))
+    plain = bundle(PLAIN)
+    for name in ("worker", "fleet"):
+        line = "ReadWritePaths=/shared/corpus"
+        assert line in shared[f"systemd/vcpufuzz-{name}.service"].splitlines()
+        assert "ReadWritePaths" not in plain[f"systemd/vcpufuzz-{name}.service"]
+
+
+def test_who_is_ended_did_not_fail() -> None:
+    for name, text in bundle(PLAIN).items():
+        if name.endswith(".service"):
+            (line,) = [one for one in text.splitlines() if one.startswith("SuccessExitStatus=")]
+            assert "143" in line.partition("=")[2].split()
+
+
+@pytest.mark.parametrize("corpus", ["/srv/corpus", "corpus"])
+def test_a_corpus_that_only_one_machine_has_is_refused(corpus: str) -> None:
+    with pytest.raises(AnswerError, match="directory of each machine"):
+        bundle(Answers("fuzz.example", corpus))
+    words = ["fleet", "start", "tcp://127.0.0.1:1", "--legs", "model", "--corpus", corpus]
+    result = CliRunner().invoke(main, words)
+    assert (result.exit_code, "directory of each machine" in result.output) == (2, True)
 
 
 @BOTH
@@ -116,7 +154,7 @@ def test_whatever_is_answered_is_refused_or_stands_as_it_is(
     scheduler: str, legs: str, corpus: str, user: str, certificates: str, image: str
 ) -> None:
     answers = Answers(
-        scheduler, legs=legs, corpus=corpus, user=user, certificates=certificates, image=image
+        scheduler, f"s3://{corpus}", legs=legs, user=user, certificates=certificates, image=image
     )
     try:
         words = commands(answers)
@@ -124,11 +162,14 @@ def test_whatever_is_answered_is_refused_or_stands_as_it_is(
         return
     leader = words["systemd/vcpufuzz-fleet.service"]
     assert leader[leader.index("--legs") + 1].replace("%%", "%") == legs
-    assert leader[leader.index("--corpus") + 1].replace("%%", "%") == corpus
+    assert leader[leader.index("--corpus") + 1].replace("%%", "%") == f"s3://{corpus}"
 
 
 def test_the_command_writes_all_files(tmp_path: Path) -> None:
     words = ["fleet", "bundle", str(tmp_path / "x"), "--scheduler", "fuzz.example"]
+    result = CliRunner().invoke(main, words)
+    assert (result.exit_code, "--corpus" in result.output) == (2, True)
+    words += ["--corpus", URL]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     assert {str(p.relative_to(tmp_path / "x")) for p in (tmp_path / "x").rglob("*.*")} == set(FILES)

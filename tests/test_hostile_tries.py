@@ -114,7 +114,7 @@ NO_ANSWER: dict[str, tuple[str, ...]] = {
     "scheduler": ("", " ", "a b", "-x", "a;b", "$(x)", ODD, LONG),
     "user": ("", "a b", "0x", "a;b", ODD, LONG),
     "legs": ("", "a b", "a'b", "a;b", ODD),
-    "corpus": ("", "a b", "a'b", ODD),
+    "corpus": ("", "a b", "a'b", "/srv/corpus", ODD),
     "image": ("", "a b", ODD),
     **dict.fromkeys(("program", "database_file", "certificates"), _NO_PATH),
 }
@@ -153,7 +153,7 @@ BASE: dict[str, tuple[str, ...]] = {
     "fleet stop": (),
     "fleet drain": (),
     "fleet simulate": ("--legs", "model"),
-    "fleet bundle": ("setup", "--scheduler", "fuzz.example"),
+    "fleet bundle": ("setup", "--scheduler", "fuzz.example", "--corpus", "s3://b/c"),
     "rules": (),
     "isa": ("--only", "ret", "--legs", "model"),
     "bench": ("--legs", "model"),

@@ -14,6 +14,11 @@ from pathlib import PurePosixPath
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from fuzz.fleet.corpus import SHARED, is_url
+
+SERVICE = "vcpufuzz-scheduler"
+"""The scheduler within Kubernetes."""
+
 
 class AnswerError(ValueError):
     """An answer that cannot be; the message is one sentence."""
@@ -21,15 +26,16 @@ class AnswerError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a fleet is to be. `scheduler`: the host that it listens on; `slots` and `memory_mb`,
+    """What a fleet is to be. `scheduler`: the host that it listens on, but for Kubernetes, which
+    gives it a name; `corpus`: a URL that all machines reach; `slots` and `memory_mb`,
     `disk_mb`, `processes`: of one worker; `workers`: how many; `database_file`: a file that holds
     `VCPUFUZZ_DB=` and the URL; `certificates`: a directory with ca.pem, cert.pem and key.pem, or
     nothing for no TLS; `program`: where vcpufuzz lies on every machine; `image`: the container."""
 
     scheduler: str
+    corpus: str
     port: int = 8786
     legs: str = "model,kvm,emulator:keep"
-    corpus: str = "/var/lib/vcpufuzz/corpus"
     program: str = "/opt/vcpufuzz/.venv/bin"
     user: str = "vcpufuzz"
     database_file: str = "/etc/vcpufuzz/database"
@@ -44,7 +50,14 @@ class Answers:
     @property
     def address(self) -> str:
         """Where workers and the leader find the scheduler."""
-        host = f"[{self.scheduler}]" if ":" in self.scheduler else self.scheduler
+        return self._address(f"[{self.scheduler}]" if ":" in self.scheduler else self.scheduler)
+
+    @property
+    def service_address(self) -> str:
+        """Where they find it in Kubernetes: the name of a service cannot be just any host's."""
+        return self._address(SERVICE)
+
+    def _address(self, host: str) -> str:
         return f"{'tls' if self.certificates else 'tcp'}://{host}:{self.port}"
 
 
@@ -72,6 +85,8 @@ def check(answers: Answers) -> None:
     for name in ("legs", "corpus", "image"):
         if not _PLAIN.fullmatch(getattr(answers, name)):
             raise AnswerError(f"{name}: {getattr(answers, name)!r} holds what cannot stand there")
+    if not is_url(answers.corpus):
+        raise AnswerError(f"corpus: {answers.corpus!r} is a directory of each machine: {SHARED}")
     for name in ("program", "database_file", "certificates"):
         path = getattr(answers, name)
         if path and not (_PLAIN.fullmatch(path) and PurePosixPath(path).is_absolute()):
@@ -81,7 +96,8 @@ def check(answers: Answers) -> None:
 def bundle(answers: Answers) -> dict[str, str]:
     """The files, by their names. Raises AnswerError."""
     check(answers)
-    values = asdict(answers) | {"address": answers.address}
+    places = {"address": answers.address, "service_address": answers.service_address}
+    values = asdict(answers) | places | {"service": SERVICE}
     return {name: _ENV.get_template(template).render(values) for name, template in FILES.items()}
 
 

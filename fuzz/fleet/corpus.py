@@ -26,6 +26,9 @@ from targets.cache import CacheError, cache_dir
 CACHED = "fleet-corpus"
 """Where in the cache copies of cases lie that come from elsewhere."""
 
+SHARED = "write a URL that all of them reach, such as s3://bucket/corpus or file:///shared/corpus"
+"""What a fleet of several machines is asked for."""
+
 
 class CorpusError(RuntimeError):
     """The corpus cannot be read or written; the message is one sentence."""
@@ -156,6 +159,11 @@ class CorpusStore:
 def _is(data: bytes, name: str) -> bool:
     """Whether a name is that of some content: a digest, or for a case the beginning of one."""
     return hashlib.sha256(data).hexdigest().startswith(name)
+
+
+def is_url(corpus: str) -> bool:
+    """Whether it says where it is; a path is on whichever machine one is."""
+    return "://" in corpus
 
 
 def lay_out(store: CorpusStore, digest: str, directory: Path) -> frozenset[str]:

@@ -21,6 +21,7 @@ from fuzz.cli.options import db_option, legs_option, resolve_legs
 from fuzz.cli.run import Duration
 
 if TYPE_CHECKING:
+    from fuzz.fleet.cluster import Place
     from fuzz.fleet.heads import Branch
 
 
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     metavar="URL",
     default="fleet-corpus",
     show_default=True,
-    help="Where cases are kept: a directory, or any URL that fsspec knows.",
+    help="Where cases are kept: a directory, for local:N, or any URL that fsspec knows.",
 )
 @click.option(
     "--metrics", metavar="HOST:PORT", default="", help="Serve metrics for Prometheus there."
@@ -88,9 +89,9 @@ def start(
     \b
     Example:
       vcpufuzz fleet start local:2 --legs model,emulator:keep,kvm --time 8h
-      vcpufuzz fleet start tcp://192.0.2.7:8786 --db postgresql+psycopg://fuzz@192.0.2.7/fuzz
+      vcpufuzz fleet start tcp://192.0.2.7:8786 --db URL --corpus s3://bucket/corpus
       vcpufuzz fleet start local:1 --watch kernels --branch ~/linux:next --reports reports
-      vcpufuzz fleet start local:1 --corpus s3://bucket/corpus --slice 10m --floor 20
+      vcpufuzz fleet start local:1 --slice 10m --floor 20
     """
     from db.store import Store  # noqa: PLC0415
     from fuzz.fleet.cluster import ClusterError  # noqa: PLC0415
@@ -108,7 +109,7 @@ def start(
     try:
         if metrics:
             numbers.serve(endpoint(metrics))
-        cases = CorpusStore(_absolute(corpus))
+        cases = CorpusStore(_reached(corpus, where))
         cases.check()
         with Store.open(url) as store, ThreadPoolExecutor(1, "watch") as beside:
             say = logger(wants_json(log_form)).info
@@ -130,8 +131,16 @@ def start(
     return stopped(fleet.stopped_by) if fleet.stopped_by else Exit.OK
 
 
-def _absolute(corpus: str) -> str:
-    """Workers have other working directories."""
+def _reached(corpus: str, where: Place) -> str:
+    """The corpus as workers find it, who have other working directories. Raises UserError."""
+    from fuzz.fleet.corpus import SHARED, is_url  # noqa: PLC0415
+
     if not corpus.strip():
         raise UserError("the corpus has no name: give --corpus a directory or a URL.", Exit.USAGE)
-    return corpus if "://" in corpus else str(Path(corpus).absolute())
+    if is_url(corpus):
+        return corpus
+    if not where.local:
+        raise UserError(
+            f"the corpus {corpus} is a directory of each machine: {SHARED}.", Exit.USAGE
+        )
+    return str(Path(corpus).absolute())

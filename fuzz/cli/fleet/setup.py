@@ -22,7 +22,9 @@ from fuzz.cli.plain_options import OUTPUT_DIRECTORY
     metavar="LEG,...",
     help="What is searched; checked when the fleet starts.",
 )
-@click.option("--corpus", default="/var/lib/vcpufuzz/corpus", show_default=True, metavar="URL")
+@click.option(
+    "--corpus", required=True, metavar="URL", help="Where cases are kept; all machines reach it."
+)
 @click.option(
     "--program",
     default="/opt/vcpufuzz/.venv/bin",
@@ -59,7 +61,7 @@ from fuzz.cli.plain_options import OUTPUT_DIRECTORY
     type=click.IntRange(256, 1 << 24),
     default=20480,
     show_default=True,
-    help="MB that a worker may write.",
+    help="MB that a worker may write: to one file, and in Kubernetes in all.",
 )
 @click.option(
     "--processes",
@@ -78,7 +80,7 @@ def bundle(into: Path, **answers: str | int) -> None:
 
     \b
     Example:
-      vcpufuzz fleet bundle setup --scheduler fuzz.example --certificates /etc/vcpufuzz/tls
+      vcpufuzz fleet bundle setup --scheduler fuzz.example --corpus s3://bucket/corpus
     """
     from fuzz.fleet import bundle as made  # noqa: PLC0415
 
