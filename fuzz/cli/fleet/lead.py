@@ -13,6 +13,7 @@ from fuzz.cli.fleet.options import (
     cluster_argument,
     json_log_option,
     place_of,
+    slice_option,
     tls_options,
     wants_json,
 )
@@ -30,14 +31,7 @@ if TYPE_CHECKING:
 @legs_option
 @db_option
 @click.option("--time", "seconds", type=Duration(), default=None, help="End after that: 8h, 7d.")
-@click.option(
-    "--slice",
-    "slice_seconds",
-    type=Duration(),
-    default="5m",
-    show_default=True,
-    help="How long a campaign in a slice takes.",
-)
+@slice_option
 @click.option(
     "--floor",
     type=click.IntRange(0, 100),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fuzz.cli.errors import Exit, UserError
+from fuzz.cli.run import Duration
 
 if TYPE_CHECKING:
     from fuzz.fleet.cluster import Place
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
 _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
 cluster_argument = click.argument("cluster", metavar="ADDRESS")
+
+slice_option = click.option(
+    "--slice",
+    "slice_seconds",
+    type=Duration(),
+    default="5m",
+    show_default=True,
+    help="How long a campaign in a slice takes.",
+)
 
 json_log_option = click.option(
     "--log",

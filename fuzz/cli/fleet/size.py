@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from fuzz.cli.errors import Exit, UserError
+from fuzz.cli.fleet.options import slice_option
 from fuzz.cli.options import json_option, legs_option, resolve_legs
 from fuzz.cli.plain_options import DEFAULT_DB
-from fuzz.cli.run import Duration
 from fuzz.cli.table import Column, print_table
 
 if TYPE_CHECKING:
@@ -29,14 +29,7 @@ SAMPLE_S = 20.0
     show_default=True,
     help="Slots of all workers together, at most.",
 )
-@click.option(
-    "--slice",
-    "slice_seconds",
-    type=Duration(),
-    default="5m",
-    show_default=True,
-    help="How long a campaign in a slice takes.",
-)
+@slice_option
 @click.option("--hours", type=click.IntRange(1, 48), default=2, show_default=True)
 @legs_option
 @click.option(
