@@ -11,8 +11,10 @@ import pytest
 from fleetkit import ABLE, LEG, Hands, Led, Shaky
 from hypothesis import given
 from hypothesis import strategies as st
+from test_db_store import KVM, MODEL, RECORD
 
 from db.work import Delivery, State
+from fuzz.fleet import fleet as fleet_module
 from fuzz.fleet.cluster import Helper
 from fuzz.fleet.room import Demand, Room
 from fuzz.fleet.slices import Kind, demand
@@ -88,11 +90,41 @@ def test_who_drains_does_not_wait_for_a_worker_that_is_gone(store: Shaky, tmp_pa
     fleet.fill()
     kvm = next(one for one in fleet.hands.given.values() if one.leg == KVM_LEG)
     fleet.hands.there = [PLAIN]
-    fleet.fleet._let_go()
+    fleet.fleet._let_go(fleet.fleet._room(), 0.0)
     (view,) = store.slices([kvm.id])
-    assert (view.state, view.attempts) == (State.PLANNED, 0)
+    assert view.state is State.PLANNED
     assert kvm.id not in fleet.hands.given
     assert [one.leg for one in fleet.fleet._on_way.values()] == [LEG]
+
+
+def test_who_runs_waits_for_a_while(
+    store: Shaky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = led(store, tmp_path, LAB)
+    fleet.fleet.dispatch.fresh[KVM_LEG] = {"a" * 16: None}
+    fleet.fill()
+    fleet.hands.there = [PLAIN]
+    fleet.fill()
+    (merge,) = fleet.hands.of(Kind.MERGE)
+    monkeypatch.setattr(fleet_module, "GONE_S", 0.0)
+    fleet.fleet.dispatch.fresh[LEG] = {"b" * 16: None}
+    fleet.hands.there = [PLAIN] * 2
+    fleet.fill()
+    assert [one.leg for one in fleet.hands.of(Kind.MERGE)] == [LEG]
+    assert store.slices([merge.id])[0].state is State.PLANNED
+
+
+def test_retests_that_wait_are_no_more_than_may_run(store: Shaky, tmp_path: Path) -> None:
+    fleet = led(store, tmp_path, LAB)
+    campaign = store.begin_campaign(1, [MODEL, KVM], {})
+    for word in ("p", "z", "ffr"):
+        signature = replace(RECORD.signature, register_class=word)
+        store.add_finding(campaign, replace(RECORD, signature=signature))
+    for _ in range(3):
+        fleet.fleet._next_look = 0.0
+        fleet.fill()
+    assert len(fleet.hands.of(Kind.RETEST)) == 1
+    assert len(store.waiting_slices(9, Kind.RETEST)) == 1
 
 
 def test_a_merge_that_nobody_can_do_blocks_no_other(store: Shaky, tmp_path: Path) -> None:

@@ -203,6 +203,8 @@ class Dispatch:
     def retests(self, most: int) -> Iterator[SliceRecord]:
         """Buckets whose turn it is to be run again and which nobody was asked to, those that waited
         longest first."""
+        if most <= 0:
+            return
         now = datetime.now(UTC)
         for number in self._store.due_for_retest(now - RETEST_EVERY, DUE):
             wanted = self._retest(number)

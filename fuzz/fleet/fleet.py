@@ -37,6 +37,8 @@ AGAIN_S = 5.0
 """How long it waits before it looks for a lost scheduler, or store, again."""
 LOOK_S = 30.0
 """How often it looks which retests are due."""
+GONE_S = 60.0
+"""How long a slice waits for a worker that was lost to come back."""
 ATTEMPTS = 3
 """How often a slice is tried that fails."""
 LOST_ATTEMPTS = 20
@@ -80,6 +82,8 @@ class Fleet:
         self._next_beat = self._next_look = 0.0
         self._helpers: list[Helper] = []
         self._unserved: set[tuple[str, str]] = set()
+        self._alone: dict[str, float] = {}
+        """Slices on their way that no worker is left for, and since when."""
         self._trouble = ""
         self.done: Counter[str] = Counter()
         """Slices that this fleet had done, by kind."""
@@ -143,7 +147,7 @@ class Fleet:
             if time.monotonic() > end and self._wish is Wish.RUN:
                 self._wish = Wish.DRAIN
             if self._wish is Wish.DRAIN and self._cluster.alive:
-                self._safely(self._let_go)
+                self._safely(lambda: self._let_go(self._room(), 0.0))
             if self._wish is Wish.STOP or (self._wish is Wish.DRAIN and not self._on_way):
                 return
             if not self._cluster.alive and not self._found_again():
@@ -206,11 +210,14 @@ class Fleet:
     def _fill(self) -> None:
         """Give every slot something to do."""
         room = self._room()
+        self._let_go(room, GONE_S)
         slots = sum(helper.slots for helper in self._helpers)
         now = time.monotonic()
         if slots and now >= self._next_look:
             self._next_look = now + LOOK_S
-            self._store.plan_slices(self.dispatch.retests(max(1, slots // FOLLOW_UPS)))
+            queue = self._store.waiting_slices(WAITING, Kind.RETEST)
+            able = sum(room.serves(slices.demand(one.spec["legs"])) for one in queue)
+            self._store.plan_slices(self.dispatch.retests(_share(slots) - able))
         merge = self.dispatch.merge(
             self._on_way.values(), lambda legs: room.serves(slices.demand(legs))
         )
@@ -266,19 +273,20 @@ class Fleet:
         if one.kind in _UNLIMITED:
             return True
         busy = sum(count for kind, count in kinds.items() if kind not in _UNLIMITED)
-        return busy < max(1, slots // FOLLOW_UPS)
+        return busy < _share(slots)
 
-    def _let_go(self) -> None:
-        """Plan again what is on its way and no worker is left for."""
-        room = self._room()
-        queued = [
-            one.id
+    def _let_go(self, room: Room, patience: float) -> None:
+        """Plan again what is on its way and had no worker left for so many seconds."""
+        now = time.monotonic()
+        self._alone = {
+            one.id: self._alone.get(one.id, now)
             for one in self._on_way.values()
             if not room.serves(slices.demand(one.spec["legs"]))
-        ]
+        }
+        queued = [name for name, since in self._alone.items() if now - since >= patience]
         if not queued or not self._cluster.alive:
             return
-        self._store.put_back(queued, "no worker was left for it", attempt=False)
+        self._store.put_back(queued, "no worker was left for it")
         for slice_id in queued:
             self._cluster.forget(slice_id)
             del self._on_way[slice_id]
@@ -404,6 +412,11 @@ class Fleet:
             "corpus": {"url": self._corpus.url, "cases": self.dispatch.cases},
             "trouble": self._trouble,
         }
+
+
+def _share(slots: int) -> int:
+    """How many of the slots may be busy with follow-ups."""
+    return max(1, slots // FOLLOW_UPS)
 
 
 def _named(one: SliceView | SliceRecord) -> dict[str, str]:
