@@ -46,7 +46,7 @@ def _shaky(name: str) -> Any:
     return call
 
 
-for _name in ("plan_slices", "deliver", "put_back", "fail_slice", "beat", "bucket"):
+for _name in ("plan_slices", "deliver", "put_back", "fail_slice", "beat", "bucket", "begin_slice"):
     setattr(Shaky, _name, _shaky(_name))
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_db_store import KVM, MODEL, RECORD
 
-from db.work import Delivery, State
+from db.work import Delivery, State, Wish
 from fuzz.fleet import fleet as fleet_module
 from fuzz.fleet.cluster import Helper
 from fuzz.fleet.room import Demand, Room
@@ -85,16 +85,21 @@ def test_a_leg_that_nobody_serves_is_told_of_once(store: Shaky, tmp_path: Path) 
     assert said(fleet) == [KVM_LEG] * 2
 
 
-def test_who_drains_does_not_wait_for_a_worker_that_is_gone(store: Shaky, tmp_path: Path) -> None:
+def test_who_drains_does_not_wait_for_a_worker_that_is_gone(
+    store: Shaky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fleet = led(store, tmp_path, LAB, PLAIN)
     fleet.fill()
-    kvm = next(one for one in fleet.hands.given.values() if one.leg == KVM_LEG)
+    kvm, other = sorted(fleet.hands.given.values(), key=lambda one: one.leg, reverse=True)
+    assert (kvm.leg, other.leg) == (KVM_LEG, LEG)
     fleet.hands.there = [PLAIN]
-    fleet.fleet._let_go(fleet.fleet._room(), 0.0)
+    store.wish(Wish.DRAIN)
+    monkeypatch.setattr(fleet_module, "GONE_S", 0.0)
+    fleet.hands.heard = [fleet.done(other, Delivery(counts={"cpu_seconds": 1.0}))]
+    fleet.fleet._lead()
     (view,) = store.slices([kvm.id])
     assert view.state is State.PLANNED
     assert kvm.id not in fleet.hands.given
-    assert [one.leg for one in fleet.fleet._on_way.values()] == [LEG]
 
 
 def test_who_runs_waits_for_a_while(

@@ -47,6 +47,16 @@ def test_a_slice_that_failed_while_the_store_did_is_tried_again(led: Led) -> Non
     assert led.fleet.dispatch.resting == [LEG]
 
 
+@pytest.mark.parametrize("after", [False, True])
+def test_a_slice_that_was_begun_for_nobody_is_given_later(led: Led, after: bool) -> None:
+    led.store.fails, led.store.after = {"begin_slice": 1}, after
+    led.fill()
+    assert led.hands.given == {}
+    led.fill()
+    (order,) = led.hands.given.values()
+    assert [(one.id, one.attempts) for one in led.store.unfinished_slices()] == [(order.id, 1)]
+
+
 def test_a_merge_that_the_store_did_not_take_is_planned_later(led: Led) -> None:
     led.fleet.dispatch.fresh[LEG] = {"a" * 16: None}
     led.store.fails = {"plan_slices": 1}

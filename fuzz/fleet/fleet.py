@@ -37,7 +37,7 @@ AGAIN_S = 5.0
 """How long it waits before it looks for a lost scheduler, or store, again."""
 LOOK_S = 30.0
 """How often it looks which retests are due."""
-GONE_S = 60.0
+GONE_S = 30.0
 """How long a slice waits for a worker that was lost to come back."""
 ATTEMPTS = 3
 """How often a slice is tried that fails."""
@@ -80,6 +80,8 @@ class Fleet:
         self._wish = Wish.RUN
         self._stop = stopping.Request()
         self._next_beat = self._next_look = 0.0
+        self._unsure: set[str] = set()
+        """Slices that run by what the store may have noted, and that nobody was given."""
         self._helpers: list[Helper] = []
         self._unserved: set[tuple[str, str]] = set()
         self._alone: dict[str, float] = {}
@@ -147,7 +149,7 @@ class Fleet:
             if time.monotonic() > end and self._wish is Wish.RUN:
                 self._wish = Wish.DRAIN
             if self._wish is Wish.DRAIN and self._cluster.alive:
-                self._safely(lambda: self._let_go(self._room(), 0.0))
+                self._safely(lambda: self._let_go(self._room()))
             if self._wish is Wish.STOP or (self._wish is Wish.DRAIN and not self._on_way):
                 return
             if not self._cluster.alive and not self._found_again():
@@ -209,8 +211,11 @@ class Fleet:
 
     def _fill(self) -> None:
         """Give every slot something to do."""
+        if self._unsure:
+            self._store.put_back(list(self._unsure), "it was not given away", attempt=False)
+            self._unsure.clear()
         room = self._room()
-        self._let_go(room, GONE_S)
+        self._let_go(room)
         slots = sum(helper.slots for helper in self._helpers)
         now = time.monotonic()
         if slots and now >= self._next_look:
@@ -275,15 +280,15 @@ class Fleet:
         busy = sum(count for kind, count in kinds.items() if kind not in _UNLIMITED)
         return busy < _share(slots)
 
-    def _let_go(self, room: Room, patience: float) -> None:
-        """Plan again what is on its way and had no worker left for so many seconds."""
+    def _let_go(self, room: Room) -> None:
+        """Plan again what is on its way and has had no worker for a while."""
         now = time.monotonic()
         self._alone = {
             one.id: self._alone.get(one.id, now)
             for one in self._on_way.values()
             if not room.serves(slices.demand(one.spec["legs"]))
         }
-        queued = [name for name, since in self._alone.items() if now - since >= patience]
+        queued = [name for name, since in self._alone.items() if now - since >= GONE_S]
         if not queued or not self._cluster.alive:
             return
         self._store.put_back(queued, "no worker was left for it")
@@ -306,7 +311,9 @@ class Fleet:
             finding=finding,
             program=version("vcpufuzz"),
         )
+        self._unsure.add(one.id)
         self._on_way[one.id] = self._store.begin_slice(one.id)
+        self._unsure.remove(one.id)
         with suppress(ClusterError):  # it is gone: what is on its way is planned again
             self._cluster.submit(order, slices.demand(one.spec["legs"]), one.priority)
         self._say("slice begins", **_named(one))
