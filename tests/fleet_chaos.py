@@ -177,7 +177,8 @@ def chaos(
     legs: str = LEGS,
 ) -> Counter[str]:
     """Run a fleet for so long and kill a worker every so many seconds (0: none), the scheduler and
-    the leader once each; return what was killed. It is drained in the end."""
+    the leader once each; return what was killed. It is drained in the end, but not before a slice
+    was done: on a busy machine that takes long."""
     address = f"tcp://127.0.0.1:{free_port()}"
     port = address.rpartition(":")[2]
     scheduler = Part(
@@ -204,7 +205,7 @@ def chaos(
         began = time.monotonic()
         next_kill = began + (every or seconds + 1)
         once = {"scheduler": (0.35, scheduler), "leader": (0.65, leader)} if every else {}
-        while time.monotonic() - began < seconds:
+        while time.monotonic() - began < seconds or not _worked(store, began + DRAIN_S):
             for part in parts:
                 if not part.running():
                     part.start()
@@ -216,12 +217,18 @@ def chaos(
                     part.kill()
                     killed[name] += 1
                     del once[name]
-            if now >= next_kill:
+            if next_kill <= now < began + seconds:
                 next_kill += every
                 random.choice(posts).kill(whole=random.random() < 0.25)
                 killed["worker"] += 1
         _drain(store, parts)
     return killed
+
+
+def _worked(store: Store, deadline: float) -> bool:
+    """Whether a campaign was done."""
+    assert time.monotonic() < deadline, "the fleet does nothing"
+    return bool(store.finished_slices("campaign", 1))
 
 
 def _drain(store: Store, parts: Sequence[Part]) -> None:
