@@ -88,6 +88,10 @@ _HANDLER_WORDS = (0xD538_403E, 0x9100_13DE, 0xD518_403E, 0xD69F_03E0)
 LOOP_HANDLER = struct.pack("<4I", *_HANDLER_WORDS)
 """mrs x30, elr_el1; add x30, x30, #4; msr elr_el1, x30; eret."""
 
+RETURN_VECTORS = "return_vectors"
+"""The form that puts such a handler at the vectors of synchronous exceptions from EL1 and EL0: from
+then on those return, to the instruction behind, and the run goes on."""
+
 LOOPS = frozenset({HVC_LOOP, UNDEF_LOOP})
 """Forms that only take time."""
 
@@ -135,6 +139,40 @@ mrs x0, pmcr_el0
 sub x28, x28, #1
 cbnz x28, .-8
 msr vbar_el1, x1
+isb""",
+    ),
+    Form(
+        RETURN_VECTORS,
+        "return-vectors",
+        (
+            *(0x1400_0005, *_HANDLER_WORDS, 0x10FF_FF9D, 0xA940_07A0, 0xD2A8_001D, 0xF289_001D),
+            *(0xA900_07A0, 0xD50B_753D, 0x9108_03BD),
+            *(0xA900_07A0, 0xD50B_753D, 0x9108_03BD),
+            *(0xA900_07A0, 0xD50B_753D, 0xD503_3B9F, 0xD110_03BD, 0xD518_C01D, 0xD503_3FDF),
+        ),
+        (),
+        "sys",
+        "base",
+        asm="""b .+20
+mrs x30, elr_el1
+add x30, x30, #4
+msr elr_el1, x30
+eret
+adr x29, .-16
+ldp x0, x1, [x29]
+movz x29, #16384, lsl #16
+movk x29, #18432
+stp x0, x1, [x29]
+ic ivau, x29
+add x29, x29, #512
+stp x0, x1, [x29]
+ic ivau, x29
+add x29, x29, #512
+stp x0, x1, [x29]
+ic ivau, x29
+dsb ish
+sub x29, x29, #1024
+msr vbar_el1, x29
 isb""",
     ),
     Form(
@@ -191,7 +229,7 @@ def unsynchronised(program: Sequence[Insn]) -> int:
     return count
 
 
-_SYNCHRONISES = frozenset({"isb", "hvc", *LOOPS})
+_SYNCHRONISES = frozenset({"isb", "hvc", RETURN_VECTORS, *LOOPS})
 _SYSREG_NAMES = {value: name for name, value in _SYSREG.items()}
 
 FORMS: tuple[Form, ...] = (

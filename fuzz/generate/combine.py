@@ -19,7 +19,7 @@ from corpus import registers as regs
 from corpus.case import MAX_OPS, Case
 from corpus.fields import FEATURE_BITS, MAX_PROGRAM
 from corpus.isa.form import Form, Insn
-from corpus.isa.system import ANY
+from corpus.isa.system import ANY, RETURN_VECTORS
 from corpus.isa.table import FORMS, insn
 from corpus.ops import (
     FEATURE_SVE,
@@ -44,6 +44,7 @@ from fuzz.generate.pairs import Chooser, one
 from fuzz.generate.programs import (
     GROUPS,
     MIDDLE,
+    RETURNING,
     enable_vectors,
     is_memory,
     memory_access,
@@ -186,11 +187,12 @@ def _burst(draft: _Draft, features: int) -> None:
 
 
 _ACTING = frozenset({"pc", "pstate", "vls", "cpacr_el1", "zcr_el1", "fpcr"}) | STOPS_JUDGING
+_NOT_EVERYWHERE = frozenset({"fpmr"})
 _HOLD = {
     sve: [
         row.id
         for row in regs.REGISTERS.values()
-        if row.name not in _ACTING | HIDDEN
+        if row.name not in _ACTING | HIDDEN | _NOT_EVERYWHERE
         and row.kind not in (("id", "v") if sve else ("id", "z", "p", "ffr"))
     ]
     for sve in (False, True)
@@ -239,6 +241,8 @@ def _program(draft: _Draft, features: int) -> tuple[Insn, ...]:
     rng = draft.rng
     longest, effective = draft.tracker.lengths(0)
     code: list[Insn] = enable_vectors(rng) if rng.random() < _enabling(draft) else []
+    if rng.random() < RETURNING and not features & of_el2.HAS_EL2 and not _is_at_el0(draft):
+        code.append(insn(RETURN_VECTORS))
     want = rng.choice(_LENGTHS_OF_CODE)
     drawn = partial(_form, rng, _WITH_SVE if longest or rng.random() < 0.1 else _WITHOUT_SVE)
     while len(code) < want:
@@ -252,10 +256,14 @@ def _program(draft: _Draft, features: int) -> tuple[Insn, ...]:
 def _enabling(draft: _Draft) -> float:
     """How often a program begins by enabling the vectors. What would trap at its first
     instruction runs none of the others: EL0 cannot enable them, others need it at most once."""
-    mode, cpacr = (draft.tracker.control(0, name) for name in ("pstate", "cpacr_el1"))
-    if mode and not mode & MODE:
+    if _is_at_el0(draft):
         return 0.1
-    return 0.3 if cpacr & _ON == _ON else 0.9
+    return 0.3 if draft.tracker.control(0, "cpacr_el1") & _ON == _ON else 0.9
+
+
+def _is_at_el0(draft: _Draft) -> bool:
+    pstate = draft.tracker.control(0, "pstate")
+    return bool(pstate) and not pstate & MODE
 
 
 _ON = 0x33 << 16

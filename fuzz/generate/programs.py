@@ -9,7 +9,7 @@ from corpus.domain import Domain, TextError
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.decode import decode
 from corpus.isa.form import Form, Insn
-from corpus.isa.system import ANY, LOOPS, OF_EL2
+from corpus.isa.system import ANY, LOOPS, OF_EL2, RETURN_VECTORS
 from corpus.isa.table import FORMS, insn
 from corpus.isa.unallocated import UNALLOCATED, is_unallocated
 from corpus.stream import Source
@@ -19,6 +19,10 @@ DATA = 0x8000
 """Offset in guest RAM at which data begins."""
 MIDDLE, SPREAD = DATA + 0x4000, 512
 """Where most accesses go, and over how many bytes their bases are spread."""
+
+
+RETURNING = 0.06
+"""How many programs have a handler that returns, so that they outlive exceptions."""
 
 
 def source(rng: random.Random, size: int = 96) -> Source:
@@ -178,6 +182,8 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
         program += enable_vectors(rng)
     if rng.random() < 0.6:
         program += _set_length(rng)
+    if rng.random() < RETURNING:
+        program.append(insn(RETURN_VECTORS))
     want = length or rng.choice((0, 1, 2, 4, 8, 12, 16))
     for _ in range(want):
         roll = rng.random()

@@ -79,6 +79,7 @@ class Cpu(Controls):
             "fpmr",
             "lacks",
             "loaded",
+            "returns",
             "pc",
         ),
         *("kernel", "vl", "vm", "zcr"),
@@ -100,6 +101,7 @@ class Cpu(Controls):
         self.host_vqs = profile.vqs
         self.lacks = profile.lacks
         self.fpmr = profile.fpmr
+        self.returns = False
         self.defects = profile.defects
         self.fp_kept = {"fpcr": profile.fpcr_bits, "fpsr": profile.fpsr_bits}
         self.pc = wire.CODE_BASE

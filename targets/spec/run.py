@@ -28,6 +28,7 @@ from targets.spec.memory import Memory
 from targets.spec.nested import NestedCpu
 from targets.spec.semantics import SEMANTICS
 from targets.spec.semantics.system import held_fpmr, loaded_cpacr
+from targets.spec.semantics.traps import come_back
 from targets.spec.sets import ZERO, either, exact, join, unknown
 from targets.spec.vcpu import NISV_TO_USER, OPTIONAL_PSTATE, SCTLR_RESET, Vcpu, Vm
 
@@ -136,22 +137,12 @@ def _load_banked(vcpu: Vcpu, esr: str, spsr: str) -> None:
 def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> Ended:
     try:
         for index, insn in enumerate(program):  # noqa: B007 (a handler wants it)
-            if insn.form.name == ANY:
-                insn = meant(insn)  # noqa: PLW2901
-            cpu.rule = "isa." + insn.form.name
-            cpu.now = cpu.views
-            access_check(cpu, insn)
-            semantic = SEMANTICS.get(insn.form.name)
-            if semantic is None:
-                raise Unpredictable(f"{insn.form.name} has no semantics")
-            effects = cpu.defects.get(cpu.rule) if cpu.defects else None
-            effect = worst(cpu, effects, insn) if effects else None
-            if effect is None:
-                semantic(cpu, *insn.args)
-            else:
-                spoiled(cpu, effect, semantic, insn)
-            cpu.rules.add(cpu.rule)
-            cpu.pc += 4 * len(insn.form.words)
+            try:
+                _step(cpu, insn)
+            except GuestException as exception:
+                if not cpu.returns:
+                    raise
+                come_back(cpu, exception, insn)
         return Ended(0, _epilogue(cpu), cpu.rule)
     except Unpredictable as stop:
         stop.left = program[index:]
@@ -171,6 +162,25 @@ def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> Ended:
     except Waits:
         cpu.pc += 4
         return Ended(EINTR, cause=cpu.rule)
+
+
+def _step(cpu: Cpu, insn: Insn) -> None:
+    if insn.form.name == ANY:
+        insn = meant(insn)
+    cpu.rule = "isa." + insn.form.name
+    cpu.now = cpu.views
+    access_check(cpu, insn)
+    semantic = SEMANTICS.get(insn.form.name)
+    if semantic is None:
+        raise Unpredictable(f"{insn.form.name} has no semantics")
+    effects = cpu.defects.get(cpu.rule) if cpu.defects else None
+    effect = worst(cpu, effects, insn) if effects else None
+    if effect is None:
+        semantic(cpu, *insn.args)
+    else:
+        spoiled(cpu, effect, semantic, insn)
+    cpu.rules.add(cpu.rule)
+    cpu.pc += 4 * len(insn.form.words)
 
 
 def _epilogue(cpu: Cpu) -> MmioExit:

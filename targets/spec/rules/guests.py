@@ -91,6 +91,11 @@ TABLE: tuple[Rule, ...] = (
                 "a word around SVE's groups that no extension allocates is UNDEFINED, whatever"
                 " CPACR_EL1 says",
             ),
+            "exception.returns": (
+                "ARCH",
+                "Arm ARM D1, ERET",
+                "a handler that returns leaves the guest as it was, but for what it wrote",
+            ),
             "exception.return-address": (
                 "ARCH",
                 "Arm ARM",

@@ -1,10 +1,12 @@
-"""A guest that takes an exception of KVM's making again and again, and returns from each."""
+"""A guest that returns from its exceptions: from one of KVM's making again and again, or from all
+that it takes."""
 
 from __future__ import annotations
 
-from corpus.isa.system import LOOP_HANDLER, LOOP_VECTORS, UNDEF_LOOP
+from corpus.isa.form import Insn
+from corpus.isa.system import LOOP_HANDLER, LOOP_VECTORS, RETURN_VECTORS, UNDEF_LOOP
 from targets.spec.cpu import U64, Cpu
-from targets.spec.errors import UNDEFINED, Decides, Unpredictable
+from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable
 from targets.spec.semantics.registry import semantic
 from targets.spec.sets import exact, join, unknown
 from targets.spec.vcpu import OPTIONAL_PSTATE
@@ -47,3 +49,57 @@ def undef_loop(cpu: Cpu, count: int) -> None:
 
 
 _HANDLER = int.from_bytes(LOOP_HANDLER, "little")
+
+
+@semantic(RETURN_VECTORS)
+def return_vectors(cpu: Cpu) -> None:
+    """The handler is stored at three vectors, and VBAR_EL1 set to them."""
+    vcpu = cpu.vcpu
+    if cpu.el != 1 or vcpu.el2:
+        raise Unpredictable("a handler for EL0, or for vcpus with EL2", Decides.NOTHING)
+    for vector in _SYNC:
+        cpu.mem.store(LOOP_VECTORS + vector, len(LOOP_HANDLER), _HANDLER)
+    cpu.set_x(0, _HANDLER & U64)
+    cpu.set_x(1, _HANDLER >> 64)
+    cpu.set_x(29, LOOP_VECTORS)
+    vcpu.sys["vbar_el1"] = exact(LOOP_VECTORS)
+    vcpu.origins["vbar_el1"] = cpu.rule
+    cpu.synchronise()
+    cpu.returns = True
+
+
+_SYNC = (0, _AT_SYNC, 0x400)
+"""Vectors of synchronous exceptions from EL1 with the SP of EL0 and with its own, and from EL0."""
+
+
+def come_back(cpu: Cpu, exception: GuestException, insn: Insn) -> None:
+    """The guest takes an exception, and its handler returns to the instruction behind. Raises
+    Unpredictable."""
+    vcpu = cpu.vcpu
+    pstate, mask = join(vcpu.core["pstate"])
+    if exception.ret or len(insn.form.words) > 1 or (pstate | mask) & ILLEGAL:
+        raise Unpredictable("a handler that returns to elsewhere than the next instruction")
+    behind = cpu.pc + 4
+    cpu.rules.update(("exception.return-address", exception.rule, _ENTRY_RULES[pstate & 0xF]))
+    cpu.rules.add("exception.returns")
+    for name in ("elr_el1", "spsr_el1", "esr_el1", "far_el1", "pstate", "x30"):
+        vcpu.origins[name] = cpu.rule
+    vcpu.core["elr_el1"] = exact(behind)
+    vcpu.core["spsr_el1"] = unknown(pstate, mask | cpu.vm.stepped)
+    vcpu.core["pstate"] = unknown(pstate, mask | pstate & OPTIONAL_PSTATE)
+    vcpu.sys["esr_el1"] = exact(exception.esr)
+    vcpu.sys["far_el1"] = unknown(0, U64) if exception.far is None else exact(exception.far)
+    cpu.set_x(30, behind)
+    if cpu.loaded:
+        cpu.leave()  # it may be one of KVM's making
+    cpu.synchronise()
+    came_from = cpu.el
+    if came_from != 1:
+        cpu.go(1)
+        cpu.go(came_from)
+    cpu.pc = behind
+
+
+ILLEGAL = 1 << 20
+"""PSTATE.IL, with which each instruction is an exception."""
+_ENTRY_RULES = {0: "exception.from-el0", 4: "exception.from-el1t", 5: "exception.from-el1h"}
