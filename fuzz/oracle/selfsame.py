@@ -20,6 +20,7 @@ from corpus import registers as regs
 from corpus.case import Case
 from corpus.isa.form import Insn
 from corpus.isa.operands import GeneralRegister
+from corpus.isa.system import RETURN_VECTORS
 from corpus.ops import (
     Disturb,
     GetEvents,
@@ -273,6 +274,8 @@ def _ended_plainly(seen: Observation) -> bool:
 def _seam(program: Sequence[Insn]) -> int:
     """In the middle of what may stand behind a seam; 0 if that is nothing."""
     first = next((at for at in range(len(program), 0, -1) if not _may_follow(program[at - 1])), 0)
+    if any(insn.form.name == RETURN_VECTORS for insn in program):
+        return 0  # the second half would have the vectors that exit
     if any(insn.form.group == "mem" or _accesses(insn) for insn in program):
         return 0
     return (max(first, 1) + len(program)) // 2 if len(program) - first > 1 else 0

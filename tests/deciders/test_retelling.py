@@ -256,6 +256,10 @@ def test_what_uses_the_exit_s_register_stays_with_what_comes_before() -> None:
     assert split_at([MOV, MOV, "mov x2, #30"]) == 2
 
 
+def test_a_handler_that_returns_is_for_one_run() -> None:
+    assert split_at(["return-vectors", MOV, MOV, MOV]) is None
+
+
 def test_only_a_run_that_ended_as_runs_do_is_split() -> None:
     two = [MOV, MOV]
     assert split_at(two, ends(err=4)) is None
