@@ -49,6 +49,7 @@ from fuzz.generate.programs import (
     is_memory,
     memory_access,
     random_insn,
+    synchronised_soon,
 )
 from fuzz.generate.registers import draw_value
 from targets.spec.cpu import BASE_CAPS, FP_CAPS
@@ -250,7 +251,7 @@ def _program(draft: _Draft, features: int) -> tuple[Insn, ...]:
         code += memory_access(rng, form) if is_memory(form) else [random_insn(rng, form)]
     if features & of_el2.HAS_EL2:
         return of_el2.program(rng, tuple(code), MAX_PROGRAM)
-    return tuple(code[:MAX_PROGRAM])
+    return tuple(synchronised_soon(rng, code)[:MAX_PROGRAM])
 
 
 def _enabling(draft: _Draft) -> float:

@@ -9,7 +9,7 @@ from corpus.domain import Domain, TextError
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.decode import decode
 from corpus.isa.form import Form, Insn
-from corpus.isa.system import ANY, LOOPS, OF_EL2, RETURN_VECTORS
+from corpus.isa.system import ANY, LOOPS, OF_EL2, RETURN_VECTORS, unsynchronised
 from corpus.isa.table import FORMS, insn
 from corpus.isa.unallocated import UNALLOCATED, is_unallocated
 from corpus.stream import Source
@@ -74,6 +74,23 @@ def enable_vectors(rng: random.Random) -> list[Insn]:
     value = 0x33 if rng.random() < 0.9 else rng.randrange(0x40)
     code = [insn("movz16", 0, value), insn("msr", _SYS["cpacr_el1"], 0)]
     return code if rng.random() < 0.04 else [*code, insn("isb")]
+
+
+def synchronised_soon(rng: random.Random, code: list[Insn]) -> list[Insn]:
+    """Code in which a write of CPACR_EL1 mostly has an ISB a few instructions behind it: each
+    that may or may not see it is one more way that a run can go, of which few are followed."""
+    writes = [n for n, each in enumerate(code) if _writes_cpacr(each)]
+    if not writes or rng.random() < 0.1 or unsynchronised(code) <= FEW_UNSYNCHRONISED:
+        return code
+    place = writes[0] + rng.randrange(2, 2 + FEW_UNSYNCHRONISED)
+    return [*code[:place], insn("isb"), *code[place:]]
+
+
+FEW_UNSYNCHRONISED = 3
+
+
+def _writes_cpacr(each: Insn) -> bool:
+    return each.form.name == "msr" and each.args[0] == _SYS["cpacr_el1"]
 
 
 def _set_length(rng: random.Random) -> list[Insn]:
@@ -211,7 +228,7 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
                 program += memory_access(rng, form)
             else:
                 program.append(random_insn(rng, form))
-    return tuple(program[:MAX_PROGRAM])
+    return tuple(synchronised_soon(rng, program)[:MAX_PROGRAM])
 
 
 _ENDS_RUN = ("svc", "brk", "udf", ANY)

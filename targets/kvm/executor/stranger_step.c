@@ -1,8 +1,6 @@
 /* Whoever debugs the guest: each of its instructions is a KVM_RUN of its own. */
 #include "stranger_step.h"
 
-#include "machine.h"
-
 /* After so many instructions of a run the guest is let go: it may be in a loop. */
 #define MOST_STEPS 400
 

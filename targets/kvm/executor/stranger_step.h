@@ -1,7 +1,7 @@
 #ifndef VF_STRANGER_STEP_H
 #define VF_STRANGER_STEP_H
 
-#include "run.h"
+#include "machine.h"
 #include "stranger.h"
 
 /* Debug what the vcpu runs next, if there is one who does. */

@@ -91,6 +91,11 @@ TABLE: tuple[Rule, ...] = (
                 "a word around SVE's groups that no extension allocates is UNDEFINED, whatever"
                 " CPACR_EL1 says",
             ),
+            "run.no-fpmr": (
+                "ARCH",
+                "Arm ARM, FPMR; sys_regs.c",
+                "without FEAT_FPMR for guests an access to FPMR is UNDEFINED",
+            ),
             "exception.returns": (
                 "ARCH",
                 "Arm ARM D1, ERET",

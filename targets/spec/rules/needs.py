@@ -51,7 +51,7 @@ NEEDS: dict[str, Need] = {
     "disturb.no-stranger": lambda profile: len(profile.strangers) < len(Stranger),
     "attr.none": lambda profile: profile.kernel == FIRST,
     "attr.timer-chosen": _feature("has_el2"),
-    "attr.pmu-*": _feature("pmu_v3"),
+    **dict.fromkeys(("attr.pmu-init", "attr.pmu-twice", "attr.pmu-other"), _feature("pmu_v3")),
     "filter.none": lambda profile: FIRST < profile.kernel < (6, 4),
     "disturb.step*": lambda profile: "step" in profile.strangers,
     "threads.none": lambda profile: not profile.threads,

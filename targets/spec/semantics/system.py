@@ -7,7 +7,7 @@ from corpus.isa.system import FORMS as SYSTEM_FORMS
 from corpus.isa.unallocated import NEWER, is_unallocated
 from corpus.wire import RAM_BASE
 from targets.spec import idregs
-from targets.spec.cpu import FP_CONTROL, U64, ZCR_LEN, Cpu
+from targets.spec.cpu import FP_CONTROL, FPEN_SHIFT, U64, ZCR_LEN, Cpu
 from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable, syndrome
 from targets.spec.nested import NestedCpu
 from targets.spec.semantics.fp import condition
@@ -198,11 +198,16 @@ def _sys_access(cpu: Cpu, name: str, xt: int, reads: int) -> str:
 
 
 def _need_fpmr(cpu: Cpu) -> None:
-    if not cpu.fpmr:
-        raise Unpredictable("FPMR on a machine without is not modelled", Decides.KERNEL)
     if cpu.el == 0 or cpu.vcpu.el2:  # SCTLR_ELx.EnFPM and the guest's HCRX_EL2 have a say
         raise Unpredictable("FPMR at another EL than EL1, or below EL2, is not modelled")
-    cpu.need_fp()
+    if cpu.fpmr:
+        cpu.need_fp()
+        return
+    if cpu.fpmr is None or not cpu.enabled(FPEN_SHIFT):
+        raise Unpredictable("FPMR on a machine without is not modelled", Decides.KERNEL)
+    cpu.rules.add("run.no-fpmr")  # the CPU has none, or KVM, to which it traps, gives it to nobody
+    cpu.leave()
+    raise GuestException(UNDEFINED)
 
 
 @semantic("mrs")
