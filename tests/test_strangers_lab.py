@@ -16,7 +16,7 @@ from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree
 from targets.base import Target
 from targets.legs import open_leg
-from targets.spec.errno import EOPNOTSUPP
+from targets.spec.errno import EINTR, EOPNOTSUPP
 
 pytestmark = pytest.mark.lab
 
@@ -106,6 +106,16 @@ def test_each_instruction_of_a_guest_that_is_stepped_through_is_a_run(leg: Targe
     trace = leg.run(looped)
     assert struck(trace.observations[5]) == (400, 0)
     assert isinstance(judge(looped, trace, leg.profile), Agree)
+
+
+def test_a_guest_that_is_stepped_through_may_wait(leg: Target) -> None:
+    code = "".join(f"mov x{n % 9 + 1}, #{n}\n" for n in range(60))
+    code += "movz x0, #1\nmovk x0, #0x8400, lsl #16\nhvc #0"  # CPU_SUSPEND
+    waits = parse_case(SETUP + f"disturb step {{\nrun v0 {{\n{code}\n}}\n}}\nread-all v0")
+    for _ in range(3):
+        trace = leg.run(waits)
+        assert trace.observations[6].err == EINTR
+        assert isinstance(judge(waits, trace, leg.profile), Agree)
 
 
 def test_many_strangers_at_once(leg: Target) -> None:

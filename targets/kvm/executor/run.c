@@ -126,16 +126,19 @@ static bool lost(int fd)
     return get_reg(fd, CORE_REG(regs.pc), &pc) == 0 && pc - RAM_BASE >= RAM_SIZE;
 }
 
-/* `entry`, again where a stranger ended it. */
-static int enter_disturbed(const struct vcpu *v, bool immediate, const struct entry *entry)
+/* `entry`, again where a stranger ended it. `since`: when it began that the guest is where it
+ * is. */
+static int enter_disturbed(const struct vcpu *v, bool immediate, const struct entry *entry,
+                           struct usage *since)
 {
-    int err;
-    do {
+    for (;;) {
         entries++;
-        err = entry->enter(v->fd, entry->context);
-    } while (err ? err == EINTR && !struck && !immediate && stranger_signalled()
-                 : stranger_stepped(v));
-    return err;
+        int err = entry->enter(v->fd, entry->context);
+        if (err == 0 && stranger_stepped(v))
+            *since = usage_now();
+        else if (err != EINTR || struck || immediate || !stranger_signalled())
+            return err;
+    }
 }
 
 /* `entry`, until the guest exits, has waited or spent its time. A run that is only looked at
@@ -143,7 +146,7 @@ static int enter_disturbed(const struct vcpu *v, bool immediate, const struct en
 static int enter_limited(const struct vcpu *v, const struct ready *ready,
                          const struct entry *entry)
 {
-    const struct usage before = usage_now();
+    struct usage before = usage_now();
     const bool immediate = ready->immediate;
     const unsigned limit_ms = ready->limit_ms;
     const unsigned at_ms = ready->watched ? WATCHED_MS : look_ms;
@@ -153,13 +156,13 @@ static int enter_limited(const struct vcpu *v, const struct ready *ready,
         v->run->immediate_exit = 1;
     if (disturb_active())
         disturb_arm();
-    int err = enter_disturbed(v, immediate, entry);
+    int err = enter_disturbed(v, immediate, entry, &before);
     limit_stop();
     v->run->immediate_exit = 0;
     const bool looked = err == EINTR && struck && !immediate && first_ms < limit_ms;
     if (looked && !slept(&before) && !(ready->watched && lost(v->fd))) {
         limit_start(v->run, limit_ms - first_ms);
-        err = enter_disturbed(v, immediate, entry);
+        err = enter_disturbed(v, immediate, entry, &before);
         limit_stop();
         v->run->immediate_exit = 0;
     }
