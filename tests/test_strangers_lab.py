@@ -109,7 +109,7 @@ def test_each_instruction_of_a_guest_that_is_stepped_through_is_a_run(leg: Targe
 
 
 def test_a_guest_that_is_stepped_through_may_wait(leg: Target) -> None:
-    code = "".join(f"mov x{n % 9 + 1}, #{n}\n" for n in range(60))
+    code = "".join(f"mov x{n % 9 + 1}, #{n}\n" for n in range(40))
     code += "movz x0, #1\nmovk x0, #0x8400, lsl #16\nhvc #0"  # CPU_SUSPEND
     waits = parse_case(SETUP + f"disturb step {{\nrun v0 {{\n{code}\n}}\n}}\nread-all v0")
     for _ in range(3):

@@ -126,18 +126,21 @@ static bool lost(int fd)
     return get_reg(fd, CORE_REG(regs.pc), &pc) == 0 && pc - RAM_BASE >= RAM_SIZE;
 }
 
-/* `entry`, again where a stranger ended it. `since`: when it began that the guest is where it
- * is. */
+/* `entry`, for at most `ms`, again where a stranger ended it. A step that was made begins the
+ * time, and `since`, anew: what a guest does next may be to wait. */
 static int enter_disturbed(const struct vcpu *v, bool immediate, const struct entry *entry,
-                           struct usage *since)
+                           unsigned ms, struct usage *since)
 {
     for (;;) {
         entries++;
         int err = entry->enter(v->fd, entry->context);
-        if (err == 0 && stranger_stepped(v))
+        if (err == 0 && stranger_stepped(v)) {
+            limit_start(v->run, ms);
+            v->run->immediate_exit = 0;
             *since = usage_now();
-        else if (err != EINTR || struck || immediate || !stranger_signalled())
+        } else if (err != EINTR || struck || immediate || !stranger_signalled()) {
             return err;
+        }
     }
 }
 
@@ -156,13 +159,13 @@ static int enter_limited(const struct vcpu *v, const struct ready *ready,
         v->run->immediate_exit = 1;
     if (disturb_active())
         disturb_arm();
-    int err = enter_disturbed(v, immediate, entry, &before);
+    int err = enter_disturbed(v, immediate, entry, first_ms, &before);
     limit_stop();
     v->run->immediate_exit = 0;
     const bool looked = err == EINTR && struck && !immediate && first_ms < limit_ms;
     if (looked && !slept(&before) && !(ready->watched && lost(v->fd))) {
         limit_start(v->run, limit_ms - first_ms);
-        err = enter_disturbed(v, immediate, entry, &before);
+        err = enter_disturbed(v, immediate, entry, limit_ms - first_ms, &before);
         limit_stop();
         v->run->immediate_exit = 0;
     }
