@@ -29,7 +29,7 @@ CONFIRM_RUNS = 3
 DISTURBED_RUNS = 5
 """What is chance, where strangers strike or threads meet, shows in one of so many runs, or does not
 show."""
-MINIMIZE_RUNS = 600
+MINIMIZE_RUNS = 1000
 """Runs of a minimiser that each cost a case."""
 
 

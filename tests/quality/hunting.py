@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 
-from corpus.case import Case, decode
+from corpus.case import Case
 from db.records import FindingRecord
 from fuzz.followup.investigate import Investigator
 from fuzz.followup.suspicion import Departure
-from fuzz.generate import el2, random_case
-from fuzz.generate.mutate import mutate
+from fuzz.generate import el2
+from fuzz.generate.mutate import fresh, mutated_case
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge
@@ -29,14 +29,19 @@ def leg_of(name: str) -> ModelTarget:
     return leg
 
 
+def drawn(rng: random.Random, el2_share: float) -> Case:
+    """A case as a campaign makes them: every second one is changed."""
+    case = fresh(rng, el2_share=el2_share)
+    return mutated_case(case, rng) if rng.random() < 0.5 else case
+
+
 def hunt(name: str, most: int, seed: int = SEEDS[0]) -> tuple[Case, int] | None:
     """The first case that shows a defect, and how many it took; None after `most`."""
     leg = leg_of(name)
     rng = random.Random(seed)
     share = el2.share([leg.profile])
     for count in range(1, most + 1):
-        fresh = random_case(rng, share)
-        case = decode(mutate(fresh.encoded, 4096, rng.randrange(1 << 30)))
+        case = drawn(rng, share)
         if isinstance(judge(case, leg.run(case), leg.profile), Diverge):
             return case, count
     return None
