@@ -147,8 +147,8 @@ def streaming_case(svcr: str, vl: int = 64) -> Case:
     return parse_case(f"create v0\ninit v0\nfinalize v0\nhost-run v0 vl={vl} svcr={svcr} {{ }}")
 
 
-def streaming_verdict(svcr: str, change: Callable[[bytes], bytes]) -> Agree | Diverge:
-    case = streaming_case(svcr)
+def streaming_verdict(svcr: str, change: Callable[[bytes], bytes], vl: int = 64) -> Agree | Diverge:
+    case = streaming_case(svcr, vl)
     *before, old = ModelTarget(SME).run(case).observations
     seen = Observation(old.err, old.aux, change(old.data))
     verdict = judge(case, Trace((*before, seen)), SME)
@@ -163,6 +163,15 @@ def end_with(behind: int, new: bytes) -> Callable[[bytes], bytes]:
 
 RAN, SIGNALLED = 2 * SME_EVENT.size, SME_EVENT.size
 NO_ZA = SME_EVENT.pack(0, 64, 0, 0)
+
+
+def test_za_and_vectors_are_told_as_digests_of_what_was_filled_in() -> None:
+    told = ModelTarget(SME).run(streaming_case("sm+za", 64)).observations[3].data
+    assert SME_DATA.unpack_from(told[-2 * SME_EVENT.size - SME_DATA.size :]) == (0, 64)
+    assert list(SME_EVENT.iter_unpack(told[-2 * SME_EVENT.size :])) == [
+        (2, 64, digest(za_fill(0, 64)), 0),
+        (3, 64, digest(za_fill(1, 64)), digest(streaming_fill(1, 64))),
+    ]
 
 
 @pytest.mark.parametrize("svcr", STREAMING)
@@ -225,6 +234,66 @@ def test_vectors_after_streaming_mode_are_the_threads(at: int, new: bytes, rule:
 
     verdict = streaming_verdict("sm", change)
     assert (verdict.rule if isinstance(verdict, Diverge) else "agree") == rule
+
+
+@pytest.mark.parametrize(
+    ("err", "svl"), [(0, 0), (0, 15), (0, 24), (0, 48), (0, 512), (0, 272), (22, 32)]
+)
+def test_a_length_that_no_host_can_have(err: int, svl: int) -> None:
+    told = SME_DATA.pack(err, svl) + SME_EVENT.pack(0, svl, 0, 0) + SME_EVENT.pack(1, svl, 0, 0)
+    verdict = streaming_verdict("sm", end_with(len(told), told), vl=0)
+    assert isinstance(verdict, Diverge)
+    assert verdict.rule == "host.sme-prctl"
+
+
+def after_streaming(vl: int, at: int, new: bytes) -> Agree | Diverge:
+    """With bytes at a place in the state after KVM_RUN, which is all zero but for them."""
+
+    def change(data: bytes) -> bytes:
+        state = bytearray(len(host_fill(0, vl)))
+        state[at : at + len(new)] = new
+        return data[:STATE] + bytes(state) + data[STATE + len(state) :]
+
+    return streaming_verdict("sm", change, vl)
+
+
+@pytest.mark.parametrize(
+    ("at", "detail"),
+    [
+        (31 * 48 + 15, "Z31, bits 127:0"),
+        (16, "Z0, bits 128 up"),
+        (32 * 48, "P0"),
+        (34 * 48 - 1, "P15"),
+        (34 * 48, "FFR"),
+        (34 * 48 + 5, "FFR"),
+    ],
+)
+def test_a_register_that_is_not_the_threads_is_named(at: int, detail: str) -> None:
+    verdict = after_streaming(48, at, b"\xed")
+    assert isinstance(verdict, Diverge)
+    assert (verdict.rule, verdict.detail) == ("host.sme-vectors-not-the-guests", detail)
+
+
+@pytest.mark.parametrize("n", [0, 1, 31])
+def test_of_a_shorter_streaming_register_the_rest_is_zero(n: int) -> None:
+    """The thread asked for 48 bytes, and has a VL of 48 and an SVL of 32."""
+    own = streaming_fill(0, 32)[32 * n : 32 * (n + 1)]
+    assert isinstance(after_streaming(48, 48 * n, own), Agree)
+    assert isinstance(after_streaming(48, 48 * n, own + b"\xee"), Diverge)
+    own = streaming_fill(0, 32)[32 * 32 + 4 * (n % 16) :][:4]
+    assert isinstance(after_streaming(48, 32 * 48 + 6 * (n % 16), own), Agree)
+    assert isinstance(after_streaming(48, 32 * 48 + 6 * (n % 16), own + b"\xee"), Diverge)
+    assert isinstance(after_streaming(48, 34 * 48, host_fill(0, 48)[34 * 48 :][:6]), Agree)
+
+
+def test_the_model_has_the_shortest_length_where_none_is_asked_for() -> None:
+    for svqs in (0x808B, 0b1010):
+        profile = Profile(svqs=svqs)
+        case = streaming_case("sm+za", 0)
+        trace = ModelTarget(profile).run(case)
+        assert isinstance(judge(case, trace, profile), Agree)
+        (_, svl) = SME_DATA.unpack_from(trace.observations[3].data[-2 * SME_EVENT.size - 8 :])
+        assert svl == {0x808B: 16, 0b1010: 32}[svqs]
 
 
 def test_what_holds_for_others_holds_with_za() -> None:
