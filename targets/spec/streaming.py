@@ -4,7 +4,7 @@ A system call leaves streaming mode and keeps ZA (Documentation/arch/arm64/sme.r
 signal handler returns to ZA (section 5), and to the mode and its registers, as kernels write and
 read its frame. Of Z, P and FFR after a system call in streaming mode only that is certain which
 is so after any: that what is there is the thread's own. To change the mode zeroes them, and sets
-FPSR (Arm ARM, PSTATE.SM).
+FPSR (Arm ARM, PSTATE.SM). Facts 5.1.
 """
 
 from __future__ import annotations
