@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from corpus.domain import UNSIGNED, Domain, IntRange, TextError, nearest, parse_int, quoted
+from corpus.domain import UNSIGNED, Choice, Domain, IntRange, TextError, nearest, parse_int, quoted
 from corpus.isa.form import Insn
 from corpus.isa.table import draw_insn, parse_insn, put_insn, simpler_insn
 from corpus.stream import Sink, Source
-from corpus.wire import DELAY_LIMIT
+from corpus.wire import DELAY_LIMIT, SVCR_SM, SVCR_ZA
 
 FEATURE_BITS: dict[str, int] = {
     "power_off": 0,
@@ -257,6 +257,26 @@ class PartDomain(IntRange):
 
 MAX_PROGRAM = 48
 """Instructions in one run."""
+
+
+class SvcrDomain(Choice):
+    """Whether a host thread has ZA on, and is in streaming mode: SVCR. It is in front of a program,
+    and the codec has nothing for `none`: what was stored without it is still the same case."""
+
+    _MARK = 0xFC  # no program that is put has so many instructions
+
+    def __init__(self) -> None:
+        super().__init__({"none": 0, "sm": SVCR_SM, "za": SVCR_ZA, "sm+za": SVCR_SM | SVCR_ZA})
+
+    def draw(self, source: Source) -> int:
+        return source.u8() - self._MARK if source.peek() > self._MARK else 0
+
+    def put(self, value: int, sink: Sink) -> None:
+        if value:
+            sink.u8(self._MARK + value)
+
+    def simpler(self, value: int) -> Iterator[int]:
+        yield from range(value)
 
 
 class CodeDomain(Domain[tuple[Insn, ...]]):

@@ -20,6 +20,7 @@ from corpus.fields import (
     FeatureDomain,
     PartDomain,
     SpanDomain,
+    SvcrDomain,
     VqDomain,
 )
 from corpus.isa.form import Insn
@@ -32,6 +33,7 @@ from corpus.wire import (
     LISTS,
     RAM_SIZE,
     ROOM_EXACT,
+    SVCR_SHIFT,
     Ask,
     Kind,
     Stranger,
@@ -381,15 +383,18 @@ HOST_VLS = Word(2, (256, 0, 16, 32, 64, 48, 128, 240, 8, 17, 512, 8192))
 @dataclass(frozen=True, slots=True)
 class HostRun(Op):
     """A run by a host thread that has vector state of its own, at a vector length of `vl`
-    bytes as prctl(2) takes it; observes that state after the run and after a signal."""
+    bytes as prctl(2) takes it; observes that state after the run and after a signal. With
+    `svcr`, `vl` is the streaming length, too."""
 
     code, word = 16, "host-run"
     vcpu: int = _at(_VCPU)
     vl: int = _at(HOST_VLS, 256)
+    svcr: int = _at(SvcrDomain(), 0)
     program: tuple[Insn, ...] = _at(CodeDomain(), ())
 
     def lower(self) -> WireOp:
-        return WireOp(Kind.HOST_RUN, self.vcpu, 0, self.vl, machine_code(self.program))
+        b = self.vl | self.svcr << SVCR_SHIFT
+        return WireOp(Kind.HOST_RUN, self.vcpu, 0, b, machine_code(self.program))
 
 
 class _Goal(IntRange):

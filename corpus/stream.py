@@ -26,6 +26,10 @@ class Source:
         self._at = at + 1
         return self._data[at] if at < len(self._data) else 0
 
+    def peek(self) -> int:
+        """The next byte, which stays the next."""
+        return self._data[self._at] if self._at < len(self._data) else 0
+
     def uint(self, size: int) -> int:
         """The next `size` bytes, little-endian."""
         chunk = self._data[self._at : self._at + size]

@@ -68,8 +68,8 @@ READ_MEM      a = offset in guest RAM, b = length (clipped to RAM) -> bytes.
 WRITE_MEM     a = offset in guest RAM; payload = bytes (clipped to RAM).
 HOST_RUN      RUN (a, payload, aux and err as there) by a host thread with vector state
               of its own. Before KVM_RUN it sets its vector length with
-              PR_SVE_SET_VL, b bytes (0: does not), then fills Z, P, FFR, FPSR and
-              FPCR. KVM_RUN is the only system call between that and reading all
+              PR_SVE_SET_VL, b's low 16 bits in bytes (0: does not), then fills Z, P, FFR,
+              FPSR and FPCR. KVM_RUN is the only system call between that and reading all
               of it back. Then it fills them again, takes a SIGILL whose handler
               steps over the instruction, and reads all back again. Data = RUN's 32
               bytes | u32 errno of the prctl | u32 VL by prctl before KVM_RUN | u32 VL
@@ -77,7 +77,15 @@ HOST_RUN      RUN (a, payload, aux and err as there) by a host thread with vecto
               | state after KVM_RUN | state after the SIGILL. A state is Z0..Z31 (VL
               bytes each), P0..P15, FFR (VL / 8 bytes each), padded to 8; what is
               filled in, see `host_fill`. EOPNOTSUPP, and nothing done and no data, by
-              an executor that has no host thread with SVE.
+              an executor that has no host thread with SVE. b's bits from SVCR_SHIFT up are
+              the SVCR that the thread has at both events; if not 0, it sets its streaming
+              vector length (SVL) with PR_SME_SET_VL likewise, fills ZA (`za_fill`) if that is
+              to be on, and then Z and P once more, of SVL bytes and SVL / 8 bytes
+              (`streaming_fill`), if it is to be in streaming mode; EOPNOTSUPP, too, without
+              SME. After each event it looks at these and leaves both before it reads what
+              is told above. Behind that follow u32 errno of PR_SME_SET_VL | u32 SVL by
+              prctl before KVM_RUN, and per event u32 SVCR | u32 SVL (RDSVL) | u64 `digest`
+              of ZA | u64 digest of Z and P in streaming mode; 0 of what SVCR says is off.
 MIGRATE       a = slot of the destination; payload = features[7] | u32 target | groups
               as for READ_ALL. List the source's registers, read them all, create
               the destination, INIT it, SET VLS and FINALIZE if VLS is listed, SET
@@ -170,6 +178,10 @@ ROOM_EXACT = 0xFFFF
 """Room for as many ids as there are."""
 VL_LIMIT = 0xFFFF
 """The most that a VL asked for may be: above it are prctl's flags."""
+SVCR_SHIFT = 16
+"""Of HOST_RUN's `b`: SVCR stands above the VL."""
+SVCR_SM, SVCR_ZA = 1, 2
+"""Bits of SVCR: streaming mode, and ZA (Arm ARM, SVCR)."""
 DELAY_LIMIT = 0xFF_FFFF
 """The most that the `b` of DISTURB and THREADS may be, in ns."""
 BLOCK_LIMIT = 0xFFFF
@@ -269,6 +281,8 @@ _OP = struct.Struct("<HBBIQQ")
 _OBS = struct.Struct("<HBBIQII")
 RUN_DATA = struct.Struct("<2I2Q2I")
 HOST_THREAD_DATA = struct.Struct("<6I")
+SME_DATA = struct.Struct("<2I")
+SME_EVENT = struct.Struct("<2I2Q")
 DISTURB_DATA = struct.Struct("<2I")
 THREADS_DATA = struct.Struct("<2I")
 INTERVAL = struct.Struct("<2Q")
@@ -277,9 +291,9 @@ EVENTS = struct.Struct("<4BIQ12I")
 FILTER = struct.Struct("<3I")
 BLOCK = struct.Struct("<2I")
 LISTS = struct.Struct("<2I")
-"""The fixed parts of data of RUN, of HOST_RUN behind it, of DISTURB and of THREADS, what THREADS
-tells of each op, the payload of MIGRATE (its head), a vcpu's events, a range of hypercalls, and the
-payloads of DISTURB and THREADS."""
+"""The fixed parts of data of RUN, of HOST_RUN behind it, of HOST_RUN with SVCR behind that and per
+event, of DISTURB and of THREADS, what THREADS tells of each op, the payload of MIGRATE (its head),
+a vcpu's events, a range of hypercalls, and the payloads of DISTURB and THREADS."""
 
 
 def _padding(n: int) -> int:
@@ -370,6 +384,33 @@ def host_fill(turn: int, vl: int) -> bytes:
     ffr = ((1 << vl // 2) - 1).to_bytes(vl // 8, "little")
     state = z + p + ffr
     return state + bytes(_padding(len(state)))
+
+
+@lru_cache(maxsize=64)
+def streaming_fill(turn: int, svl: int) -> bytes:
+    """Z and P in streaming mode, as HOST_RUN fills them in for the same turns; `svl` in bytes."""
+    return host_fill(2 + turn, svl)[: 34 * svl]
+
+
+@lru_cache(maxsize=64)
+def za_fill(turn: int, svl: int) -> bytes:
+    """ZA likewise: `svl` vectors of `svl` bytes, none of them like another."""
+    seed = 0x23 + 0x51 * turn
+    rows = (range(seed + 7 * row, seed + 7 * row + svl * (3 + row), 3 + row) for row in range(svl))
+    return bytes(byte & 0xFF for row in rows for byte in row)
+
+
+FNV_BASIS = 0xCBF2_9CE4_8422_2325
+FNV_PRIME = 0x100_0000_01B3
+
+
+@lru_cache(maxsize=64)
+def digest(data: bytes) -> int:
+    """FNV-1a of 64 bits."""
+    value = FNV_BASIS
+    for byte in data:
+        value = (value ^ byte) * FNV_PRIME & 0xFFFF_FFFF_FFFF_FFFF
+    return value
 
 
 class Record(NamedTuple):

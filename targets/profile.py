@@ -39,6 +39,8 @@ class Profile:
     el0_32bit: bool = True
     host_thread: bool = True
     """Whether the executor is a thread of the host, with vector state of its own."""
+    svqs: int = 0
+    """Streaming vector lengths of the host's threads, likewise; 0: they have no SME."""
     strangers: frozenset[str] = frozenset()
     """What can go on beside a vcpu there: names of `corpus.wire.Stranger` in lower case."""
     threads: bool = False
@@ -92,7 +94,7 @@ class Profile:
                 features |= 1 << FEATURE_BITS[name]
         release = re.match(r"(\d+)\.(\d+)", probe.get("release", ""))
         kernel = (int(release[1]), int(release[2])) if release else (0, 0)
-        vqs = probe.get("vqs", "")
+        vqs, svqs = probe.get("vqs", ""), probe.get("svqs", "")
         return cls(
             vqs=parse_vqs(vqs) if vqs else 0,
             features=features,
@@ -100,6 +102,7 @@ class Profile:
             mode=probe.get("mode", "unknown"),
             el0_32bit=_has_el0_32bit(probe),
             host_thread=kernel != (0, 0),
+            svqs=parse_vqs(svqs) if svqs else 0,
             strangers=frozenset(filter(None, probe.get("strangers", "").split(","))),
             threads=probe.get("threads") == "1",
             fpcr_bits=_number(probe, "fpcr_bits"),

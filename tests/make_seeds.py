@@ -35,7 +35,7 @@ PROFILES = (
     Profile(vqs=0b1011, features=0x35, el0_32bit=False),
     Profile(kernel=(0, 0), host_thread=False, lacks=frozenset({"sve2", "bf16", "i8mm"})),
     Profile(kernel=(6, 1)),
-    Profile(strangers=frozenset({"thread", "signal", "step"}), threads=True),
+    Profile(strangers=frozenset({"thread", "signal", "step"}), threads=True, svqs=0x808B),
 )
 WITHOUT = {
     **dict.fromkeys(
@@ -49,7 +49,7 @@ WITHOUT = {
     "ending.ok": "is about how a machine ends",
 }
 """Rules that no seed has to use, and why."""
-BESIDE = Beside(tuple(Stranger), threads=True)
+BESIDE = Beside(tuple(Stranger), threads=True, sme=True)
 RUNS, SECONDS = 600, 10.0
 
 

@@ -12,7 +12,19 @@ from corpus.blocks import beside, closings, has_block, unbroken, without
 from corpus.case import MAX_OPS, Case, decode
 from corpus.domain import TextError
 from corpus.fields import DelayDomain
-from corpus.ops import MAX_SPAN, Disturb, GetMp, GetReg, Init, Op, ReadAll, Run, SetReg, Threads
+from corpus.ops import (
+    MAX_SPAN,
+    Disturb,
+    GetMp,
+    GetReg,
+    HostRun,
+    Init,
+    Op,
+    ReadAll,
+    Run,
+    SetReg,
+    Threads,
+)
 from corpus.stream import Sink, Source
 from corpus.text import format_case, parse_case
 from corpus.wire import DELAY_LIMIT, Stranger
@@ -222,6 +234,23 @@ def test_two_threads_are_at_work_where_that_can_be() -> None:
     mixed_kinds = Beside((Stranger.SIGNAL,), threads=True)
     several = [accompanied(rng, random_case(rng), mixed_kinds) for _ in range(100)]
     assert all(any(isinstance(op, k) for c in several for op in c.ops) for k in (Disturb, Threads))
+
+
+def test_a_thread_has_sme_where_some_machine_has() -> None:
+    rng = random.Random(7)
+    beside = Beside.of([Profile(), Profile(svqs=0b1011)])
+    assert (beside, beside.others) == (Beside(sme=True), False)
+    case = parse_case("create v0\nhost-run v0 vl=32 { }\nrun v0 { }\nhost-run v0 { }")
+    told = [sometimes(rng, case, beside) for _ in range(200)]
+    drawn = [op.svcr for one in told for op in one.ops if isinstance(op, HostRun)]
+    assert set(drawn) == {0, 1, 2, 3}
+    assert 0.4 * len(drawn) < drawn.count(0) < 0.6 * len(drawn)
+    without = [op for op in case.ops if not isinstance(op, HostRun)]
+    assert all([op for op in one.ops if not isinstance(op, HostRun)] == without for one in told)
+    assert all(sometimes(rng, one, NOTHING) is one for one in told)
+    both = Beside((Stranger.SIGNAL,), threads=False, sme=True)
+    disturbed_too = [sometimes(rng, case, both) for _ in range(200)]
+    assert any(isinstance(op, Disturb) for one in disturbed_too for op in one.ops)
 
 
 def test_a_case_is_disturbed_where_there_are_strangers() -> None:

@@ -61,6 +61,21 @@ def test_the_id_is_a_function_of_the_case() -> None:
     assert parse_case(text).id != parse_case("create v0\ninit v1\n").id
 
 
+def test_svcr_is_told_only_where_there_is_some() -> None:
+    """So that a host-run that was stored before there was SVCR is the same case, and its name."""
+    plain, *others = (
+        parse_case(f"host-run v0 vl=64{svcr} {{ nop }}\nget-mp v1")
+        for svcr in ("", " svcr=sm", " svcr=za", " svcr=sm+za")
+    )
+    assert plain.id == "8aa6cb8d50a4a9b2"
+    assert parse_case("host-run v0 vl=64 svcr=none { nop }\nget-mp v1") == plain
+    assert "svcr" not in format_case(plain)
+    assert len({case.id for case in (plain, *others)}) == 4
+    for case in others:
+        assert len(case.encoded) == len(plain.encoded) + 1
+        assert decode(case.encoded) == case == parse_case(format_case(case))
+
+
 def test_every_op_has_a_row() -> None:
     assert len({op.code for op in OPS.values()}) == len(OPS)
     assert {op().lower().kind for op in OPS.values() if not fields_of(op)} <= set(Kind)

@@ -55,7 +55,7 @@ from emulator_leg import (
     z,
 )
 
-from corpus.wire import Kind, WireOp, pack_groups, unpack_values
+from corpus.wire import SVCR_SHIFT, Kind, WireOp, pack_groups, unpack_values
 
 ALL_16 = 0xFFFF
 
@@ -422,8 +422,10 @@ def test_two_vcpus_share_memory_and_nothing_else(leg: Leg) -> None:
     assert [number(o) for o in (*seen[8:11], seen[12])] == [1, 0, 0, 0]
 
 
-def test_a_host_thread_with_sve_is_more_than_an_emulator_has(leg: Leg) -> None:
+@pytest.mark.parametrize("svcr", [0, 3])
+def test_a_host_thread_with_sve_is_more_than_an_emulator_has(leg: Leg, svcr: int) -> None:
     code = struct.pack("<2I", *EXIT)
-    *_, seen, pc = leg.do(*SVE_VCPU, WireOp(Kind.HOST_RUN, 0, 0, 32, code), get(PC))
+    vl = 32 | svcr << SVCR_SHIFT
+    *_, seen, pc = leg.do(*SVE_VCPU, WireOp(Kind.HOST_RUN, 0, 0, vl, code), get(PC))
     assert (seen.err, seen.aux, seen.data) == (EOPNOTSUPP, 0, b"")
     assert number(pc) == 0

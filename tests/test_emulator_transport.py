@@ -15,7 +15,7 @@ from emulator_leg import EXIT, SVE_VCPU, Leg, get, open_leg, put, run, z
 
 from corpus.domain import TextError
 from corpus.trace import Ending
-from corpus.wire import Kind, WireError, WireOp, pack_request, unpack_response
+from corpus.wire import SVCR_SHIFT, Kind, WireError, WireOp, pack_request, unpack_response
 from targets.emulator import build
 from targets.emulator import transport as transport_module
 from targets.emulator.legname import EmulatorSpec, open_transport, parse
@@ -81,7 +81,7 @@ def test_probe() -> None:
         pack_request([WireOp(Kind.READ_ALL, 0, 0, 0, struct.pack("<II", 1, 0))]),
         pack_request([WireOp(Kind.GET_REG, 0, 0, 0x10002)]),
         pack_request([WireOp(Kind.HOST_RUN, 0, 0, 0, bytes(0x3004))]),
-        pack_request([WireOp(Kind.HOST_RUN, 0, 0, 0x10000)]),
+        pack_request([WireOp(Kind.HOST_RUN, 0, 0, 4 << SVCR_SHIFT)]),
         pack_request([WireOp(Kind.THREADS, 0, 0, 0, bytes(7))]),
         pack_request([WireOp(Kind.THREADS, 0, 0, 0, struct.pack("<II", 1, 2))]),
         pack_request([WireOp(Kind.MIGRATE, 0, 0, 0, bytes(31))]),

@@ -28,6 +28,7 @@ from corpus.wire import (
     RAM_SIZE,
     RUN_DATA,
     RUN_LIMIT_MS,
+    SVCR_SHIFT,
     VECTOR_MMIO,
     Kind,
     WireError,
@@ -380,7 +381,7 @@ def _malformed() -> Iterator[tuple[str, bytes]]:
     yield "edge", pack_request([WireOp(Kind.GET_REG, b=2**64 - 1)])
     yield "groups", pack_request([WireOp(Kind.READ_ALL, payload=struct.pack("<II", 2**31, 0))])
     yield "host code", pack_request([WireOp(Kind.HOST_RUN, payload=bytes(0x3001))])
-    yield "host VL", pack_request([WireOp(Kind.HOST_RUN, b=0x10000)])
+    yield "host SVCR", pack_request([WireOp(Kind.HOST_RUN, b=4 << SVCR_SHIFT)])
     yield "init", pack_request([WireOp(Kind.MIGRATE, payload=bytes(31))])
     yield "slot", pack_request([WireOp(Kind.MIGRATE, a=256, payload=bytes(32))])
     groups = bytes(32) + struct.pack("<II", 1, 0)

@@ -287,6 +287,21 @@ def test_no_text_can_leave_a_string_or_a_comment() -> None:
     assert quoted("\x1b[0m") == '"?[0m"'
 
 
+@pytest.mark.parametrize(
+    ("svcr", "says"),
+    [
+        ("sm", "/* KVM_RUN is made in streaming mode */"),
+        ("za", "/* KVM_RUN is made with ZA on */"),
+        ("sm+za", "/* KVM_RUN is made in streaming mode and with ZA on */"),
+    ],
+)
+def test_strace_tells_what_the_thread_has_of_sme(svcr: str, says: str) -> None:
+    plain = strace(case(*VCPU, "host-run v0 { nop }")).splitlines()
+    told = strace(case(*VCPU, f"host-run v0 svcr={svcr} {{ nop }}")).splitlines()
+    assert [line for line in told if line not in plain] == [says]
+    assert len(told) == len(plain) + 1
+
+
 def test_strace_tells_what_a_leg_did() -> None:
     made = case(*VCPU, "finalize v0", "set v0 fpcr 3", "get v0 fpcr", "run v0 { nop }")
     told = strace(made, ModelTarget(MACHINE, "model").run(made)).splitlines()

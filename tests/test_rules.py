@@ -31,9 +31,9 @@ PROFILES = (
     Profile(vqs=0b1011, features=0x35, el0_32bit=False),
     Profile(kernel=(0, 0), host_thread=False, lacks=frozenset({"sve2", "bf16", "i8mm"})),
     Profile(kernel=(6, 1)),
-    Profile(strangers=frozenset({"thread", "signal", "step"}), threads=True),
+    Profile(strangers=frozenset({"thread", "signal", "step"}), threads=True, svqs=0x808B),
 )
-BESIDE = Beside(tuple(Stranger), threads=True)
+BESIDE = Beside(tuple(Stranger), threads=True, sme=True)
 
 
 def test_there_are_enough_and_each_says_something() -> None:

@@ -24,6 +24,8 @@ RECORDS = {
     "observation": "_OBS",
     "run": "RUN_DATA",
     "host_thread": "HOST_THREAD_DATA",
+    "sme": "SME_DATA",
+    "sme_event": "SME_EVENT",
     "disturb": "DISTURB_DATA",
     "threads": "THREADS_DATA",
     "interval": "INTERVAL",
@@ -44,6 +46,7 @@ NOT_IN_THE_EMULATOR = frozenset(
         *("RUN_LIMIT_MS", "LOOP_LIMIT_MS"),  # it counts steps
         *("FLAG_REUSE_VM", "NO_VM"),  # and makes no VM
         *("HOST_FPCR", "HOST_FPSR", "host_thread", "disturb"),  # it has no host thread with SVE
+        *("sme", "sme_event", "FNV_BASIS", "FNV_PRIME"),
         *("threads", "interval"),  # nor two threads
         "FEATURE_BYTES",  # of a record that both have
     }

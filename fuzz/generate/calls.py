@@ -210,7 +210,7 @@ CALLS: tuple[tuple[tuple[str, bool], Maker], ...] = (
     (("run", False), lambda rng, _: [Run(0, 0, random_program(rng, rng.choice((0, 2))))]),
     (
         ("host-run", False),
-        lambda rng, _: [HostRun(0, 16 * rng.choice(LENGTHS), random_program(rng, 2))],
+        lambda rng, _: [HostRun(0, 16 * rng.choice(LENGTHS), program=random_program(rng, 2))],
     ),
     (("migrate", False), lambda rng, _: [Migrate(0, 2, FEATURE_SVE), ReadAll(2)]),
     (("create", False), lambda rng, _: [CreateVcpu(1)]),

@@ -60,7 +60,7 @@ def random_run(rng: random.Random, vcpu: int, *, el2: bool = False) -> Run | Hos
     if el2:
         program = of_el2.program(rng, program, MAX_PROGRAM)
     if rng.random() < 0.04:
-        return HostRun(vcpu, HOST_VLS.draw(source(rng)), program)
+        return HostRun(vcpu, HOST_VLS.draw(source(rng)), program=program)
     return Run(vcpu, 1 if rng.random() < 0.03 else 0, program)
 
 

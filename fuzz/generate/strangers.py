@@ -12,6 +12,7 @@ from corpus.ops import HOST_VLS, Disturb, HostRun, Op, Run
 from corpus.wire import Stranger
 from fuzz.generate.programs import source
 from fuzz.generate.staying import CALL_NS, staying
+from fuzz.generate.streaming import streaming
 from fuzz.generate.threads import threaded
 from targets.profile import Profile
 
@@ -24,17 +25,27 @@ _DELAY = DelayDomain()
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What can go on beside a case on some machine: the `kinds` of strangers, and whether two
-    threads can be at work."""
+    """What can go on beside a case on some machine: the `kinds` of strangers, whether two
+    threads can be at work, and whether the thread that makes KVM_RUN has SME (`sme`)."""
 
     kinds: tuple[int, ...] = ()
     threads: bool = False
+    sme: bool = False
 
     @classmethod
     def of(cls, profiles: Sequence[Profile]) -> Beside:
         """What some of these machines have."""
         known = (s for s in Stranger if any(s.name.lower() in p.strangers for p in profiles))
-        return cls(tuple(known), any(profile.threads for profile in profiles))
+        return cls(
+            tuple(known),
+            threads=any(profile.threads for profile in profiles),
+            sme=any(profile.svqs for profile in profiles),
+        )
+
+    @property
+    def others(self) -> bool:
+        """Whether anybody but the thread itself can be at work."""
+        return bool(self.kinds) or self.threads
 
 
 NOTHING = Beside()
@@ -42,9 +53,9 @@ NOTHING = Beside()
 
 def sometimes(rng: random.Random, case: Case, beside: Beside) -> Case:
     """The case, or in a fair share of cases one with something beside it."""
-    if beside != NOTHING and rng.random() < SHARE:
-        return accompanied(rng, case, beside)
-    return case
+    if beside.others and rng.random() < SHARE:
+        case = accompanied(rng, case, beside)
+    return streaming(rng, case) if beside.sme else case
 
 
 def accompanied(rng: random.Random, case: Case, beside: Beside) -> Case:
@@ -80,5 +91,5 @@ def _longer(rng: random.Random, run: Op) -> tuple[Op, int]:
     assert isinstance(run, Run | HostRun)
     longer, loop = staying(rng, run)
     if isinstance(longer, Run) and rng.random() < 0.2:
-        return HostRun(longer.vcpu, HOST_VLS.draw(source(rng)), longer.program), loop
+        return HostRun(longer.vcpu, HOST_VLS.draw(source(rng)), program=longer.program), loop
     return longer, loop

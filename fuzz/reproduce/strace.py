@@ -16,6 +16,8 @@ from corpus.wire import (
     LARGEST_REG,
     RAM_BASE,
     RAM_SIZE,
+    SVCR_SM,
+    SVCR_ZA,
     VECTOR_BASE,
     Ask,
     Stranger,
@@ -149,6 +151,14 @@ def _run(op: o.Run | o.HostRun, seen: Observation | None) -> Iterator[str]:
     yield _ioctl(_fd(op.vcpu), "KVM_RUN", "0", seen) + exit_
 
 
+def _host_run(op: o.HostRun, seen: Observation | None) -> Iterator[str]:
+    on = (("in streaming mode", SVCR_SM), ("with ZA on", SVCR_ZA))
+    states = [words for words, bit in on if op.svcr & bit]
+    if states:
+        yield f"/* KVM_RUN is made {' and '.join(states)} */"
+    yield from _run(op, seen)
+
+
 def _read_all(op: o.ReadAll, seen: Observation | None) -> Iterator[str]:
     yield f"/* KVM_GET_ONE_REG on {_fd(op.vcpu)} of every register{result(seen)} */"
 
@@ -226,7 +236,7 @@ _CALLS: dict[type[Op], Callable[[Any, Observation | None], Iterator[str]]] = {
     o.GetReg: _get,
     o.RegList: _list,
     o.Run: _run,
-    o.HostRun: _run,
+    o.HostRun: _host_run,
     o.ReadAll: _read_all,
     o.SetMp: _mp,
     o.GetMp: _get_mp,

@@ -98,7 +98,7 @@ def test_a_run_is_a_run_whoever_s_thread_it_is_on() -> None:
 
 def test_a_run_wrote_what_one_of_its_instructions_is_to_write() -> None:
     ops = (insn("ptrue", 1, 0, 31), insn("rdvl", 1, 1))
-    for run in (Run(0, 0, ops), HostRun(0, 16, ops)):
+    for run in (Run(0, 0, ops), HostRun(0, 16, program=ops)):
         assert wrote(run, "isa.ptrue")
         assert wrote(run, "isa.rdvl")
         assert not wrote(run, "isa.ptrues")

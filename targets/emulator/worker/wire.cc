@@ -43,7 +43,7 @@ bool OpWellFormed(const Op& op) {
     case Kind::kReadAll:
       return GroupsFit(op.payload, op.size);
     case Kind::kHostRun:
-      return op.size <= kCodeSize && op.b <= kVlLimit;
+      return op.size <= kCodeSize && op.b >> kSvcrShift <= (kSvcrSm | kSvcrZa);
     case Kind::kDisturb:
       return op.size == sizeof(WireBlock) && op.a < static_cast<uint64_t>(Stranger::kCount) &&
              op.b <= kDelayLimit && BlockFits(Take<WireBlock>(op.payload));

@@ -29,6 +29,9 @@ constexpr uint8_t kFill = 0x5a;          // what GET finds its buffer full of
 constexpr size_t kLargestReg = 256;      // bytes
 constexpr uint64_t kRoomExact = 0xffff;  // of REG_LIST: as many ids as there are
 constexpr uint64_t kVlLimit = 0xffff;    // of a VL asked for; above it are prctl's flags
+constexpr uint64_t kSvcrShift = 16;      // of HOST_RUN's `b`, above the VL
+constexpr uint64_t kSvcrSm = 1;
+constexpr uint64_t kSvcrZa = 2;
 constexpr uint64_t kDelayLimit = 0xffffff;  // `b` of DISTURB and THREADS, ns
 constexpr uint64_t kBlockLimit = 0xffff;    // ops in a block
 

@@ -13,8 +13,7 @@ bool host_has_sve(void)
     return getauxval(AT_HWCAP) & HWCAP_SVE;
 }
 
-/* The patterns are the wire form's `host_fill`. */
-static void fill(uint8_t *at, unsigned turn, unsigned vl)
+uint8_t *host_state_fill_vectors(uint8_t *at, unsigned turn, unsigned vl)
 {
     unsigned seed = 0x40 + 0x51 * turn;
     for (unsigned n = 0; n < 32; n++)
@@ -23,6 +22,12 @@ static void fill(uint8_t *at, unsigned turn, unsigned vl)
     for (unsigned n = 0; n < 16; n++)
         for (unsigned i = 0; i < vl / 8; i++)
             *at++ = (uint8_t)(seed + 37 * n + 11 * i);
+    return at;
+}
+
+static void fill(uint8_t *at, unsigned turn, unsigned vl)
+{
+    at = host_state_fill_vectors(at, turn, vl);
     memset(at, 0xff, vl / 16);
     memset(at + vl / 16, 0, vl / 16);
 }

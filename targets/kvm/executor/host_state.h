@@ -22,6 +22,9 @@ struct host_state {
 /* Whether threads of this host have SVE. */
 bool host_has_sve(void);
 
+/* Z and P of the wire form's `host_fill`. Returns where FFR is to follow. */
+uint8_t *host_state_fill_vectors(uint8_t *at, unsigned turn, unsigned vl);
+
 /* Have signals of `take_signal` handled; before any thread comes to that. */
 void host_state_prepare(void);
 

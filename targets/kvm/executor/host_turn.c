@@ -2,6 +2,9 @@
 
 #include <stddef.h>
 
+#include "sme_turn.h"
+#include "vector_numbers.h"
+
 /* The assembly's offsets. */
 _Static_assert(offsetof(struct host_turn, fill) == 0, "fill");
 _Static_assert(offsetof(struct host_turn, state) == 8, "state");
@@ -13,9 +16,7 @@ _Static_assert(offsetof(struct host_turn, result) == 64, "result");
 _Static_assert(offsetof(struct host_turn, vl) == 72, "vl");
 _Static_assert(offsetof(struct host_turn, fpsr) == 80, "fpsr");
 _Static_assert(offsetof(struct host_turn, fpcr) == 88, "fpcr");
-
-#define P_NUMBERS "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15"
-#define Z_NUMBERS P_NUMBERS ",16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31"
+_Static_assert(offsetof(struct host_turn, sme) == 96, "sme");
 
 /* x9: the turn, x10 and x11: Z and P in memory. A system call keeps all of them, and the
  * caller's d8..d15 and FPCR are put back. */
@@ -31,7 +32,7 @@ __asm__(".text\n"
         "    stp d12, d13, [sp, #32]\n"
         "    stp d14, d15, [sp, #48]\n"
         "    mrs x10, fpcr\n"
-        "    str x10, [sp, #64]\n"
+        "    stp x10, x30, [sp, #64]\n"
         "    mov x9, x0\n"
 
         "    ldr x10, [x9, #0]\n"
@@ -48,8 +49,11 @@ __asm__(".text\n"
         "    ldp x10, x11, [x9, #16]\n"
         "    msr fpsr, x10\n"
         "    msr fpcr, x11\n"
+        "    ldr x12, [x9, #96]\n"
+        "    cbz x12, 1f\n"
+        "    bl vf_sme_enter\n"
 
-        "    ldr x8, [x9, #32]\n"
+        "1:  ldr x8, [x9, #32]\n"
         "    ldp x0, x1, [x9, #40]\n"
         "    ldr x2, [x9, #56]\n"
         "    cbz x8, vf_host_turn_udf\n"
@@ -63,7 +67,10 @@ __asm__(".text\n"
         "    mrs x11, fpcr\n"
         "    stp x10, x11, [x9, #80]\n"
         "    str x0, [x9, #64]\n"
-        "    rdvl x10, #1\n"
+        "    ldr x12, [x9, #96]\n"
+        "    cbz x12, 1f\n"
+        "    bl vf_sme_leave\n"
+        "1:  rdvl x10, #1\n"
         "    str x10, [x9, #72]\n"
 
         "    ldr x10, [x9, #8]\n"
@@ -78,7 +85,7 @@ __asm__(".text\n"
         "    rdffr p0.b\n"
         "    str p0, [x11, #16, mul vl]\n"
 
-        "    ldr x10, [sp, #64]\n"
+        "    ldp x10, x30, [sp, #64]\n"
         "    msr fpcr, x10\n"
         "    ldp d14, d15, [sp, #48]\n"
         "    ldp d12, d13, [sp, #32]\n"

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+struct sme_turn;
+
 struct host_turn {
     const uint8_t *fill; /* Z0..Z31, P0..P15, FFR at the vector length in force */
     uint8_t *state;      /* likewise, stored after the event */
@@ -13,6 +15,7 @@ struct host_turn {
     uint64_t arguments[3];
     int64_t result; /* the system call's */
     uint64_t vl, fpsr, fpcr;
+    struct sme_turn *sme; /* NULL: neither ZA nor streaming mode */
 };
 
 /* Fill the registers; make the system call, or execute the instruction that is undefined;

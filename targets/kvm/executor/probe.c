@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "disturb.h"
+#include "host_sme.h"
 #include "vm.h"
 
 #ifndef KVM_CAP_ARM_EL2
@@ -103,16 +104,29 @@ static const char *mode_of_log(void)
     return mode;
 }
 
+/* `vls`: 512 bits. */
+static void lengths(struct sink *out, const char *key, const uint64_t vls[8])
+{
+    char text[1024] = "";
+    size_t used = 0;
+    for (unsigned vq = 1; vq <= 512 && used + 8 < sizeof text; vq++)
+        if (vls[(vq - 1) / 64] >> (vq - 1) % 64 & 1)
+            used += (size_t)sprintf(text + used, used ? ",%u" : "%u", vq);
+    line(out, key, "%s", text);
+}
+
 static void vector_lengths(struct sink *out, int fd)
 {
     uint64_t vls[8] = {0};
-    char text[1024] = "";
-    size_t used = 0;
-    if (get_reg(fd, KVM_REG_ARM64_SVE_VLS, vls) == 0)
-        for (unsigned vq = 1; vq <= 512 && used + 8 < sizeof text; vq++)
-            if (vls[(vq - 1) / 64] >> (vq - 1) % 64 & 1)
-                used += (size_t)sprintf(text + used, used ? ",%u" : "%u", vq);
-    line(out, "vqs", "%s", text);
+    if (get_reg(fd, KVM_REG_ARM64_SVE_VLS, vls))
+        memset(vls, 0, sizeof vls);
+    lengths(out, "vqs", vls);
+}
+
+static void streaming_lengths(struct sink *out)
+{
+    const uint64_t vls[8] = {host_sme_lengths()};
+    lengths(out, "svqs", vls);
 }
 
 static void scratch_vcpu(struct machine *m, struct sink *out)
@@ -221,6 +235,7 @@ struct outcome op_probe(struct machine *m, const struct op *op, struct sink *out
     line(out, "page_size", "%ld", sysconf(_SC_PAGESIZE));
     line(out, "memory_pages", "%ld", sysconf(_SC_PHYS_PAGES));
     fp_control(out);
+    streaming_lengths(out);
     strangers(out);
     line(out, "threads", "1");
     scratch_vcpu(m, out);

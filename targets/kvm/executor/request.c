@@ -81,7 +81,7 @@ static bool op_well_formed(const struct op *op)
     case KIND_READ_ALL:
         return groups_well_formed(op->payload, op->head.size);
     case KIND_HOST_RUN:
-        return op->head.size <= CODE_SIZE && op->head.b <= VL_LIMIT;
+        return op->head.size <= CODE_SIZE && op->head.b >> SVCR_SHIFT <= (SVCR_SM | SVCR_ZA);
     case KIND_DISTURB:
         return op->head.size == sizeof(struct wire_block) && op->head.a < STRANGER_COUNT &&
                op->head.b <= DELAY_LIMIT && block_well_formed(op->payload);

@@ -25,6 +25,9 @@
 #define LARGEST_REG 256u     /* bytes */
 #define ROOM_EXACT 0xffffu   /* of REG_LIST: as many ids as there are */
 #define VL_LIMIT 0xffffu     /* of a VL asked for; above it are prctl's flags */
+#define SVCR_SHIFT 16        /* of HOST_RUN's `b`, above the VL */
+#define SVCR_SM 1u           /* streaming mode */
+#define SVCR_ZA 2u
 #define DELAY_LIMIT 0xffffffu /* of the `b` of DISTURB and THREADS, ns */
 #define BLOCK_LIMIT 0xffffu  /* ops in a block */
 
@@ -36,6 +39,10 @@
 
 #define HOST_FPCR 0x00c00000u
 #define HOST_FPSR 0x00000015u
+
+/* Digests are FNV-1a of 64 bits. */
+#define FNV_BASIS 0xcbf29ce484222325ull
+#define FNV_PRIME 0x100000001b3ull
 
 enum wire_kind {
     KIND_PROBE,
@@ -149,6 +156,17 @@ struct wire_host_thread {
     uint32_t fpsr, fpcr, zero;
 };
 
+/* Of HOST_RUN with SVCR, behind the two states; two wire_sme_event follow. */
+struct wire_sme {
+    uint32_t prctl_err, svl;
+};
+
+/* SVCR and SVL after an event, and digests of ZA and of streaming mode's Z and P. */
+struct wire_sme_event {
+    uint32_t svcr, svl;
+    uint64_t za, vectors;
+};
+
 /* Payload of DISTURB. */
 struct wire_block {
     uint32_t span, vl;
@@ -180,6 +198,8 @@ _Static_assert(sizeof(struct wire_response) == 16, "response header");
 _Static_assert(sizeof(struct wire_observation) == 24, "observation header");
 _Static_assert(sizeof(struct wire_run) == 32, "run result");
 _Static_assert(sizeof(struct wire_host_thread) == 24, "host thread's state");
+_Static_assert(sizeof(struct wire_sme) == 8, "host thread with SME");
+_Static_assert(sizeof(struct wire_sme_event) == 24, "SME after an event");
 _Static_assert(sizeof(struct wire_block) == 8, "block of ops");
 _Static_assert(sizeof(struct wire_disturb) == 8, "disturbance");
 _Static_assert(sizeof(struct wire_lists) == 8, "two lists of ops");

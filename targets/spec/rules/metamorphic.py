@@ -46,6 +46,48 @@ TABLE: tuple[Rule, ...] = table(
             "sve.rst 4",
             "after KVM_RUN a signal handler returns to all of Z, P and FFR",
         ),
+        "host.no-sme": ("IMPL", "-", "a host whose threads have no SME says so"),
+        "host.sme-prctl": (
+            "IMPL",
+            "sme.rst 6",
+            "PR_SME_SET_VL rounds down to a streaming length of the host",
+        ),
+        "host.sme-length-kept": (
+            "ABI",
+            "sme.rst 3",
+            "the thread's streaming vector length survives KVM_RUN and a signal",
+        ),
+        "host.sme-streaming-ends": (
+            "ABI",
+            "sme.rst 3",
+            "KVM_RUN is a system call: it leaves streaming mode, and enters it for nobody",
+        ),
+        "host.sme-za-kept": (
+            "ABI",
+            "sme.rst 3",
+            "PSTATE.ZA survives KVM_RUN, and with it all of ZA",
+        ),
+        "host.sme-vectors-not-the-guests": (
+            "IMPL",
+            "sme.rst 3, sve.rst 3",
+            "after KVM_RUN from streaming mode Z, P and FFR are zero or what the thread had",
+        ),
+        "host.sme-fp-control": (
+            "IMPL",
+            "Arm ARM B1, PSTATE.SM",
+            "FPSR is kept or what a change of the mode leaves, and FPCR is kept, after KVM_RUN from"
+            " streaming mode",
+        ),
+        "host.sme-signal-restores-za": (
+            "ABI",
+            "sme.rst 5",
+            "after KVM_RUN a signal handler returns to PSTATE.ZA and all of ZA",
+        ),
+        "host.sme-signal-restores-mode": (
+            "IMPL",
+            "sve.rst 4, signal.c",
+            "after KVM_RUN a signal handler returns to streaming mode and its Z and P",
+        ),
         "disturb.no-stranger": ("IMPL", "-", "a machine without a kind of stranger says so"),
         "disturb.strikes": (
             "ABI",

@@ -46,6 +46,8 @@ NEEDS: dict[str, Need] = {
     "run.undefined-feature": lambda profile: bool(profile.lacks & _CAPS),
     "vl.rounded-down": _a_gap_in_its_lengths,
     "host.no-thread": lambda profile: not profile.host_thread,
+    "host.no-sme": lambda profile: profile.host_thread and not profile.svqs,
+    "host.sme-*": lambda profile: profile.svqs != 0,
     "host.[!n]*": lambda profile: profile.host_thread,
     "disturb.strikes": lambda profile: bool(profile.strangers),
     "disturb.no-stranger": lambda profile: len(profile.strangers) < len(Stranger),

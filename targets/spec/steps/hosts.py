@@ -3,17 +3,20 @@
 Linux promises a thread its vector length, the low 128 bits of Z, FPSR and FPCR across a
 system call; the rest is unspecified (Documentation/arch/arm64/sve.rst, section 3), and what
 is there must at least not be the guest's. A signal handler returns to all of it
-(section 5). Facts 4.3: K26, K29, K30 were defects here.
+(section 5). Facts 4.3: K26, K29, K30 were defects here. What a thread with SME is promised
+beyond that is in `targets.spec.streaming`.
 """
 
 from __future__ import annotations
 
 from corpus import wire
 from corpus.ops import HostRun
+from targets.spec import streaming
 from targets.spec.errno import EINVAL, EOPNOTSUPP
 from targets.spec.permitted import Mismatch, Outcome, Permitted, Tail
 from targets.spec.steps.registry import step
 from targets.spec.steps.running import run_vcpu
+from targets.spec.streaming import Streaming
 from targets.spec.world import World
 
 HEADER = wire.HOST_THREAD_DATA
@@ -35,13 +38,34 @@ LABELS = {
 def host_run(world: World, op: HostRun) -> Permitted:
     if not world.profile.host_thread:
         return Permitted("host.no-thread", (Outcome(EOPNOTSUPP),))
+    if op.svcr and not world.profile.svqs:
+        return Permitted("host.no-sme", (Outcome(EOPNOTSUPP),))
     ran = run_vcpu(world, op.vcpu, op.program, immediate=False)
+    tail = _sme_tail(world, op) if op.svcr else thread_tail(world, op.vl)
     outcomes = tuple(
-        Outcome(o.err, o.known_parts, o.aux, tail=thread_tail(world, op.vl), effect=o.effect)
-        for o in ran.outcomes
+        Outcome(o.err, o.known_parts, o.aux, tail=tail, effect=o.effect) for o in ran.outcomes
     )
-    world.rules.update(LABELS.values())
-    return Permitted(ran.rule, outcomes, ran.context, origins={**(ran.origins or {}), **LABELS})
+    labels = {**LABELS, **streaming.LABELS} if op.svcr else LABELS
+    world.rules.update(labels.values())
+    return Permitted(ran.rule, outcomes, ran.context, origins={**(ran.origins or {}), **labels})
+
+
+def _sme_tail(world: World, op: HostRun) -> Tail:
+    """The same as `thread_tail` of a thread that has ZA on or is in streaming mode."""
+    profile = world.profile
+    sme = Streaming(op.vl, streaming_vl(op.vl, profile.svqs), op.svcr, profile.svqs)
+    from_streaming = bool(op.svcr & wire.SVCR_SM)
+    plain = thread_tail(world, op.vl)
+
+    def check(data: bytes) -> Mismatch | None:
+        state, told = data[: -streaming.SIZE], data[-streaming.SIZE :]
+        if len(state) < HEADER.size:
+            return Mismatch("data", f"{HEADER.size + streaming.SIZE} bytes", f"{len(data)} bytes")
+        return sme.check(told) or (
+            _check(state, op.vl, profile.vqs, told) if from_streaming else plain.check(state)
+        )
+
+    return Tail(check, lambda: plain.make() + sme.make())
 
 
 def thread_tail(world: World, asked: int) -> Tail:
@@ -69,7 +93,16 @@ def host_vl(asked: int, vqs: int) -> int:
     return 16 * (vqs & ((1 << asked // 16) - 1)).bit_length()
 
 
-def _check(data: bytes, asked: int, vqs: int) -> Mismatch | None:
+def streaming_vl(asked: int, svqs: int) -> int:
+    """The same of PR_SME_SET_VL (sme.rst, section 6), which rounds up to the shortest that there
+    is (fpsimd.c)."""
+    valid = host_vl(asked, 1)
+    return valid and max(host_vl(asked, svqs), 16 * (svqs & -svqs).bit_length())
+
+
+def _check(data: bytes, asked: int, vqs: int, told: bytes = b"") -> Mismatch | None:
+    """`told`: of a thread that was in streaming mode, what HOST_RUN tells of SME. The signal brings
+    such a thread back to that mode's registers, not to these."""
     if len(data) < HEADER.size:
         return Mismatch("data", f"{HEADER.size} bytes", f"{len(data)} bytes")
     err, before, after, fpsr, fpcr, _ = HEADER.unpack_from(data)
@@ -82,10 +115,13 @@ def _check(data: bytes, asked: int, vqs: int) -> Mismatch | None:
         return Mismatch("host VL", f"{before} bytes", f"{after} bytes")
     if not state or len(data) != HEADER.size + 2 * state:
         return Mismatch("data", f"two states of VL {before}", f"{len(data)} bytes")
+    ran, signalled = data[HEADER.size : HEADER.size + state], data[HEADER.size + state :]
+    if told:
+        wrong = streaming.check_fp_control(fpsr, fpcr)
+        return wrong or streaming.check_vectors(ran, before, told)
     if (fpsr, fpcr) != (wire.HOST_FPSR, wire.HOST_FPCR):
         expected = f"FPSR {wire.HOST_FPSR:#x}, FPCR {wire.HOST_FPCR:#x}"
         return Mismatch("host FP control", expected, f"FPSR {fpsr:#x}, FPCR {fpcr:#x}")
-    ran, signalled = data[HEADER.size : HEADER.size + state], data[HEADER.size + state :]
     return _check_run(ran, before) or _check_signal(signalled, before)
 
 
