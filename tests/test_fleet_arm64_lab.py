@@ -16,7 +16,7 @@ from tlskit import authority, await_scheduler, issued, options, scheduler
 
 from db.store import Store
 from fuzz.cli.errors import Exit
-from fuzz.fleet.cluster import place
+from fuzz.fleet.place import place
 from fuzz.fleet.slices import Kind
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(1500)]

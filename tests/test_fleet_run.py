@@ -375,5 +375,4 @@ def test_nothing_is_lost_and_nothing_double_whatever_is_killed(tmp_path: Path) -
         found = books(store)
     assert (found.lost, found.double, found.unaccounted) == ([], [], [])
     assert found.campaigns >= 1
-    assert found.pairs > 0
     assert time.monotonic() - began < 400

@@ -11,7 +11,8 @@ from fleet_chaos import BIN, Part, ended, free_port
 from tlskit import authority, await_scheduler, issued, options, scheduler
 
 from fuzz.fleet import slices, worker
-from fuzz.fleet.cluster import Certificates, Cluster, ClusterError, Ended, Place, place
+from fuzz.fleet.cluster import Cluster, Ended
+from fuzz.fleet.place import Certificates, ClusterError, Place, place
 from fuzz.fleet.slices import Kind, Order
 
 

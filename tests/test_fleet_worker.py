@@ -12,7 +12,7 @@ from distributed import Nanny
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
 from fuzz.fleet import worker
-from fuzz.fleet.cluster import ClusterError, place
+from fuzz.fleet.place import ClusterError, place
 from fuzz.fleet.worker import Post
 from targets.kvm.remote.address import Address
 

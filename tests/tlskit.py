@@ -10,7 +10,7 @@ from pathlib import Path
 from fleet_chaos import BIN, Part
 
 from fuzz.fleet import worker
-from fuzz.fleet.cluster import Certificates, ClusterError, Place
+from fuzz.fleet.place import Certificates, ClusterError, Place
 
 
 def openssl(*words: str) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 from distributed import Nanny, rpc
 
 from fuzz import stopping
-from fuzz.fleet.cluster import CONNECT_S, ClusterError, Place, knock, quiet, why
 from fuzz.fleet.offers import memory_mb, offered, scratch_directory
+from fuzz.fleet.place import CONNECT_S, ClusterError, Place, knock, quiet, why
 from targets.kvm.remote.address import Address
 
 AGAIN_S = 5.0

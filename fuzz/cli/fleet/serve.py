@@ -72,9 +72,9 @@ def worker(
       vcpufuzz fleet worker tcp://192.0.2.7:8786 --slots 2 --contact 198.51.100.4:9000
       vcpufuzz fleet worker tls://192.0.2.7:8786 --tls-ca ca.pem --tls-cert w.pem --tls-key w.key
     """
-    from fuzz.fleet.cluster import ClusterError  # noqa: PLC0415
     from fuzz.fleet.logs import logger  # noqa: PLC0415
     from fuzz.fleet.metrics import MetricsError, endpoint  # noqa: PLC0415
+    from fuzz.fleet.place import ClusterError  # noqa: PLC0415
     from fuzz.fleet.worker import Post, serve  # noqa: PLC0415
 
     where = place_of(cluster, tls_ca, tls_cert, tls_key)
