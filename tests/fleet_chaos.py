@@ -1,9 +1,11 @@
 """A fleet whose workers, scheduler and leader are killed again and again, and its books then.
 
     python tests/fleet_chaos.py --seconds 900     # four workers, PostgreSQL, a kill every 20 s
+    python tests/fleet_chaos.py --seconds 900 --calm      # and then the same without kills
 
 What campaigns say of themselves in their statistics is held against what the store has: no finding
-may be lost, none may be there twice, and each slice must be accounted for.
+may be lost, none may be there twice, and each slice must be accounted for. What kills cost is told
+by what a fleet without them reaches in the same time.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,10 +31,13 @@ from db.filters import BucketFilter
 from db.records import NotFound
 from db.store import Store
 from db.work import State, Wish
+from fuzz.fleet.novelty import Novelty
 
 BIN = Path(sys.executable).parent
 LEGS = "model,mutant:finalize-twice,mutant:reinit-keeps-z"
 DRAIN_S = 900.0
+LEAST = 0.9
+"""What a fleet has to reach of what it does without kills."""
 
 
 def free_port() -> int:
@@ -106,12 +111,14 @@ def _workers_of(pid: int) -> list[int]:
 
 @dataclass
 class Books:
-    """What the store says in the end. `lost`, `double`: findings, by campaign and signature."""
+    """What the store says in the end. `pairs`, `blocks`: those that are distinct, by leg, and by
+    kernel; `lost`, `double`: findings, by campaign and signature."""
 
     slices: Counter[str]
     campaigns: int = 0
     cases: int = 0
     pairs: int = 0
+    blocks: int = 0
     buckets: int = 0
     findings: int = 0
     lost: list[str] = field(default_factory=list)
@@ -124,7 +131,7 @@ def books(store: Store) -> Books:
     counted = Counter({f"{one.kind} {one.state}": 0 for one in store.slice_counts()})
     for count in store.slice_counts():
         counted[f"{count.kind} {count.state}"] += count.slices
-    found = Books(counted)
+    found, novelty = Books(counted), Novelty()
     by_campaign: dict[int, Counter[str]] = {}
     # Each has another finding beside it, with a smaller case.
     smaller = Counter(
@@ -140,18 +147,21 @@ def books(store: Store) -> Books:
             told[bucket.title] += 1 - smaller[finding.id]
     for one in store.finished_slices("campaign", 100_000):
         found.cases += int(one.counts["cases"])
-        found.pairs += int(one.counts["pairs"])
         if one.campaign_id is None:
             found.unaccounted.append(f"{one.id[:12]} has no campaign")
             continue
         campaign = store.campaign(one.campaign_id)
         found.campaigns += 1
+        found.pairs += novelty.pairs(one.leg, campaign.statistics)
         if campaign.ended is None or campaign.options.get("slice") != one.id:
             found.unaccounted.append(f"{one.id[:12]} and campaign {campaign.id}")
         said = {bucket["title"] for bucket in campaign.statistics["buckets"]}
         kept = by_campaign.get(campaign.id, Counter())
         found.lost += [f"C{campaign.id}: {title}" for title in said - kept.keys()]
         found.double += [f"C{campaign.id}: {title}" for title, n in kept.items() if n > 1]
+    for leg in store.coverage():
+        for reached in leg.reached:
+            found.blocks += len(novelty.blocks(leg.leg.digest, reached.blocks))
     running = [one for one in store.unfinished_slices() if one.state is State.RUNNING]
     found.unaccounted += [f"{one.id[:12]} still runs" for one in running]
     return found
@@ -254,11 +264,17 @@ def report(found: Books, killed: Counter[str]) -> list[str]:
         f"killed: {dict(killed)}",
         f"slices: {dict(found.slices)}",
         f"{found.campaigns} campaigns, {found.cases} cases, {found.pairs} pairs,"
-        f" {found.buckets} buckets, {found.findings} findings",
+        f" {found.blocks} blocks, {found.buckets} buckets, {found.findings} findings",
         f"lost: {found.lost}",
         f"double: {found.double}",
         f"unaccounted: {found.unaccounted}",
     ]
+
+
+def reach(shaken: Books, calm: Books) -> dict[str, float]:
+    """How much a fleet reached of what one without kills did, by what there is to reach."""
+    both = {name: (getattr(shaken, name), getattr(calm, name)) for name in ("pairs", "blocks")}
+    return {name: one / other for name, (one, other) in both.items() if other}
 
 
 def main() -> None:
@@ -268,15 +284,39 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--slice", type=int, default=15)
     parser.add_argument("--legs", default=LEGS)
+    parser.add_argument(
+        "--calm",
+        action="store_true",
+        help="then the same without kills, which may reach little more",
+    )
     args = parser.parse_args()
+    told = [_fleet(args, args.every), *([_fleet(args, 0.0)] if args.calm else [])]
+    wrong = any(
+        found.lost or found.double or found.unaccounted or not found.campaigns for found in told
+    )
+    if args.calm:
+        kept = reach(*told)
+        print(f"of what was reached without kills: {_percent(kept)}")
+        wrong |= not kept or min(kept.values()) < LEAST
+    sys.exit(wrong)
+
+
+def _fleet(args: argparse.Namespace, every: float) -> Books:
+    """Run one and say what came of it."""
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="vcpufuzz-chaos-"))
         url = stack.enter_context(postgres()).url
-        killed = chaos(url, folder, args.seconds, args.every, args.workers, args.slice, args.legs)
+        killed = chaos(url, folder, args.seconds, every, args.workers, args.slice, args.legs)
         with Store.open(url) as store:
             found = books(store)
-    print("\n".join((*report(found, killed), f"logs: {folder}")))
-    sys.exit(bool(found.lost or found.double or found.unaccounted or not found.campaigns))
+    print("\n".join((*report(found, killed), f"logs: {folder}")), flush=True)
+    return found
+
+
+def _percent(parts: Mapping[str, float]) -> str:
+    return (
+        ", ".join(f"{part:.1%} of {name}" for name, part in parts.items()) or "nothing to compare"
+    )
 
 
 if __name__ == "__main__":

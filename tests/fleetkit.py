@@ -11,10 +11,11 @@ from test_db_store import KVM, MODEL, RECORD
 from db.records import StoreError
 from db.store import Store
 from db.work import Delivery, State, Told
-from fuzz.fleet.cluster import Ended, Helper, Place, Sighted
+from fuzz.fleet.cluster import Ended, Helper, Sighted
 from fuzz.fleet.corpus import CorpusStore
 from fuzz.fleet.dispatch import Asked
 from fuzz.fleet.fleet import Fleet
+from fuzz.fleet.place import Place
 from fuzz.fleet.slices import Kind, Order
 from fuzz.fleet.task import Report
 from fuzz.fleet.watch import Watch

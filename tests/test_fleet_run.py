@@ -10,11 +10,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from fleet_chaos import BIN, books, chaos, free_port
+from fleet_chaos import BIN, Books, books, chaos, free_port, reach
 
 from corpus.case import decode
 from corpus.store import kept_cases
@@ -354,6 +355,12 @@ def test_a_fleet_that_was_killed_goes_on(tmp_path: Path) -> None:
         assert found.campaigns == 1
         assert len(store.buckets(BucketFilter())) == found.buckets
     assert out.startswith("slices done: ")
+
+
+def test_what_kills_cost_is_told_of_what_both_could_reach() -> None:
+    shaken, calm = Books(Counter(), pairs=90), Books(Counter(), pairs=120)
+    assert reach(shaken, calm) == {"pairs": 0.75}
+    assert reach(calm, Books(Counter())) == {}
 
 
 @pytest.mark.slow

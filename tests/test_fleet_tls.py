@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fleet_chaos import BIN, Part, ended, free_port
+from tlskit import authority, await_scheduler, issued, options, scheduler
 
 from fuzz.fleet import slices, worker
-from fuzz.fleet.cluster import Certificates, Cluster, ClusterError, Ended, Place, place
+from fuzz.fleet.cluster import Cluster, Ended
+from fuzz.fleet.place import Certificates, ClusterError, Place, place
 from fuzz.fleet.slices import Kind, Order
-
-
-def openssl(*words: str) -> None:
-    subprocess.run(["openssl", *words], check=True, capture_output=True)
-
-
-def authority(folder: Path, name: str) -> Path:
-    """An authority of that name: its key and its own certificate."""
-    folder.mkdir()
-    openssl(
-        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-        *("-subj", f"/CN={name}", "-days", "2"),
-        *("-keyout", str(folder / "ca.key"), "-out", str(folder / "ca.pem")),
-    )
-    return folder
-
-
-def issued(folder: Path, trusted: Path | None = None) -> Certificates:
-    """A certificate from an authority, for one that trusts that one or another."""
-    openssl(
-        *("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-        *("-subj", "/CN=fleet", "-keyout", str(folder / "key.pem"), "-out", str(folder / "csr")),
-    )
-    openssl(
-        *("x509", "-req", "-in", str(folder / "csr"), "-days", "2", "-CAcreateserial"),
-        *("-CA", str(folder / "ca.pem"), "-CAkey", str(folder / "ca.key")),
-        *("-out", str(folder / "cert.pem")),
-    )
-    return Certificates((trusted or folder) / "ca.pem", folder / "cert.pem", folder / "key.pem")
 
 
 @pytest.fixture(scope="module")
@@ -51,27 +22,13 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, P
     folder = tmp_path_factory.mktemp("tls")
     ours = issued(authority(folder / "ours", "ours"))
     theirs = issued(authority(folder / "theirs", "theirs"), folder / "ours")
-    address = f"tls://127.0.0.1:{free_port()}"
-    scheduler = Part(
-        [
-            *(str(BIN / "dask"), "scheduler", "--protocol", "tls", "--no-dashboard"),
-            *("--host", "127.0.0.1", "--port", address.rpartition(":")[2]),
-            *("--tls-ca-file", str(ours.authority), "--tls-cert", str(ours.certificate)),
-            *("--tls-key", str(ours.key)),
-        ],
-        folder / "scheduler.log",
-    )
-    with ended([scheduler]):
-        scheduler.start()
-        good, bad = (place(address, one) for one in (ours, theirs))
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                asyncio.run(worker._knock(good))
-                break
-            except ClusterError:
-                assert time.monotonic() < deadline, (folder / "scheduler.log").read_text()
-                time.sleep(1)
+    port = free_port()
+    address = f"tls://127.0.0.1:{port}"
+    good, bad = (place(address, one) for one in (ours, theirs))
+    part = scheduler(port, ours, folder / "scheduler.log")
+    with ended([part]):
+        part.start()
+        await_scheduler(good, part.log)
         yield good, bad
 
 
@@ -96,14 +53,8 @@ def test_the_right_one_does_and_slices_are_done(
     good, _ = secured
     files = good.certificates
     assert files is not None
-    helper = Part(
-        [
-            *(str(BIN / "vcpufuzz"), "fleet", "worker", good.address, "--slots", "1"),
-            *("--tls-ca", str(files.authority), "--tls-cert", str(files.certificate)),
-            *("--tls-key", str(files.key)),
-        ],
-        tmp_path / "worker.log",
-    )
+    words = [str(BIN / "vcpufuzz"), "fleet", "worker", good.address, "--slots", "1"]
+    helper = Part([*words, *options(files)], tmp_path / "worker.log")
     cluster = Cluster(good)
     with ended([helper]):
         helper.start()

@@ -23,9 +23,9 @@ from click.testing import CliRunner, Result
 from test_db_store import KVM, MODEL, RECORD
 
 from db.store import Store
+from fuzz.cli.duration import Duration
 from fuzz.cli.main import COMMANDS, main
 from fuzz.cli.plain_options import OutputPath
-from fuzz.cli.run import Duration
 from fuzz.printable import printable
 
 LONG = "x" * 5000

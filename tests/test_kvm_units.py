@@ -314,6 +314,15 @@ def test_command_line_boots_what_was_asked() -> None:
     )
 
 
+def test_only_a_machine_with_a_port_has_a_network() -> None:
+    machine = qemu.Machine(Path("/k"), Path("/i"), forward=9000)
+    shared = qemu.Shared(5, 4096, 6)
+    options = dict(pairwise(qemu.command("qemu", machine, shared)))
+    assert options["-netdev"] == "user,id=net,hostfwd=tcp:127.0.0.1:9000-:9000"
+    without = qemu.command("qemu", qemu.Machine(Path("/k"), Path("/i")), shared)
+    assert not any("net" in word for word in without)
+
+
 def test_missing_qemu_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(qemu.VARIABLE, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -12,10 +12,11 @@ import msgspec
 from db.store import Store
 from fuzz import output
 from fuzz.campaign.options import CampaignFailed
+from fuzz.cli.duration import Duration
 from fuzz.cli.errors import Exit, UserError, stopped
 from fuzz.cli.options import json_option
 from fuzz.cli.plain_options import OUTPUT_FILE, db_option
-from fuzz.cli.run import Duration, default_workers
+from fuzz.cli.run import default_workers
 from fuzz.cli.screen import open_screen
 from fuzz.cli.tree_options import tree_options
 from fuzz.review import page

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from db.store import Store
 from fuzz.campaign.campaign import Campaign
 from fuzz.campaign.options import CampaignFailed, CampaignOptions
 from fuzz.campaign.status import CampaignStatus
+from fuzz.cli.duration import Duration
 from fuzz.cli.errors import Exit, UserError, stopped
 from fuzz.cli.feedback_option import feedback_option
 from fuzz.cli.options import db_option, kernel_option, legs_option, resolve_legs
@@ -39,27 +39,6 @@ class FailOn(StrEnum):
     NEW = "new"
     ANY = "any"
     NEVER = "never"
-
-
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_LONGEST_S = 10 * 366 * 86400.0
-
-
-class Duration(click.ParamType[float]):
-    """`90`, `90s`, `10m`, `2h`, `1d`: seconds."""
-
-    name = "duration"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)", str(value))
-        if not match:
-            self.fail(f"{value!r} is no duration such as 90s, 10m or 2h.", param, ctx)
-        seconds = float(match[1]) * _UNITS[match[2]]
-        if not 0 < seconds < _LONGEST_S:
-            self.fail(f"{value!r} is not between a moment and ten years.", param, ctx)
-        return seconds
 
 
 @click.command()

@@ -7,87 +7,25 @@ from __future__ import annotations
 
 import logging
 import pickle
-import re
 import secrets
-import socket
-import ssl
-import warnings
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import dask
-from distributed import Client, Future, KilledWorker, LocalCluster, Security, get_worker
+from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 
 from db.work import Sighting
 from fuzz.fleet.offers import memory_mb, offered, scratch_directory
+from fuzz.fleet.place import CONNECT_S, ClusterError, Place, knock, quiet, why
 from fuzz.fleet.slices import Order
 from fuzz.fleet.task import Report, SliceFailed, perform
 
 TOPIC = "vcpufuzz-sighted"
 """Under which workers tell of findings while a slice runs."""
-
-CONNECT_S = 10.0
-"""How long a scheduler may take to answer."""
-
-LOSSES = 10
-"""Workers that a slice may lose before it is given back, where the scheduler is ours."""
-
-_PLACE = re.compile(r"local:([1-9][0-9]{0,2})|(tcp|tls)://[^\s/]+:[0-9]{1,5}")
-
-SETTINGS: Mapping[str, object] = {
-    "distributed.scheduler.allowed-failures": LOSSES,
-    "distributed.worker.daemon": True,
-    "distributed.comm.timeouts.connect": "10s",
-    "distributed.admin.system-monitor.gil.enabled": False,
-}
-"""Of Dask, wherever a part of a fleet runs."""
-
-
-class ClusterError(RuntimeError):
-    """There is no such cluster, or it lets nobody in; the message is one sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Certificates:
-    """Files of TLS: the authority that everybody's certificate must come from, and one's own."""
-
-    authority: Path
-    certificate: Path
-    key: Path
-
-    def check(self) -> None:
-        """Find out whether they are what they have to be. Raises ClusterError."""
-        try:
-            context = ssl.create_default_context(cafile=str(self.authority))
-            context.load_cert_chain(self.certificate, self.key)
-        except (OSError, ValueError) as error:
-            names = f"{self.authority}, {self.certificate} and {self.key}"
-            said = getattr(error, "reason", None) or error.__class__.__name__
-            words = str(said).replace("_", " ").lower()
-            raise ClusterError(f"{names} are no certificates and key: {words}") from None
-
-    def security(self) -> Security:
-        """The same for Dask, for whichever part one is."""
-        mine: dict[str, str] = {"tls_ca_file": str(self.authority)}
-        for role in ("client", "worker", "scheduler"):
-            mine[f"tls_{role}_cert"] = str(self.certificate)
-            mine[f"tls_{role}_key"] = str(self.key)
-        return Security(require_encryption=True, **mine)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where slices are done: `local` processes of this machine, or the scheduler at `address`."""
-
-    address: str
-    local: int = 0
-    certificates: Certificates | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,31 +55,6 @@ class Sighted:
 
     slice_id: str
     sighting: Sighting
-
-
-def place(text: str, certificates: Certificates | None = None) -> Place:
-    """A cluster address: `local:N`, `tcp://HOST:PORT` or `tls://HOST:PORT`. Raises
-    ClusterError."""
-    match = _PLACE.fullmatch(text)
-    if match is None:
-        raise ClusterError(
-            f"{text!r} is no cluster: write local:2, tcp://HOST:PORT or tls://HOST:PORT"
-        )
-    if match[2] == "tls" and certificates is None:
-        raise ClusterError(f"{text} takes --tls-ca, --tls-cert and --tls-key")
-    if match[2] != "tls" and certificates is not None:
-        raise ClusterError(f"{text} does without certificates: with them, write tls://HOST:PORT")
-    return Place(text, int(match[1] or 0), certificates)
-
-
-def knock(where: Place) -> None:
-    """Find out at once whether anybody listens there, where Dask would go on trying. Raises
-    ClusterError."""
-    host, _, port = where.address.partition("://")[2].rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
-    except (OSError, ValueError, OverflowError) as error:
-        raise ClusterError(f"{where.address}: {why(error)}") from None
 
 
 class Cluster:
@@ -286,38 +199,3 @@ def _on_worker(order: Order) -> tuple[str, Report]:
         worker.log_event(TOPIC, pickle.dumps((order.id, sighting)))
 
     return str(worker.name), perform(order, wanted, sighted)
-
-
-def quiet() -> None:
-    """Dask's settings for a fleet, and its logs off the screen: what matters is said by us."""
-    dask.config.set(SETTINGS)
-    warnings.filterwarnings("ignore", module="distributed")
-    ours = ("distributed", "tornado", "asyncio")
-    for name in (*ours, *logging.root.manager.loggerDict):
-        if name.startswith(ours):  # Dask sets a level at each of its own
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def why(error: BaseException) -> str:
-    """One sentence of what Dask says in several."""
-    deepest: BaseException = error
-    while deepest.__cause__ is not None:
-        deepest = deepest.__cause__
-    said = str(deepest) or type(deepest).__name__
-    for sign, sentence in _SENTENCES.items():
-        if sign in said.lower() or sign in str(error).lower():
-            return sentence
-    return " ".join(said.split())[:300]
-
-
-_SENTENCES: Mapping[str, str] = {
-    "refused": "no scheduler listens there",
-    **dict.fromkeys(
-        ("certificate", "ssl", "<tls"),
-        "its certificates and ours are not from one authority, or one of us goes without",
-    ),
-    "timed out": "no scheduler answers there",
-    "name or service not known": "there is no such host",
-    "temporary failure in name resolution": "there is no such host",
-    "port must be": "there is no such port",
-}

@@ -22,10 +22,11 @@ from db.store import Store
 from db.work import Delivery, FleetView, SliceRecord, SliceView, Wish
 from fuzz import stopping
 from fuzz.fleet import slices
-from fuzz.fleet.cluster import Cluster, ClusterError, Ended, Helper, Place, Sighted, knock
+from fuzz.fleet.cluster import Cluster, Ended, Helper, Sighted
 from fuzz.fleet.corpus import CorpusStore
 from fuzz.fleet.dispatch import Asked, Dispatch, running_by_leg
 from fuzz.fleet.metrics import Metrics
+from fuzz.fleet.place import ClusterError, Place, knock
 from fuzz.fleet.room import Demand, Room
 from fuzz.fleet.slices import Kind, Order
 from fuzz.fleet.watch import Watch

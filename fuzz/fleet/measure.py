@@ -15,9 +15,9 @@ from distributed import Client, LocalCluster
 from db.store import Store
 from db.work import Delivery, SliceView
 from fuzz.fleet import plan, slices
-from fuzz.fleet.cluster import quiet
 from fuzz.fleet.corpus import CorpusStore
 from fuzz.fleet.novelty import Novelty
+from fuzz.fleet.place import quiet
 from fuzz.fleet.simulate import Costs
 from fuzz.fleet.slices import Kind, Order
 from fuzz.fleet.task import Report, perform

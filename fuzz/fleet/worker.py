@@ -9,31 +9,34 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from distributed import Nanny, rpc
 
 from fuzz import stopping
-from fuzz.fleet.cluster import CONNECT_S, ClusterError, Place, knock, quiet, why
 from fuzz.fleet.offers import memory_mb, offered, scratch_directory
+from fuzz.fleet.place import CONNECT_S, ClusterError, Place, knock, quiet, why
 from targets.kvm.remote.address import Address
 
 AGAIN_S = 5.0
 TICK_S = 0.5
 START_S = 180.0
 """How long the processes may take to start and to find the scheduler."""
+LAST_PORT = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
     """What this machine gives: so many `slots`, and `memory` in MB for all of them together; 0
-    for all there is. `metrics`: where the first process serves its own."""
+    for all there is. `metrics`: where the first process serves its own; `contact`: where others
+    reach it, if not under an address of this machine. Each further one has the next port."""
 
     name: str = ""
     slots: int = 0
     memory: int = 0
     metrics: Address | None = None
+    contact: Address | None = None
 
 
 def serve(where: Place, post: Post, say: Callable[..., Any]) -> int:
@@ -103,7 +106,13 @@ def _nannies(where: Place, post: Post) -> list[Nanny]:
     found = []
     for index in range(slots):
         at = post.metrics
-        dashboard = {"dashboard_address": f"{at.host}:{at.port + index}"} if at else {}
+        more: dict[str, Any] = {}
+        if at:
+            more["dashboard_address"] = str(_nth(at, index))
+        if post.contact:
+            reached = _nth(post.contact, index)
+            scheme = where.address.partition("://")[0]
+            more |= {"contact_address": f"{scheme}://{reached}", "worker_port": reached.port}
         found.append(
             Nanny(
                 where.address,
@@ -116,10 +125,17 @@ def _nannies(where: Place, post: Post) -> list[Nanny]:
                 security=security,
                 death_timeout=START_S,
                 dashboard=at is not None,
-                **dashboard,
+                **more,
             )
         )
     return found
+
+
+def _nth(first: Address, index: int) -> Address:
+    """Where a process is reached. Raises ClusterError."""
+    if first.port + index > LAST_PORT:
+        raise ClusterError(f"{first} leaves no port to process {index + 1}")
+    return replace(first, port=first.port + index)
 
 
 async def _until_lost(nannies: list[Nanny], stop: stopping.Request) -> None:

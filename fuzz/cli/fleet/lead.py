@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fuzz.cli.duration import Duration
 from fuzz.cli.errors import Exit, UserError, stopped
 from fuzz.cli.fleet.options import (
     cluster_argument,
@@ -19,11 +20,10 @@ from fuzz.cli.fleet.options import (
 )
 from fuzz.cli.fleet.watch_options import watch_options
 from fuzz.cli.options import db_option, legs_option, resolve_legs
-from fuzz.cli.run import Duration
 
 if TYPE_CHECKING:
-    from fuzz.fleet.cluster import Place
     from fuzz.fleet.heads import Branch
+    from fuzz.fleet.place import Place
 
 
 @click.command()
@@ -88,12 +88,12 @@ def start(
       vcpufuzz fleet start local:1 --slice 10m --floor 20
     """
     from db.store import Store  # noqa: PLC0415
-    from fuzz.fleet.cluster import ClusterError  # noqa: PLC0415
     from fuzz.fleet.corpus import CorpusError, CorpusStore  # noqa: PLC0415
     from fuzz.fleet.dispatch import Asked  # noqa: PLC0415
     from fuzz.fleet.fleet import Fleet  # noqa: PLC0415
     from fuzz.fleet.logs import logger  # noqa: PLC0415
     from fuzz.fleet.metrics import Metrics, MetricsError, endpoint  # noqa: PLC0415
+    from fuzz.fleet.place import ClusterError  # noqa: PLC0415
     from fuzz.fleet.publish import HookError, Publisher, hook  # noqa: PLC0415
     from fuzz.fleet.watch import Rhythm, watching  # noqa: PLC0415
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fuzz.cli.duration import Duration
 from fuzz.cli.errors import Exit, UserError
-from fuzz.cli.run import Duration
 
 if TYPE_CHECKING:
-    from fuzz.fleet.cluster import Place
+    from fuzz.fleet.place import Place
 
 _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
@@ -55,7 +55,7 @@ def place_of(
     cluster: str, tls_ca: Path | None, tls_cert: Path | None, tls_key: Path | None
 ) -> Place:
     """Where a cluster is, with what it takes to get in. Raises UserError."""
-    from fuzz.fleet.cluster import Certificates, ClusterError, place  # noqa: PLC0415
+    from fuzz.fleet.place import Certificates, ClusterError, place  # noqa: PLC0415
 
     certificates = None
     if tls_ca and tls_cert and tls_key:

@@ -39,6 +39,13 @@ from fuzz.cli.fleet.options import (
     default="",
     help="Serve metrics for Prometheus there; further processes take the next ports.",
 )
+@click.option(
+    "--contact",
+    metavar="HOST:PORT",
+    default="",
+    help="Where the scheduler reaches this machine, as behind a NAT that leads that port here;"
+    " further processes take the next ports.  [default: an address of this machine, any port]",
+)
 @tls_options
 @json_log_option
 def worker(
@@ -47,6 +54,7 @@ def worker(
     memory: int | None,
     name: str,
     metrics: str,
+    contact: str,
     tls_ca: Path | None,
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -61,11 +69,12 @@ def worker(
     Example:
       dask scheduler --port 8786
       vcpufuzz fleet worker tcp://192.0.2.7:8786
+      vcpufuzz fleet worker tcp://192.0.2.7:8786 --slots 2 --contact 198.51.100.4:9000
       vcpufuzz fleet worker tls://192.0.2.7:8786 --tls-ca ca.pem --tls-cert w.pem --tls-key w.key
     """
-    from fuzz.fleet.cluster import ClusterError  # noqa: PLC0415
     from fuzz.fleet.logs import logger  # noqa: PLC0415
     from fuzz.fleet.metrics import MetricsError, endpoint  # noqa: PLC0415
+    from fuzz.fleet.place import ClusterError  # noqa: PLC0415
     from fuzz.fleet.worker import Post, serve  # noqa: PLC0415
 
     where = place_of(cluster, tls_ca, tls_cert, tls_key)
@@ -73,9 +82,9 @@ def worker(
         raise UserError("local:N has its workers already: name a scheduler.", Exit.USAGE)
     try:
         at = endpoint(metrics) if metrics else None
-        number = serve(
-            where, Post(name, slots or 0, memory or 0, at), logger(wants_json(log_form)).info
-        )
+        reached = endpoint(contact) if contact else None
+        post = Post(name, slots or 0, memory or 0, at, reached)
+        number = serve(where, post, logger(wants_json(log_form)).info)
     except MetricsError as error:
         raise UserError(str(error), Exit.USAGE) from None
     except ClusterError as error:

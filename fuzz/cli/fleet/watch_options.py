@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fuzz.cli.duration import Duration
 from fuzz.cli.plain_options import OUTPUT_DIRECTORY
-from fuzz.cli.run import Duration
 
 if TYPE_CHECKING:
     from fuzz.fleet.heads import Branch

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from targets.cache import cache_dir
 from targets.entry import Entry
-from targets.kvm.lab import kernels, qemu
+from targets.kvm.lab import kernels, qemu, unpacked
 from targets.kvm.lab.apt import AptRoot
 from targets.transport import TransportError
 
@@ -88,7 +87,7 @@ def _entry(major: int) -> Entry:
 
 def _download(major: int, tree: Path) -> None:
     suite = SUITES[major]
-    root = AptRoot(suite, _architecture())
+    root = AptRoot(suite, unpacked.architecture())
     root.update()
     for deb in root.download_with_dependencies(PACKAGE):
         kernels.unpack(deb, tree)
@@ -101,27 +100,14 @@ def _download(major: int, tree: Path) -> None:
         raise TransportError(f"Debian's {suite} has QEMU {found} by now, and {major} no more.")
 
 
-def _architecture() -> str:
-    tool = shutil.which("dpkg")
-    if tool is None:
-        raise TransportError(
-            "dpkg is not installed: a newer QEMU is fetched with it (package dpkg)."
-        )
-    return subprocess.run(
-        [tool, "--print-architecture"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-
-
 def start_script(tree: Path) -> str:
     """The program that starts the QEMU of an unpacked tree. Raises TransportError."""
-    loaders = [
-        p for d in ("lib64", "lib") for p in sorted((tree / "usr" / d).glob("ld-linux*.so*"))
-    ]
-    if not loaders or not (tree / "usr/bin" / qemu.PROGRAM).exists():
+    loader = unpacked.loader(tree)
+    if loader is None or not (tree / "usr/bin" / qemu.PROGRAM).exists():
         raise TransportError(f"the packages of {PACKAGE} hold no QEMU that could be run.")
-    folders = {library.parent for library in (tree / "usr/lib").rglob("*.so.*")}
+    folders = (folder.relative_to(tree) for folder in unpacked.libraries(tree))
     return _START.format(
-        loader=loaders[0].relative_to(tree),
-        libraries=":".join(f"$here/{folder.relative_to(tree)}" for folder in sorted(folders)),
+        loader=loader.relative_to(tree),
+        libraries=":".join(f"$here/{folder}" for folder in folders),
         program=qemu.PROGRAM,
     )

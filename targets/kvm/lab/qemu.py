@@ -47,6 +47,9 @@ class Machine:
     """The clock goes by instructions, so many powers of two of a ns each; None: with the host's."""
     plugin: Path | None = None
     """Of QEMU, for kernel coverage (targets/kvm/lab/coverage)."""
+    forward: int | None = None
+    """A TCP port of this machine's loopback that leads to the same one of the emulated machine,
+    which then has a network card and finds this machine at 10.0.2.2; None: it has no network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,10 @@ def command(qemu: str, machine: Machine, shared: Shared) -> list[str]:
     if not timed:
         argv += ["-icount", f"shift={machine.icount},sleep=off"]
         argv += ["-rtc", "base=2026-01-01,clock=vm"]
+    if machine.forward is not None:
+        port = machine.forward
+        argv += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:{port}"]
+        argv += ["-device", "virtio-net-pci,netdev=net,romfile="]
     if machine.plugin:
         path = str(machine.plugin).replace(",", ",,")
         argv += ["-plugin", f"{path},log={shared.log_fd},page={shared.memory_fd}"]
