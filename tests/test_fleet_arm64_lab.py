@@ -55,7 +55,7 @@ def test_a_worker_on_arm64_gets_in_and_does_slices_of_the_leg_that_it_alone_has(
     leader = [
         *(str(BIN / "vcpufuzz"), "fleet", "start", here, "--db", url, "--legs", f"model,{LEG}"),
         # One worker has all that slices leave, so its memory will do.
-        *("--corpus", "memory://corpus", "--slice", "20s", "--time", "20s", "--log", "json"),
+        *("--corpus", "memory://corpus", "--slice", "30s", "--time", "20s", "--log", "json"),
         *options(ours),
     ]
     with ended([part]):
@@ -69,7 +69,7 @@ def test_a_worker_on_arm64_gets_in_and_does_slices_of_the_leg_that_it_alone_has(
             )
             assert done.returncode in (Exit.OK, Exit.DIVERGENCE), done.stderr + machine.said
             machine.await_word(f"another authority: {Exit.UNAVAILABLE:d}", PATIENCE_S)
-            assert "not from one authority" in machine.said
+            assert "certificate verify failed" in part.log.read_text()
     with Store.open(url) as store:
         (first, *_) = store.finished_slices(Kind.CAMPAIGN, 10)
         assert first.leg == LEG
