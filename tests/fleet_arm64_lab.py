@@ -1,6 +1,7 @@
 """A fleet with a worker on arm64: a machine with Debian's Python, in QEMU, behind a NAT.
 
-The scheduler and the leader run here. What only the worker has is its `kvm:native`.
+The scheduler and the leader run here. What only the worker has is its `kvm:native`. It takes
+minutes, so it is no part of the suite: `python -m pytest tests/fleet_arm64_lab.py`.
 """
 
 from __future__ import annotations
