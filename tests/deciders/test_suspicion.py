@@ -221,11 +221,11 @@ def test_what_is_followed_up_once_in_a_case() -> None:
 
 def test_what_a_minimiser_may_cost() -> None:
     verdict = diverge(fault=WARN)
-    assert departure(Scripted("a")).runs == suspicion.MINIMIZE_RUNS == 600
+    assert departure(Scripted("a")).runs == suspicion.MINIMIZE_RUNS == 1000
     assert Breakage(CASE, "a", verdict, broken(WARN)).runs == breakage.FAULT_RUNS == 60
     logged = broken(WARN, Ending.HOST_LOG)  # nothing has to start again
-    assert Breakage(CASE, "a", verdict, logged).runs == 600
-    assert Disagreement(CASE, {"a": verdict}).runs == 600
+    assert Breakage(CASE, "a", verdict, logged).runs == 1000
+    assert Disagreement(CASE, {"a": verdict}).runs == 1000
 
 
 def test_only_disagreements_are_about_legs_that_have_their_like() -> None:
