@@ -46,7 +46,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ((), KVM, f"{QEMU} is not installed: the lab runs in it (package qemu-system-arm)"),
         ((QEMU,), KVM, f"{CROSS} is not installed: the lab guest is compiled with it (package gcc"),
         ((QEMU, CROSS), KVM, "apt-get is not installed: kernels are fetched with it (package apt)"),
-        ((QEMU,), NESTED, "dpkg is not installed: programs of other suites are fetched with it (package dpkg)"),
+        ((QEMU,), NESTED, "dpkg is not installed: programs of other suites are fetched with it"),
         ((QEMU, "dpkg"), NESTED, "apt-get is not installed"),
         ((), EMULATOR, "The emulator needs g++, which is missing: apt install g++"),
         (
