@@ -285,7 +285,11 @@ class GetEvents(Op):
         return WireOp(Kind.GET_EVENTS, self.vcpu)
 
 
-_GROUP = Word(4, (0, 1, 2, 5, 1 << 31), {"pmu": 0, "timer": 1, "pvtime": 2})
+PMU, TIMER, PVTIME = range(3)
+"""Groups of a vcpu's attributes: KVM_ARM_VCPU_..._CTRL."""
+PMU_INIT = 1
+"""The attribute of PMU by which it is set up."""
+_GROUP = Word(4, (PMU, TIMER, PVTIME, 5, 1 << 31), {"pmu": PMU, "timer": TIMER, "pvtime": PVTIME})
 _ATTRIBUTE = Word(4, (0, 1, 2, 3, 9, 1 << 31))
 _ASK = Choice({ask.name.lower(): ask.value for ask in Ask})
 _OF_ATTRIBUTE = Word(8, (0, 16, 23, 27, 0x4000_F000, 0x4000_F020, 1 << 40))
@@ -328,10 +332,16 @@ class SmcccFilter(Op):
         return WireOp(Kind.SMCCC_FILTER, payload=payload)
 
 
+NISV_TO_USER, SYSTEM_SUSPEND, EAGER_SPLIT = 177, 216, 228
+"""Capabilities of a VM: KVM_CAP_ARM_..."""
 _CAP = Word(
     4,
-    (177, 216, 228, 0, 0xFFFF),
-    {"nisv_to_user": 177, "system_suspend": 216, "eager_split": 228},
+    (NISV_TO_USER, SYSTEM_SUSPEND, EAGER_SPLIT, 0, 0xFFFF),
+    {
+        "nisv_to_user": NISV_TO_USER,
+        "system_suspend": SYSTEM_SUSPEND,
+        "eager_split": EAGER_SPLIT,
+    },
 )
 
 

@@ -38,9 +38,14 @@ def _text_section(elf: Path) -> bytes:
     return flat.read_bytes()
 
 
+def _spelt(line: str) -> str:
+    """With a register that Debian 12's assembler has no name for by its encoding."""
+    return re.sub(r"\bfpmr\b", "s3_3_c4_c4_2", line)
+
+
 def _assemble(command: list[str], source: Path, insns: list[Insn]) -> list[int]:
     """Words of all `insns`, assembled in one run."""
-    lines = [insn.form.format(insn.args, assembler=True) for insn in insns]
+    lines = [_spelt(insn.form.format(insn.args, assembler=True)) for insn in insns]
     source.write_text("".join(line + "\n" for line in lines))
     elf = source.with_suffix(".o")
     done = subprocess.run(
@@ -75,6 +80,5 @@ def test_words_equal_the_assemblers(assembler: str, tmp_path: Path) -> None:
             "aarch64-linux-gnu-as", "binutils-aarch64-linux-gnu"
         )
         command = [gas, f"-march=armv8.6-a+{_EXTENSIONS}"]
-        insns = [insn for insn in insns if "fpmr" not in insn.format()]  # Debian 12's is older
     different = _differences(insns, _assemble(command, tmp_path / "forms.s", insns))
     assert not different, "\n".join(different[:40])

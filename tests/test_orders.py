@@ -21,7 +21,7 @@ from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge
 from targets.profile import Profile
 from targets.spec import orders
-from targets.spec.errno import EAGAIN, EINTR, EOPNOTSUPP
+from targets.spec.errno import EAGAIN, EINTR, EINVAL, EOPNOTSUPP
 from targets.spec.errors import Unpredictable
 from targets.spec.judge import Choices, invent, observe
 from targets.spec.model import Model
@@ -252,6 +252,21 @@ def test_an_init_before_a_run_takes_its_place_away() -> None:
     lost = Observation(EINTR, 0, bytes(28) + RUN_TIMED_OUT.to_bytes(4, "little"))
     assert isinstance(verdict := judge(case, with_seen(behind, 4, lost), MACHINE), Agree)
     assert "leaves what nobody knows" in verdict.reason
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_a_pmu_that_was_set_up_keeps_nobody_from_running_beside_an_init(ready: bool) -> None:
+    init = "init v0 features=sve,psci_0_2,pmu_v3\n"
+    life = f"create v0\n{init}finalize v0\n" + ready * "attr v0 set pmu attribute=1\n"
+    case = parse_case(f"{life}threads {{\nrun v0 {{ }}\n}} {{\n{init}}}\n")
+    model = Model(MACHINE)
+    seen = [invent(model.step(op), lambda _: 0) for op in case.ops[:-3]]
+    told = Observation(0, 0, THREADS_DATA.pack(2, 1) + INTERVAL.pack(0, 9) * 2)
+    lost = Observation(EINTR, 0, bytes(28) + RUN_TIMED_OUT.to_bytes(4, "little"))
+    refused = Observation(EINVAL, 0, bytes(32))
+    for run, fine in ((lost, ready), (refused, not ready)):
+        verdict = judge(case, Trace((*seen, told, run, Observation(0))), MACHINE)
+        assert isinstance(verdict, Agree if fine else Diverge)
 
 
 POWER = "init v0 features=sve,psci_0_2,power_off"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -193,6 +194,9 @@ def test_a_broken_machine_is_judged_from_its_log_if_nothing_else_is_kept(store: 
 def test_a_machine_is_known_by_its_fingerprint(store: Store) -> None:
     for leg in LEGS:
         assert Profile.from_fingerprint(leg.fingerprint) == leg.profile
+        older = json.loads(leg.profile.described)
+        del older["fpmr"]
+        assert Profile.from_fingerprint({"profile": json.dumps(older)}).fpmr is None
     with pytest.raises(ValueError, match="older form"):
         Profile.from_fingerprint({"profile": "Profile()"})
 

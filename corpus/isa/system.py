@@ -86,7 +86,17 @@ LOOP_VECTORS = RAM_BASE + 0x4800
 """Where its vectors are, in RAM that nothing else uses."""
 _HANDLER_WORDS = (0xD538_403E, 0x9100_13DE, 0xD518_403E, 0xD69F_03E0)
 LOOP_HANDLER = struct.pack("<4I", *_HANDLER_WORDS)
-"""mrs x30, elr_el1; add x30, x30, #4; msr elr_el1, x30; eret."""
+_FETCH_HANDLER = """\
+b .+20
+mrs x30, elr_el1
+add x30, x30, #4
+msr elr_el1, x30
+eret
+adr x29, .-16
+ldp x0, x1, [x29]
+"""
+"""Code that has the handler in it, jumps over that, and loads it into X0 and X1."""
+_FETCH_HANDLER_WORDS = (0x1400_0005, *_HANDLER_WORDS, 0x10FF_FF9D, 0xA940_07A0)
 
 RETURN_VECTORS = "return_vectors"
 """The form that puts such a handler at the vectors of synchronous exceptions from EL1 and EL0: from
@@ -110,7 +120,7 @@ CALLS: tuple[Form, ...] = (
         UNDEF_LOOP,
         "undef-loop #{imm}",
         (
-            *(0xD280_001C, 0x1400_0005, *_HANDLER_WORDS, 0x10FF_FF9D, 0xA940_07A0),
+            *(0xD280_001C, *_FETCH_HANDLER_WORDS),
             *(0xD2A8_001D, 0xF289_401D, 0xA900_07A0, 0xD50B_753D, 0xD503_3B9F, 0xD108_03BD),
             *(0xD538_C001, 0xD518_C01D, 0xD503_3FDF),
             *(0xD53B_9C00, 0xD100_079C, 0xB5FF_FFDC, 0xD518_C001, 0xD503_3FDF),
@@ -118,15 +128,9 @@ CALLS: tuple[Form, ...] = (
         (imm("imm", 1, 1024, at(5)),),
         "sys",
         "base",
-        asm="""movz x28, #{imm}
-b .+20
-mrs x30, elr_el1
-add x30, x30, #4
-msr elr_el1, x30
-eret
-adr x29, .-16
-ldp x0, x1, [x29]
-movz x29, #16384, lsl #16
+        asm="movz x28, #{imm}\n"
+        + _FETCH_HANDLER
+        + """movz x29, #16384, lsl #16
 movk x29, #18944
 stp x0, x1, [x29]
 ic ivau, x29
@@ -145,7 +149,7 @@ isb""",
         RETURN_VECTORS,
         "return-vectors",
         (
-            *(0x1400_0005, *_HANDLER_WORDS, 0x10FF_FF9D, 0xA940_07A0, 0xD2A8_001D, 0xF289_001D),
+            *(*_FETCH_HANDLER_WORDS, 0xD2A8_001D, 0xF289_001D),
             *(0xA900_07A0, 0xD50B_753D, 0x9108_03BD),
             *(0xA900_07A0, 0xD50B_753D, 0x9108_03BD),
             *(0xA900_07A0, 0xD50B_753D, 0xD503_3B9F, 0xD110_03BD, 0xD518_C01D, 0xD503_3FDF),
@@ -153,14 +157,8 @@ isb""",
         (),
         "sys",
         "base",
-        asm="""b .+20
-mrs x30, elr_el1
-add x30, x30, #4
-msr elr_el1, x30
-eret
-adr x29, .-16
-ldp x0, x1, [x29]
-movz x29, #16384, lsl #16
+        asm=_FETCH_HANDLER
+        + """movz x29, #16384, lsl #16
 movk x29, #18432
 stp x0, x1, [x29]
 ic ivau, x29

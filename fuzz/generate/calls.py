@@ -10,9 +10,14 @@ from corpus import registers as regs
 from corpus.fields import FEATURE_BITS
 from corpus.opfields import fields_of
 from corpus.ops import (
+    EAGER_SPLIT,
     EXACT,
     FEATURE_SVE,
+    NISV_TO_USER,
     ONE_LESS,
+    PMU,
+    PMU_INIT,
+    PVTIME,
     CreateVcpu,
     DeviceAttr,
     EnableCap,
@@ -177,10 +182,12 @@ def _bad_attr(rng: random.Random, _: int) -> list[Op]:
     return [DeviceAttr(0, Ask.SET, PVTIME, 0, rng.choice((8, 0x4000_F020, 1 << 40)))]
 
 
-PVTIME = 2
-PMU_READY = DeviceAttr(0, Ask.SET, 0, 1)
+PMU_READY = DeviceAttr(0, Ask.SET, PMU, PMU_INIT)
 """The PMU of a vcpu is set up, without which one with a PMU does not run."""
-_NISV = EnableCap(177)
+
+
+def _bad_cap(rng: random.Random, _: int) -> list[Op]:
+    return [EnableCap(rng.choice((0, EAGER_SPLIT)), rng.randrange(2))]
 
 
 def _filter(rng: random.Random, _: int) -> list[Op]:
@@ -200,7 +207,7 @@ CALLS: tuple[tuple[tuple[str, bool], Maker], ...] = (
     (("get-events", False), lambda rng, _: [GetEvents(0)]),
     (("set-events", False), _pend),
     (("attr", False), _attr),
-    (("enable-cap", False), lambda rng, _: [_NISV]),
+    (("enable-cap", False), lambda rng, _: [EnableCap(NISV_TO_USER)]),
     (("filter", False), _filter),
     (("reg-list", False), lambda rng, _: [RegList(0, rng.choice((1024, EXACT)))]),
     (("read-all", False), lambda rng, _: [ReadAll(0)]),
@@ -241,7 +248,7 @@ FAILING: tuple[tuple[tuple[str, bool], Maker], ...] = (
     (("set-mp", True), _drawn(SetMp)),
     (("set-events", True), _bad_events),
     (("attr", True), _bad_attr),
-    (("enable-cap", True), lambda rng, _: [EnableCap(rng.choice((0, 228)), rng.randrange(2))]),
+    (("enable-cap", True), _bad_cap),
     (("filter", True), _drawn(SmcccFilter)),
     (("create", True), lambda rng, _: [CreateVcpu(0)]),
     (("run", True), lambda rng, _: [Run(0, 1, ())]),

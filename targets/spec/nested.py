@@ -34,6 +34,7 @@ TCPAC = 1 << 31
 CPACR_ISS = 3 << 20 | 2 << 17 | 1 << 10
 """CPACR_EL1's encoding in the syndrome of a trapped access: Op0, Op2, CRn."""
 PSTATE_IL = 1 << 20
+"""With which each instruction is an exception."""
 _TRAP_BITS = {ZEN_SHIFT: 1 << 8, FPEN_SHIFT: 1 << 10}
 """CPTR_EL2 without VHE: TZ and TFP, by the shift of the field that VHE has instead."""
 

@@ -8,7 +8,7 @@ from corpus import wire
 from corpus.isa.decode import meant
 from corpus.isa.form import Insn
 from corpus.isa.system import ANY
-from corpus.ops import machine_code
+from corpus.ops import NISV_TO_USER, machine_code
 from targets.profile import Profile
 from targets.spec.controls import Forks
 from targets.spec.cpu import Cpu, access_check
@@ -24,13 +24,14 @@ from targets.spec.errors import (
     Unpredictable,
     Waits,
 )
+from targets.spec.exceptions import write_down
 from targets.spec.memory import Memory
 from targets.spec.nested import NestedCpu
 from targets.spec.semantics import SEMANTICS
 from targets.spec.semantics.system import held_fpmr, loaded_cpacr
 from targets.spec.semantics.traps import come_back
 from targets.spec.sets import ZERO, either, exact, join, unknown
-from targets.spec.vcpu import NISV_TO_USER, OPTIONAL_PSTATE, SCTLR_RESET, Vcpu, Vm
+from targets.spec.vcpu import OPTIONAL_PSTATE, SCTLR_RESET, Vcpu, Vm
 
 PLAIN_PSTATE = 0xF000_03CF
 """PSTATE bits that a run keeps: NZCV, DAIF and the mode."""
@@ -121,7 +122,8 @@ def enter(vcpu: Vcpu) -> None:
     _load_banked(vcpu, "esr_el1", "spsr_el1")
     if vcpu.el2:
         _load_banked(vcpu, "esr_el2", "spsr_el2")
-    vcpu.sys["fpmr"] = held_fpmr(*join(vcpu.sys["fpmr"]))
+    if vcpu.sys["fpmr"] is not ZERO:
+        vcpu.sys["fpmr"] = held_fpmr(*join(vcpu.sys["fpmr"]))
     pstate, mask = join(vcpu.core["pstate"])
     vcpu.core["pstate"] = unknown(pstate, mask | pstate & OPTIONAL_PSTATE)
 
@@ -192,23 +194,11 @@ def _epilogue(cpu: Cpu) -> MmioExit:
 
 def _take_exception(cpu: Cpu, exception: GuestException) -> MmioExit:
     """To EL1 or EL2, where the vector's code stores its own address and so exits by MMIO."""
-    cpu.rules.update(("exception.return-address", exception.rule))
     vcpu = cpu.vcpu
     target = cpu.target(exception)
-    banked = elr, spsr, esr, far = _BANKED[target]
-    for name in (*banked, "pstate"):
-        vcpu.origins[name] = cpu.rule
-    pstate, mask = join(vcpu.core["pstate"])
-    vcpu.core[elr] = exact(cpu.pc + exception.ret)
-    vcpu.core[spsr] = unknown(pstate, mask | cpu.vm.stepped)
-    vcpu.sys[esr] = exact(exception.esr)
-    if exception.far is not None:
-        vcpu.sys[far] = exact(exception.far)
-    else:
-        vcpu.sys[far] = unknown(0, (1 << 64) - 1)
-    vector, entry = _VECTORS[target][pstate & 0xF]
-    cpu.rules.add(entry)
+    vector = write_down(cpu, exception, target, cpu.pc + exception.ret)
     # The flags are the interrupted code's on silicon; QEMU clears them.
+    pstate, mask = join(vcpu.core["pstate"])
     flags = pstate & NZCV
     vcpu.core["pstate"] = unknown(flags | 0x3C1 | target << 2, mask | flags | OPTIONAL_PSTATE)
     if cpu.el != target:
@@ -217,20 +207,3 @@ def _take_exception(cpu: Cpu, exception: GuestException) -> MmioExit:
     cpu.set_x(30, address)
     cpu.pc = wire.VECTOR_BASE + 0x80 * vector + 8
     return MmioExit(address, 8, address, 0, write=True)
-
-
-_BANKED = {el: (f"elr_el{el}", f"spsr_el{el}", f"esr_el{el}", f"far_el{el}") for el in (1, 2)}
-_VECTORS = {
-    1: {
-        0x4: (0, "exception.from-el1t"),
-        0x5: (4, "exception.from-el1h"),
-        0x0: (8, "exception.from-el0"),
-    },
-    2: {
-        0x8: (0, "el2.from-el2t"),
-        0x9: (4, "el2.from-el2h"),
-        **dict.fromkeys((0x0, 0x4, 0x5), (8, "el2.from-lower")),
-    },
-}
-"""Synchronous entries of the vectors of EL1 and EL2, by the mode that is left: current EL
-with SP_EL0, current EL with SP_ELx, lower EL."""

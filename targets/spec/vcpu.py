@@ -162,10 +162,6 @@ RESET_ORIGINS: dict[str, str] = {
 _CONTAINERS = ("z", "p", "ffr", "x", "core", "sys", "origins")
 
 
-NISV_TO_USER, SYSTEM_SUSPEND = 177, 216
-"""Capabilities of a VM: KVM_CAP_ARM_... (uapi linux/kvm.h)."""
-
-
 @dataclass(slots=True)
 class Vm:
     """What the vcpus of a VM share. `features`: those of its first initialised vcpu."""

@@ -36,16 +36,11 @@ __asm__(".text\n"
         "    mov x9, x0\n"
 
         "    ldr x10, [x9, #0]\n"
-        "    addvl x11, x10, #16\n"
-        "    addvl x11, x11, #16\n"
+        FIND_P
         "    ldr p0, [x11, #16, mul vl]\n"
         "    wrffr p0.b\n"
-        "    .irp n, " P_NUMBERS "\n"
-        "    ldr p\\n, [x11, #\\n, mul vl]\n"
-        "    .endr\n"
-        "    .irp n, " Z_NUMBERS "\n"
-        "    ldr z\\n, [x10, #\\n, mul vl]\n"
-        "    .endr\n"
+        ALL_OF_P("ldr")
+        ALL_OF_Z("ldr")
         "    ldp x10, x11, [x9, #16]\n"
         "    msr fpsr, x10\n"
         "    msr fpcr, x11\n"
@@ -74,14 +69,9 @@ __asm__(".text\n"
         "    str x10, [x9, #72]\n"
 
         "    ldr x10, [x9, #8]\n"
-        "    addvl x11, x10, #16\n"
-        "    addvl x11, x11, #16\n"
-        "    .irp n, " Z_NUMBERS "\n"
-        "    str z\\n, [x10, #\\n, mul vl]\n"
-        "    .endr\n"
-        "    .irp n, " P_NUMBERS "\n"
-        "    str p\\n, [x11, #\\n, mul vl]\n"
-        "    .endr\n"
+        FIND_P
+        ALL_OF_Z("str")
+        ALL_OF_P("str")
         "    rdffr p0.b\n"
         "    str p0, [x11, #16, mul vl]\n"
 

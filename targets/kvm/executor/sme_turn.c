@@ -44,14 +44,9 @@ __asm__(".text\n"
         "1:  tbz x13, #0, 2f\n"
         "    " SMSTART_SM
         "    ldr x10, [x12, #16]\n"
-        "    addvl x11, x10, #16\n"
-        "    addvl x11, x11, #16\n"
-        "    .irp n, " P_NUMBERS "\n"
-        "    ldr p\\n, [x11, #\\n, mul vl]\n"
-        "    .endr\n"
-        "    .irp n, " Z_NUMBERS "\n"
-        "    ldr z\\n, [x10, #\\n, mul vl]\n"
-        "    .endr\n"
+        FIND_P
+        ALL_OF_P("ldr")
+        ALL_OF_Z("ldr")
         "    ldr x10, [x9, #16]\n"
         "    msr fpsr, x10\n"
         "2:  ret\n"
@@ -67,14 +62,9 @@ __asm__(".text\n"
         "    ldr x10, [x12, #24]\n" ALL_OF_ZA(STR_ZA_W14_X10)
         "1:  tbz x13, #0, 2f\n"
         "    ldr x10, [x12, #32]\n"
-        "    addvl x11, x10, #16\n"
-        "    addvl x11, x11, #16\n"
-        "    .irp n, " Z_NUMBERS "\n"
-        "    str z\\n, [x10, #\\n, mul vl]\n"
-        "    .endr\n"
-        "    .irp n, " P_NUMBERS "\n"
-        "    str p\\n, [x11, #\\n, mul vl]\n"
-        "    .endr\n"
+        FIND_P
+        ALL_OF_Z("str")
+        ALL_OF_P("str")
         "2:  " SMSTOP
         "    ret\n"
         ".size vf_sme_leave, . - vf_sme_leave\n"

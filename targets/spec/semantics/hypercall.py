@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from corpus.isa.system import HVC_LOOP
+from corpus.ops import SYSTEM_SUSPEND
 from targets.spec.cpu import U64, Cpu
 from targets.spec.errors import (
     UNDEFINED,
@@ -18,7 +19,7 @@ from targets.spec.errors import (
 from targets.spec.rules import by_kernel
 from targets.spec.semantics.registry import semantic
 from targets.spec.sets import unknown
-from targets.spec.vcpu import MP_RUNNABLE, MP_STOPPED, SYSTEM_SUSPEND, Vcpu
+from targets.spec.vcpu import MP_RUNNABLE, MP_STOPPED, Vcpu
 
 SUCCESS, NOT_SUPPORTED, INVALID, ALREADY_ON, FAILURE = 0, -1, -2, -4, -6
 """PSCI return values (DEN 0022, 5.2.2)."""

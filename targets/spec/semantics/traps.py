@@ -7,6 +7,8 @@ from corpus.isa.form import Insn
 from corpus.isa.system import LOOP_HANDLER, LOOP_VECTORS, RETURN_VECTORS, UNDEF_LOOP
 from targets.spec.cpu import U64, Cpu
 from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable
+from targets.spec.exceptions import write_down
+from targets.spec.nested import PSTATE_IL
 from targets.spec.semantics.registry import semantic
 from targets.spec.sets import exact, join, unknown
 from targets.spec.vcpu import OPTIONAL_PSTATE
@@ -38,14 +40,8 @@ def undef_loop(cpu: Cpu, count: int) -> None:
     cpu.set_x(1, *old_vectors)
     for register, value in ((28, 0), (29, LOOP_VECTORS), (30, back)):
         cpu.set_x(register, value)
-    vcpu.core["elr_el1"] = exact(back)
-    vcpu.core["spsr_el1"] = unknown(pstate, mask | cpu.vm.stepped)
+    write_down(cpu, GuestException(UNDEFINED), 1, back)
     vcpu.core["pstate"] = unknown(pstate, mask | pstate & OPTIONAL_PSTATE)
-    vcpu.sys["esr_el1"] = exact(UNDEFINED)
-    vcpu.sys["far_el1"] = unknown(0, U64)
-    for name in ("elr_el1", "spsr_el1", "esr_el1", "far_el1", "pstate"):
-        vcpu.origins[name] = cpu.rule
-    cpu.rules.update(("exception.return-address", "exception.from-el1h"))
 
 
 _HANDLER = int.from_bytes(LOOP_HANDLER, "little")
@@ -77,18 +73,12 @@ def come_back(cpu: Cpu, exception: GuestException, insn: Insn) -> None:
     Unpredictable."""
     vcpu = cpu.vcpu
     pstate, mask = join(vcpu.core["pstate"])
-    if exception.ret or len(insn.form.words) > 1 or (pstate | mask) & ILLEGAL:
+    if exception.ret or len(insn.form.words) > 1 or (pstate | mask) & PSTATE_IL:
         raise Unpredictable("a handler that returns to elsewhere than the next instruction")
     behind = cpu.pc + 4
-    cpu.rules.update(("exception.return-address", exception.rule, _ENTRY_RULES[pstate & 0xF]))
+    write_down(cpu, exception, 1, behind)
     cpu.rules.add("exception.returns")
-    for name in ("elr_el1", "spsr_el1", "esr_el1", "far_el1", "pstate", "x30"):
-        vcpu.origins[name] = cpu.rule
-    vcpu.core["elr_el1"] = exact(behind)
-    vcpu.core["spsr_el1"] = unknown(pstate, mask | cpu.vm.stepped)
     vcpu.core["pstate"] = unknown(pstate, mask | pstate & OPTIONAL_PSTATE)
-    vcpu.sys["esr_el1"] = exact(exception.esr)
-    vcpu.sys["far_el1"] = unknown(0, U64) if exception.far is None else exact(exception.far)
     cpu.set_x(30, behind)
     if cpu.loaded:
         cpu.leave()  # it may be one of KVM's making
@@ -98,8 +88,3 @@ def come_back(cpu: Cpu, exception: GuestException, insn: Insn) -> None:
         cpu.go(1)
         cpu.go(came_from)
     cpu.pc = behind
-
-
-ILLEGAL = 1 << 20
-"""PSTATE.IL, with which each instruction is an exception."""
-_ENTRY_RULES = {0: "exception.from-el0", 4: "exception.from-el1t", 5: "exception.from-el1h"}

@@ -10,8 +10,18 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from corpus import wire
-from corpus.ops import DeviceAttr, EnableCap, SmcccFilter
+from corpus.ops import (
+    EAGER_SPLIT,
+    NISV_TO_USER,
+    PMU,
+    PMU_INIT,
+    PVTIME,
+    SYSTEM_SUSPEND,
+    TIMER,
+    DeviceAttr,
+    EnableCap,
+    SmcccFilter,
+)
 from corpus.wire import Ask
 from targets.spec.errno import EBUSY, EEXIST, EINVAL, ENODEV, ENOMEM, ENXIO
 from targets.spec.errors import Decides, Unpredictable
@@ -20,14 +30,12 @@ from targets.spec.rules import in_force
 from targets.spec.rules.rule import FIRST
 from targets.spec.sets import Set, exact, unknown
 from targets.spec.steps.registry import step
-from targets.spec.vcpu import NISV_TO_USER, SYSTEM_SUSPEND, Vcpu
+from targets.spec.steps.running import has_pmu
+from targets.spec.vcpu import U64, Vcpu
 from targets.spec.world import World
 
-PMU_V3 = 1 << 3
-U64 = (1 << 64) - 1
-PMU, TIMER, PVTIME = range(3)
-IRQ, INIT, FILTER, SET_PMU = range(4)
-"""Attributes of a PMU."""
+IRQ, SET_PMU = 0, 3
+"""The first and the last attribute of a PMU."""
 _IRQS = {0: 27, 1: 30}
 """Interrupts of the virtual and of the physical timer of EL1."""
 _EL2_TIMERS = (2, 3)
@@ -129,7 +137,7 @@ def _set_pvtime(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
         rule, outcome = "attr.pvtime-unaligned", Outcome(EINVAL)
     elif vcpu.stolen is not None:
         rule, outcome = "attr.pvtime-twice", Outcome(EEXIST)
-    elif not wire.RAM_BASE <= op.value < wire.RAM_BASE + wire.RAM_SIZE:
+    elif not world.mem.contains(op.value, 1):
         rule, outcome = "attr.pvtime-outside", Outcome(EINVAL)
     else:
         rule = "attr.pvtime-set"
@@ -140,12 +148,8 @@ def _set_pvtime(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
 # -- PMU -------------------------------------------------------------------------------
 
 
-def _has_pmu(world: World) -> bool:
-    return bool((world.vm.features or 0) & PMU_V3)
-
-
 def _has_pmu_attr(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
-    if not _has_pmu(world) or op.attribute > SET_PMU:
+    if not has_pmu(world.vm) or op.attribute > SET_PMU:
         return fails("attr.unknown", ENXIO)
     return _is_there("attr.has")
 
@@ -159,7 +163,7 @@ def _get_pmu(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
 
 
 def _set_pmu(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
-    if not _has_pmu(world):
+    if not has_pmu(world.vm):
         return fails("attr.no-pmu", ENODEV)
     if vcpu.pmu_ready:
         return fails("attr.pmu-twice", EBUSY)
@@ -168,7 +172,7 @@ def _set_pmu(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
     if op.attribute == IRQ and not world.vm.may_have_gic:
         return fails("attr.pmu-no-gic", EINVAL)
     ready = Outcome(effect=partial(setattr, vcpu, "pmu_ready", True))
-    if op.attribute == INIT:
+    if op.attribute == PMU_INIT:
         if world.vm.may_have_gic:
             return Permitted("attr.pmu-other", (Outcome(ENXIO), Outcome(ENODEV), ready))
         return Permitted("attr.pmu-init", (ready,))
@@ -220,8 +224,6 @@ def _meet(a: range, b: range) -> bool:
 
 
 # -- capabilities ----------------------------------------------------------------------
-
-EAGER_SPLIT = 228
 
 
 @step(EnableCap)

@@ -21,7 +21,7 @@ from targets.spec.sets import exact, join, unknown
 from targets.spec.steps import events
 from targets.spec.steps.registers import narrow_to_32bit
 from targets.spec.steps.registry import step
-from targets.spec.vcpu import MP_RUNNABLE, Vcpu
+from targets.spec.vcpu import MP_RUNNABLE, Vcpu, Vm
 from targets.spec.world import World
 
 PMU_V3 = 1 << 3
@@ -171,7 +171,7 @@ def _unfit(world: World, vcpu: Vcpu, immediate: bool, waits: bool) -> Permitted 
         idregs.without_irqchip(vm)
     if vcpu.el2 and not vm.fixed:
         _fix_bits(world)
-    if vm.features and vm.features & PMU_V3 and not vcpu.pmu_ready:
+    if lacks_pmu(vm, vcpu):
         return _failed("run.pmu-not-created", EINVAL, 0, None)
     if vcpu.pmu_ready and vm.may_have_gic:
         raise Unpredictable("a PMU beside an interrupt controller is not modelled", Decides.KERNEL)
@@ -183,6 +183,16 @@ def _unfit(world: World, vcpu: Vcpu, immediate: bool, waits: bool) -> Permitted 
     if immediate:
         return _failed("run.immediate-exit", EINTR, 0, 0)
     return None
+
+
+def lacks_pmu(vm: Vm, vcpu: Vcpu) -> bool:
+    """Whether it has a PMU that user space did not set up, so that it does not run."""
+    return has_pmu(vm) and not vcpu.pmu_ready
+
+
+def has_pmu(vm: Vm) -> bool:
+    """Whether the VM's vcpus have PMUs."""
+    return bool((vm.features or 0) & PMU_V3)
 
 
 def _fix_bits(world: World) -> None:

@@ -17,7 +17,7 @@ from targets.spec.permitted import Mismatch, Outcome, Part, Permitted, Tail
 from targets.spec.run import Ended, step_over
 from targets.spec.sets import ZERO, exact
 from targets.spec.steps.registry import step
-from targets.spec.steps.running import PMU_V3, enter, prepare
+from targets.spec.steps.running import enter, lacks_pmu, prepare
 from targets.spec.vcpu import Vcpu
 from targets.spec.world import World
 
@@ -64,7 +64,7 @@ class Lead:
         if vcpu and vcpu.initialised:
             if not self.initialised:
                 raise Unpredictable("a vcpu was initialised between a run's parts", _NOTHING)
-            if vcpu.sve <= vcpu.finalised and not (world.vm.features or 0) & PMU_V3:
+            if vcpu.sve <= vcpu.finalised and not lacks_pmu(world.vm, vcpu):
                 lost = self._lost(vcpu)
                 if lost:
                     return lost
