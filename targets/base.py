@@ -61,6 +61,8 @@ class Target(ABC):
     """Why a leg that was asked to record coverage does not, in one sentence."""
     blocks: Sequence[int] = ()
     """Blocks of `code` that the last collected case executed, each once."""
+    interrupted: Sequence[int] = ()
+    """Blocks of `code` after which an interrupt came during that case, each once."""
     boots: int = 0
     """How often what executes the cases was started."""
     boot_seconds: float = 0.0
@@ -168,7 +170,7 @@ class WireTarget(Target):
             if reply.ending is not Ending.LOST or submitted.tries >= LOST_TRIES:
                 break
             ticket = self._submit(submitted.ran, submitted.request, submitted.tries + 1)
-        self.blocks = reply.blocks
+        self.blocks, self.interrupted = reply.blocks, reply.interrupted
         self.executions += 1
         if reply.response is None:
             return self._broken(submitted, reply, "lost again and again")

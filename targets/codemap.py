@@ -24,11 +24,13 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class CodeMap:
-    """Functions of one image in ascending order, and where its text is linked to run."""
+    """Functions of one image in ascending order, where its text is linked to run, and how far
+    into it the vectors of its exceptions are, if that is known."""
 
     text: int
     text_size: int
     functions: tuple[Function, ...]
+    vectors: int | None = None
     _starts: list[int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -40,8 +40,9 @@ class Reply:
 
     `response` is None unless `ending` is `Ending.OK`. `log` holds what the
     executor's machine said meanwhile (kernel log lines, a crash message). `blocks`
-    are those of the transport's `code` that the request executed, each once. `at`: which of
-    its ops was under way when the executor broke, where that is known. `fault` is what made
+    are those of the transport's `code` that the request executed, each once, `interrupted`
+    those after which an interrupt came, where that is told. `at`: which of its ops was under way
+    when the executor broke, where that is known. `fault` is what made
     an ending bad, and None for `Ending.OK` and `Ending.LOST`. `boot` numbers the executor that
     had the request, as `Transport.boots` counts; 0 if that is not told.
     """
@@ -54,6 +55,7 @@ class Reply:
     at: int | None = None
     fault: Fault | None = None
     boot: int = 0
+    interrupted: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)

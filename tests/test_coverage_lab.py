@@ -119,3 +119,20 @@ def test_coverage_is_off_unless_asked_for() -> None:
     transport = legname.open_transport(legname.parse("kvm:6.12:vhe"))
     assert transport.code is None
     assert transport.no_coverage == ""
+
+
+SIGNALS = UP + "".join(
+    f"disturb signal after={delay} {{\n    run v0 {{\n        hvc-loop #30\n    }}\n}}\n"
+    for delay in range(20_000, 200_000, 30_000)
+)
+
+
+def test_where_a_stranger_came_into_the_kernel_is_told(vhe: WireTarget) -> None:
+    assert vhe.code is not None
+    assert vhe.code.vectors
+    found: set[int] = set()
+    for _ in range(5):
+        vhe.run(parse_case(SIGNALS))
+        assert set(vhe.interrupted) <= set(vhe.blocks)
+        found |= set(vhe.interrupted)
+    assert found

@@ -14,7 +14,7 @@ import pytest
 from targets.codemap import CodeMap, Function
 from targets.kvm.lab.coverage import build, maps
 from targets.kvm.lab.coverage.areas import NoSymbols, code_map
-from targets.kvm.lab.coverage.log import MAGIC, BlockLog
+from targets.kvm.lab.coverage.log import MAGIC, MOST_INTERRUPTED, NOTHING, BlockLog
 from targets.kvm.lab.coverage.names import NAMES, NVHE, SOURCES
 from targets.transport import TransportError
 
@@ -35,6 +35,12 @@ def kallsyms(names: list[str], base: int = BASE, step: int = 0x100, extra: str =
 
 def areas(code: CodeMap) -> dict[str, str]:
     return {f.name: f.area for f in code.functions}
+
+
+def test_the_vectors_are_found_where_the_kernel_has_them() -> None:
+    assert code_map(kallsyms(RUN)).vectors is None
+    assert code_map(kallsyms([*RUN, "vectors"])).vectors == 0x100 * (len(RUN) + 1)
+    assert code_map(kallsyms(RUN, extra=f"{BASE - 0x800:016x} T vectors")).vectors is None
 
 
 def test_functions_come_with_area_size_and_offset() -> None:
@@ -116,7 +122,7 @@ def test_every_area_has_names_and_no_name_has_two() -> None:
 
 
 FUNCTIONS = (Function(0, 16, "a", "x"), Function(16, 8, "b", "x"), Function(64, 4, "c", "y"))
-CODE = CodeMap(0x1000, 0x4000, FUNCTIONS)
+CODE = CodeMap(0x1000, 0x4000, FUNCTIONS, vectors=0x800)
 
 
 def test_neighbours_share_a_range_and_gaps_do_not() -> None:
@@ -139,20 +145,21 @@ def log() -> Iterator[BlockLog]:
 
 def test_the_plugin_is_told_text_and_ranges(log: BlockLog) -> None:
     with mmap.mmap(log.fd, 0) as memory:
-        head = struct.unpack_from("<4I2Q", memory)
-        assert head == (MAGIC, 2, 2, 4, 0x1000, 0x4000)
-        assert struct.unpack_from("<4I", memory, 32) == (0, 24, 64, 68)
+        head = struct.unpack_from("<4I3Q", memory)
+        assert head == (MAGIC, 2, 2, 4, 0x1000, 0x4000, 0x800)
+        assert struct.unpack_from("<4I", memory, 40) == (0, 24, 64, 68)
 
 
 def test_blocks_are_those_of_the_request_asked_for(log: BlockLog) -> None:
     with mmap.mmap(log.fd, 0) as memory:
-        second = 32 + 16 + 4 * (2 + 4)  # logs follow the ranges; 7 is odd
-        struct.pack_into("<6I", memory, second, 7, 3, 0, 16, 64, 99)
-        assert list(log.blocks(7)) == [0, 16, 64]
-        assert list(log.blocks(5)) == []
-        assert list(log.blocks(6)) == []
-        struct.pack_into("<2I", memory, second, 9, 50)  # more than it can hold
-        assert len(log.blocks(9)) == 4
+        lists = 3 + MOST_INTERRUPTED
+        second = 40 + 16 + 4 * (lists + 4)  # logs follow the ranges; 7 is odd
+        struct.pack_into("<5I", memory, second, 7, 3, 2, 16, 64)
+        struct.pack_into("<4I", memory, second + 4 * lists, 0, 16, 64, 99)
+        assert [list(part) for part in log.executed(7)] == [[0, 16, 64], [16, 64]]
+        assert log.executed(5) == log.executed(6) == NOTHING
+        struct.pack_into("<3I", memory, second, 9, 50, 500)  # more than it can hold
+        assert [len(part) for part in log.executed(9)] == [4, MOST_INTERRUPTED]
 
 
 def test_a_map_is_kept_by_the_kernels_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,9 +51,9 @@ class Beside:
 NOTHING = Beside()
 
 
-def sometimes(rng: random.Random, case: Case, beside: Beside) -> Case:
+def sometimes(rng: random.Random, case: Case, beside: Beside, share: float = SHARE) -> Case:
     """The case, or in a fair share of cases one with something beside it."""
-    if beside.others and rng.random() < SHARE:
+    if beside.others and rng.random() < share:
         case = accompanied(rng, case, beside)
     return streaming(rng, case) if beside.sme else case
 

@@ -18,9 +18,10 @@ COUNTERS = 1 << 14
 BLOCKS = 1 << 16
 """Counters for kernel blocks, of all legs together."""
 
-SOURCES = ("model", "rules", "kernel", "semantic", "pairs")
+SOURCES = ("model", "rules", "kernel", "semantic", "pairs", "schedules")
 """What a search may be steered by: the model's branches, the rules that it used, blocks of the
-kernels, how ops ended in which part of a life and what choices a leg made, and combinations."""
+kernels, how ops ended in which part of a life and what choices a leg made, combinations, and
+which block which stranger interrupted."""
 
 
 class Feedback:

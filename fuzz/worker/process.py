@@ -208,7 +208,11 @@ def main(argv: Sequence[str]) -> None:
     def again(record: SignatureRecord) -> None:
         out.send(events.Again(record.parts))
 
-    steering = Steering(config.seed or 1, by_pairs="pairs" in config.feedback)
+    steering = Steering(
+        config.seed or 1,
+        by_pairs="pairs" in config.feedback,
+        by_schedules="schedules" in config.feedback,
+    )
     by_libfuzzer = config.engine == "libfuzzer"
     guidance = _for_libfuzzer(config) if by_libfuzzer else Marks(config.feedback)
     session = Session(

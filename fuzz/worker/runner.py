@@ -30,10 +30,12 @@ AHEAD = 4
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a leg did with a case; `blocks` of its kernel, where that is recorded."""
+    """What a leg did with a case; `blocks` of its kernel, where that is recorded, and those after
+    which it was `interrupted`."""
 
     trace: Trace
     blocks: Sequence[int] = ()
+    interrupted: Sequence[int] = ()
 
 
 @dataclass(slots=True)
@@ -126,7 +128,7 @@ class Runner:
     def _result(self, leg: Target, begun: _Begun) -> Result:
         ticket = begun.tickets.pop(leg.name, None)
         if ticket is not None:
-            begun.results[leg.name] = Result(leg.collect(ticket), leg.blocks)
+            begun.results[leg.name] = Result(leg.collect(ticket), leg.blocks, leg.interrupted)
         return begun.results[leg.name]
 
 

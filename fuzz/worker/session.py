@@ -28,6 +28,7 @@ from fuzz.worker.feedback import Feedback
 from fuzz.worker.focus import Focus
 from fuzz.worker.marks import Marks
 from fuzz.worker.runner import Result, Runner
+from fuzz.worker.schedules import struck
 from fuzz.worker.spare import Due
 from fuzz.worker.steering import Steering
 from fuzz.worker.tally import Tally
@@ -167,6 +168,8 @@ class Session:
             if self._steering:
                 near = self._near(results)
                 self._steering.note(case, seen.traces.values(), new, near)
+                met = tuple(struck(case, {n: r.interrupted for n, r in results.items()}))
+                self.tally.interrupted += self._steering.schedules.note(case, met)
         followed = set()
         for suspicion in (
             *self._suspicions(case, seen, compared.suspects),

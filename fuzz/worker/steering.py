@@ -18,6 +18,8 @@ from fuzz.generate import el2
 from fuzz.generate.mutate import crossed_cases, fresh, mutated_case
 from fuzz.generate.pairs import Gain, Pairs, one
 from fuzz.generate.strangers import NOTHING, Beside, sometimes
+from fuzz.generate.strangers import SHARE as DISTURBED
+from fuzz.worker.schedules import AIMED, Schedules
 
 POOL = 1024
 """Parents that are remembered."""
@@ -46,6 +48,9 @@ class Steering:
     seed: int = 1
     by_pairs: bool = True
     """Whether combinations steer; they are counted in any case."""
+    by_schedules: bool = True
+    """Whether delays are aimed at what was rarely interrupted; that is counted in any case."""
+    schedules: Schedules = field(default_factory=Schedules)
     pairs: Pairs = field(default_factory=Pairs)
     _pool: list[_Parent] = field(default_factory=list)
     _near: list[_Parent] = field(default_factory=list)
@@ -120,7 +125,12 @@ class Steering:
         """The next case; `el2_share`: how many of the new ones have EL2; `beside`: what can
         go on beside it."""
         self._begin()
-        return sometimes(self._rng, self._child(el2_share), beside)
+        rng, share = self._rng, DISTURBED
+        if self.by_schedules and beside.others and self.schedules.begun:
+            if rng.random() < AIMED and (aimed := self.schedules.aimed(rng)):
+                return aimed
+            share = (DISTURBED - AIMED) / (1 - AIMED)
+        return sometimes(rng, self._child(el2_share), beside, share)
 
     def _child(self, el2_share: float) -> Case:
         rng = self._rng

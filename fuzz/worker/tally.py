@@ -13,6 +13,7 @@ class Tally(msgspec.Struct):
 
     `compared_legs`: cases in which legs were held against each other where the model said
     nothing; `retold`: tellings of cases otherwise that were held against the first.
+    `interrupted`: pairs of a stranger's kind and a block of a kernel that it interrupted.
     `not_judged`: by leg, executions whose verdict stopped before the last op;
     `unjudged`: the same by leg and reason, as `LEG: REASON`. `kept`, `cleared`: by leg, how often
     bits that may vanish did not, or did.
@@ -27,6 +28,7 @@ class Tally(msgspec.Struct):
     compared_legs: int = 0
     retold: int = 0
     features: int = 0
+    interrupted: int = 0
     executions: Counter[str] = msgspec.field(default_factory=Counter)
     kept: Counter[str] = msgspec.field(default_factory=Counter)
     cleared: Counter[str] = msgspec.field(default_factory=Counter)
@@ -45,4 +47,4 @@ class Tally(msgspec.Struct):
                 setattr(self, name, max(mine, theirs) if name in _SHARED else mine + theirs)
 
 
-_SHARED = frozenset({"features"})
+_SHARED = frozenset({"features", "interrupted"})

@@ -10,6 +10,7 @@ from corpus.trace import Ending
 from targets.kvm.lab import autopsy, kernellog
 from targets.kvm.lab.boot import Booted, Bootloader, LabSpec, read_file
 from targets.kvm.lab.channel import Command, Layout, State, batches
+from targets.kvm.lab.coverage.log import NOTHING, Executed
 from targets.kvm.lab.kernellog import MINE
 from targets.kvm.lab.vm import Completion, Fate, GuestDied, KilledAtBoot, Vm
 from targets.transport import START_TRIES, Loss, Reply, Transport, TransportError, UnknownTicket
@@ -142,17 +143,17 @@ class LabTransport(Transport):
         """Note the reply of a served request."""
         assert self._vm is not None
         _, response = self._vm.channel.take(done.slot)
-        blocks = self._vm.blocks(done.sequence)
+        executed = self._vm.executed(done.sequence)
         if kernellog.at_fault(done.log):
             # A WARN_ONCE warns once per boot: only a fresh guest can show it again.
             self._vm.close()
             self._vm = None
             log = self._named(done.log)
             fault = kernellog.find(log)
-            self._reply(done.sequence, Ending.HOST_LOG, None, log, blocks, fault=fault)
+            self._reply(done.sequence, Ending.HOST_LOG, None, log, executed, fault=fault)
             self._lose_the_rest()
         else:
-            self._reply(done.sequence, Ending.OK, response, done.log, blocks)
+            self._reply(done.sequence, Ending.OK, response, done.log, executed)
 
     def _bury(self, death: GuestDied) -> None:
         """Give everything in flight its ending: one request is at fault, unless the guest died
@@ -161,7 +162,7 @@ class LabTransport(Transport):
         vm, self._vm = self._vm, None
         under_way = vm.states()
         done = [r for r in under_way if r.state is State.DONE]
-        finished = [(r.sequence, vm.channel.take(r.slot)[1], vm.blocks(r.sequence)) for r in done]
+        finished = [(r.sequence, vm.channel.take(r.slot)[1], vm.executed(r.sequence)) for r in done]
         at_work = [(r.sequence, r.ops_done) for r in under_way if r.state is State.RUNNING]
         waiting = [r.sequence for r in under_way if r.state is State.PENDING]
         vm.close()
@@ -184,8 +185,8 @@ class LabTransport(Transport):
             self._reply(waiting[0], ending, None, log, fault=fault)
         else:
             self._losses.append(Loss(fault, log))
-        for sequence, response, blocks in finished:
-            self._reply(sequence, Ending.OK, response, "", blocks)
+        for sequence, response, executed in finished:
+            self._reply(sequence, Ending.OK, response, "", executed)
         self._lose_the_rest()
 
     def _named(self, log: str) -> str:
@@ -201,7 +202,7 @@ class LabTransport(Transport):
         ending: Ending,
         response: bytes | None,
         log: str,
-        blocks: Sequence[int] = (),
+        executed: Executed = NOTHING,
         at: int | None = None,
         fault: Fault | None = None,
     ) -> None:
@@ -213,5 +214,7 @@ class LabTransport(Transport):
         self._last_end = now
         seconds = now - begun
         self._replies[ticket] = Reply(
-            ending, response, log, seconds, blocks, at, fault, boot=self.boots
+            *(ending, response, log, seconds, executed.blocks, at, fault),
+            boot=self.boots,
+            interrupted=executed.interrupted,
         )

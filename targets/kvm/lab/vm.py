@@ -17,7 +17,7 @@ from targets.codemap import CodeMap
 from targets.ended import is_dying, is_stopped
 from targets.kvm.lab import console, kconfig, kernellog, monitor, qemu
 from targets.kvm.lab.channel import DOORBELL, Channel, Command, Layout, State
-from targets.kvm.lab.coverage.log import BlockLog
+from targets.kvm.lab.coverage.log import NOTHING, BlockLog, Executed
 from targets.kvm.lab.pace import Pace
 from targets.kvm.lab.process import Process
 from targets.transport import TransportError
@@ -264,12 +264,12 @@ class Vm:
             for sequence, slot in self._in_flight
         ]
 
-    def blocks(self, sequence: int) -> Sequence[int]:
+    def executed(self, sequence: int) -> Executed:
         """Blocks of the kernel that a finished request executed; none without a plugin.
 
         To be asked before as many requests are posted as there are slots.
         """
-        return self._log.blocks(sequence) if self._log else ()
+        return self._log.executed(sequence) if self._log else NOTHING
 
     def _hear(self, timeout_s: float) -> bool:
         """Read the line once it speaks; False when QEMU is gone."""

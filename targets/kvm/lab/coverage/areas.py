@@ -11,6 +11,8 @@ from targets.codemap import CodeMap, Function
 from targets.kvm.lab.coverage.names import FPSIMD, NAMES, NVHE
 
 PREFIX = "__kvm_nvhe_"
+VECTORS = "vectors"
+"""The symbol of what VBAR names while the kernel, not a guest, is at work."""
 REACH = 1 << 16
 """Marks of KVM at most this many bytes apart have nothing but KVM between them."""
 MARKS = 5
@@ -93,7 +95,9 @@ def code_map(kallsyms: str) -> CodeMap:
     )
     if not functions:
         raise NoSymbols("the kernel has no functions of KVM in /proc/kallsyms.")
-    return CodeMap(text, end - text, functions)
+    vectors = addresses.get(VECTORS, 0)
+    known = vectors - text if text <= vectors < end else None
+    return CodeMap(text, end - text, functions, known)
 
 
 def _fpsimd(symbols: Iterable[Symbol]) -> dict[Symbol, str]:

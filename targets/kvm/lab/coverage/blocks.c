@@ -7,6 +7,9 @@
  * executes a mark before and after each request; there the counters that moved are noted
  * and set back.
  *
+ * Where QEMU can store in generated code, each chosen block also leaves its number. At the
+ * kernel's entry for interrupts from itself, that is the block after which one came.
+ *
  * The file `log=` is laid out by targets/kvm/lab/coverage/log.py; `page=` is the page of
  * guest/channel.h, in which the guest says which request it serves. Both are descriptors.
  * The machine has one CPU, so nothing here runs twice at a time. */
@@ -29,7 +32,7 @@ typedef uint64_t plugin_id;
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
 enum { CB_NO_REGS };
-enum { INLINE_ADD_U64 };
+enum { INLINE_ADD_U64, INLINE_STORE_U64 };
 typedef void on_execution(unsigned int cpu, void *data);
 #if PLUGIN_API < 7
 typedef void on_translation(plugin_id, struct qemu_plugin_tb *);
@@ -46,6 +49,7 @@ void *qemu_plugin_insn_haddr(const struct qemu_plugin_insn *);
 
 #define LOG_MAGIC 0x47424656u /* 'VFBG' */
 #define MOST_BLOCKS (1u << 16) /* that are told apart: a campaign sees some thousands */
+#define MOST_INTERRUPTED 61u   /* of one request: a stranger strikes some ten times */
 
 struct range {
     uint32_t begin, end; /* offsets from the text's start */
@@ -54,15 +58,22 @@ struct range {
 struct log_header {
     uint32_t magic, ranges, logs, capacity;
     uint64_t text, text_size; /* virtual address of the kernel's text, and bytes */
+    uint64_t vectors;         /* offset of its exception vectors; past the text: unknown */
 };
+
+/* Entries among the vectors (Arm ARM, D1.3.1): interrupts of the kernel itself, and calls
+ * from user space, where what was executed before is over. */
+#define FROM_KERNEL_IRQ 0x280
+#define FROM_USER_SYNC 0x400
 
 /* Of one request; `sequence` modulo the number of logs is its index. */
 struct log {
-    uint32_t sequence, count;
+    uint32_t sequence, count, interruptions;
+    uint32_t interrupted[MOST_INTERRUPTED]; /* blocks after which an interrupt came */
     uint32_t blocks[];
 };
 
-_Static_assert(sizeof(struct log_header) == 32, "log header");
+_Static_assert(sizeof(struct log_header) == 40, "log header");
 
 static const struct log_header *header;
 static const struct range *ranges; /* ascending */
@@ -74,12 +85,39 @@ static const uint32_t *serving;
 static uint64_t *counters;            /* executions since the last mark */
 static uint32_t offsets[MOST_BLOCKS]; /* from the text's start */
 static uint32_t noted[MOST_BLOCKS];   /* the last request whose log has the block */
+static uint32_t struck[MOST_BLOCKS];  /* the last whose log has it as interrupted */
 static uint32_t blocks;               /* how many there are */
 static uint32_t *numbers;             /* per word of the text: a block's number + 1, or 0 */
 
 /* Where QEMU keeps the start of the text, once a block of it was translated at its
  * ordinary address; from then on every alias of the text is recognised. */
 static const uint8_t *host_text;
+
+static uint32_t serving_now(void)
+{
+    return __atomic_load_n(serving, __ATOMIC_RELAXED);
+}
+
+static struct log *log_of(uint32_t sequence)
+{
+    struct log *log = (struct log *)(logs + sequence % header->logs * log_size);
+    if (sequence != 0 && log->sequence != sequence) {
+        log->count = log->interruptions = 0;
+        log->sequence = sequence;
+    }
+    return log;
+}
+
+/* Add a block to one of a request's lists, unless it is full; `last` tells whose list has it. */
+static void note(uint32_t list[], uint32_t *count, uint32_t most, uint32_t last[],
+                 uint32_t number, uint32_t sequence)
+{
+    if (last[number] == sequence)
+        return;
+    last[number] = sequence;
+    if (*count < most)
+        list[(*count)++] = offsets[number];
+}
 
 #if PLUGIN_API < 2
 void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *, int, void *, uint64_t);
@@ -121,34 +159,64 @@ static void count(struct qemu_plugin_tb *tb, uint32_t number)
 }
 #endif
 
-static void note(struct log *log, uint32_t number)
+#if PLUGIN_API < 7
+static void leave(struct qemu_plugin_tb *tb, uint32_t number)
 {
-    if (noted[number] == log->sequence)
-        return;
-    noted[number] = log->sequence;
-    if (log->count < header->capacity) {
-        log->blocks[log->count] = offsets[number];
-        log->count++;
-    }
+    (void)tb;
+    (void)number;
 }
+
+static void look_at_vector(struct qemu_plugin_tb *tb, uint64_t vector)
+{
+    (void)tb;
+    (void)vector;
+}
+#else
+static struct qemu_plugin_scoreboard *latest; /* number + 1 of the block executed last, or 0 */
+
+/* Let a block leave `value` as what was executed last. */
+static void leave(struct qemu_plugin_tb *tb, uint32_t value)
+{
+    if (!latest)
+        latest = qemu_plugin_scoreboard_new(sizeof(uint64_t));
+    const plugin_u64 there = {latest, 0};
+    qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(tb, INLINE_STORE_U64, there, value);
+}
+
+static void interrupted(unsigned int cpu, void *data)
+{
+    uint64_t *there = latest ? qemu_plugin_scoreboard_find(latest, cpu) : NULL;
+    const uint32_t sequence = serving_now();
+    (void)data;
+    if (!there || *there == 0 || sequence == 0)
+        return;
+    struct log *log = log_of(sequence);
+    note(log->interrupted, &log->interruptions, MOST_INTERRUPTED, struck,
+         (uint32_t)*there - 1, sequence);
+}
+
+static void look_at_vector(struct qemu_plugin_tb *tb, uint64_t vector)
+{
+    if (vector == FROM_KERNEL_IRQ)
+        qemu_plugin_register_vcpu_tb_exec_cb(tb, interrupted, CB_NO_REGS, NULL);
+    else if (vector == FROM_USER_SYNC)
+        leave(tb, 0);
+}
+#endif
 
 /* The guest begins or has ended a request. */
 static void marked(unsigned int cpu, void *data)
 {
-    const uint32_t sequence = __atomic_load_n(serving, __ATOMIC_RELAXED);
-    struct log *log = (struct log *)(logs + sequence % header->logs * log_size);
+    const uint32_t sequence = serving_now();
+    struct log *log = log_of(sequence);
     (void)cpu;
     (void)data;
-    if (sequence != 0 && log->sequence != sequence) {
-        log->count = 0;
-        log->sequence = sequence;
-    }
     for (uint32_t number = 0; number < blocks; number++) {
         if (counters[number] == 0)
             continue;
         counters[number] = 0;
         if (sequence != 0)
-            note(log, number);
+            note(log->blocks, &log->count, header->capacity, noted, number, sequence);
     }
 }
 
@@ -193,6 +261,7 @@ static void translated(struct qemu_plugin_tb *tb)
     const uint8_t *host = qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0));
     uint64_t offset;
     if (text_offset(tb, host, &offset)) {
+        look_at_vector(tb, offset - header->vectors);
         if (!chosen(offset))
             return;
         uint32_t *number = &numbers[offset / 4];
@@ -203,6 +272,7 @@ static void translated(struct qemu_plugin_tb *tb)
             *number = ++blocks;
         }
         count(tb, *number - 1);
+        leave(tb, *number);
     } else if (is_mark(host)) {
         qemu_plugin_register_vcpu_tb_exec_cb(tb, marked, CB_NO_REGS, NULL);
     }

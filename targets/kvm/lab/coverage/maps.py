@@ -17,6 +17,7 @@ class _Stored(msgspec.Struct, array_like=True):
     text: int
     text_size: int
     functions: list[tuple[int, int, str, str]]
+    vectors: int | None
 
 
 def _entry(digest: str) -> Entry:
@@ -38,7 +39,7 @@ def load(digest: str) -> CodeMap | None:
     except (OSError, msgspec.MsgspecError):  # gone this moment, or of another version of ours
         return None
     functions = tuple(Function(*one) for one in stored.functions)
-    return CodeMap(stored.text, stored.text_size, functions)
+    return CodeMap(stored.text, stored.text_size, functions, stored.vectors)
 
 
 def save(digest: str, kallsyms: str) -> CodeMap:
@@ -46,6 +47,6 @@ def save(digest: str, kallsyms: str) -> CodeMap:
     CacheError."""
     made = areas.code_map(kallsyms)
     plain = [(f.offset, f.size, f.name, f.area) for f in made.functions]
-    packed = msgspec.json.encode(_Stored(made.text, made.text_size, plain))
+    packed = msgspec.json.encode(_Stored(made.text, made.text_size, plain, made.vectors))
     _entry(digest).put(lambda staged: staged.write_bytes(packed))
     return made
