@@ -14,6 +14,8 @@ from targets.spec.vcpu import MP_RUNNABLE, MP_STOPPED
 
 UP = "create v0\ninit v0 features=sve\nfinalize v0\n"
 ON = "movz x0, #0x33, lsl #16\nmsr cpacr_el1, x0\nisb\n"
+ACCESS = f"run v0 {{\n{ON}rdvl x1, #1\n}}\n"
+NO_ACCESS = "run v0 {\nnop\n}\n"
 STOPPED, RUNNABLE = MP_STOPPED, MP_RUNNABLE
 
 
@@ -49,6 +51,13 @@ def test_the_effective_length_is_another(name: str, longest: int, shortest: int)
     assert (length(15, name), length(0, name)) == (longest, shortest)
 
 
+@pytest.mark.parametrize("name", sorted(HYPOTHESES))
+def test_each_is_a_specification_that_goes_through_a_life(name: str) -> None:
+    leg = ModelTarget(Profile(), make=HYPOTHESES[name])
+    text = f"{UP}set v0 x1 5\n{ACCESS}get v0 x1\ncreate v0\nget v1 x1\nset-mp v2 99\nset-vls v1 1\n"
+    assert len(leg.run(parse_case(text)).observations) == 10
+
+
 @pytest.mark.parametrize("vqs", [0b1, 0b1011, 0x7FFF])
 def test_the_host_has_one_length_more(vqs: int) -> None:
     name, asks = "the host's longest VL is a step longer than KVM says", f"{UP}get-vls v0\n"
@@ -57,16 +66,32 @@ def test_the_host_has_one_length_more(vqs: int) -> None:
     assert value(asks, name) & 0xFFFF == 0xFFFF
 
 
-ACCESS = f"run v0 {{\n{ON}rdvl x1, #1\n}}\n"
-NO_ACCESS = "run v0 {\nnop\n}\n"
-
-
 @pytest.mark.parametrize("bit", range(4))
 def test_an_exit_loses_a_bit_of_what_was_loaded(bit: int) -> None:
     name = f"an exit loses bit {bit} of ZCR_EL1"
     for run, left in ((ACCESS, 15 & ~(1 << bit)), (NO_ACCESS, 15)):
         text = f"{UP}set v0 zcr_el1 15\n{run}get v0 zcr_el1\n"
         assert (value(text), value(text, name)) == (15, left)
+
+
+@pytest.mark.parametrize("bit", range(4))
+def test_the_other_bits_and_vcpus_without_sve_keep_theirs(bit: int) -> None:
+    name = f"an exit loses bit {bit} of ZCR_EL1"
+    assert f"an exit loses bit {4 + bit} of ZCR_EL1" not in HYPOTHESES
+    kept = 15 & ~(1 << bit)
+    assert value(f"{UP}set v0 zcr_el1 {kept}\n{ACCESS}get v0 zcr_el1\n", name) == kept
+    plain = f"create v0\ninit v0\nset v0 x5 7\nrun v0 {{\n{ON}}}\nget v0 x5\n"
+    assert value(plain, name) == 7
+    # Registers are saved when a guest is left.
+    run = f"run v0 {{\n{ON}ptrue p0.b\nadd z1.b, z1.b, #3\n}}\n"
+    z1 = f"{UP}set v0 zcr_el1 0\n{run}get v0 z1\n"
+    assert value(z1, name) == value(z1)
+
+
+def test_what_the_first_access_brings_is_brought_all_the_same() -> None:
+    name = "ZCR_EL1 is lost at the first vector access"
+    text = f"{UP}set v0 z1 0x1234\nrun v0 {{\n{ON}umov x1, v1.d[0]\n}}\nget v0 x1\n"
+    assert (value(text), value(text, name)) == (0x1234, 0x1234)
 
 
 def test_the_first_access_loses_zcr() -> None:
@@ -137,5 +162,9 @@ def test_refused_lengths_leave_the_shortest() -> None:
 
 def test_init_forgets_to_power_off() -> None:
     text = f"{OFF}get-mp v0\n"
+    both = "create v0\ninit v0 features=sve,power_off,psci_0_2\nfinalize v0\ninit v0 features={}\n"
+    for features, err in (("sve,psci_0_2", 0), ("sve", EINVAL), ("psci_0_2", EINVAL)):
+        told = seen(both.format(features), "INIT does not power off")
+        assert told[-1].err == err, features
     assert (value(text), value(text, "INIT does not power off")) == (STOPPED, RUNNABLE)
     assert value(f"{UP}get-mp v0\n", "INIT does not power off") == RUNNABLE

@@ -108,7 +108,11 @@ class Forks:
         path = str(self._root / mutant.path)
         for code in _codes(compile(mutant.text, path, "exec")):
             name = code.co_qualname
-            if mutant.scope == name or mutant.scope.startswith(f"{name}.<locals>"):
+            # What a function has made already is there, too: lambdas and functions in it.
+            apart = f"{mutant.scope}.".startswith(f"{name}.<locals>.") or name.startswith(
+                f"{mutant.scope}.<locals>."
+            )
+            if mutant.scope == name or apart:
                 for function in self._functions.get((path, name), ()):
                     function.__code__ = code
 
