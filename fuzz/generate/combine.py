@@ -39,13 +39,16 @@ from corpus.values import Pattern
 from fuzz.generate import el2 as of_el2
 from fuzz.generate.calls import CALLS, EARLY, FAILING, HIDDEN, PMU_READY, STOPS_JUDGING
 from fuzz.generate.facts import CONTROLS, LENGTHS, MODE, MODES, Tracker
+from fuzz.generate.lives import out_of_place
 from fuzz.generate.looks import Lives, look, with_looks
 from fuzz.generate.pairs import Chooser, one
 from fuzz.generate.programs import (
     GROUPS,
+    IDIOMS,
     MIDDLE,
     RETURNING,
     enable_vectors,
+    idiom,
     is_memory,
     memory_access,
     random_insn,
@@ -122,12 +125,18 @@ def combined_case(rng: random.Random, chooser: Chooser, el2_share: float = of_el
             break
     if rng.random() < _LAST:
         draft.do(*_last(rng))
+    if rng.random() < _OUT_OF_PLACE:
+        out_of_place(rng, draft.ops, features)
     return Case(tuple(with_looks(rng, draft.ops, 0.35)))
 
 
 _LAST = 0.03
 """How often the last call is one after which no run is judged: what is made of such a case may
 have runs behind it."""
+
+
+_OUT_OF_PLACE = 0.3
+"""How often ops are repeated or put where they do not belong, which the rest knows nothing of."""
 
 
 def _last(rng: random.Random) -> list[Op]:
@@ -169,6 +178,8 @@ def _round(draft: _Draft, features: int) -> None:
             draft.do(*_call(draft))
     if rng.random() < 0.8:
         draft.do(Run(0, 0, _program(draft, features)))
+    if features & of_el2.HAS_EL2 and rng.random() < 0.5:
+        draft.do(*of_el2.look(rng, 0))
     if rng.random() < 0.75:
         draft.do(*look(rng, 0))
     if rng.random() < 0.3:
@@ -247,6 +258,9 @@ def _program(draft: _Draft, features: int) -> tuple[Insn, ...]:
     want = rng.choice(_LENGTHS_OF_CODE)
     drawn = partial(_form, rng, _WITH_SVE if longest or rng.random() < 0.1 else _WITHOUT_SVE)
     while len(code) < want:
+        if rng.random() < IDIOMS / 2:
+            code += idiom(rng)
+            continue
         form = draft.chooser.form(drawn, longest, effective)
         code += memory_access(rng, form) if is_memory(form) else [random_insn(rng, form)]
     if features & of_el2.HAS_EL2:

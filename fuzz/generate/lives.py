@@ -92,7 +92,7 @@ def _turn_on_another(rng: random.Random, ops: list[Op], features: int) -> None:
     ops[at:at] = [*setup, *later, ReadAll(1)]
 
 
-def _disturb(rng: random.Random, ops: list[Op], features: int) -> None:
+def out_of_place(rng: random.Random, ops: list[Op], features: int) -> None:
     """Ops out of place: strangers, repetitions, and a second vcpu with the same life."""
     while rng.random() < 0.4:
         ops.insert(rng.randrange(len(ops) + 1), random_op(rng))
@@ -161,5 +161,5 @@ def random_case(rng: random.Random, el2_share: float = of_el2.SHARE) -> Case:
         elif roll < 0.92:
             again = features if rng.random() < 0.7 else features ^ 1 << rng.randrange(8)
             ops.append(Init(vcpu, again))
-    _disturb(rng, ops, features)
+    out_of_place(rng, ops, features)
     return Case(tuple(with_looks(rng, ops)))

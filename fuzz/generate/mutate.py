@@ -138,7 +138,7 @@ _FUNCTIONS = [change for _, change in _CHANGES]
 _LOOK_AGAIN = 0.3
 """How often a mutation that left no look at the end gets one."""
 
-_COMBINED = 0.75
+_COMBINED = 0.9
 """Of the new cases, how many have much at once."""
 
 FRESH = 0.5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from corpus.domain import Domain, TextError
 from corpus.fields import MAX_PROGRAM
@@ -192,6 +192,16 @@ def is_memory(form: Form) -> bool:
     return any(word in form.group for word in ("mem", "load", "store", "gather", "scatter"))
 
 
+IDIOMS = 0.195
+"""How often a few instructions are such that belong together."""
+
+
+def idiom(rng: random.Random) -> list[Insn]:
+    """A few instructions that belong together: what makes vectors meaningful, or ends a run."""
+    make, _ = rng.choices(_IDIOMS, _IDIOM_WEIGHTS)[0]
+    return make(rng)
+
+
 def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn, ...]:
     """A guest program that usually switches its vector units on first."""
     program: list[Insn] = []
@@ -203,20 +213,12 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
         program.append(insn(RETURN_VECTORS))
     want = length or rng.choice((0, 1, 2, 4, 8, 12, 16))
     for _ in range(want):
-        roll = rng.random()
-        if roll < 0.07:
-            program += _set_length(rng)
-        elif roll < 0.15:
-            program += _predicate(rng)
-        elif roll < 0.17:
-            program += hypercall(rng)
-        elif roll < 0.18:
-            program.append(random_insn(rng, FORMS["eret_to"]))
-        elif roll < 0.195:
-            program += _spill(rng)
+        if rng.random() < IDIOMS:
+            program += idiom(rng)
         else:
+            roll = rng.random()
             form = (
-                rng.choice(GROUPS[rng.choice(_GROUP_NAMES)]) if roll < 0.6 else rng.choice(_FORMS)
+                rng.choice(GROUPS[rng.choice(_GROUP_NAMES)]) if roll < 0.5 else rng.choice(_FORMS)
             )
             if form.group == "sys" and form.name in _ENDS_RUN and rng.random() < 0.6:
                 continue
@@ -296,3 +298,14 @@ def hypercall(rng: random.Random) -> list[Insn]:
 def _predicate(rng: random.Random) -> list[Insn]:
     form = FORMS.get("ptrue")
     return [random_insn(rng, form)] if form else []
+
+
+_IDIOMS: tuple[tuple[Callable[[random.Random], list[Insn]], int], ...] = (
+    (_set_length, 70),
+    (_predicate, 80),
+    (hypercall, 20),
+    (lambda rng: [random_insn(rng, FORMS["eret_to"])], 10),
+    (_spill, 15),
+)
+"""With how often each is drawn."""
+_IDIOM_WEIGHTS = [weight for _, weight in _IDIOMS]
