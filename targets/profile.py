@@ -54,6 +54,8 @@ class Profile:
     then, where the architecture has them fault; QEMU and VIXL let them pass."""
     fpmr: bool | None = False
     """Whether vcpus have FPMR; None: it was not asked."""
+    rpres: bool | None = False
+    """Whether the CPU's estimates have twelve bits with FPCR.AH; None: it was not asked."""
     lacks: frozenset[str] = frozenset()
     """Instruction capabilities (`corpus.isa`) that the machine does not have: such
     instructions are UNDEFINED there."""
@@ -81,7 +83,8 @@ class Profile:
             return cls.from_probe(fingerprint)
         try:
             known = msgspec.json.decode(told, type=cls)
-            return known if '"fpmr":' in told else replace(known, fpmr=None)
+            known = known if '"fpmr":' in told else replace(known, fpmr=None)
+            return known if '"rpres":' in told else replace(known, rpres=None)
         except msgspec.MsgspecError:
             raise ValueError("its machine is described in an older form") from None
 
@@ -109,6 +112,7 @@ class Profile:
             fpsr_bits=_number(probe, "fpsr_bits"),
             unaligned=probe.get("unaligned") == "1",
             fpmr=_has_fpmr(probe),
+            rpres=_has_rpres(probe),
             lacks=lacking(probe),
         )
 
@@ -168,6 +172,11 @@ def _number(probe: Mapping[str, str], key: str) -> int | None:
 def _has_fpmr(probe: Mapping[str, str]) -> bool | None:
     pfr2 = _number(probe, "id_aa64pfr2")
     return None if pfr2 is None else pfr2 >> 32 & 0xF >= 1
+
+
+def _has_rpres(probe: Mapping[str, str]) -> bool | None:
+    isar2 = _number(probe, "id_aa64isar2")
+    return None if isar2 is None else isar2 >> 4 & 0xF >= 1
 
 
 def _has_el0_32bit(probe: Mapping[str, str]) -> bool:

@@ -271,16 +271,16 @@ def test_rounding_within_an_integer_saturates_to_the_most_negative(mode: int) ->
 
 def test_sums_of_bf16_products_round_to_odd_and_flush() -> None:
     one, tiny = 0x3F80, 0x0080
-    assert fpbf16.dot(0, one, one) == 0x3F80_0000
-    assert fpbf16.dot(0x3F80_0000, tiny, one) == 0x3F80_0001, "what is cut off makes it odd"
-    assert fpbf16.dot(0x3F80_0000, tiny | 0x8000, one) == 0x3F7F_FFFF
-    assert fpbf16.dot(1, 0, 0) == 0, "a denormal counts as zero"
-    assert fpbf16.dot(0, tiny, 0x3F00) == 0, "a result that would be one becomes zero"
-    assert fpbf16.dot(0, 0x7F00, 0x7F00) == 0x7F80_0000, "too large is infinite"
-    assert fpbf16.dot(0, 0x7F80, 0) == 0x7FC0_0000
-    assert fpbf16.dot(0xFFFF_FFFF, one, one) == 0x7FC0_0000, "every NaN is the default one"
-    assert fpbf16.dot(0x8000_0000, 0, one) == 0
-    assert fpbf16.dot(0x8000_0000, 0x8000_8000, one | one << 16) == 0x8000_0000
+    assert fpbf16.dot(0, one, one, 0) == 0x3F80_0000
+    assert fpbf16.dot(0x3F80_0000, tiny, one, 0) == 0x3F80_0001, "what is cut off makes it odd"
+    assert fpbf16.dot(0x3F80_0000, tiny | 0x8000, one, 0) == 0x3F7F_FFFF
+    assert fpbf16.dot(1, 0, 0, 0) == 0, "a denormal counts as zero"
+    assert fpbf16.dot(0, tiny, 0x3F00, 0) == 0, "a result that would be one becomes zero"
+    assert fpbf16.dot(0, 0x7F00, 0x7F00, 0) == 0x7F80_0000, "too large is infinite"
+    assert fpbf16.dot(0, 0x7F80, 0, 0) == 0x7FC0_0000
+    assert fpbf16.dot(0xFFFF_FFFF, one, one, 0) == 0x7FC0_0000, "every NaN is the default one"
+    assert fpbf16.dot(0x8000_0000, 0, one, 0) == 0
+    assert fpbf16.dot(0x8000_0000, 0x8000_8000, one | one << 16, 0) == 0x8000_0000
 
 
 def test_zero_sums_take_the_sign_of_the_rounding() -> None:

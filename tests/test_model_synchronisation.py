@@ -126,7 +126,9 @@ def test_zcr_without_fpen_may_trap() -> None:
 
 
 def test_many_paths_are_not_followed() -> None:
-    program = OPEN + "rdvl x2, #1\n" * 40
+    ways(case_of(OPEN + "rdvl x2, #1\n" * 40))
+    turns = "msr cpacr_el1, x0\nrdvl x2, #1\nmsr cpacr_el1, x5\nrdvl x2, #1\n"
+    program = f"return-vectors\nmov x5, #0\n{OPEN}{turns * 5}"
     with pytest.raises(Unpredictable, match="synchronised"):
         ways(case_of(program))
 

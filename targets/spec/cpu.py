@@ -78,6 +78,7 @@ class Cpu(Controls):
             "host_vqs",
             "fpmr",
             "lacks",
+            "rpres",
             "loaded",
             "returns",
             "pc",
@@ -101,6 +102,7 @@ class Cpu(Controls):
         self.host_vqs = profile.vqs
         self.lacks = profile.lacks
         self.fpmr = profile.fpmr
+        self.rpres = profile.rpres
         self.returns = False
         self.defects = profile.defects
         self.fp_kept = {"fpcr": profile.fpcr_bits, "fpsr": profile.fpsr_bits}

@@ -8,7 +8,7 @@ from corpus.isa.form import Insn
 from corpus.isa.operands import names_sp
 from corpus.kept import Effect
 from targets.spec.cpu import Cpu
-from targets.spec.errors import Decides, GuestException, Unpredictable
+from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable
 from targets.spec.sets import Set, join
 
 
@@ -38,7 +38,9 @@ def spoiled(cpu: Cpu, effect: Effect, semantic: Callable[..., None], insn: Insn)
     flags = vcpu.core["pstate"]
     try:
         semantic(cpu, *args)
-    except GuestException:
+    except GuestException as exception:
+        if exception.esr == UNDEFINED:
+            raise  # at this vector length there is no result to be wrong
         raise Unpredictable(f"{cpu.rule} is a known defect of this leg", Decides.NOTHING) from None
     if vcpu.origins.get("ram") == cpu.rule and effect is Effect.RESULT:
         raise Unpredictable(

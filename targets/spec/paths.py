@@ -16,7 +16,7 @@ from targets.spec.sets import either
 from targets.spec.vcpu import Vcpu
 from targets.spec.world import World
 
-MOST_PATHS = 24
+MOST_PATHS = 64
 """More paths than this through one run are not followed."""
 
 _FORKS = frozenset({"msr", "mrs", ANY})

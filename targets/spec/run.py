@@ -8,6 +8,7 @@ from corpus import wire
 from corpus.isa.decode import meant
 from corpus.isa.form import Insn
 from corpus.isa.system import ANY
+from corpus.kept import Effect
 from corpus.ops import NISV_TO_USER, machine_code
 from targets.profile import Profile
 from targets.spec.controls import Forks
@@ -27,7 +28,8 @@ from targets.spec.errors import (
 from targets.spec.exceptions import write_down
 from targets.spec.memory import Memory
 from targets.spec.nested import NestedCpu
-from targets.spec.semantics import SEMANTICS
+from targets.spec.semantics import SEMANTICS, Semantic
+from targets.spec.semantics.fpops import FLAGS, ControlUnknown
 from targets.spec.semantics.system import held_fpmr, loaded_cpacr
 from targets.spec.semantics.traps import come_back
 from targets.spec.sets import ZERO, either, exact, join, unknown
@@ -178,11 +180,24 @@ def _step(cpu: Cpu, insn: Insn) -> None:
     effects = cpu.defects.get(cpu.rule) if cpu.defects else None
     effect = worst(cpu, effects, insn) if effects else None
     if effect is None:
-        semantic(cpu, *insn.args)
+        try:
+            semantic(cpu, *insn.args)
+        except ControlUnknown:
+            _whatever_fpcr(cpu, semantic, insn)
     else:
         spoiled(cpu, effect, semantic, insn)
     cpu.rules.add(cpu.rule)
     cpu.pc += 4 * len(insn.form.words)
+
+
+def _whatever_fpcr(cpu: Cpu, semantic: Semantic, insn: Insn) -> None:
+    """An instruction whose result depends on bits of FPCR that are not known."""
+    fpcr = cpu.vcpu.core["fpcr"]
+    value, _ = join(fpcr)
+    cpu.vcpu.core["fpcr"] = exact(value)
+    spoiled(cpu, Effect.RESULT, semantic, insn)
+    cpu.vcpu.core["fpcr"] = fpcr
+    cpu.raise_fpsr(0, FLAGS)
 
 
 def _epilogue(cpu: Cpu) -> MmioExit:

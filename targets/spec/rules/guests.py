@@ -96,6 +96,17 @@ TABLE: tuple[Rule, ...] = (
                 "Arm ARM, FPMR; sys_regs.c",
                 "without FEAT_FPMR for guests an access to FPMR is UNDEFINED",
             ),
+            "exception.data-abort": (
+                "ARCH",
+                "Arm ARM, ESR_ELx, ISS of a Data Abort",
+                "a data abort tells in ESR what it was, and whether by a write",
+            ),
+            "abort.address-size": (
+                "ARCH",
+                "Arm ARM, AArch64.S1DisabledOutput",
+                "with the MMU off, an access beyond all physical addresses is an address size"
+                " fault at level 0",
+            ),
             "exception.returns": (
                 "ARCH",
                 "Arm ARM D1, ERET",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from targets.spec.bus import NO_CPU_HAS
 from targets.spec.cpu import U64, Cpu
-from targets.spec.errors import Unpredictable
+from targets.spec.errors import Decides, Unpredictable
 from targets.spec.semantics.lanes import SINT, UINT, join_lanes, ones, split
 
 
@@ -41,6 +42,13 @@ def load_span(cpu: Cpu, address: int, size: int, registers: Sequence[int]) -> tu
     return cpu.load(address, size)
 
 
+def fault_alike(cpu: Cpu, addresses: Sequence[int | None], size: int) -> None:
+    """Which of several elements aborts is up to the CPU. Raises Unpredictable if it matters."""
+    ways = {a >= NO_CPU_HAS for a in addresses if a is not None and not cpu.in_ram(a, size)}
+    if len(ways) > 1:
+        raise Unpredictable("which element aborts is up to the CPU", Decides.NOTHING)
+
+
 def load_elements(
     cpu: Cpu, addresses: Sequence[int | None], size: int, registers: Sequence[int]
 ) -> tuple[int, int]:
@@ -49,6 +57,7 @@ def load_elements(
     for address in addresses:
         if address is not None:
             if not cpu.in_ram(address, size):
+                fault_alike(cpu, addresses, size)
                 spoil(cpu, registers)
             loaded, unknown = cpu.load(address, size)
             value |= loaded << at
@@ -72,6 +81,7 @@ def store_elements(
             unknown |= old ^ new | old_mask
         cpu.store(address, size, new & ~unknown, unknown)
     if outside is not None:
+        fault_alike(cpu, addresses, size)
         cpu.store(outside, size, 0)
 
 

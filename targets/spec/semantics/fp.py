@@ -24,11 +24,12 @@ from targets.spec.semantics.fpops import (
     converting,
     fused,
     over_lanes,
+    put_scalar,
     silent,
 )
 from targets.spec.semantics.lanes import BITS, UINT, join_lanes, ones, put_v, split, spread
 from targets.spec.semantics.registry import SEMANTICS, semantic
-from targets.spec.semantics.softfloat import Result
+from targets.spec.semantics.softfloat import AH, Result
 
 
 def from_list(values: Sequence[int], t: int) -> int:
@@ -67,22 +68,45 @@ def _shape(form: Form) -> Callable[[tuple[int, ...]], tuple[int, int, tuple[int,
     return lambda args: (2, 1, args)
 
 
+_ABOVE = {
+    **{"fp-unary": 0, "fp-fixed": 0, "fp-arith": 1, "fp-element": 1, "fp-compare-mask": 2},
+    "fp-fma": 3,
+}
+"""Which register, of destination and sources, the elements above a scalar's come from with NEP.
+Comparisons with zero have them zero nevertheless."""
+
+
+def _writing(form: Form) -> Callable[[Cpu, tuple[int, ...], int, int, int], None]:
+    """How the result of a form is written: (cpu, registers, bytes, value, mask)."""
+    place = _ABOVE.get(form.group)
+    if place is None or form.name.endswith("0"):
+        return lambda cpu, registers, _size, value, mask: put_v(cpu, registers[0], value, mask)
+    if form.group == "fp-element" and form.mnemonic in FMA:
+        place = 0
+
+    def write(cpu: Cpu, registers: tuple[int, ...], size: int, value: int, mask: int) -> None:
+        put_scalar(cpu, registers[0], registers[place], size, value, mask)
+
+    return write
+
+
 def _three(form: Form) -> None:
     name = form.mnemonic
-    shape = _shape(form)
+    shape, write = _shape(form), _writing(form)
     pairwise = name.endswith("p") and form.group == "asimd-fp-3same"
     mask_result = name.startswith(("fcm", "fac"))
     f = comparing(name) if mask_result else TWO[name.removesuffix("p") if pairwise else name]
 
     def run(cpu: Cpu, *args: int) -> None:
-        size, t, (vd, vn, vm) = shape(args)
+        size, t, registers = shape(args)
         rest = (t, arithmetic(cpu))
+        vd, vn, vm = registers
         x, y = cpu.v(vn, size), cpu.v(vm, size)
         if pairwise:
             put_v(cpu, vd, *_pairs(cpu, f, (x, y), size, rest))
             return
         value, mask = run_lanes(cpu, f, (x, y), size, t, rest)
-        put_v(cpu, vd, value * ones(BITS[t]) if mask_result else value, mask)
+        write(cpu, registers, size, value * ones(BITS[t]) if mask_result else value, mask)
 
     SEMANTICS[form.name] = run
 
@@ -105,56 +129,62 @@ def _pairs(
 def _fused(form: Form) -> None:
     """fmla and fmls of vectors, fmadd and kin of scalars."""
     f = fused(form.mnemonic)
-    shape = _shape(form)
+    shape, write = _shape(form), _writing(form)
 
     def run(cpu: Cpu, *args: int) -> None:
-        size, t, (vd, vn, vm, *va) = shape(args)
+        size, t, registers = shape(args)
+        vd, vn, vm, *va = registers
         operands = [cpu.v(n, size) for n in (va[0] if va else vd, vn, vm)]
-        put_v(cpu, vd, *run_lanes(cpu, f, operands, size, t, (t, arithmetic(cpu))))
+        result = run_lanes(cpu, f, operands, size, t, (t, arithmetic(cpu)))
+        write(cpu, registers, size, *result)
 
     SEMANTICS[form.name] = run
 
 
 def _one(form: Form) -> None:
     name = form.mnemonic
-    shape = _shape(form)
+    shape, write = _shape(form), _writing(form)
 
     def run(cpu: Cpu, *args: int) -> None:
-        size, t, (vd, vn) = shape(args)
+        size, t, registers = shape(args)
         f: One = converting(name, t) or ONE[name]
         ctl = control_for(cpu, name)
-        x = cpu.v(vn, size)
-        if silent(name) and x[1]:
+        x = cpu.v(registers[1], size)
+        if silent(name) and x[1] and not ctl & AH:
             sign = from_list([1 << BITS[t] - 1] * (size >> t), t)
-            value = x[0] & ~sign if name == "fabs" else x[0] ^ sign
-            put_v(cpu, vd, value, x[1] & ~sign if name == "fabs" else x[1])
+            if name == "fabs":
+                write(cpu, registers, size, x[0] & ~sign, x[1] & ~sign)
+            else:
+                write(cpu, registers, size, x[0] ^ sign, x[1])
             return
-        put_v(cpu, vd, *run_lanes(cpu, f, (x,), size, t, (t, ctl)))
+        write(cpu, registers, size, *run_lanes(cpu, f, (x,), size, t, (t, ctl)))
 
     SEMANTICS[form.name] = run
 
 
 def _compare_zero(form: Form) -> None:
     f = comparing(form.mnemonic)
-    shape = _shape(form)
+    shape, write = _shape(form), _writing(form)
 
     def run(cpu: Cpu, *args: int) -> None:
-        size, t, (vd, vn) = shape(args)
+        size, t, registers = shape(args)
         rest = (t, arithmetic(cpu))
-        value, mask = run_lanes(cpu, f, (cpu.v(vn, size), (0, 0)), size, t, rest)
-        put_v(cpu, vd, value * ones(BITS[t]), mask)
+        value, mask = run_lanes(cpu, f, (cpu.v(registers[1], size), (0, 0)), size, t, rest)
+        write(cpu, registers, size, value * ones(BITS[t]), mask)
 
     SEMANTICS[form.name] = run
 
 
 def _fixed_point(form: Form) -> None:
-    shape = _shape(form)
+    shape, write = _shape(form), _writing(form)
 
     def run(cpu: Cpu, *args: int) -> None:
-        size, t, (vd, vn, scale) = shape(args)
+        size, t, registers = shape(args)
+        _, vn, scale = registers
         f = converting(form.mnemonic, t, scale)
         assert f
-        put_v(cpu, vd, *run_lanes(cpu, f, (cpu.v(vn, size),), size, t, (t, arithmetic(cpu))))
+        result = run_lanes(cpu, f, (cpu.v(vn, size),), size, t, (t, arithmetic(cpu)))
+        write(cpu, registers, size, *result)
 
     SEMANTICS[form.name] = run
 
@@ -164,6 +194,7 @@ def _by_element(form: Form) -> None:
     scalar = form.group == "fp-element"
     fma = form.mnemonic in FMA
     f = fused(form.mnemonic) if fma else TWO[form.mnemonic]
+    write = _writing(form)
 
     def run(cpu: Cpu, vd: int, *args: int) -> None:
         size = 1 << t if scalar else 8 << (args[0] & 1)
@@ -173,7 +204,8 @@ def _by_element(form: Form) -> None:
         operands = [cpu.v(vn, size), (one_lane[0] * repeat, one_lane[1] * repeat)]
         if fma:
             operands.insert(0, cpu.v(vd, size))
-        put_v(cpu, vd, *run_lanes(cpu, f, operands, size, t, (t, arithmetic(cpu))))
+        result = run_lanes(cpu, f, operands, size, t, (t, arithmetic(cpu)))
+        write(cpu, (vd, vn), size, *result)
 
     SEMANTICS[form.name] = run
 

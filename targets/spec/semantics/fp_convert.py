@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from corpus.isa.form import Form
 from corpus.isa.table import FORMS
 from targets.spec.cpu import Cpu
-from targets.spec.semantics import softconvert, softfloat
+from targets.spec.semantics import softconvert
 from targets.spec.semantics.asimd_long import half_lanes, lengthened_mask, narrowed_mask, put_half
 from targets.spec.semantics.fp import from_list
 from targets.spec.semantics.fpops import (
@@ -16,9 +16,10 @@ from targets.spec.semantics.fpops import (
     control,
     from_integer,
     over_lanes,
+    put_scalar,
     to_integer,
 )
-from targets.spec.semantics.lanes import BITS, ones, put_v, split, spread
+from targets.spec.semantics.lanes import ones, put_v, split, spread
 from targets.spec.semantics.registry import SEMANTICS, semantic
 from targets.spec.semantics.softfloat import ODD, Result
 
@@ -29,13 +30,20 @@ def put_converted(
     """Convert one number between the formats (from, to)."""
     from_t, to_t = sizes
     ctl = control(cpu)
+    _put_one(cpu, vd, source, 1 << to_t, lambda a: softconvert.convert(a, from_t, to_t, ctl, mode))
+
+
+def _put_one(
+    cpu: Cpu, vd: int, source: tuple[int, int], size: int, f: Callable[[int], Result]
+) -> None:
+    """f of one number, of which `size` bytes come."""
     if source[1]:
         cpu.raise_fpsr(0, FLAGS)
-        put_v(cpu, vd, 0, ones(16 if to_t == softfloat.BF16 else BITS[to_t]))
+        put_scalar(cpu, vd, vd, size, 0, ones(8 * size))
         return
-    value, raised = softconvert.convert(source[0], from_t, to_t, ctl, mode)
+    value, raised = f(source[0])
     cpu.raise_fpsr(raised)
-    cpu.set_v(vd, value)
+    put_scalar(cpu, vd, vd, size, value)
 
 
 def _convert(form: Form) -> None:
@@ -47,7 +55,8 @@ def _convert(form: Form) -> None:
 
 @semantic("bfcvt_sc")
 def bfcvt(cpu: Cpu, vd: int, vn: int) -> None:
-    put_converted(cpu, vd, cpu.v(vn, 4), (2, softfloat.BF16))
+    ctl = arithmetic(cpu)
+    _put_one(cpu, vd, cpu.v(vn, 4), 2, lambda a: softconvert.to_bf16(a, ctl))
 
 
 @semantic("fcvtxn_sc")
@@ -138,13 +147,8 @@ def _from_general(form: Form) -> None:
         f = from_integer(form.mnemonic, bits, scale)
         value, mask = cpu.x(rn)
         ctl = arithmetic(cpu)
-        if mask & ones(bits):
-            cpu.raise_fpsr(0, FLAGS)
-            put_v(cpu, vd, 0, ones(BITS[t]))
-            return
-        result, raised = f(value & ones(bits), t, ctl)
-        cpu.raise_fpsr(raised)
-        cpu.set_v(vd, result)
+        source = value & ones(bits), mask & ones(bits)
+        _put_one(cpu, vd, source, 1 << t, lambda a: f(a, t, ctl))
 
     SEMANTICS[form.name] = run
 

@@ -14,7 +14,7 @@ from targets.spec.semantics.asimd_long import narrowed_mask, put_half
 from targets.spec.semantics.asimd_shift import element
 from targets.spec.semantics.fp import from_list, run_lanes
 from targets.spec.semantics.fpcomplex import factors, turned
-from targets.spec.semantics.fpops import FLAGS, arithmetic, over_lanes
+from targets.spec.semantics.fpops import FLAGS, arithmetic, bfloat, over_lanes
 from targets.spec.semantics.lanes import (
     UINT,
     in_segments,
@@ -26,7 +26,7 @@ from targets.spec.semantics.lanes import (
     spread,
 )
 from targets.spec.semantics.registry import SEMANTICS, semantic
-from targets.spec.semantics.softfloat import BF16, Result, negate
+from targets.spec.semantics.softfloat import Result, negate
 
 Bits = tuple[int, int]
 """A register value and its unknown bits."""
@@ -45,20 +45,22 @@ def _everywhere(value: Bits, bits: int, size: int) -> Bits:
 def fcadd(cpu: Cpu, vd: int, a: int, vn: int, vm: int, rot: int) -> None:
     size, t = 8 << (a & 1), a >> 1
     y, my = cpu.v(vm, size)
+    rest = (t, arithmetic(cpu))
     other = (
-        from_list(turned(split(y, size, t).tolist(), t, bool(rot)), t),
+        from_list(turned(split(y, size, t).tolist(), bool(rot), *rest), t),
         spread(my, size, t + 1),
     )
-    rest = (t, arithmetic(cpu))
     put_v(cpu, vd, *run_lanes(cpu, softfloat.add, (cpu.v(vn, size), other), size, t, rest))
 
 
 def _multiplied(cpu: Cpu, acc: Bits, x: Bits, y: Bits, size: int, t: int, rot: int) -> Bits:
     """FCMLA of register values."""
-    first, second = factors(split(x[0], size, t).tolist(), split(y[0], size, t).tolist(), t, rot)
+    rest = (t, arithmetic(cpu))
+    a, b = (split(value, size, t).tolist() for value, _ in (x, y))
+    first, second = factors(a, b, rot, *rest)
     taint = spread(x[1] | y[1], size, t + 1)
     operands = (acc, (from_list(first, t), taint), (from_list(second, t), taint))
-    return run_lanes(cpu, softfloat.multiply_add, operands, size, t, (t, arithmetic(cpu)))
+    return run_lanes(cpu, softfloat.multiply_add, operands, size, t, rest)
 
 
 @semantic("fcmla_v")
@@ -111,7 +113,7 @@ def _fmlal(form: Form) -> None:
             y = _everywhere(element(cpu, vm, 1, index), 32, size)
 
         def f(acc: int, n: int, m: int) -> Result:
-            return fpsteps.multiply_add_long(acc, negate(n, 1) if minus else n, m, ctl)
+            return fpsteps.multiply_add_long(acc, negate(n, 1, ctl) if minus else n, m, ctl)
 
         put_v(cpu, vd, *run_lanes(cpu, f, (cpu.v(vd, size), x, y), size, 2, ()))
 
@@ -128,7 +130,8 @@ def _sve_fmlal(form: Form) -> None:
 
         def f(acc: int, n: int, m: int) -> Result:
             n = n >> 16 if top else n & 0xFFFF
-            return fpsteps.multiply_add_long(acc, negate(n, 1) if minus else n, m & 0xFFFF, ctl)
+            n = negate(n, 1, ctl) if minus else n
+            return fpsteps.multiply_add_long(acc, n, m & 0xFFFF, ctl)
 
         put_z(cpu, zda, *run_lanes(cpu, f, (cpu.z(zda), cpu.z(zn), y), cpu.vl, 2, ()))
 
@@ -142,10 +145,10 @@ Lanewise = Callable[[Cpu, Bits, Bits, Bits, int], Bits]
 
 
 def _dot(cpu: Cpu, acc: Bits, x: Bits, y: Bits, size: int) -> Bits:
-    arithmetic(cpu)  # of FPCR only EBF matters, which must be known to be zero
+    ctl = bfloat(cpu)
 
-    def f(*lane: int) -> Result:
-        return fpbf16.dot(*lane), 0
+    def f(a: int, n: int, m: int) -> Result:
+        return fpbf16.dot(a, n, m, ctl), 0
 
     return _quietly(cpu, f, (acc, x, y), size)
 
@@ -161,16 +164,20 @@ def _quietly(
 
 
 def _matrix(cpu: Cpu, acc: Bits, x: Bits, y: Bits, size: int) -> Bits:
-    arithmetic(cpu)
+    ctl = bfloat(cpu)
     lanes = [split(value, size, 2).tolist() for value, _ in (acc, x, y)]
     out: list[int] = []
     for at in range(0, size // 4, 4):
-        out += fpbf16.matrix(*(part[at : at + 4] for part in lanes))
+        a, n, m = (part[at : at + 4] for part in lanes)
+        out += fpbf16.matrix(a, n, m, ctl)
     return from_list(out, 2), spread(acc[1] | x[1] | y[1], size, 4)
 
 
+_plain_multiply_add = softfloat.plain_with_ah(softfloat.multiply_add)
+
+
 def _long(top: bool) -> Lanewise:
-    """BFMLALB, BFMLALT: ordinary single-precision arithmetic."""
+    """BFMLALB, BFMLALT: ordinary single-precision arithmetic, but with AH."""
 
     def run(cpu: Cpu, acc: Bits, x: Bits, y: Bits, size: int) -> Bits:
         ctl = arithmetic(cpu)
@@ -179,7 +186,7 @@ def _long(top: bool) -> Lanewise:
             return n & 0xFFFF_0000 if top else n << 16 & 0xFFFF_0000
 
         def f(total: int, n: int, m: int) -> Result:
-            return softfloat.multiply_add(total, wide(n), wide(m), 2, ctl)
+            return _plain_multiply_add(total, wide(n), wide(m), 2, ctl)
 
         return run_lanes(cpu, f, (acc, x, y), size, 2, ())
 
@@ -243,7 +250,7 @@ def _narrow(high: bool) -> Callable[..., None]:
         skip = (split(mask, 16, 2) != 0).tolist()
 
         def f(a: int) -> Result:
-            return softconvert.convert(a, 2, BF16, ctl)
+            return softconvert.to_bf16(a, ctl)
 
         lanes = over_lanes(cpu, f, (split(value, 16, 2).tolist(),), (), skip)
         put_half(cpu, vd, join_lanes(np.array(lanes, UINT[1])), narrowed_mask(mask, 2), high)

@@ -1,14 +1,19 @@
-"""Dot products of BF16 numbers as FPCR.EBF = 0 has them: every product and sum is rounded to
-odd single precision, denormals count as zero, NaNs become the default one, nothing is raised
-(Arm ARM, BFDotAdd, BFMatMulAdd)."""
+"""Dot products of BF16 numbers. As FPCR.EBF = 0 has them, every product and sum is rounded to
+odd single precision and denormals count as zero; with EBF two products are summed with one
+rounding, and FPCR decides how. NaNs become the default one, nothing is raised (Arm ARM, BFDotAdd,
+BFMatMulAdd, FPDot)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
 
+from targets.spec.semantics import softfloat
 from targets.spec.semantics.softfloat import (
+    AH,
     CACHE,
+    DN,
+    EBF,
     FZ,
     INFINITY,
     ODD,
@@ -18,6 +23,7 @@ from targets.spec.semantics.softfloat import (
     aligned_sum,
     default_nan,
     infinity,
+    pack_sum,
     round_pack,
     unpack,
     zero,
@@ -33,13 +39,13 @@ def _rounded(sign: int, mantissa: int, exponent: int) -> int:
 
 
 @lru_cache(CACHE)
-def multiply(a: int, b: int) -> int:
-    """The product of two single-precision numbers."""
+def multiply(a: int, b: int, ctl: int) -> int:
+    """The product of two single-precision numbers. Of `ctl` AH matters alone."""
     k1, s1, m1, e1, _ = unpack(a, _SINGLE, FZ)
     k2, s2, m2, e2, _ = unpack(b, _SINGLE, FZ)
     sign = s1 ^ s2
     if k1 >= QNAN or k2 >= QNAN or {k1, k2} == {INFINITY, ZERO_KIND}:
-        return default_nan(_SINGLE)
+        return default_nan(_SINGLE, ctl)
     if INFINITY in (k1, k2):
         return infinity(sign, _SINGLE)
     if ZERO_KIND in (k1, k2):
@@ -48,12 +54,12 @@ def multiply(a: int, b: int) -> int:
 
 
 @lru_cache(CACHE)
-def add(a: int, b: int) -> int:
+def add(a: int, b: int, ctl: int) -> int:
     """The sum of two single-precision numbers; an exact zero of both signs is positive."""
     k1, s1, m1, e1, _ = unpack(a, _SINGLE, FZ)
     k2, s2, m2, e2, _ = unpack(b, _SINGLE, FZ)
     if k1 >= QNAN or k2 >= QNAN or (k1 == k2 == INFINITY and s1 != s2):
-        return default_nan(_SINGLE)
+        return default_nan(_SINGLE, ctl)
     if INFINITY in (k1, k2):
         return infinity(s1 if k1 == INFINITY else s2, _SINGLE)
     if k1 == k2 == ZERO_KIND:
@@ -67,19 +73,47 @@ def widened(x: int) -> int:
     return x << 16
 
 
-def dot(acc: int, a: int, b: int) -> int:
+def dot(acc: int, a: int, b: int, ctl: int) -> int:
     """acc plus the products of two pairs of BF16 numbers, each pair in 32 bits."""
-    low = multiply(widened(a & 0xFFFF), widened(b & 0xFFFF))
-    return add(acc, add(low, multiply(a & 0xFFFF_0000, b & 0xFFFF_0000)))
+    low, high = (widened(a & 0xFFFF), widened(b & 0xFFFF)), (a & 0xFFFF_0000, b & 0xFFFF_0000)
+    if ctl & EBF:
+        ctl = ctl & ~EBF | DN
+        return softfloat.add(acc, _sum_of_products(low, high, ctl), _SINGLE, ctl)[0]
+    ctl &= AH
+    return add(acc, add(multiply(*low, ctl), multiply(*high, ctl), ctl), ctl)
 
 
-def matrix(acc: Sequence[int], a: Sequence[int], b: Sequence[int]) -> list[int]:
+@lru_cache(CACHE)
+def _sum_of_products(x: tuple[int, int], y: tuple[int, int], ctl: int) -> int:
+    """x0 * x1 + y0 * y1 with one rounding; every NaN is the default one (Arm ARM, FPDot)."""
+    signs, mantissas, exponents = [], [], []
+    infinities = set()
+    for pair in (x, y):
+        (k1, s1, m1, e1, _), (k2, s2, m2, e2, _) = (unpack(n, _SINGLE, ctl) for n in pair)
+        if max(k1, k2) >= QNAN or {k1, k2} == {INFINITY, ZERO_KIND}:
+            return default_nan(_SINGLE, ctl)
+        if INFINITY in (k1, k2):
+            infinities.add(s1 ^ s2)
+        signs.append(s1 ^ s2)
+        mantissas.append(m1 * m2)
+        exponents.append(e1 + e2)
+    if len(infinities) > 1:
+        return default_nan(_SINGLE, ctl)
+    if infinities:
+        return infinity(infinities.pop(), _SINGLE)
+    if mantissas == [0, 0] and signs[0] == signs[1]:
+        return zero(signs[0], _SINGLE)
+    first, second = zip(signs, mantissas, exponents, strict=True)
+    return pack_sum(*aligned_sum(*first, *second), _SINGLE, ctl)[0]
+
+
+def matrix(acc: Sequence[int], a: Sequence[int], b: Sequence[int], ctl: int) -> list[int]:
     """2x2 numbers plus a (2x4 BF16 numbers, in pairs) times b transposed."""
     out: list[int] = []
     for i in (0, 2):
         for j in (0, 2):
             total = acc[len(out)]
             for k in (0, 1):
-                total = dot(total, a[i + k], b[j + k])
+                total = dot(total, a[i + k], b[j + k], ctl)
             out.append(total)
     return out

@@ -8,17 +8,20 @@ from collections.abc import Sequence
 from targets.spec.semantics.softfloat import negate
 
 
-def turned(lanes: Sequence[int], t: int, three_quarters: bool) -> list[int]:
+def turned(lanes: Sequence[int], three_quarters: bool, t: int, ctl: int) -> list[int]:
     """FCADD's second operand: real parts gain -imaginary (90 degrees) or +imaginary (270),
     imaginary parts the opposite."""
     out = []
     for real, imaginary in zip(lanes[0::2], lanes[1::2], strict=True):
-        out += [imaginary, negate(real, t)] if three_quarters else [negate(imaginary, t), real]
+        if three_quarters:
+            out += [imaginary, negate(real, t, ctl)]
+        else:
+            out += [negate(imaginary, t, ctl), real]
     return out
 
 
 def factors(
-    x: Sequence[int], y: Sequence[int], t: int, quarters: int
+    x: Sequence[int], y: Sequence[int], quarters: int, t: int, ctl: int
 ) -> tuple[list[int], list[int]]:
     """FCMLA's factors, lane by lane, for a rotation by some quarter turns."""
     part = quarters & 1
@@ -26,6 +29,6 @@ def factors(
     second = []
     for real, imaginary in zip(y[0::2], y[1::2], strict=True):
         to_real, to_imaginary = (imaginary, real) if part else (real, imaginary)
-        second.append(negate(to_real, t) if quarters in (1, 2) else to_real)
-        second.append(negate(to_imaginary, t) if quarters in (2, 3) else to_imaginary)
+        second.append(negate(to_real, t, ctl) if quarters in (1, 2) else to_real)
+        second.append(negate(to_imaginary, t, ctl) if quarters in (2, 3) else to_imaginary)
     return first, second

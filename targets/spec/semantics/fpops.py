@@ -14,10 +14,14 @@ from targets.spec.errors import Unpredictable
 from targets.spec.semantics import fpsteps, softconvert, softfloat
 from targets.spec.semantics.softconvert import EQ, GE, GT, LE, LT, NE, UO
 from targets.spec.semantics.softfloat import (
+    AH,
     AHP,
+    EBF,
+    FIZ,
     FZ16,
     MINUS,
     PLUS,
+    RPRES,
     TIES_AWAY,
     TIES_EVEN,
     ZERO,
@@ -35,41 +39,88 @@ Two: TypeAlias = Callable[[int, int, int, int], Result]
 FLAGS = 0x9F
 """All cumulative exception bits of FPSR but QC."""
 
-AH_NEP = 0b110
-"""FEAT_AFP: NaNs keep their sign in FABS and FNEG; scalars leave the elements above them."""
-_MODELLED = FPCR_STATEFUL | FZ16
-_MATTERS = _MODELLED | 0x9F00 | 1 << 13 | 7
-"""FPCR bits that change results: besides the modelled ones trap enables, EBF and the
-alternate behaviours."""
+NEP = 1 << 2
+"""FEAT_AFP: scalar operations leave the elements above theirs as they are in a source."""
+_NAMES = {
+    **{26: "AHP", 25: "DN", 24: "FZ", 23: "RMode", 22: "RMode", 19: "FZ16", 13: "EBF"},
+    **{15: "IDE", 12: "IXE", 11: "UFE", 10: "OFE", 9: "DZE", 8: "IOE"},
+    **{2: "NEP", 1: "AH", 0: "FIZ"},
+}
+_TRAPS = 0x9F00
+_ARITHMETIC = FPCR_STATEFUL & ~AHP | FZ16 | AH | FIZ
 
 
-def control(cpu: Cpu) -> int:
-    """AHP, DN, FZ, RMode and FZ16. Raises Unpredictable unless all that matters is known."""
+class ControlUnknown(Unpredictable):
+    """A bit of FPCR that a result depends on is not known."""
+
+
+def _known(cpu: Cpu, bits: int) -> int:
+    """Some bits of FPCR. Raises ControlUnknown, or Unpredictable where exceptions may trap."""
     fpcr = cpu.vcpu.core["fpcr"]
     if fpcr == KNOWN_ZERO:
         return 0
     value, mask = join(fpcr)
-    if mask & _MATTERS or value & _MATTERS & ~_MODELLED:
-        raise Unpredictable("FPCR is not known, or asks for behaviour that is not modelled")
-    return value & _MODELLED
+    if (value | mask) & _TRAPS:
+        raise Unpredictable(f"FPCR.{_named((value | mask) & _TRAPS)} may have exceptions trap")
+    if mask & bits:
+        raise ControlUnknown(f"FPCR.{_named(mask & bits)} is not known")
+    return value & bits
+
+
+def _named(bits: int) -> str:
+    return " and ".join(dict.fromkeys(n for bit, n in _NAMES.items() if bits >> bit & 1))
+
+
+def control(cpu: Cpu) -> int:
+    """What conversions look at: as `arithmetic`, and AHP. Raises Unpredictable."""
+    return _known(cpu, _ARITHMETIC | AHP)
 
 
 def arithmetic(cpu: Cpu) -> int:
-    """As `control`, without AHP, which only conversions look at."""
-    return control(cpu) & ~AHP
+    """DN, FZ, RMode, FZ16, AH and FIZ. Raises Unpredictable."""
+    return _known(cpu, _ARITHMETIC)
+
+
+def bfloat(cpu: Cpu) -> int:
+    """What sums of BF16 products look at: as `arithmetic`, and EBF. Raises Unpredictable."""
+    return _known(cpu, _ARITHMETIC | EBF)
+
+
+def estimating(cpu: Cpu) -> int:
+    """What estimates look at: as `arithmetic`, and how fine they are. Raises Unpredictable."""
+    ctl = arithmetic(cpu)
+    if not ctl & AH:
+        return ctl
+    if cpu.rpres is None:
+        raise ControlUnknown("how fine estimates are with FPCR.AH is not known")
+    return ctl | RPRES if cpu.rpres else ctl
+
+
+def put_scalar(cpu: Cpu, vd: int, source: int, size: int, value: int, mask: int = 0) -> None:
+    """Write the result of a scalar operation, of `size` bytes. With NEP the bits above it become
+    those of V register `source`, else zero."""
+    bits = 8 * size
+    fpcr = join(cpu.vcpu.core["fpcr"])
+    if (fpcr[0] | fpcr[1]) & NEP:
+        above, unknown = cpu.v(source)
+        above, unknown = above >> bits << bits, unknown >> bits << bits
+        if fpcr[1] & NEP:
+            above, unknown = 0, unknown | above
+        value, mask = value | above, mask | unknown
+    cpu.set_v(vd, value & ~mask, mask)
 
 
 def _negated(f: Two) -> Two:
     def run(a: int, b: int, t: int, ctl: int) -> Result:
         value, flags = f(a, b, t, ctl)
-        return negate(value, t), flags
+        return negate(value, t, ctl), flags
 
     return run
 
 
 def _difference(a: int, b: int, t: int, ctl: int) -> Result:
     value, flags = softfloat.subtract(a, b, t, ctl)
-    return absolute(value, t), flags
+    return absolute(value, t, ctl), flags
 
 
 def _extreme(largest: bool, number: bool) -> Two:
@@ -123,9 +174,11 @@ def fused(name: str) -> Callable[[int, int, int, int, int], Result]:
     negate_acc, negate_a = FMA[name]
 
     def run(acc: int, a: int, b: int, t: int, ctl: int) -> Result:
-        return softfloat.multiply_add(
-            negate(acc, t) if negate_acc else acc, negate(a, t) if negate_a else a, b, t, ctl
-        )
+        if negate_acc:
+            acc = negate(acc, t, ctl)
+        if negate_a:
+            a = negate(a, t, ctl)
+        return softfloat.multiply_add(acc, a, b, t, ctl)
 
     return run
 
@@ -179,8 +232,8 @@ def converting(name: str, t: int, scale: int = 0) -> One | None:
 
 
 ONE: dict[str, One] = {
-    "fabs": lambda a, t, ctl: (absolute(a, t), 0),
-    "fneg": lambda a, t, ctl: (negate(a, t), 0),
+    "fabs": lambda a, t, ctl: (absolute(a, t, ctl), 0),
+    "fneg": lambda a, t, ctl: (negate(a, t, ctl), 0),
     "fsqrt": softfloat.square_root,
     "frecpe": fpsteps.reciprocal_estimate,
     "frsqrte": fpsteps.reciprocal_sqrt_estimate,
@@ -204,7 +257,7 @@ def comparing(name: str) -> Two:
 
     def run(a: int, b: int, t: int, ctl: int) -> Result:
         if magnitudes:
-            a, b = absolute(a, t), absolute(b, t)
+            a, b = absolute(a, t, ctl), absolute(b, t, ctl)
         return softconvert.compare(a, b, t, ctl, relation)
 
     return run
@@ -235,19 +288,18 @@ def over_lanes(
 
 
 SIGN_ONLY = frozenset({"fabs", "fneg", "ftssel"})
+_ESTIMATES = frozenset({"frecpe", "frsqrte"})
 
 
 def silent(name: str) -> bool:
-    """Whether an operation of one operand raises no flag, and looks at no control bit but
-    those of FEAT_AFP."""
+    """Whether an operation of one operand raises no flag, and looks at no control bit but AH."""
     return name in ("fabs", "fneg", "fexpa")
 
 
 def control_for(cpu: Cpu, name: str) -> int:
-    """As `arithmetic`, for an operation that may need no control. Raises Unpredictable."""
+    """What an operation looks at. Raises Unpredictable."""
     if name in SIGN_ONLY:
-        value, mask = join(cpu.vcpu.core["fpcr"])
-        if (value | mask) & AH_NEP:
-            raise Unpredictable("FPCR.AH or NEP may be set: signs of NaNs, upper elements")
-        return 0
+        return _known(cpu, AH)
+    if name in _ESTIMATES:
+        return estimating(cpu)
     return 0 if silent(name) else arithmetic(cpu)

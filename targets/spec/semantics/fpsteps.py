@@ -5,8 +5,14 @@ from __future__ import annotations
 from functools import lru_cache
 from math import isqrt
 
-from targets.spec.semantics.intops import recip_estimate, recip_sqrt_estimate
+from targets.spec.semantics.intops import (
+    fine_recip_estimate,
+    fine_recip_sqrt_estimate,
+    recip_estimate,
+    recip_sqrt_estimate,
+)
 from targets.spec.semantics.softfloat import (
+    AH,
     CACHE,
     DZC,
     EXPONENT,
@@ -19,6 +25,7 @@ from targets.spec.semantics.softfloat import (
     OFC,
     PLUS,
     QNAN,
+    RPRES,
     TIES_EVEN,
     UFC,
     ZERO_KIND,
@@ -35,18 +42,21 @@ from targets.spec.semantics.softfloat import (
     negate,
     one,
     pack_sum,
+    plain_with_ah,
     rmode,
     round_pack,
     unpack,
+    used,
     zero,
 )
 
 _BIAS = {t: (1 << EXPONENT[t] - 1) - 1 for t in (1, 2, 3)}
 
 
+@plain_with_ah
 @lru_cache(CACHE)
 def reciprocal_estimate(a: int, t: int, ctl: int) -> Result:
-    """FRECPE: eight bits of 1 / a."""
+    """FRECPE: eight bits of 1 / a, or twelve."""
     kind, sign, m, e, flags = unpack(a, t, ctl)
     if kind >= QNAN:
         value, more = nan_result(a, kind, t, ctl)
@@ -63,8 +73,11 @@ def reciprocal_estimate(a: int, t: int, ctl: int) -> Result:
         return zero(sign, t) | value, flags | OFC | IXC
     if ctl & FLUSH[t] and top >= _BIAS[t] - 1:
         return zero(sign, t), flags | UFC
-    scaled = m << 8 >> m.bit_length() - 1
-    fraction = (recip_estimate(scaled) & 0xFF) << FRACTION[t] - 8
+    if _fine(t, ctl):
+        estimate, bits = fine_recip_estimate(m << 11 >> m.bit_length() - 1), 12
+    else:
+        estimate, bits = recip_estimate(m << 8 >> m.bit_length() - 1), 8
+    fraction = (estimate & (1 << bits) - 1) << FRACTION[t] - bits
     exponent = 2 * _BIAS[t] - 1 - (top + _BIAS[t])
     if exponent <= 0:
         fraction = (fraction | 1 << FRACTION[t]) >> 1 - exponent
@@ -72,9 +85,15 @@ def reciprocal_estimate(a: int, t: int, ctl: int) -> Result:
     return zero(sign, t) | exponent << FRACTION[t] | fraction, flags
 
 
+def _fine(t: int, ctl: int) -> bool:
+    """Whether estimates have twelve bits (FEAT_RPRES)."""
+    return t == 2 and ctl & (AH | RPRES) == AH | RPRES
+
+
+@plain_with_ah
 @lru_cache(CACHE)
 def reciprocal_sqrt_estimate(a: int, t: int, ctl: int) -> Result:
-    """FRSQRTE: eight bits of 1 / sqrt(a)."""
+    """FRSQRTE: eight bits of 1 / sqrt(a), or twelve."""
     kind, sign, m, e, flags = unpack(a, t, ctl)
     if kind >= QNAN:
         value, more = nan_result(a, kind, t, ctl)
@@ -82,18 +101,21 @@ def reciprocal_sqrt_estimate(a: int, t: int, ctl: int) -> Result:
     if kind == ZERO_KIND:
         return infinity(sign, t), flags | DZC
     if sign:
-        return default_nan(t), flags | IOC
+        return default_nan(t, ctl), flags | IOC
     if kind == INFINITY:
         return zero(0, t), flags
     biased = m.bit_length() - 1 + e + _BIAS[t]
-    scaled = m << 8 >> m.bit_length() - 1
-    if biased & 1:
-        scaled >>= 1
+    odd = biased & 1
+    if _fine(t, ctl):
+        estimate, bits = fine_recip_sqrt_estimate(m << 11 >> m.bit_length() - 1 >> odd), 12
+    else:
+        estimate, bits = recip_sqrt_estimate(m << 8 >> m.bit_length() - 1 >> odd), 8
     exponent = (3 * _BIAS[t] - 1 - biased) // 2
-    fraction = (recip_sqrt_estimate(scaled) & 0xFF) << FRACTION[t] - 8
+    fraction = (estimate & (1 << bits) - 1) << FRACTION[t] - bits
     return exponent << FRACTION[t] | fraction, flags
 
 
+@plain_with_ah
 def reciprocal_exponent(a: int, t: int, ctl: int) -> Result:
     """FRECPX: the exponent inverted, the fraction cleared."""
     kind, sign, _, _, flags = unpack(a, t, ctl)
@@ -109,7 +131,7 @@ def reciprocal_exponent(a: int, t: int, ctl: int) -> Result:
 @lru_cache(CACHE)
 def _step(a: int, b: int, t: int, ctl: int, constant: int, halve: int) -> Result:
     """(constant - a * b) / 2**halve with one rounding."""
-    a = negate(a, t)
+    a = negate(a, t, ctl)
     k1, s1, m1, e1, f1 = unpack(a, t, ctl)
     k2, s2, m2, e2, f2 = unpack(b, t, ctl)
     flags, sign = f1 | f2, s1 ^ s2
@@ -128,11 +150,13 @@ def _step(a: int, b: int, t: int, ctl: int, constant: int, halve: int) -> Result
     return value, flags | more
 
 
+@plain_with_ah
 def reciprocal_step(a: int, b: int, t: int, ctl: int) -> Result:
     """FRECPS: 2 - a * b."""
     return _step(a, b, t, ctl, 2, 0)
 
 
+@plain_with_ah
 def reciprocal_sqrt_step(a: int, b: int, t: int, ctl: int) -> Result:
     """FRSQRTS: (3 - a * b) / 2."""
     return _step(a, b, t, ctl, 3, 1)
@@ -140,7 +164,7 @@ def reciprocal_sqrt_step(a: int, b: int, t: int, ctl: int) -> Result:
 
 def scale(a: int, by: int, t: int, ctl: int) -> Result:
     """FSCALE: a * 2**by; `by` is a signed integer of the element's size, unsigned bits."""
-    kind, sign, m, e, flags = unpack(a, t, ctl)
+    kind, sign, m, e, flags = x = unpack(a, t, ctl)
     if kind >= QNAN:
         value, more = nan_result(a, kind, t, ctl)
         return value, flags | more
@@ -148,6 +172,7 @@ def scale(a: int, by: int, t: int, ctl: int) -> Result:
         return infinity(sign, t), flags
     if kind == ZERO_KIND:
         return zero(sign, t), flags
+    flags |= used(t, ctl, x)
     half = 1 << (8 << t) - 1
     power = min(max((by ^ half) - half, -8192), 8192)
     value, more = round_pack(sign, m, e + power, t, ctl)
@@ -156,49 +181,37 @@ def scale(a: int, by: int, t: int, ctl: int) -> Result:
 
 def logarithm(a: int, t: int, ctl: int) -> Result:
     """FLOGB: the exponent as a signed integer."""
-    kind, _, m, e, flags = unpack(a, t, ctl)
+    kind, _, m, e, flags = x = unpack(a, t, ctl)
     bits = 8 << t
     if kind >= QNAN or kind == ZERO_KIND:
         return 1 << bits - 1, flags | IOC
     if kind == INFINITY:
         return (1 << bits - 1) - 1, flags
-    return m.bit_length() - 1 + e & (1 << bits) - 1, flags
+    return m.bit_length() - 1 + e & (1 << bits) - 1, flags | used(t, ctl, x)
 
 
 @lru_cache(CACHE)
 def multiply_add_long(acc: int, a: int, b: int, ctl: int) -> Result:
     """FMLALB and kin: a single-precision sum with the exact product of half-precision
     numbers."""
-    ka, sa, ma, ea, fa = unpack(acc, 2, ctl)
-    numbers = [unpack(x, 1, ctl)[:4] for x in (a, b)]
-    if ka < QNAN and max(numbers[0][0], numbers[1][0]) < QNAN:
-        first, second = numbers
-        start = (ka, sa, ma, ea)
-        return multiply_add_numbers(start, first, second, (acc, 0, 0), 2, ctl, fa)
-    invalid = {numbers[0][0], numbers[1][0]} == {INFINITY, ZERO_KIND}
-    if ka == QNAN and invalid:
-        return default_nan(2), fa | IOC
-    wide = tuple(
-        (kind, (0x8000_0000 if x & 0x8000 else 0) | 0x7F80_0000 | (x & 0x3FF) << 13)
-        for (kind, *_), x in zip(numbers, (a, b), strict=True)
-    )
-    nan = first_nan(((ka, acc), *wide), 2, ctl)
-    assert nan
-    return nan[0], nan[1] | fa
+    start, first, second = unpack(acc, 2, ctl), unpack(a, 1, ctl), unpack(b, 1, ctl)
+    wide = [(0x8000_0000 if x & 0x8000 else 0) | 0x7F80_0000 | (x & 0x3FF) << 13 for x in (a, b)]
+    bits = (acc, wide[0], wide[1])
+    return multiply_add_numbers(start, first, second, bits, 2, ctl, used(2, ctl, start))
 
 
 def trig_multiply(a: int, b: int, t: int, ctl: int) -> Result:
     """FTSMUL: a squared, with the sign that the quadrant in b asks for."""
     value, flags = multiply(a, a, t, ctl)
     if unpack(value, t, 0)[0] < QNAN:
-        value = absolute(value, t) | (zero(1, t) if b & 1 else 0)
+        value = absolute(value, t, ctl) | (zero(1, t) if b & 1 else 0)
     return value, flags
 
 
-def trig_select(a: int, b: int, t: int, _ctl: int) -> Result:
+def trig_select(a: int, b: int, t: int, ctl: int) -> Result:
     """FTSSEL: a or 1, with the sign that the quadrant in b asks for."""
     value = one(t) if b & 1 else a
-    return (negate(value, t) if b & 2 else value), 0
+    return (negate(value, t, ctl) if b & 2 else value), 0
 
 
 _SINE_COSINE = {
@@ -227,7 +240,7 @@ _SINE_COSINE = {
 def trig_multiply_add(a: int, b: int, index: int, t: int, ctl: int) -> Result:
     """FTMAD: a * |b| + coefficient; b's sign selects sine or cosine."""
     coefficient = _SINE_COSINE[t][1 if b & zero(1, t) else 0][index]
-    return multiply_add(coefficient, a, absolute(b, t), t, ctl)
+    return multiply_add(coefficient, a, absolute(b, t, ctl), t, ctl)
 
 
 @lru_cache(None)

@@ -8,6 +8,7 @@ long as that is exact, Python ints (dtype object) otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isqrt
 from typing import TypeAlias
 
 import numpy as np
@@ -369,6 +370,22 @@ def recip_sqrt_estimate(a: int) -> int:
     while a * (b + 1) * (b + 1) < 1 << 28:
         b += 1
     return (b + 1) // 2
+
+
+def fine_recip_estimate(a: int) -> int:
+    """Thirteen bits of 1/x for a fraction 2048..4095 (the same, with increased precision)."""
+    a = a * 2 + 1
+    return ((1 << 26) // a + 1) // 2
+
+
+def fine_recip_sqrt_estimate(a: int) -> int:
+    """Thirteen bits of 1/sqrt(x) for a fraction 1024..4095 (the same, with increased precision):
+    of 2**65 by a root that is rounded to 53 bits."""
+    twice = a * 2 + 1 if a < 2048 else (a >> 1 << 1) * 2 + 2
+    root = isqrt(twice << 95)
+    root = root // 2 + (root & 1)
+    value, rest = divmod(1 << 65, root)
+    return value + (2 * rest > root or (2 * rest == root and value & 1))
 
 
 def _recip(x: int) -> int:

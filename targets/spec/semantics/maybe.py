@@ -12,7 +12,7 @@ from collections.abc import Callable
 from corpus.isa.form import Form
 from corpus.isa.table import FORMS
 from targets.spec.cpu import Cpu
-from targets.spec.errors import MmioExit, RunFailed, Unpredictable
+from targets.spec.errors import GuestException, MmioExit, RunFailed, Unpredictable
 from targets.spec.semantics import sve_gather, sve_mem
 from targets.spec.semantics.registry import SEMANTICS, Semantic
 from targets.spec.sets import Candidate, exact, join
@@ -48,7 +48,7 @@ def _both(cpu: Cpu, pg: int, access: Callable[[], None]) -> None:
     vcpu.p[pg] = exact(value | mask)
     try:
         access()
-    except (RunFailed, MmioExit):
+    except (RunFailed, MmioExit, GuestException):
         vcpu.p[pg] = predicate
         raise Unpredictable("the predicate of a memory access is not known") from None
     written = [n for n, old in enumerate(vectors) if vcpu.z[n] is not old]

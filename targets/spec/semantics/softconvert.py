@@ -5,10 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 
 from targets.spec.semantics.softfloat import (
+    AH,
     AHP,
+    BF16,
     CACHE,
     DN,
     FRACTION,
+    FZ,
     FZ16,
     INFINITY,
     IOC,
@@ -27,9 +30,11 @@ from targets.spec.semantics.softfloat import (
     first_nan,
     infinity,
     nan_result,
+    plain_with_ah,
     round_pack,
     rounds_up,
     unpack,
+    used,
     zero,
 )
 
@@ -56,10 +61,17 @@ def _chosen(a: Unpacked, t: int, ctl: int) -> Result:
 
 @lru_cache(CACHE)
 def extreme(a: int, b: int, t: int, ctl: int, largest: bool, number: bool) -> Result:
-    """FMAX, FMIN; `number`: FMAXNM, FMINNM, which prefer a number to a quiet NaN."""
+    """FMAX, FMIN, which with AH give the second operand wherever the two do not compare;
+    `number`: FMAXNM, FMINNM, which prefer a number to a quiet NaN."""
     x, y = unpack(a, t, ctl), unpack(b, t, ctl)
     flags = x[4] | y[4]
-    if number and (x[0] == QNAN) != (y[0] == QNAN):
+    nans = x[0] >= QNAN, y[0] >= QNAN
+    if ctl & AH and not number:
+        if any(nans):
+            return (zero(y[1], t) if y[0] == ZERO_KIND else b), flags | IOC
+        if x[0] == y[0] == ZERO_KIND and x[1] != y[1]:
+            return zero(y[1], t), flags
+    if number and (x[0] == QNAN) != (y[0] == QNAN) and not (ctl & AH and all(nans)):
         substitute = infinity(1 if largest else 0, t)
         if x[0] == QNAN:
             a, x = substitute, unpack(substitute, t, ctl)
@@ -68,11 +80,13 @@ def extreme(a: int, b: int, t: int, ctl: int, largest: bool, number: bool) -> Re
     nan = first_nan(((x[0], a), (y[0], b)), t, ctl)
     if nan:
         return nan[0], nan[1] | flags
+    flags |= used(t, ctl, x, y)
     order = _order(x, y)
     if order == 0 and x[0] == ZERO_KIND:
         sign = x[1] & y[1] if largest else x[1] | y[1]
         return zero(sign, t), flags
-    value, more = _chosen(x if (order > 0) == largest else y, t, ctl)
+    rounding = ctl & ~(FZ | FZ16) if ctl & AH and not number else ctl
+    value, more = _chosen(x if (order > 0) == largest else y, t, rounding)
     return value, flags | more
 
 
@@ -90,6 +104,7 @@ def compare(a: int, b: int, t: int, ctl: int, relation: int) -> Result:
         if relation not in (EQ, NE, UO) or SNAN in (x[0], y[0]):
             flags |= IOC
         return int(relation in (NE, UO)), flags
+    flags |= used(t, ctl, x, y)
     order = _order(x, y)
     holds = {
         EQ: order == 0,
@@ -109,7 +124,7 @@ def compare_nzcv(a: int, b: int, t: int, ctl: int, signalling: bool) -> Result:
     flags = x[4] | y[4]
     if x[0] >= QNAN or y[0] >= QNAN:
         return 0b0011, flags | (IOC if signalling or SNAN in (x[0], y[0]) else 0)
-    return {0: 0b0110, -1: 0b1000, 1: 0b0010}[_order(x, y)], flags
+    return {0: 0b0110, -1: 0b1000, 1: 0b0010}[_order(x, y)], flags | used(t, ctl, x, y)
 
 
 def _rounded_integer(sign: int, m: int, e: int, mode: int) -> tuple[int, bool]:
@@ -210,7 +225,7 @@ def convert(a: int, from_t: int, to_t: int, ctl: int, mode: int | None = None) -
     neither infinities nor NaNs. FZ16 does not concern conversions (Arm ARM, FPUnpackCV)."""
     ctl &= ~FZ16
     alternative = bool(ctl & AHP)
-    kind, sign, m, e, flags = unpack(a, from_t, ctl, alternative=from_t == 1 and alternative)
+    kind, sign, m, e, flags = x = unpack(a, from_t, ctl, alternative=from_t == 1 and alternative)
     to_alternative = to_t == 1 and alternative
     if kind >= QNAN:
         if kind == SNAN or to_alternative:
@@ -218,7 +233,7 @@ def convert(a: int, from_t: int, to_t: int, ctl: int, mode: int | None = None) -
         if to_alternative:
             return zero(sign, to_t), flags
         if ctl & DN:
-            return default_nan(to_t), flags
+            return default_nan(to_t, ctl), flags
         fraction = a & (1 << FRACTION[from_t]) - 1
         shift = FRACTION[to_t] - FRACTION[from_t]
         moved = fraction << shift if shift >= 0 else fraction >> -shift
@@ -230,4 +245,10 @@ def convert(a: int, from_t: int, to_t: int, ctl: int, mode: int | None = None) -
     if kind == ZERO_KIND:
         return zero(sign, to_t), flags
     value, more = round_pack(sign, m, e, to_t, ctl, mode)
-    return value, flags | more
+    return value, flags | more | used(from_t, ctl, x)
+
+
+@plain_with_ah
+def to_bf16(a: int, ctl: int) -> Result:
+    """A single-precision number as BF16."""
+    return convert(a, 2, BF16, ctl)

@@ -37,7 +37,7 @@ from targets.spec.semantics.lanes import (
     spread,
 )
 from targets.spec.semantics.registry import SEMANTICS, Semantic, semantic
-from targets.spec.semantics.softfloat import Result, negate, one
+from targets.spec.semantics.softfloat import AH, Result, negate, one
 from targets.spec.semantics.sve_dot import by_segment
 from targets.spec.semantics.sve_perm import repeat
 
@@ -172,7 +172,7 @@ def _fused_long(name: str) -> Semantic:
 
         def f(acc: int, x: int, y: int) -> Result:
             x, y = (x >> 16, y >> 16) if top else (x & 0xFFFF, y & 0xFFFF)
-            return fpsteps.multiply_add_long(acc, negate(x, 1) if minus else x, y, ctl)
+            return fpsteps.multiply_add_long(acc, negate(x, 1, ctl) if minus else x, y, ctl)
 
         put_z(cpu, zda, *run_lanes(cpu, f, (old, (a, ma), (b, mb)), vl, 2, ()))
 
@@ -187,9 +187,9 @@ for _name in ("fmlalb", "fmlalt", "fmlslb", "fmlslt"):
 def fcadd(cpu: Cpu, zdn: int, t: int, pg: int, zm: int, rot: int) -> None:
     """zdn plus zm, turned by a quarter or three."""
     old, (b, mb), vl = cpu.z(zdn), cpu.z(zm), cpu.vl
-    swapped = turned(split(b, vl, t).tolist(), t, bool(rot))
-    other = (from_list(swapped, t), spread(mb, vl, t + 1))
     rest = (t, arithmetic(cpu))
+    swapped = turned(split(b, vl, t).tolist(), bool(rot), *rest)
+    other = (from_list(swapped, t), spread(mb, vl, t + 1))
     put_z(cpu, zdn, *merging(cpu, softfloat.add, (old, other), t, rest, pg, old))
 
 
@@ -197,10 +197,10 @@ def fcadd(cpu: Cpu, zdn: int, t: int, pg: int, zm: int, rot: int) -> None:
 def fcmla(cpu: Cpu, zda: int, t: int, pg: int, zn: int, zm: int, rot: int) -> None:
     """Complex multiply-add by some quarter turns."""
     old, (a, ma), (b, mb), vl = cpu.z(zda), cpu.z(zn), cpu.z(zm), cpu.vl
-    first, second = factors(split(a, vl, t).tolist(), split(b, vl, t).tolist(), t, rot)
+    rest = (t, arithmetic(cpu))
+    first, second = factors(split(a, vl, t).tolist(), split(b, vl, t).tolist(), rot, *rest)
     taint = spread(ma | mb, vl, t + 1)
     operands = (old, (from_list(first, t), taint), (from_list(second, t), taint))
-    rest = (t, arithmetic(cpu))
     put_z(cpu, zda, *merging(cpu, softfloat.multiply_add, operands, t, rest, pg, old))
 
 
@@ -248,7 +248,7 @@ def _unary(form: Form) -> None:
     def run(cpu: Cpu, zd: int, t: int, pg: int, zn: int) -> None:
         rest = (t, control_for(cpu, name))
         source = cpu.z(zn)
-        if silent(name):
+        if silent(name) and not rest[1] & AH:
             sign = repeat(cpu, 1 << BITS[t] - 1, t)
             new = (source[0] ^ sign, source[1])
             if name == "fabs":

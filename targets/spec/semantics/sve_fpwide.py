@@ -13,7 +13,7 @@ from targets.spec.semantics.fp import from_list, tree
 from targets.spec.semantics.fpops import FLAGS, TWO, arithmetic, from_integer, to_integer
 from targets.spec.semantics.lanes import BITS, active, every, ones, put_v, put_z, split
 from targets.spec.semantics.registry import SEMANTICS, Semantic, semantic
-from targets.spec.semantics.softfloat import BF16, ODD, Result
+from targets.spec.semantics.softfloat import ODD, Result
 from targets.spec.semantics.sve_fp import merging
 
 
@@ -70,7 +70,7 @@ def _bfloat(top: bool) -> Semantic:
         old = cpu.z(zd)
 
         def lane(a: int, before: int) -> Result:
-            value, flags = softconvert.convert(a, 2, BF16, ctl)
+            value, flags = softconvert.to_bf16(a, ctl)
             return (value << 16 | before & 0xFFFF if top else value), flags
 
         second = old if top else (0, 0)
@@ -82,14 +82,14 @@ def _bfloat(top: bool) -> Semantic:
 SEMANTICS["bfcvt_z"], SEMANTICS["bfcvtnt_z"] = _bfloat(False), _bfloat(True)
 
 
-def _identity(name: str, t: int) -> int:
+def _identity(name: str, t: int, ctl: int) -> int:
     """What stands for lanes that are inactive or past the end."""
     return {
         "faddv": 0,
         "fmaxv": softfloat.infinity(1, t),
         "fminv": softfloat.infinity(0, t),
-        "fmaxnmv": softfloat.default_nan(t),
-        "fminnmv": softfloat.default_nan(t),
+        "fmaxnmv": softfloat.default_nan(t, ctl),
+        "fminnmv": softfloat.default_nan(t, ctl),
     }[name]
 
 
@@ -105,7 +105,7 @@ def _reduce(form: Form) -> None:
             cpu.raise_fpsr(0, FLAGS)
             put_v(cpu, vd, 0, ones(BITS[t]))
             return
-        fill = _identity(name, t)
+        fill = _identity(name, t, ctl)
         lanes = [
             lane if g >> (index << t) & 1 else fill
             for index, lane in enumerate(split(a, vl, t).tolist())

@@ -5,8 +5,15 @@ from __future__ import annotations
 
 from corpus.isa.form import Insn
 from corpus.isa.system import LOOP_HANDLER, LOOP_VECTORS, RETURN_VECTORS, UNDEF_LOOP
+from corpus.isa.table import FORMS
 from targets.spec.cpu import U64, Cpu
-from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable
+from targets.spec.errors import (
+    UNDEFINED,
+    Decides,
+    GuestException,
+    Unpredictable,
+    syndrome,
+)
 from targets.spec.exceptions import write_down
 from targets.spec.nested import PSTATE_IL
 from targets.spec.semantics.registry import semantic
@@ -49,21 +56,28 @@ _HANDLER = int.from_bytes(LOOP_HANDLER, "little")
 
 @semantic(RETURN_VECTORS)
 def return_vectors(cpu: Cpu) -> None:
-    """The handler is stored at three vectors, and VBAR_EL1 set to them."""
+    """The handler is stored at three vectors, and VBAR_EL1 set to them. From EL0 the first IC IVAU
+    traps, since SCTLR_EL1.UCI is zero."""
     vcpu = cpu.vcpu
-    if cpu.el != 1 or vcpu.el2:
-        raise Unpredictable("a handler for EL0, or for vcpus with EL2", Decides.NOTHING)
-    for vector in _SYNC:
-        cpu.mem.store(LOOP_VECTORS + vector, len(LOOP_HANDLER), _HANDLER)
+    if vcpu.el2:
+        raise Unpredictable("a handler for vcpus with EL2", Decides.NOTHING)
     cpu.set_x(0, _HANDLER & U64)
     cpu.set_x(1, _HANDLER >> 64)
     cpu.set_x(29, LOOP_VECTORS)
+    for vector in _SYNC:
+        cpu.mem.store(LOOP_VECTORS + vector, len(LOOP_HANDLER), _HANDLER)
+        if cpu.el == 0:
+            cpu.pc += _TO_IC_IVAU
+            raise GuestException(_IC_IVAU_TRAP)
     vcpu.sys["vbar_el1"] = exact(LOOP_VECTORS)
     vcpu.origins["vbar_el1"] = cpu.rule
     cpu.synchronise()
     cpu.returns = True
 
 
+_TO_IC_IVAU = 4 * FORMS[RETURN_VECTORS].words.index(0xD50B_753D)
+_IC_IVAU_TRAP = syndrome(0x18, 1 << 20 | 1 << 17 | 3 << 14 | 7 << 10 | 29 << 5 | 5 << 1)
+"""A write: op0 1, op2 1, op1 3, CRn 7, X29, CRm 5."""
 _SYNC = (0, _AT_SYNC, 0x400)
 """Vectors of synchronous exceptions from EL1 with the SP of EL0 and with its own, and from EL0."""
 
