@@ -117,10 +117,11 @@ THREADS       b = delay in ns; payload = u32 span | u32 of them that are the fir
               next `span` ops are two lists. This thread does the first; another one, on
               another CPU where there are two, does the second, from b ns after both could
               begin. They hold nothing but INIT, FINALIZE, SET_REG, GET_REG, REG_LIST and
-              GET_MP; in the first place of the first list RUN, too: all that it does
-              before KVM_RUN is done before both begin, and a MMIO access is completed after
-              both are over. Data = u32 CPUs | u32 how often KVM_RUN was made for RUN (more
-              than once where a signal ended it) | per op in the lists u64 | u64: ns from the
+              GET_MP; in the first place of either list RUN, too, of two on vcpus that differ: all
+              that it does before KVM_RUN is done before both begin, and a MMIO access is
+              completed after both are over. The second list's has its code at ASIDE_CODE_BASE,
+              and strangers let it be. Data = u32 CPUs | u32 how often KVM_RUN was made for a RUN
+              (more than once where a signal ended it) | per op in the lists u64 | u64: ns from the
               beginning to just before it and just after it. No data, and the ops done in
               turn, after EOPNOTSUPP, where there is one thread only, and EAGAIN, where another
               cannot be started.
@@ -159,6 +160,7 @@ RAM_SIZE = 0x1_0000
 VECTOR_BASE = RAM_BASE
 CODE_BASE = RAM_BASE + 0x1000
 CODE_SIZE = 0x3000
+ASIDE_CODE_BASE = RAM_BASE + 0x5000
 DATA_BASE = RAM_BASE + 0x8000
 MMIO_BASE = 0x5000_0000
 VECTOR_MMIO = MMIO_BASE + 0x100
