@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from corpus.case import MAX_OPS, Case
 from corpus.fields import DelayDomain
-from corpus.ops import HOST_VLS, Disturb, HostRun, Op, Run
-from corpus.wire import Stranger
+from corpus.ops import HOST_VLS, Disturb, HostRun, Op, Run, Threads
+from corpus.wire import DELAY_LIMIT, Stranger
 from fuzz.generate.programs import source
 from fuzz.generate.staying import CALL_NS, staying
 from fuzz.generate.streaming import streaming
@@ -20,6 +20,8 @@ SHARE = 0.2
 """Of all cases, how many are disturbed where some leg can be: each takes some ms longer."""
 THREADS_SHARE = 0.3
 """Of those, how many have two threads at work, where that can be."""
+CROWDED = 0.2
+"""How many of those have a stranger, too."""
 _DELAY = DelayDomain()
 
 
@@ -61,8 +63,23 @@ def sometimes(rng: random.Random, case: Case, beside: Beside, share: float = SHA
 def accompanied(rng: random.Random, case: Case, beside: Beside) -> Case:
     """The case with two threads at work, or with strangers."""
     if beside.threads and (not beside.kinds or rng.random() < THREADS_SHARE):
-        return threaded(rng, case)
+        case = threaded(rng, case)
+        crowded = beside.kinds and rng.random() < CROWDED
+        return _around_threads(rng, case, beside.kinds) if crowded else case
     return disturbed(rng, case, beside.kinds)
+
+
+def _around_threads(rng: random.Random, case: Case, known: Sequence[int]) -> Case:
+    """The case with a stranger around its first two lists, which strikes the first."""
+    at, lists = next(
+        ((index, op) for index, op in enumerate(case.ops) if isinstance(op, Threads)), (0, None)
+    )
+    if lists is None:
+        return case
+    delay = rng.randrange(1, 4 * max(lists.after, CALL_NS * 10))
+    vl = HOST_VLS.draw(source(rng))
+    stranger = Disturb(rng.choice(known), min(delay, DELAY_LIMIT), vl, 1 + lists.span)
+    return replace(case, ops=(*case.ops[:at], stranger, *case.ops[at:])[:MAX_OPS])
 
 
 def disturbed(rng: random.Random, case: Case, known: Sequence[int]) -> Case:
