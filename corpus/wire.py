@@ -45,6 +45,9 @@ RUN           payload = guest code, u32 words; a: bit 0 immediate_exit. The code
               waits (WFI, CPU_OFF), which nothing ends. A vcpu in AArch32 state is
               given a store to MMIO_BASE to execute instead of the code, which is back
               in its place after the run.
+              A KVM_RUN that fails with EINTR to tell that the line of a timer changed (api.rst 5,
+              device_irq_level) is made again, with the vcpu's interrupt line as told
+              (KVM_IRQ_LINE), without which a guest that then waits would wait for ever.
               Data = u32 exit reason | u32 is_write | u64 mmio address | u64 mmio
               data (zero-extended) | u32 mmio length | u32 flags (RUN_...). All zero when
               KVM_RUN failed, except flags. After a system event (PSCI) is_write is the

@@ -342,6 +342,19 @@ def test_a_run_that_a_signal_divided_is_not_judged() -> None:
     assert "in parts" in verdict.reason
 
 
+def test_parts_of_a_run_do_not_matter_where_nobody_else_is_at_work_on_its_vcpu() -> None:
+    for access, looked_at, judged in (("isb", "v0", True), ("isb", "v1", False)):
+        case = two_runs("0x8000", "0x8008", access)
+        at = len(SETUP) + len(OTHER)
+        ops = (*case.ops[:at], Threads(0, 3, 2), case.ops[at + 1], GetMp(int(looked_at[1])))
+        both = Case((*ops, *case.ops[at + 2 :]))
+        trace = history(both, (0, 1, 2))
+        told = trace.observations[at].data[THREADS_DATA.size :]
+        divided = with_seen(trace, at, Observation(0, 0, THREADS_DATA.pack(2, 4) + told))
+        assert isinstance(verdict := judge(both, divided, MACHINE), Agree)
+        assert (verdict.judged == len(both.ops)) == judged
+
+
 def test_what_a_guest_does_to_a_vcpu_that_another_thread_looks_at_is_not_judged() -> None:
     lists = "threads {{\nrun v0 {{\n{call}\n}}\n}} {{\nget-mp v1\n}}\n"
     for call, judged in (("hvc #0", False), ("isb", True)):

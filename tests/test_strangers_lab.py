@@ -259,3 +259,38 @@ def test_strangers_around_two_vcpus_strike_the_first(leg: Target) -> None:
         assert trace.observations[14].err == 0
         assert isinstance(judge(crowd, trace, leg.profile), Agree)
         assert len(trace.observations) == len(crowd.ops)
+
+
+LOOPS = ("wfi-loop #20", "undef-loop #20", "hvc-loop #20")
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_guest_stays_in_the_kernel_and_loses_nothing(leg: Target, loop: str) -> None:
+    """Also where a stranger comes, and where the thread has vectors of its own."""
+    guest = GUEST.replace("hvc-loop #200", loop)
+    runs = f"run v0 {{\n{guest}\n}}\nread-all v0\nhost-run v0 vl=32 {{\n{guest}\n}}\n"
+    for stranger in ("signal after=1000000", "step"):
+        case = parse_case(f"{SETUP}disturb {stranger} {{\n{runs}}}\n{runs}read-all v0\n")
+        trace = leg.run(case)
+        verdict = judge(case, trace, leg.profile)
+        assert isinstance(verdict, Agree)
+        assert verdict.judged == len(case.ops)
+        exits = [
+            seen
+            for op, seen in zip(case.ops, trace.observations, strict=True)
+            if isinstance(op, Run)
+        ]
+        assert [seen.err for seen in exits] == [0, 0]
+
+
+def test_a_guest_that_waits_for_its_timer_is_entered_anew(leg: Target) -> None:
+    """Of its line KVM tells when it goes up and when it goes down."""
+    lists = "threads {\nrun v0 {\nwfi-loop #10\n}\n} {\nrun v1 {\nwfi-loop #10\n}\n}\n"
+    case = parse_case(VCPUS + lists + "read-all v0\nread-all v1\n")
+    trace = leg.run(case)
+    told = trace.observations[10].data
+    assert THREADS_DATA.unpack_from(told)[1] >= 2 * 8  # now and then the timer is first
+    (began, ended), _ = INTERVAL.iter_unpack(told[THREADS_DATA.size :])
+    assert ended - began > 10 * 122_000
+    assert isinstance(verdict := judge(case, trace, leg.profile), Agree)
+    assert verdict.judged == len(case.ops)

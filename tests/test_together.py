@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from test_orders import MACHINE, history
 
-from corpus.case import MAX_OPS, Case
+from corpus.case import MAX_OPS, Case, decode
 from corpus.ops import CreateVcpu, Disturb, Finalize, GetMp, Init, ReadAll, Run, SetVls, Threads
 from corpus.text import parse_case
 from corpus.wire import Stranger
@@ -75,6 +75,14 @@ def test_most_of_them_are_judged_to_their_ends() -> None:
             judged += verdict.judged > at + 1
     assert met > 45
     assert judged > 0.6 * met
+
+
+def test_what_goes_on_beside_a_case_begins_within_it() -> None:
+    rng = random.Random(4)
+    beside = Beside(tuple(Stranger), threads=True)
+    for _ in range(300):
+        case = accompanied(rng, parse_case(LIFE), beside)
+        assert decode(case.encoded) == case
 
 
 def test_sometimes_there_is_a_stranger_around_them() -> None:

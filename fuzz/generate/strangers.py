@@ -11,7 +11,7 @@ from corpus.fields import DelayDomain
 from corpus.ops import HOST_VLS, Disturb, HostRun, Op, Run, Threads
 from corpus.wire import DELAY_LIMIT, Stranger
 from fuzz.generate.programs import source
-from fuzz.generate.staying import CALL_NS, staying
+from fuzz.generate.staying import LEAST_NS, staying
 from fuzz.generate.streaming import streaming
 from fuzz.generate.threads import threaded
 from targets.profile import Profile
@@ -76,7 +76,7 @@ def _around_threads(rng: random.Random, case: Case, known: Sequence[int]) -> Cas
     )
     if lists is None:
         return case
-    delay = rng.randrange(1, 4 * max(lists.after, CALL_NS * 10))
+    delay = rng.randrange(1, 4 * max(lists.after, LEAST_NS))
     vl = HOST_VLS.draw(source(rng))
     stranger = Disturb(rng.choice(known), min(delay, DELAY_LIMIT), vl, 1 + lists.span)
     return replace(case, ops=(*case.ops[:at], stranger, *case.ops[at:])[:MAX_OPS])
@@ -88,13 +88,13 @@ def disturbed(rng: random.Random, case: Case, known: Sequence[int]) -> Case:
     if not runs:
         return case
     at = rng.choice(runs)
-    run, loop = _longer(rng, case.ops[at])
+    run, takes = _longer(rng, case.ops[at])
     first = at if rng.random() < 0.8 else max(0, at - rng.randrange(1, 4))
     span = at - first + rng.choice((1, 1, 1, 1, 2, 4))
     count = rng.choice((1, 1, 1, 2))
     around: list[Op] = []
     for depth in reversed(range(count)):
-        delay = rng.randrange(1, CALL_NS * max(loop, 10))
+        delay = rng.randrange(1, takes)
         if rng.random() < 0.2:
             delay = _DELAY.draw(source(rng))
         around.append(Disturb(rng.choice(known), delay, HOST_VLS.draw(source(rng)), span + depth))
@@ -103,10 +103,10 @@ def disturbed(rng: random.Random, case: Case, known: Sequence[int]) -> Case:
 
 
 def _longer(rng: random.Random, run: Op) -> tuple[Op, int]:
-    """The run with a loop in it, and how often that goes round; sometimes by a thread with
+    """The run with a loop in it, and how many ns it takes, about; sometimes by a thread with
     vectors."""
     assert isinstance(run, Run | HostRun)
-    longer, loop = staying(rng, run)
+    longer, takes = staying(rng, run)
     if isinstance(longer, Run) and rng.random() < 0.2:
-        return HostRun(longer.vcpu, HOST_VLS.draw(source(rng)), program=longer.program), loop
-    return longer, loop
+        return HostRun(longer.vcpu, HOST_VLS.draw(source(rng)), program=longer.program), takes
+    return longer, takes

@@ -8,7 +8,7 @@ from dataclasses import replace
 from corpus.case import MAX_OPS, Case
 from corpus.ops import CreateVcpu, Op, ReadAll, Run, Threads
 from fuzz.generate.beside import calls, features_of
-from fuzz.generate.staying import CALL_NS, staying
+from fuzz.generate.staying import staying
 from fuzz.generate.together import together
 
 _IDLE_NS = 200_000
@@ -28,9 +28,9 @@ def threaded(rng: random.Random, case: Case) -> Case:
         return together(rng, case)
     if runs and rng.random() < 0.85:
         at, run = rng.choice(runs)
-        lead, loop = staying(rng, run)
+        lead, most = staying(rng, run)
         assert isinstance(lead, Run)
-        slot, first, most, rest = run.vcpu, [lead], CALL_NS * max(loop, 10), at + 1
+        slot, first, rest = run.vcpu, [lead], at + 1
     else:
         at = rest = rng.randrange(len(case.ops) + 1)
         slot, first, most = 0, [], _IDLE_NS

@@ -25,7 +25,7 @@ from corpus.ops import (
 from fuzz.generate.beside import calls, features_of
 from fuzz.generate.programs import DATA, random_program
 from fuzz.generate.registers import fill_registers, host_like_vqs
-from fuzz.generate.staying import CALL_NS, staying
+from fuzz.generate.staying import staying
 
 _APART = 0x2000
 """How far the second guest's data is from the first one's, in bytes: what either stores and the
@@ -46,11 +46,11 @@ def together(rng: random.Random, case: Case) -> Case:
     other = rng.choice([slot for slot in range(MAX_VCPUS) if slot != run.vcpu])
     features = features_of(before, run.vcpu)
     program = run.program if rng.random() < _SAME_PROGRAM else tuple(random_program(rng))
-    mine, loop = _alone(rng, run.vcpu, run.program)
+    mine, takes = _alone(rng, run.vcpu, run.program)
     its, _ = _alone(rng, other, _moved(program))
     first = [mine, *calls(rng, rng.choice((run.vcpu, other)), features, rng.choice((0, 0, 0, 1)))]
     second = [its, *calls(rng, rng.choice((run.vcpu, other)), features, rng.choice((0, 0, 1, 2)))]
-    after = rng.randrange(CALL_NS * max(loop, 10)) if rng.random() < 0.7 else 0
+    after = rng.randrange(takes) if rng.random() < 0.7 else 0
     both = Threads(after, len(first) + len(second), len(first))
     filled = fill_registers(rng, other, bool(features & FEATURE_SVE))
     looks = ReadAll(run.vcpu), ReadAll(other)
@@ -71,12 +71,12 @@ def _life(rng: random.Random, slot: int, features: int) -> Sequence[Op]:
 
 
 def _alone(rng: random.Random, slot: int, program: Sequence[Insn]) -> tuple[Run, int]:
-    """A run that takes its time, of a guest that asks nothing of others, and how often its loop
-    goes round."""
+    """A run that takes its time, of a guest that asks nothing of others, and how many ns that
+    is, about."""
     kept = tuple(insn for insn in program if insn.form.name not in ("hvc", ANY))
-    run, loop = staying(rng, Run(slot, 0, kept[:MAX_PROGRAM]))
+    run, takes = staying(rng, Run(slot, 0, kept[:MAX_PROGRAM]))
     assert isinstance(run, Run)
-    return run, loop
+    return run, takes
 
 
 def _moved(program: Sequence[Insn]) -> tuple[Insn, ...]:

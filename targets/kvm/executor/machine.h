@@ -17,6 +17,8 @@
 
 struct vcpu {
     int fd; /* -1: never created */
+    int vm;
+    unsigned id; /* that KVM knows it by */
     struct kvm_run *run;
 };
 

@@ -6,13 +6,13 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "code.h"
 #include "disturb.h"
 #include "limit.h"
 #include "nested.h"
 #include "run.h"
 #include "stranger_signal.h"
 #include "stranger_step.h"
+#include "vm.h"
 
 /* A run of a vcpu in AArch32 state that does not take its way out soon does not end. */
 #define BRIEF_MS 50
@@ -93,8 +93,14 @@ static int enter_disturbed(const struct vcpu *v, const struct ready *ready,
                            const struct entry *entry, unsigned ms, struct usage *since)
 {
     for (;;) {
+        const uint64_t lines = v->run->s.regs.device_irq_level;
         entries++;
         int err = entry->enter(v->fd, entry->context);
+        if (err == EINTR && v->run->s.regs.device_irq_level != lines) {
+            vm_set_irq(v, v->run->s.regs.device_irq_level);
+            if (!limit_struck() && !ready->immediate)
+                continue; /* it told us of a timer's */
+        }
         if (ready->aside)
             return err;
         if (err == 0 && stranger_stepped(v)) {
@@ -116,7 +122,8 @@ static int enter_limited(const struct vcpu *v, const struct ready *ready,
     struct usage before = usage_now();
     const bool immediate = ready->immediate;
     const unsigned limit_ms = ready->limit_ms;
-    const unsigned at_ms = ready->watched ? WATCHED_MS : look_ms;
+    const unsigned early_ms = ready->loops.waits ? limit_ms : look_ms;
+    const unsigned at_ms = ready->watched && !ready->loops.waits ? WATCHED_MS : early_ms;
     const unsigned first_ms = limit_ms < at_ms ? limit_ms : at_ms;
     limit_start(v->run, first_ms);
     if (immediate)
@@ -214,8 +221,8 @@ struct ready run_prepare(struct machine *m, const struct op *op, bool aside)
     memcpy(ready.code, m->ram + ready.code_offset, sizeof ready.code);
     if (ready.aarch32)
         ram_write(m, ready.code_offset, a32_exit, sizeof a32_exit);
-    const bool loops = code_loops(op->payload, op->head.size);
-    ready.limit_ms = ready.aarch32 ? BRIEF_MS : loops ? LOOP_LIMIT_MS : RUN_LIMIT_MS;
+    ready.loops = code_loops(op->payload, op->head.size);
+    ready.limit_ms = ready.aarch32 ? BRIEF_MS : ready.loops.any ? LOOP_LIMIT_MS : RUN_LIMIT_MS;
     return ready;
 }
 

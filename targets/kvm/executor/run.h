@@ -2,6 +2,7 @@
 #ifndef VF_RUN_H
 #define VF_RUN_H
 
+#include "code.h"
 #include "handler.h"
 
 handler op_run;
@@ -26,6 +27,7 @@ struct ready {
     bool immediate, not_runnable, aarch32;
     bool watched; /* by another thread */
     bool aside;
+    struct code_loops loops;
     uint32_t code_offset;
     unsigned limit_ms;
     uint64_t errors;
