@@ -35,10 +35,12 @@ def has_block(op: Op) -> TypeGuard[Disturb | Threads]:
 def beside(ops: Sequence[Op], first: int) -> int:
     """How many of `ops`, of which `first` are the first list, may be done by two threads, up to
     the first that may not. A run is one ioctl but for what comes before and after it, so it has
-    its place at the beginning."""
+    its place at the beginning of a list; two vcpus may run at once."""
+    running = None
     for index, op in enumerate(ops):
-        leads = index == 0 and first > 0 and type(op) is Run
-        if not (type(op) in BESIDE or leads):
+        if isinstance(op, Run) and index in (0, first) and op.vcpu != running:
+            running = op.vcpu
+        elif type(op) not in BESIDE:
             return index
     return len(ops)
 

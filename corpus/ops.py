@@ -454,7 +454,8 @@ class Disturb(Op):
 class Threads(Op):
     """The next `span` ops in two lists, the `first` of them and the others, each list by a thread
     of its own and both at once, the second from `after` ns on. Observes when each op began and
-    ended. `corpus.blocks.BESIDE` are the ops that may be in a list."""
+    ended. `corpus.blocks.BESIDE` are the ops that may be in a list; at its beginning may stand a
+    run, and two of those run at once."""
 
     code, word = 19, "threads"
     after: int = _at(DelayDomain(), 0)

@@ -45,6 +45,9 @@ RUN           payload = guest code, u32 words; a: bit 0 immediate_exit. The code
               waits (WFI, CPU_OFF), which nothing ends. A vcpu in AArch32 state is
               given a store to MMIO_BASE to execute instead of the code, which is back
               in its place after the run.
+              A KVM_RUN that fails with EINTR to tell that the line of a timer changed (api.rst 5,
+              device_irq_level) is made again, with the vcpu's interrupt line as told
+              (KVM_IRQ_LINE), without which a guest that then waits would wait for ever.
               Data = u32 exit reason | u32 is_write | u64 mmio address | u64 mmio
               data (zero-extended) | u32 mmio length | u32 flags (RUN_...). All zero when
               KVM_RUN failed, except flags. After a system event (PSCI) is_write is the
@@ -117,10 +120,11 @@ THREADS       b = delay in ns; payload = u32 span | u32 of them that are the fir
               next `span` ops are two lists. This thread does the first; another one, on
               another CPU where there are two, does the second, from b ns after both could
               begin. They hold nothing but INIT, FINALIZE, SET_REG, GET_REG, REG_LIST and
-              GET_MP; in the first place of the first list RUN, too: all that it does
-              before KVM_RUN is done before both begin, and a MMIO access is completed after
-              both are over. Data = u32 CPUs | u32 how often KVM_RUN was made for RUN (more
-              than once where a signal ended it) | per op in the lists u64 | u64: ns from the
+              GET_MP; in the first place of either list RUN, too, of two on vcpus that differ: all
+              that it does before KVM_RUN is done before both begin, and a MMIO access is
+              completed after both are over. The second list's has its code at ASIDE_CODE_BASE,
+              and strangers let it be. Data = u32 CPUs | u32 how often KVM_RUN was made for a RUN
+              (more than once where a signal ended it) | per op in the lists u64 | u64: ns from the
               beginning to just before it and just after it. No data, and the ops done in
               turn, after EOPNOTSUPP, where there is one thread only, and EAGAIN, where another
               cannot be started.
@@ -159,6 +163,7 @@ RAM_SIZE = 0x1_0000
 VECTOR_BASE = RAM_BASE
 CODE_BASE = RAM_BASE + 0x1000
 CODE_SIZE = 0x3000
+ASIDE_CODE_BASE = RAM_BASE + 0x5000
 DATA_BASE = RAM_BASE + 0x8000
 MMIO_BASE = 0x5000_0000
 VECTOR_MMIO = MMIO_BASE + 0x100

@@ -72,6 +72,12 @@ _HAS_USED_SVE = """\tif (has_vhe() && current->thread.sve_state) {
 \t}
 """
 
+_ON_ALL_CPUS = """\tfor_each_online_cpu(cpu)
+\t\tper_cpu_ptr_hyp_sym(kvm_host_data, cpu)->fp_owner = {};
+"""
+_DESCRIBED = "\tstruct cpu_fp_state fp_state;\n"
+_OWNS = "\tif (guest_owns_fp_regs()) {\n\t\t/*\n\t\t * Currently we do not"
+
 _LOCK = "\tif (mutex_lock_killable(&vcpu->mutex))\n\t\treturn -EINTR;\n\tswitch (ioctl) {\n"
 _WITHOUT_LOCK = "\tif (ioctl == {})\n\t\treturn kvm_arch_vcpu_ioctl(filp, ioctl, arg);\n"
 
@@ -183,10 +189,42 @@ DEFECTS: tuple[Defect, ...] = (
         ),
         "vhe:smp=2",
     ),
+    Defect(
+        Edit(
+            "owner-forgotten-on-all-cpus",
+            "a vcpu that is loaded makes all CPUs forget whose their registers are",
+            _FPSIMD,
+            _LOADED,
+            "\tint cpu;\n\n" + _LOADED + _ON_ALL_CPUS.format("FP_STATE_FREE"),
+        ),
+        "vhe:smp=2",
+    ),
+    Defect(
+        Edit(
+            "owner-noted-on-all-cpus",
+            "the registers of all CPUs are taken for the guest's once they are on one",
+            _FPSIMD,
+            _OWNS,
+            _OWNS.replace("{\n", "{\n" + _ON_ALL_CPUS.format("FP_STATE_GUEST_OWNED"), 1),
+            ((_DESCRIBED, _DESCRIBED + "\tint cpu;\n"),),
+        ),
+        "vhe:smp=2",
+    ),
+    Defect(
+        Edit(
+            "state-described-once",
+            "where a guest's registers are to be saved is written down in one place for all CPUs",
+            _FPSIMD,
+            _DESCRIBED,
+            _DESCRIBED.replace("struct", "static struct"),
+        ),
+        "vhe:smp=2",
+    ),
 )
 """What a re-entry has to look at; what an exit has to tell the host; then, by the commits that
 mended their like: 59419f10045b, fbc7e61195e2, b3eb56b629d1, d52d165d67c5, 35dcb3ac663a. Those
 three are about code that 6.12 does not have any more, so what it has in its place goes wrong in
 the way they did: registers are bound for a thread whose they are not, SVE stays on for a thread
 that should have lost it, and an update of who owns the registers is lost when it is preempted.
-The last two are what the vcpu's mutex is for."""
+The next two are what the vcpu's mutex is for. In the last three, two vcpus run at once on two CPUs,
+and what is known of each CPU's registers is not kept apart."""

@@ -76,6 +76,15 @@ threads {
     get-mp v0
 }
 threads {
+    run v0 { }
+    get-mp v1
+} {
+    run v1 {
+        isb
+    }
+    get-mp v0
+}
+threads {
 } {
 }
 read-all v0
@@ -94,7 +103,7 @@ def test_two_lists_have_braces_each() -> None:
     case = parse_case(BESIDE)
     assert format_case(case) == BESIDE
     lists = [(op.span, op.first) for op in case.ops if isinstance(op, Threads)]
-    assert lists == [(3, 2), (1, 0), (0, 0)]
+    assert lists == [(3, 2), (1, 0), (4, 2), (0, 0)]
     assert parse_case("threads { } { }\nget-mp v0\n").ops == (Threads(span=0), GetMp(0))
     assert parse_case("threads { # a\n}   { // b\nget-mp v0\n} // c\n").ops[0] == Threads()
 
@@ -116,7 +125,8 @@ def test_two_lists_have_braces_each() -> None:
         ("threads { } {\n", "line 1: the brace is never closed"),
         ("threads { } { get-mp v0 }\n", "line 1: '} { get-mp v0 }': an op in a block has a line"),
         ("threads {\nread-all v0\n} {\n}\n", "line 2: read-all cannot stand here beside"),
-        ("threads {\nget-mp v0\n} {\nrun v0 { }\n}\n", "line 4: run cannot stand here"),
+        ("threads {\nget-mp v0\n} {\nget-mp v0\nrun v0 { }\n}\n", "line 5: run cannot stand here"),
+        ("threads {\nrun v0 { }\n} {\nrun v0 { }\n}\n", "line 4: run cannot stand here"),
         ("threads {\ndisturb move {\n}\n} {\n}\n", "line 2: disturb cannot stand here"),
     ],
 )
@@ -137,7 +147,9 @@ def test_blocks_nest_whatever_spans_say(ops: list[Op]) -> None:
         if isinstance(op, Threads):
             inside = case.ops[index + 1 : index + 1 + op.span]
             assert op.first <= op.span == beside(inside, op.first)
-            assert not any(isinstance(each, Run) for each in inside[op.first > 0 :])
+            runs = {i: each.vcpu for i, each in enumerate(inside) if isinstance(each, Run)}
+            assert runs.keys() <= {0, op.first}
+            assert len(set(runs.values())) == len(runs)
 
 
 @given(mixed, st.integers(0, MAX_OPS), st.integers(0, MAX_OPS))

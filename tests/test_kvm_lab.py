@@ -389,8 +389,12 @@ def _malformed() -> Iterator[tuple[str, bytes]]:
     yield "lists", pack_request([WireOp(Kind.THREADS, payload=LISTS.pack(0, 1))])
     yield "more in lists", pack_request([WireOp(Kind.THREADS, payload=LISTS.pack(1, 0))])
     lists, run = WireOp(Kind.THREADS, payload=LISTS.pack(2, 1)), WireOp(Kind.RUN)
-    yield "late run", pack_request([lists, WireOp(Kind.GET_MP), run])
+    one_list = WireOp(Kind.THREADS, payload=LISTS.pack(2, 2))
+    yield "late run", pack_request([one_list, WireOp(Kind.GET_MP), run])
     yield "not beside", pack_request([lists, run, WireOp(Kind.READ_ALL)])
+    yield "a vcpu twice", pack_request([lists, run, run])
+    three = WireOp(Kind.THREADS, payload=LISTS.pack(3, 1))
+    yield "late run of two", pack_request([three, run, WireOp(Kind.GET_MP), WireOp(Kind.RUN, 1)])
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,14 @@ from corpus.registers import REGISTERS
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation, Trace
 from corpus.values import Pattern
-from corpus.wire import INTERVAL, RUN_NOT_RUNNABLE, RUN_TIMED_OUT, THREADS_DATA
+from corpus.wire import (
+    ASIDE_CODE_BASE,
+    CODE_BASE,
+    INTERVAL,
+    RUN_NOT_RUNNABLE,
+    RUN_TIMED_OUT,
+    THREADS_DATA,
+)
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge
 from targets.profile import Profile
@@ -30,27 +37,30 @@ from targets.spec.steps import STEPS
 from targets.spec.steps.threads import Lead
 
 MACHINE = Profile(threads=True)
-SETUP = parse_case("create v0\ninit v0 features=sve,psci_0_2\nfinalize v0\n").ops
+_VCPU = "create {0}\ninit {0} features=sve,psci_0_2\nfinalize {0}\n"
+SETUP = parse_case(_VCPU.format("v0")).ops
+OTHER = parse_case(_VCPU.format("v1")).ops
 PROGRAM = """
     mov x1, #5
     hvc-loop #2
     mov x1, #7
 """
-RUN = parse_case(f"run v0 {{\n{PROGRAM}\n}}\n").ops[0]
+RUN, RUN_OTHER = parse_case(f"run v0 {{\n{PROGRAM}\n}}\nrun v1 {{\nmov x1, #9\n}}\n").ops
 _REGS = tuple(REGISTERS[name].id for name in ("z0", "x1", "pc", "zcr_el1"))
 _VALUES = st.builds(Pattern, st.just("int"), st.integers(0, 2))
 
+_SLOTS = st.sampled_from((0, 0, 1))
 calls: st.SearchStrategy[Op] = st.one_of(
-    st.builds(GetReg, st.just(0), st.sampled_from(_REGS)),
-    st.builds(SetReg, st.just(0), st.sampled_from(_REGS[:2]), _VALUES),
+    st.builds(GetReg, _SLOTS, st.sampled_from(_REGS)),
+    st.builds(SetReg, _SLOTS, st.sampled_from(_REGS[:2]), _VALUES),
     st.sampled_from([Init(0, 0x14), GetMp(0), RegList(0, 0)]),
 )
 
 
 def started() -> Model:
-    """A vcpu that can run."""
+    """Two vcpus that can run."""
     model = Model(MACHINE)
-    for op in SETUP:
+    for op in (*SETUP, *OTHER):
         invent(model.step(op), lambda _: 0)
     return model
 
@@ -77,7 +87,7 @@ def counted_out(model: Model, lists: Lists) -> bool:
             one = done[place]
             if any(done[later].ended < one.began for later in order[at + 1 :]):
                 return False
-            lead = lists.lead if place == 0 else None
+            lead = lists.leads.get(place)
             permitted = lead.enter(world) if lead else STEPS[type(one.op)](world, one.op)
             if observe(permitted, one.seen, Choices()):
                 return False
@@ -93,13 +103,16 @@ def histories(draw: st.DrawFn) -> tuple[Model, Lists, tuple[int, ...]]:
     vague as threads' are."""
     first = draw(st.lists(calls, max_size=3))
     second = draw(st.lists(calls, max_size=3))
-    run = draw(st.booleans())
     model = started()
-    lead = None
-    if run:
-        assert isinstance(RUN, Run)
+    leads: dict[int, Lead] = {}
+    assert isinstance(RUN, Run)
+    assert isinstance(RUN_OTHER, Run)
+    if draw(st.booleans()):
         first = [RUN, *first]
-        lead = Lead.prepare(model, RUN)
+        leads[0] = Lead.prepare(model, RUN)
+    if draw(st.booleans()):
+        second = [RUN_OTHER, *second]
+        leads[len(first)] = Lead.prepare(model, RUN_OTHER, ASIDE_CODE_BASE)
     ops = [*first, *second]
     left = [0] * len(first) + [1] * len(second)
     turns = draw(st.permutations(left))
@@ -109,9 +122,8 @@ def histories(draw: st.DrawFn) -> tuple[Model, Lists, tuple[int, ...]]:
     found: dict[int, Done] = {}
     last = [0, 0]
     for at, place in enumerate(order):
-        permitted = (
-            lead.enter(world) if lead and place == 0 else STEPS[type(ops[place])](world, ops[place])
-        )
+        lead = leads.get(place)
+        permitted = lead.enter(world) if lead else STEPS[type(ops[place])](world, ops[place])
         try:
             seen = invent(permitted, lambda _: 0)
         except Unpredictable:
@@ -123,7 +135,7 @@ def histories(draw: st.DrawFn) -> tuple[Model, Lists, tuple[int, ...]]:
         last[thread] = draw(st.integers(now, now + 9))
         found[place] = Done(ops[place], seen, began, last[thread])
     done = [found[place] for place in range(len(ops))]
-    return model, Lists(tuple(done[: len(first)]), tuple(done[len(first) :]), lead), order
+    return model, Lists(tuple(done[: len(first)]), tuple(done[len(first) :]), leads), order
 
 
 @settings(max_examples=40)
@@ -148,7 +160,7 @@ def test_what_is_explained_is_so_by_counting_out(
     at, other = rng.randrange(len(done)), rng.randrange(len(done))
     done[at] = replace(done[at], seen=done[other].seen)
     count = len(lists.first)
-    changed = Lists(tuple(done[:count]), tuple(done[count:]), lists.lead)
+    changed = Lists(tuple(done[:count]), tuple(done[count:]), lists.leads)
     try:
         expected = counted_out(model, changed)
         found = some_order(model, changed)
@@ -176,13 +188,17 @@ def history(case: Case, order: Sequence[int], times: Sequence[tuple[int, int]] =
     ops = case.ops[at + 1 : at + 1 + both.span]
     model = Model(MACHINE)
     seen = [invent(model.step(op), lambda _: 0) for op in case.ops[:at]]
-    lead = Lead.prepare(model, ops[0]) if isinstance(ops[0], Run) else None
+    leads = {
+        place: Lead.prepare(model, run, base)
+        for place, base in ((0, CODE_BASE), (both.first, ASIDE_CODE_BASE))
+        if isinstance(run := ops[place], Run)
+    }
     found: dict[int, Observation] = {}
     for place in order:
-        step = lead.enter(model) if lead and place == 0 else model.step(ops[place])
+        step = leads[place].enter(model) if place in leads else model.step(ops[place])
         found[place] = invent(step, lambda _: 0)
-    if lead:
-        lead.complete(model, found[0].data)
+    for place, lead in leads.items():
+        lead.complete(model, found[place].data)
     told = b"".join(INTERVAL.pack(*time) for time in times or [(0, 1)] * len(ops))
     seen.append(Observation(0, 0, THREADS_DATA.pack(2, 1) + told))
     seen += [found[place] for place in range(len(ops))]
@@ -326,6 +342,19 @@ def test_a_run_that_a_signal_divided_is_not_judged() -> None:
     assert "in parts" in verdict.reason
 
 
+def test_parts_of_a_run_do_not_matter_where_nobody_else_is_at_work_on_its_vcpu() -> None:
+    for access, looked_at, judged in (("isb", "v0", True), ("isb", "v1", False)):
+        case = two_runs("0x8000", "0x8008", access)
+        at = len(SETUP) + len(OTHER)
+        ops = (*case.ops[:at], Threads(0, 3, 2), case.ops[at + 1], GetMp(int(looked_at[1])))
+        both = Case((*ops, *case.ops[at + 2 :]))
+        trace = history(both, (0, 1, 2))
+        told = trace.observations[at].data[THREADS_DATA.size :]
+        divided = with_seen(trace, at, Observation(0, 0, THREADS_DATA.pack(2, 4) + told))
+        assert isinstance(verdict := judge(both, divided, MACHINE), Agree)
+        assert (verdict.judged == len(both.ops)) == judged
+
+
 def test_what_a_guest_does_to_a_vcpu_that_another_thread_looks_at_is_not_judged() -> None:
     lists = "threads {{\nrun v0 {{\n{call}\n}}\n}} {{\nget-mp v1\n}}\n"
     for call, judged in (("hvc #0", False), ("isb", True)):
@@ -369,3 +398,80 @@ def test_a_trace_that_ends_among_them_owes_the_rest() -> None:
     broken = judge(RUNNING, replace(short, ending=Ending.CRASH), MACHINE)
     assert isinstance(broken, Diverge)
     assert broken.oracle == "ending"
+
+
+# -- two vcpus at once ----------------------------------------------------------------
+
+BOTH = """threads {{
+    run v0 {{
+        lda x1, ram+{mine}
+        mov x2, #5
+        str x2, [x1]
+        eret-to el1h
+    }}
+}} {{
+    run v1 {{
+        lda x1, ram+{its}
+        {access}
+        eret-to el1h
+    }}
+}}
+get v0 x30
+get v0 pc
+get v1 x1
+get v1 elr_el1
+read-all v0
+read-all v1
+read-mem 0x8000
+"""
+
+
+def two_runs(mine: str, its: str, access: str) -> Case:
+    """Two guests at once, on two vcpus."""
+    case = parse_case(BOTH.format(mine=mine, its=its, access=access))
+    return Case((*SETUP, *OTHER, *case.ops))
+
+
+@pytest.mark.parametrize("access", ["str x2, [x1]", "ldr x3, [x1]", "isb"])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_two_guests_at_once_do_what_each_does_alone(order: Sequence[int], access: str) -> None:
+    case = two_runs("0x8000", "0x8008", access)
+    trace = history(case, order)
+    verdict = judge(case, trace, MACHINE)
+    assert isinstance(verdict, Agree)
+    assert verdict.judged == len(case.ops)
+    for index, size in ((7, 32), (8, 32), (11, 8), (12, 8)):
+        seen = trace.observations[index]
+        wrong = Observation(0, 0, bytes([seen.data[0] ^ 4]) + seen.data[1:size])
+        assert isinstance(judge(case, with_seen(trace, index, wrong), MACHINE), Diverge)
+
+
+def test_each_of_two_guests_has_a_place_for_its_code() -> None:
+    trace = history(two_runs("0x8000", "0x8008", "isb"), (0, 1))
+    exits = [int.from_bytes(trace.observations[index].data, "little") for index in (10, 12)]
+    assert [place & ~0xFFF for place in exits] == [CODE_BASE, ASIDE_CODE_BASE]
+
+
+@pytest.mark.parametrize("access", ["str x2, [x1]", "ldr x3, [x1]"])
+@pytest.mark.parametrize("its", ["0x8000", "0x8007"])
+def test_guests_that_reach_what_the_other_one_stores_are_not_judged(its: str, access: str) -> None:
+    case = two_runs("0x8000", its, access)
+    verdict = judge(case, history(case, (0, 1)), MACHINE)
+    assert isinstance(verdict, Agree)
+    assert verdict.judged == 7
+    assert "reach what the other one stores" in verdict.reason
+
+
+def test_both_may_put_the_same_handler_where_handlers_are() -> None:
+    handlers = "threads {\nrun v0 {\nundef-loop #2\n}\n} {\nrun v1 {\nundef-loop #3\n}\n}\n"
+    case = Case((*SETUP, *OTHER, *parse_case(handlers).ops))
+    assert isinstance(verdict := judge(case, history(case, (0, 1)), MACHINE), Agree)
+    assert verdict.judged == len(case.ops)
+
+
+def test_a_guest_that_calls_its_hypervisor_beside_another_is_not_judged() -> None:
+    lists = "threads {{\nrun v0 {{\n{}\n}}\n}} {{\nrun v1 {{\n{}\n}}\n}}\n"
+    for programs in (("hvc #0", "isb"), ("isb", "hvc #0")):
+        case = Case((*SETUP, *OTHER, *parse_case(lists.format(*programs)).ops))
+        assert isinstance(verdict := judge(case, history(case, (0, 1)), MACHINE), Agree)
+        assert "act on vcpus" in verdict.reason

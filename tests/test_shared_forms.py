@@ -47,7 +47,7 @@ NOT_IN_THE_EMULATOR = frozenset(
         *("FLAG_REUSE_VM", "NO_VM"),  # and makes no VM
         *("HOST_FPCR", "HOST_FPSR", "host_thread", "disturb"),  # it has no host thread with SVE
         *("sme", "sme_event", "FNV_BASIS", "FNV_PRIME"),
-        *("threads", "interval"),  # nor two threads
+        *("threads", "interval", "ASIDE_CODE_BASE"),  # nor two threads
         "FEATURE_BYTES",  # of a record that both have
     }
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from corpus.case import Case
-from corpus.ops import Disturb, HostRun, Run
+from corpus.ops import Disturb, HostRun, Run, Threads
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation
 from corpus.wire import DISTURB_DATA, INTERVAL, THREADS_DATA
@@ -194,3 +194,103 @@ def test_strangers_around_two_threads(leg: Target) -> None:
     assert THREADS_DATA.unpack_from(trace.observations[6].data)[1] in (1, 2)
     assert isinstance(judge(crowd, trace, leg.profile), Agree)
     assert len(trace.observations) == len(crowd.ops)
+
+
+VCPUS = SETUP + SETUP.replace("v0", "v1").replace("0xab*", "0x12*").replace("0x55*", "0xff*")
+BOTH = """threads after={after} {{
+    run v0 {{
+        {guest}
+        lda x1, ram+0xc000
+        str z3, [x1, #0, mul vl]
+    }}
+    get v0 z3
+}} {{
+    run v1 {{
+        {guest}
+        lda x1, ram+0xa000
+        str z3, [x1, #0, mul vl]
+    }}
+    get v0 p3
+    get v1 p3
+}}
+read-all v0
+read-all v1
+read-mem 0xc000
+read-mem 0xa000
+"""
+
+
+def test_two_vcpus_that_run_at_once_do_what_each_does_alone(leg: Target) -> None:
+    met = 0
+    for after in (0, 100_000, 300_000, 1_000_000):
+        both = parse_case(VCPUS + BOTH.format(after=after, guest=GUEST))
+        trace = leg.run(both)
+        verdict = judge(both, trace, leg.profile)
+        assert isinstance(verdict, Agree)
+        assert verdict.judged == len(both.ops)
+        told = trace.observations[both.ops.index(next(o for o in both.ops if type(o) is Threads))]
+        assert THREADS_DATA.unpack_from(told.data) == (2, 1)
+        mine, _, its, *_ = INTERVAL.iter_unpack(told.data[THREADS_DATA.size :])
+        met += mine[0] < its[1] and its[0] < mine[1]
+    assert met
+
+
+def test_a_guest_whose_time_is_up_ends_whichever_thread_runs_it(leg: Target) -> None:
+    waits = "movz x0, #1\nmovk x0, #0x8400, lsl #16\nhvc #0"  # CPU_SUSPEND
+    for mine, its in (("isb", waits), (waits, "isb")):
+        lists = f"threads {{\nrun v0 {{\n{mine}\n}}\n}} {{\nrun v1 {{\n{its}\n}}\n}}\n"
+        case = parse_case(VCPUS + lists + "get v0 pc\n")
+        trace = leg.run(case)
+        errs = [trace.observations[index].err for index in (-3, -2, -1)]
+        assert errs == [EINTR * (mine == waits), EINTR * (its == waits), 0]
+
+
+def test_strangers_around_two_vcpus_strike_the_first(leg: Target) -> None:
+    lists = BOTH.format(after=100_000, guest=GUEST)
+    for stranger in (
+        "signal after=300000",
+        "thread after=300000 vl=32",
+        "move after=300000",
+        "step",
+    ):
+        crowd = parse_case(f"{VCPUS}disturb {stranger} {{\n{lists}}}\nread-all v1\n")
+        trace = leg.run(crowd)
+        assert struck(trace.observations[10])[0]
+        assert trace.observations[14].err == 0
+        assert isinstance(judge(crowd, trace, leg.profile), Agree)
+        assert len(trace.observations) == len(crowd.ops)
+
+
+LOOPS = ("wfi-loop #20", "undef-loop #20", "hvc-loop #20")
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_guest_stays_in_the_kernel_and_loses_nothing(leg: Target, loop: str) -> None:
+    """Also where a stranger comes, and where the thread has vectors of its own."""
+    guest = GUEST.replace("hvc-loop #200", loop)
+    runs = f"run v0 {{\n{guest}\n}}\nread-all v0\nhost-run v0 vl=32 {{\n{guest}\n}}\n"
+    for stranger in ("signal after=1000000", "step"):
+        case = parse_case(f"{SETUP}disturb {stranger} {{\n{runs}}}\n{runs}read-all v0\n")
+        trace = leg.run(case)
+        verdict = judge(case, trace, leg.profile)
+        assert isinstance(verdict, Agree)
+        assert verdict.judged == len(case.ops)
+        exits = [
+            seen
+            for op, seen in zip(case.ops, trace.observations, strict=True)
+            if isinstance(op, Run)
+        ]
+        assert [seen.err for seen in exits] == [0, 0]
+
+
+def test_a_guest_that_waits_for_its_timer_is_entered_anew(leg: Target) -> None:
+    """Of its line KVM tells when it goes up and when it goes down."""
+    lists = "threads {\nrun v0 {\nwfi-loop #10\n}\n} {\nrun v1 {\nwfi-loop #10\n}\n}\n"
+    case = parse_case(VCPUS + lists + "read-all v0\nread-all v1\n")
+    trace = leg.run(case)
+    told = trace.observations[10].data
+    assert THREADS_DATA.unpack_from(told)[1] >= 2 * 8  # now and then the timer is first
+    (began, ended), _ = INTERVAL.iter_unpack(told[THREADS_DATA.size :])
+    assert ended - began > 10 * 122_000
+    assert isinstance(verdict := judge(case, trace, leg.profile), Agree)
+    assert verdict.judged == len(case.ops)

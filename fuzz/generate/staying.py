@@ -3,31 +3,57 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.form import Insn
-from corpus.isa.system import HVC_LOOP, UNDEF_LOOP
+from corpus.isa.system import HVC_LOOP, UNDEF_LOOP, WFI_LOOP
 from corpus.isa.table import insn
 from corpus.ops import HostRun, Run
+from corpus.wire import DELAY_LIMIT
 
 ROUNDS = (5, 20, 50, 100)
 """How often a guest calls its hypervisor. Without VHE a call is dear in the lab: QEMU forgets its
 translations of addresses."""
 CALL_NS = 50_000
 """What a call takes in the lab, about."""
+WAIT_NS = 200_000
+"""What it takes to wait for a timer, about."""
 
-CALLS_SHARE = 0.8
-"""How many loops are of calls; in the others KVM has the guest take exceptions."""
+
+class _Loop(NamedTuple):
+    """A loop, how often it is drawn, and how long one round takes."""
+
+    form: str
+    weight: int
+    round_ns: int
+
+
+_LOOPS = (
+    _Loop(HVC_LOOP, 10, CALL_NS),
+    _Loop(UNDEF_LOOP, 3, CALL_NS),
+    _Loop(WFI_LOOP, 4, WAIT_NS),
+)
+_WEIGHTS = [loop.weight for loop in _LOOPS]
+LEAST_NS = 10 * CALL_NS
+"""Of a run without much of a loop."""
 
 
 def staying(rng: random.Random, run: Run | HostRun) -> tuple[Run | HostRun, int]:
-    """The run with a loop in it, mostly at its end, and how often that goes round."""
-    loop = rng.choice(ROUNDS)
+    """The run with a loop in it, mostly at its end, and how many ns it takes, about, as a delay. A
+    guest that begins with the loop has its vector registers still in memory all that time."""
+    rounds = rng.choice(ROUNDS)
     program: list[Insn] = list(run.program[: MAX_PROGRAM - 1])
-    place = len(program) if rng.random() < 0.7 else rng.randrange(len(program) + 1)
-    form = HVC_LOOP if rng.random() < CALLS_SHARE else UNDEF_LOOP
-    program.insert(place, insn(form, loop))
+    place = rng.choice((0, len(program), len(program), len(program), _somewhere(rng, program)))
+    (loop,) = rng.choices(_LOOPS, _WEIGHTS)
+    program.insert(place, insn(loop.form, rounds))
     if isinstance(run, Run):
         run = replace(run, immediate=0)
-    return replace(run, program=tuple(program)), loop
+    takes = max(loop.round_ns * rounds, LEAST_NS)
+    return replace(run, program=tuple(program)), min(takes, DELAY_LIMIT)
+
+
+def _somewhere(rng: random.Random, program: Sequence[Insn]) -> int:
+    return rng.randrange(len(program) + 1)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from corpus.case import MAX_OPS, Case
 from corpus.fields import DelayDomain
-from corpus.ops import HOST_VLS, Disturb, HostRun, Op, Run
-from corpus.wire import Stranger
+from corpus.ops import HOST_VLS, Disturb, HostRun, Op, Run, Threads
+from corpus.wire import DELAY_LIMIT, Stranger
 from fuzz.generate.programs import source
-from fuzz.generate.staying import CALL_NS, staying
+from fuzz.generate.staying import LEAST_NS, staying
 from fuzz.generate.streaming import streaming
 from fuzz.generate.threads import threaded
 from targets.profile import Profile
@@ -20,6 +20,8 @@ SHARE = 0.2
 """Of all cases, how many are disturbed where some leg can be: each takes some ms longer."""
 THREADS_SHARE = 0.3
 """Of those, how many have two threads at work, where that can be."""
+CROWDED = 0.2
+"""How many of those have a stranger, too."""
 _DELAY = DelayDomain()
 
 
@@ -61,8 +63,23 @@ def sometimes(rng: random.Random, case: Case, beside: Beside, share: float = SHA
 def accompanied(rng: random.Random, case: Case, beside: Beside) -> Case:
     """The case with two threads at work, or with strangers."""
     if beside.threads and (not beside.kinds or rng.random() < THREADS_SHARE):
-        return threaded(rng, case)
+        case = threaded(rng, case)
+        crowded = beside.kinds and rng.random() < CROWDED
+        return _around_threads(rng, case, beside.kinds) if crowded else case
     return disturbed(rng, case, beside.kinds)
+
+
+def _around_threads(rng: random.Random, case: Case, known: Sequence[int]) -> Case:
+    """The case with a stranger around its first two lists, which strikes the first."""
+    at, lists = next(
+        ((index, op) for index, op in enumerate(case.ops) if isinstance(op, Threads)), (0, None)
+    )
+    if lists is None:
+        return case
+    delay = rng.randrange(1, 4 * max(lists.after, LEAST_NS))
+    vl = HOST_VLS.draw(source(rng))
+    stranger = Disturb(rng.choice(known), min(delay, DELAY_LIMIT), vl, 1 + lists.span)
+    return replace(case, ops=(*case.ops[:at], stranger, *case.ops[at:])[:MAX_OPS])
 
 
 def disturbed(rng: random.Random, case: Case, known: Sequence[int]) -> Case:
@@ -71,13 +88,13 @@ def disturbed(rng: random.Random, case: Case, known: Sequence[int]) -> Case:
     if not runs:
         return case
     at = rng.choice(runs)
-    run, loop = _longer(rng, case.ops[at])
+    run, takes = _longer(rng, case.ops[at])
     first = at if rng.random() < 0.8 else max(0, at - rng.randrange(1, 4))
     span = at - first + rng.choice((1, 1, 1, 1, 2, 4))
     count = rng.choice((1, 1, 1, 2))
     around: list[Op] = []
     for depth in reversed(range(count)):
-        delay = rng.randrange(1, CALL_NS * max(loop, 10))
+        delay = rng.randrange(1, takes)
         if rng.random() < 0.2:
             delay = _DELAY.draw(source(rng))
         around.append(Disturb(rng.choice(known), delay, HOST_VLS.draw(source(rng)), span + depth))
@@ -86,10 +103,10 @@ def disturbed(rng: random.Random, case: Case, known: Sequence[int]) -> Case:
 
 
 def _longer(rng: random.Random, run: Op) -> tuple[Op, int]:
-    """The run with a loop in it, and how often that goes round; sometimes by a thread with
+    """The run with a loop in it, and how many ns it takes, about; sometimes by a thread with
     vectors."""
     assert isinstance(run, Run | HostRun)
-    longer, loop = staying(rng, run)
+    longer, takes = staying(rng, run)
     if isinstance(longer, Run) and rng.random() < 0.2:
-        return HostRun(longer.vcpu, HOST_VLS.draw(source(rng)), program=longer.program), loop
-    return longer, loop
+        return HostRun(longer.vcpu, HOST_VLS.draw(source(rng)), program=longer.program), takes
+    return longer, takes

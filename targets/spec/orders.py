@@ -6,12 +6,16 @@ that was over before another began comes first (linearisability). The specificat
 along every such order, and an order is given up as soon as an observation does not fit. Orders
 that lead to the same state are followed once: the work is in the states that can be told apart,
 of which there are few, and not in the orders, of which there are very many.
+
+A run is one op of these, although its guest stores to RAM all the while: of two that run at once
+only those are judged of which neither reaches what the other stores. They do then in any order, and
+at once, what each does alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from msgspec import structs
 
@@ -24,6 +28,7 @@ from targets.spec.judge import Choices, observe
 from targets.spec.model import Model
 from targets.spec.paths import capture, restore, united
 from targets.spec.permitted import Mismatch, Permitted
+from targets.spec.reach import Reach, watched
 from targets.spec.steps import STEPS
 from targets.spec.steps.threads import Lead
 from targets.spec.vcpu import Vm
@@ -51,11 +56,11 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """What two threads did. `lead`: the run that the first began with, if it did."""
+    """What two threads did. `leads`: the runs that they began with, if they did, by place."""
 
     first: tuple[Done, ...]
     second: tuple[Done, ...]
-    lead: Lead | None = None
+    leads: Mapping[int, Lead] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -63,15 +68,19 @@ class Lists:
     ) -> Lists:
         """From the observation of `op`, and those of the ops in its lists; `model` then is where
         both begin. Raises Unpredictable."""
-        if wire.THREADS_DATA.unpack_from(told)[1] > 1:
+        if wire.THREADS_DATA.unpack_from(told)[1] > 1 and _looks_inside(op, ops):
             raise Unpredictable("a run that others could see in parts", _NOTHING)
         times = list(wire.INTERVAL.iter_unpack(told[wire.THREADS_DATA.size :]))
         done = [Done(*each) for each in zip(ops, seen, *zip(*times, strict=True), strict=True)]
-        run = ops[0] if op.first and ops else None
-        if isinstance(run, Run) and _may_act_on_others(run, ops):
-            raise Unpredictable("a guest that may act on vcpus that others look at", _NOTHING)
-        lead = Lead.prepare(model, run) if isinstance(run, Run) else None
-        return cls(tuple(done[: op.first]), tuple(done[op.first :]), lead)
+        leads: dict[int, Lead] = {}
+        for place, base in _leading(op):
+            run = ops[place]
+            if not isinstance(run, Run):
+                continue
+            if _may_act_on_others(run, ops):
+                raise Unpredictable("a guest that may act on vcpus that others look at", _NOTHING)
+            leads[place] = Lead.prepare(model, run, base)
+        return cls(tuple(done[: op.first]), tuple(done[op.first :]), leads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +100,9 @@ def some_order(model: Model, lists: Lists) -> Mismatch | None:
         assert search.furthest
         return search.furthest.told()
     _unite(model, [reached.model for reached in last])
-    if lists.lead:
-        lists.lead.complete(model, lists.first[0].seen.data)
+    done = (*lists.first, *lists.second)
+    for place, lead in lists.leads.items():
+        lead.complete(model, done[place].seen.data)
     return None
 
 
@@ -123,6 +133,7 @@ class _Search:
     def __init__(self, lists: Lists) -> None:
         self._lists = lists
         self._left = MOST_STEPS
+        self._reached: dict[int, Reach] = {}
         self.furthest: _Stuck | None = None
 
     def run(self, model: Model) -> list[Reached]:
@@ -158,10 +169,38 @@ class _Search:
             self.furthest = _Stuck(reached.order, place, done.op, mismatch)
 
     def _permitted(self, model: Model, place: int, op: Op) -> Permitted:
-        lead = self._lists.lead
-        permitted = lead.enter(model) if lead and place == 0 else STEPS[type(op)](model, op)
+        lead = self._lists.leads.get(place)
+        if lead is None:
+            permitted = STEPS[type(op)](model, op)
+        else:
+            with watched(model) as reach:
+                permitted = lead.enter(model)
+            self._keep_apart(place, reach)
         model.rules.add(permitted.rule)
         return permitted
+
+    def _keep_apart(self, place: int, reach: Reach) -> None:
+        """Raises Unpredictable where what a guest does depends on when another one, that runs at
+        the same time, does it."""
+        if any(reach.meets(other) for there, other in self._reached.items() if there != place):
+            raise Unpredictable("guests that reach what the other one stores", _NOTHING)
+        self._reached[place] = self._reached.get(place, Reach()) | reach
+
+
+def _looks_inside(op: Threads, ops: Sequence[Op]) -> bool:
+    """Whether one list is at work on a vcpu that the other one runs."""
+    lists = ops[: op.first], ops[op.first :]
+    return any(
+        isinstance(run, Run) and run.vcpu in {getattr(each, "vcpu", None) for each in beside}
+        for mine, beside in (lists, lists[::-1])
+        for run in mine[:1]
+    )
+
+
+def _leading(op: Threads) -> list[tuple[int, int]]:
+    """The first places of the lists that are not empty, and where code goes that runs there."""
+    first = [(0, wire.CODE_BASE)] if op.first else []
+    return first + ([(op.first, wire.ASIDE_CODE_BASE)] if op.first < op.span else [])
 
 
 def _may_act_on_others(run: Run, ops: Sequence[Op]) -> bool:

@@ -79,12 +79,13 @@ def run(
     vm: Vm,
     forks: Forks | None = None,
 ) -> Ended:
-    """Execute `program` at CODE_BASE on `vcpu`, with what `forks` chooses where there is a
+    """Execute `program` at the PC of `vcpu`, with what `forks` chooses where there is a
     choice. An MMIO access that ends it is not `completed` yet. Raises Unpredictable."""
     check_runnable(vcpu)
     rules.add(_ENTRY_RULES[join(vcpu.core["pstate"])[0] & 0xF])
     enter(vcpu)
     cpu = (NestedCpu if vcpu.el2 else Cpu)(vcpu, profile, mem, rules, vm, forks)
+    cpu.pc = join(vcpu.core["pc"])[0]
     ended = _execute(cpu, program)
     cpu.leave()
     if not cpu.loaded:
@@ -111,10 +112,10 @@ _ENTRY_RULES = {
 }
 
 
-def place_code(mem: Memory, program: tuple[Insn, ...]) -> None:
-    """The harness writes the program and the exit after it to CODE_BASE."""
+def place_code(mem: Memory, program: tuple[Insn, ...], base: int) -> None:
+    """The harness writes the program and the exit after it to `base`."""
     code = machine_code(program)
-    mem.store(wire.CODE_BASE, len(code), int.from_bytes(code, "little"))
+    mem.store(base, len(code), int.from_bytes(code, "little"))
 
 
 def enter(vcpu: Vcpu) -> None:

@@ -110,6 +110,7 @@ class Cpu : public vixl::aarch64::Simulator {
   bool fp_loaded_ = false;
   int vq_ = 1;            // that VIXL works at
   uint64_t steps_ = 0;
+  uint64_t timer_ = 0;    // CNTV_CTL_EL0: its time is there as soon as it is on
   RunExit* exit_ = nullptr;
   Stop stop_;
 

@@ -104,6 +104,9 @@ constexpr uint16_t kFpcr = Encode(3, 3, 4, 4, 0);
 constexpr uint16_t kFpsr = Encode(3, 3, 4, 4, 1);
 constexpr uint16_t kCntpct = Encode(3, 3, 14, 0, 1);
 constexpr uint16_t kCntvct = Encode(3, 3, 14, 0, 2);
+constexpr uint16_t kCntvTval = Encode(3, 3, 14, 3, 0);
+constexpr uint16_t kCntvCtl = Encode(3, 3, 14, 3, 1);
+constexpr uint64_t kTimerEnable = 1, kTimerMask = 2, kTimerStatus = 4;
 
 // Bits that this machine implements (facts 2.1, 2.6): no AArch32, no FEAT_AFP, no FEAT_EBF16,
 // no trapped floating-point exceptions; FEAT_FP16 is there.

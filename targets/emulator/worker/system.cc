@@ -117,6 +117,9 @@ bool Cpu::ReadSpecial(uint16_t encoding, uint64_t* value) {
     case kCntvct:
       *value = steps_;
       return true;
+    case kCntvCtl:
+      *value = timer_ | ((timer_ & kTimerEnable) != 0 ? kTimerStatus : 0);
+      return true;
     default:
       return false;
   }
@@ -143,6 +146,11 @@ bool Cpu::WriteSpecial(uint16_t encoding, uint64_t value) {
       return true;
     case kElrEl1:
       core.elr_el1 = value;
+      return true;
+    case kCntvCtl:
+      timer_ = value & (kTimerEnable | kTimerMask);
+      return true;
+    case kCntvTval:
       return true;
     default:
       return false;

@@ -2,13 +2,15 @@
 
 #include <string.h>
 
-bool code_loops(const uint8_t *code, uint32_t size)
+struct code_loops code_loops(const uint8_t *code, uint32_t size)
 {
+    struct code_loops found = {0};
     uint32_t pair[2];
     for (uint32_t i = 0; i + sizeof pair <= size; i += 4) {
         memcpy(pair, code + i, sizeof pair);
-        if (code_asks_version(pair[0], pair[1]) || pair[1] == CODE_READS_PMCR)
-            return true;
+        found.waits |= pair[0] == CODE_UNLESS_TIMER && pair[1] == CODE_WFI;
+        found.any |= code_asks_version(pair[0], pair[1]) || pair[1] == CODE_READS_PMCR;
     }
-    return false;
+    found.any |= found.waits;
+    return found;
 }

@@ -20,7 +20,15 @@ static inline bool code_asks_version(uint32_t before, uint32_t word)
 /* What an undef-loop does again and again: mrs x0, pmcr_el0. */
 #define CODE_READS_PMCR 0xd53b9c00u
 
-/* Whether there is a loop that takes its time in a program. */
-bool code_loops(const uint8_t *code, uint32_t size);
+/* A wfi-loop: tbnz w0, #2, .+8; wfi. */
+#define CODE_UNLESS_TIMER 0x37100040u
+#define CODE_WFI 0xd503207fu
+
+/* Loops that take their time, in a program; `waits`: for a timer. */
+struct code_loops {
+    bool any, waits;
+};
+
+struct code_loops code_loops(const uint8_t *code, uint32_t size);
 
 #endif

@@ -109,10 +109,13 @@ static void store_zeros(uint8_t *at, size_t size)
         *to++ = 0;
 }
 
+static const uint32_t code_offsets[CODE_AREAS] = {CODE_OFFSET, ASIDE_CODE_OFFSET};
+
 void ram_write(struct machine *m, uint32_t offset, const void *bytes, size_t size)
 {
-    if (offset == CODE_OFFSET && size > m->code_used)
-        m->code_used = (uint32_t)size;
+    for (unsigned area = 0; area < CODE_AREAS; area++)
+        if (offset == code_offsets[area] && size > m->code_used[area])
+            m->code_used[area] = (uint32_t)size;
     volatile uint8_t *to = m->ram + offset;
     for (size_t i = 0; i < size; i++)
         to[i] = ((const uint8_t *)bytes)[i];
@@ -154,9 +157,11 @@ void ram_reset(struct machine *m)
     if (memcmp(m->ram, vectors(), VECTOR_SIZE) != 0)
         ram_write(m, VECTOR_BASE - RAM_BASE, vectors(), VECTOR_SIZE);
     /* Code even where it is zero, too: see ram_write on stale translations. */
-    store_zeros(m->ram + CODE_OFFSET, m->code_used);
-    sync_code(m->ram + CODE_OFFSET, m->code_used);
-    m->code_used = 0;
+    for (unsigned area = 0; area < CODE_AREAS; area++) {
+        store_zeros(m->ram + code_offsets[area], m->code_used[area]);
+        sync_code(m->ram + code_offsets[area], m->code_used[area]);
+        m->code_used[area] = 0;
+    }
     for (size_t at = VECTOR_SIZE; at < RAM_SIZE; at += VECTOR_SIZE)
         clear(m->ram + at, VECTOR_SIZE);
 }

@@ -12,9 +12,13 @@
 
 #define NAMED_SLOTS 3u /* that cases name */
 #define CODE_OFFSET ((uint32_t)(CODE_BASE - RAM_BASE)) /* in RAM */
+#define ASIDE_CODE_OFFSET ((uint32_t)(ASIDE_CODE_BASE - RAM_BASE))
+#define CODE_AREAS 2u
 
 struct vcpu {
     int fd; /* -1: never created */
+    int vm;
+    unsigned id; /* that KVM knows it by */
     struct kvm_run *run;
 };
 
@@ -27,7 +31,7 @@ struct machine {
     unsigned long vm_type;
     size_t run_size;
     uint8_t *ram;
-    uint32_t code_used;  /* bytes of RAM from CODE_OFFSET on that programs were put in */
+    uint32_t code_used[CODE_AREAS]; /* bytes from where code begins that programs were put in */
     struct edge in, out; /* `in` is all zero between ops */
     struct vcpu vcpus[SLOTS];
     bool el2;                /* a vcpu of the current case has EL2 */

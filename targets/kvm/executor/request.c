@@ -45,8 +45,16 @@ static bool lists_well_formed(const uint8_t *payload)
     return lists.first <= lists.span && lists.span <= BLOCK_LIMIT;
 }
 
-/* Whether an op may be done beside others; `leads`: it is the first of the first list. */
-static bool may_be_beside(const struct op *op, bool leads)
+/* Two lists that are being read: how many ops are left in them, how many of those in the first,
+ * and the vcpu of the run that the first began with, -1: it did not. */
+struct reading {
+    struct wire_lists left;
+    bool leads; /* the next op is the first of a list */
+    int runs;
+};
+
+/* Whether an op may be done beside others. */
+static bool may_be_beside(struct reading *lists, const struct op *op)
 {
     switch (op->head.kind) {
     case KIND_INIT:
@@ -56,9 +64,26 @@ static bool may_be_beside(const struct op *op, bool leads)
     case KIND_REG_LIST:
     case KIND_GET_MP:
         return true;
+    case KIND_RUN:
+        if (!lists->leads || lists->runs == op->head.vcpu)
+            return false;
+        lists->runs = op->head.vcpu;
+        return true;
     default:
-        return leads && op->head.kind == KIND_RUN;
+        return false;
     }
+}
+
+/* An op of the lists. */
+static bool read_beside(struct reading *lists, const struct op *op)
+{
+    if (!may_be_beside(lists, op))
+        return false;
+    lists->left.span--;
+    lists->leads = lists->left.first == 1;
+    if (lists->left.first)
+        lists->left.first--;
+    return true;
 }
 
 static bool op_well_formed(const struct op *op)
@@ -100,22 +125,19 @@ static bool op_well_formed(const struct op *op)
 bool request_well_formed(const struct wire_request *head, const uint8_t *at, const uint8_t *end)
 {
     struct op op;
-    struct wire_lists lists = {0};
-    bool leads = false;
+    struct reading lists = {0};
     for (uint32_t i = 0; i < head->count; i++) {
         if (!next_op(&at, end, &op) || !op_well_formed(&op))
             return false;
         if (op.head.kind == KIND_PROBE && head->count != 1)
             return false;
-        if (lists.span) {
-            if (!may_be_beside(&op, leads))
+        if (lists.left.span) {
+            if (!read_beside(&lists, &op))
                 return false;
-            lists.span--;
-            leads = false;
         } else if (op.head.kind == KIND_THREADS) {
-            memcpy(&lists, op.payload, sizeof lists);
-            leads = lists.first;
+            lists = (struct reading){.leads = true, .runs = -1};
+            memcpy(&lists.left, op.payload, sizeof lists.left);
         }
     }
-    return at == end && !lists.span;
+    return at == end && !lists.left.span;
 }

@@ -1,19 +1,18 @@
 /* RUN: enter the guest, never for longer than the limit. */
 #include <errno.h>
-#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <sys/time.h>
 #include <time.h>
 
-#include "code.h"
 #include "disturb.h"
+#include "limit.h"
 #include "nested.h"
 #include "run.h"
 #include "stranger_signal.h"
 #include "stranger_step.h"
+#include "vm.h"
 
 /* A run of a vcpu in AArch32 state that does not take its way out soon does not end. */
 #define BRIEF_MS 50
@@ -37,49 +36,11 @@ void run_look_after(unsigned ms)
 #define VBAR_EL1 ARM64_SYS_REG(3, 0, 12, 0, 0)
 #define VBAR_EL2 ARM64_SYS_REG(3, 4, 12, 0, 0)
 
-static unsigned entries;
+static __thread unsigned entries;
 
 unsigned run_entries(void)
 {
     return entries;
-}
-
-static struct kvm_run *volatile running;
-static volatile sig_atomic_t struck;
-
-/* The signal itself ends a KVM_RUN in progress; immediate_exit ends one about to start. */
-static void strike(int signal)
-{
-    (void)signal;
-    struct kvm_run *run = running;
-    if (!run)
-        return;
-    struck = 1;
-    run->immediate_exit = 1;
-}
-
-static void limit_start(struct kvm_run *run, unsigned ms)
-{
-    static bool installed;
-    if (!installed) {
-        struct sigaction action = {.sa_handler = strike}; /* no SA_RESTART */
-        sigaction(SIGALRM, &action, NULL);
-        installed = true;
-    }
-    struck = 0;
-    running = run;
-    struct itimerval limit = {
-        .it_value = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000},
-        .it_interval = {.tv_usec = 50 * 1000},
-    };
-    setitimer(ITIMER_REAL, &limit, NULL);
-}
-
-static void limit_stop(void)
-{
-    struct itimerval off = {0};
-    setitimer(ITIMER_REAL, &off, NULL);
-    running = NULL;
 }
 
 static void complete_mmio(const struct vcpu *v)
@@ -128,17 +89,26 @@ static bool lost(int fd)
 
 /* `entry`, for at most `ms`, again where a stranger ended it. A step that was made begins the
  * time, and `since`, anew: what a guest does next may be to wait. */
-static int enter_disturbed(const struct vcpu *v, bool immediate, const struct entry *entry,
-                           unsigned ms, struct usage *since)
+static int enter_disturbed(const struct vcpu *v, const struct ready *ready,
+                           const struct entry *entry, unsigned ms, struct usage *since)
 {
     for (;;) {
+        const uint64_t lines = v->run->s.regs.device_irq_level;
         entries++;
         int err = entry->enter(v->fd, entry->context);
+        if (err == EINTR && v->run->s.regs.device_irq_level != lines) {
+            vm_set_irq(v, v->run->s.regs.device_irq_level);
+            if (!limit_struck() && !ready->immediate)
+                continue; /* it told us of a timer's */
+        }
+        if (ready->aside)
+            return err;
         if (err == 0 && stranger_stepped(v)) {
             limit_start(v->run, ms);
             v->run->immediate_exit = 0;
             *since = usage_now();
-        } else if (err != EINTR || struck || immediate || !stranger_signalled()) {
+        } else if (err != EINTR || limit_struck() || ready->immediate ||
+                   !stranger_signalled()) {
             return err;
         }
     }
@@ -152,20 +122,21 @@ static int enter_limited(const struct vcpu *v, const struct ready *ready,
     struct usage before = usage_now();
     const bool immediate = ready->immediate;
     const unsigned limit_ms = ready->limit_ms;
-    const unsigned at_ms = ready->watched ? WATCHED_MS : look_ms;
+    const unsigned early_ms = ready->loops.waits ? limit_ms : look_ms;
+    const unsigned at_ms = ready->watched && !ready->loops.waits ? WATCHED_MS : early_ms;
     const unsigned first_ms = limit_ms < at_ms ? limit_ms : at_ms;
     limit_start(v->run, first_ms);
     if (immediate)
         v->run->immediate_exit = 1;
-    if (disturb_active())
+    if (disturb_active() && !ready->aside)
         disturb_arm();
-    int err = enter_disturbed(v, immediate, entry, first_ms, &before);
+    int err = enter_disturbed(v, ready, entry, first_ms, &before);
     limit_stop();
     v->run->immediate_exit = 0;
-    const bool looked = err == EINTR && struck && !immediate && first_ms < limit_ms;
+    const bool looked = err == EINTR && limit_struck() && !immediate && first_ms < limit_ms;
     if (looked && !slept(&before) && !(ready->watched && lost(v->fd))) {
         limit_start(v->run, limit_ms - first_ms);
-        err = enter_disturbed(v, immediate, entry, limit_ms - first_ms, &before);
+        err = enter_disturbed(v, ready, entry, limit_ms - first_ms, &before);
         limit_stop();
         v->run->immediate_exit = 0;
     }
@@ -187,10 +158,12 @@ int run_enter(const struct vcpu *v, const struct ready *ready, const struct entr
     if (!run)
         return entry->enter(v->fd, entry->context);
     run->exit_reason = 0;
-    stranger_step_begin(v);
+    if (!ready->aside)
+        stranger_step_begin(v);
     int err = enter_limited(v, ready, entry);
-    stranger_step_end(v);
-    if (err == EINTR && struck && !ready->immediate)
+    if (!ready->aside)
+        stranger_step_end(v);
+    if (err == EINTR && limit_struck() && !ready->immediate)
         seen->flags |= RUN_TIMED_OUT;
     if (err)
         return err;
@@ -228,13 +201,14 @@ static bool in_aarch32(int fd)
     return get_reg(fd, CORE_REG(regs.pstate), &pstate) == 0 && pstate & PSTATE_AARCH32;
 }
 
-struct ready run_prepare(struct machine *m, const struct op *op)
+struct ready run_prepare(struct machine *m, const struct op *op, bool aside)
 {
     const struct vcpu *v = &m->vcpus[op->head.vcpu];
-    const uint64_t pc = CODE_BASE, vectors = VECTOR_BASE;
-    struct ready ready = {.immediate = op->head.a & RUN_IMMEDIATE};
+    struct ready ready = {.immediate = op->head.a & RUN_IMMEDIATE, .aside = aside};
+    ready.code_offset = aside ? ASIDE_CODE_OFFSET : CODE_OFFSET;
+    const uint64_t pc = RAM_BASE + ready.code_offset, vectors = VECTOR_BASE;
 
-    ram_write(m, CODE_OFFSET, op->payload, op->head.size);
+    ram_write(m, ready.code_offset, op->payload, op->head.size);
     ready.errors = (uint64_t)set_reg(v->fd, CORE_REG(regs.pc), &pc);
     ready.errors |= (uint64_t)set_reg(v->fd, VBAR_EL1, &vectors) << 32;
     if (m->el2) {
@@ -244,11 +218,11 @@ struct ready run_prepare(struct machine *m, const struct op *op)
     ready.not_runnable = !runnable(v->fd);
     ready.immediate |= ready.not_runnable;
     ready.aarch32 = in_aarch32(v->fd);
-    memcpy(ready.code, m->ram + CODE_OFFSET, sizeof ready.code);
+    memcpy(ready.code, m->ram + ready.code_offset, sizeof ready.code);
     if (ready.aarch32)
-        ram_write(m, CODE_OFFSET, a32_exit, sizeof a32_exit);
-    const bool loops = code_loops(op->payload, op->head.size);
-    ready.limit_ms = ready.aarch32 ? BRIEF_MS : loops ? LOOP_LIMIT_MS : RUN_LIMIT_MS;
+        ram_write(m, ready.code_offset, a32_exit, sizeof a32_exit);
+    ready.loops = code_loops(op->payload, op->head.size);
+    ready.limit_ms = ready.aarch32 ? BRIEF_MS : ready.loops.any ? LOOP_LIMIT_MS : RUN_LIMIT_MS;
     return ready;
 }
 
@@ -258,14 +232,14 @@ void run_finish(struct machine *m, const struct vcpu *v, const struct ready *rea
     if (seen->reason == KVM_EXIT_MMIO)
         complete_mmio(v);
     if (ready->aarch32)
-        ram_write(m, CODE_OFFSET, ready->code, sizeof ready->code);
+        ram_write(m, ready->code_offset, ready->code, sizeof ready->code);
 }
 
 struct outcome run_guest(struct machine *m, const struct op *op, const struct entry *entry,
                          struct wire_run *seen)
 {
     const struct vcpu *v = &m->vcpus[op->head.vcpu];
-    const struct ready ready = run_prepare(m, op);
+    const struct ready ready = run_prepare(m, op, false);
     const int err = run_enter(v, &ready, entry, seen);
     run_finish(m, v, &ready, seen);
     return (struct outcome){.err = (uint32_t)err, .aux = ready.errors};

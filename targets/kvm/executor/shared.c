@@ -78,7 +78,8 @@ struct shared *shared_vm(const struct machine *m, const struct reuse *reuse)
     return vm;
 }
 
-int shared_take_vcpu(struct shared *vm)
+int shared_take_vcpu(struct shared *vm, unsigned *id)
 {
-    return vm->pool[vm->used++];
+    *id = vm->used++;
+    return vm->pool[*id];
 }

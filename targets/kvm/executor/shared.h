@@ -21,8 +21,8 @@ struct shared {
  * errno if none can be had. */
 struct shared *shared_vm(const struct machine *m, const struct reuse *reuse);
 
-/* A vcpu of it that served no case, for the caller to close. It has as many as `reuse`
- * demanded. */
-int shared_take_vcpu(struct shared *vm);
+/* A vcpu of it that served no case, for the caller to close, and the id that KVM knows it by. It
+ * has as many as `reuse` demanded. */
+int shared_take_vcpu(struct shared *vm, unsigned *id);
 
 #endif

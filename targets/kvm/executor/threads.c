@@ -8,24 +8,14 @@
 #include <time.h>
 
 #include "disturb.h"
+#include "limit.h"
 #include "observe.h"
 #include "run.h"
 #include "stranger.h"
 
 #define ROOM (1u << 20) /* bytes of observations of the second list */
 
-/* One thread's ops, from `at` on, and where it says what it saw and when. */
-struct list {
-    struct machine *m;
-    const uint8_t *at, *end;
-    uint32_t count;
-    uint64_t start, after; /* ns */
-    struct wire_interval *times;
-    struct sink out;
-    bool fits;
-};
-
-/* The run that the first list may begin with. */
+/* The run that a list may begin with. */
 struct lead {
     bool any;
     struct op op;
@@ -33,9 +23,24 @@ struct lead {
     struct wire_run seen;
 };
 
+/* One thread's ops, from `at` on, and where it says what it saw and when. `entries`: how often it
+ * made KVM_RUN for its run. */
+struct list {
+    struct machine *m;
+    const uint8_t *at, *end;
+    uint32_t count;
+    uint64_t start, after; /* ns */
+    struct wire_interval *times;
+    struct sink out;
+    struct lead lead;
+    unsigned entries;
+    bool fits;
+};
+
 static sem_t go, parked, done;
 static struct list other;
 static int other_cpu;
+static bool limited; /* the other thread's runs */
 static struct machine other_machine; /* with buffers of its own */
 
 static uint64_t now_ns(void)
@@ -60,26 +65,29 @@ static void take(sem_t *turn)
 }
 
 /* RUN without what is before and after it. */
-static bool observe_lead(struct list *list, struct lead *lead)
+static bool observe_lead(struct list *list)
 {
     struct observation begun;
+    struct lead *lead = &list->lead;
     if (!observation_begin(&begun, &list->out))
         return false;
     const struct vcpu *v = &list->m->vcpus[lead->op.head.vcpu];
+    const unsigned before = run_entries();
     const int err = run_enter(v, &lead->ready, &run_plainly, &lead->seen);
+    list->entries = run_entries() - before;
     sink_put(&list->out, &lead->seen, sizeof lead->seen);
     const struct outcome outcome = {.err = (uint32_t)err, .aux = lead->ready.errors};
     return observation_end(&begun, &lead->op, outcome, &list->out);
 }
 
-static void work(struct list *list, struct lead *lead)
+static void work(struct list *list)
 {
     struct op op;
     list->fits = true;
     for (uint32_t i = 0; i < list->count && list->fits && next_op(&list->at, list->end, &op); i++) {
         list->times[i].began = now_ns() - list->start;
-        list->fits = lead && lead->any && i == 0 ? observe_lead(list, lead)
-                                                 : observe(list->m, &op, &list->out);
+        list->fits = list->lead.any && i == 0 ? observe_lead(list)
+                                              : observe(list->m, &op, &list->out);
         list->times[i].ended = now_ns() - list->start;
     }
 }
@@ -88,6 +96,10 @@ static void *live(void *unused)
 {
     int here = -1;
     (void)unused;
+    limited = limit_of_thread();
+    sem_post(&parked);
+    if (!limited)
+        return NULL;
     for (;;) {
         take(&go);
         if (here != other_cpu)
@@ -96,7 +108,7 @@ static void *live(void *unused)
         take(&go);
         if (other.after)
             wait_until(other.start + other.after);
-        work(&other, NULL);
+        work(&other);
         sem_post(&done);
     }
     return NULL;
@@ -114,8 +126,10 @@ static bool start(void)
         sem_init(&done, 0, 0);
         room = edge_map(&in) && edge_map(&out) ? malloc(ROOM) : NULL;
     }
-    if (room && !started)
-        started = stranger_start(live, NULL);
+    if (room && !started && stranger_start(live, NULL)) {
+        take(&parked);
+        started = limited;
+    }
     other.out = (struct sink){.at = room, .end = room + ROOM};
     other_machine.in = in;
     other_machine.out = out;
@@ -157,27 +171,36 @@ static const uint8_t *behind(const uint8_t *at, const uint8_t *end, uint32_t ops
     return at;
 }
 
-static bool both(struct list *mine, struct lead *lead)
+static bool both(struct list *mine)
 {
     sem_post(&go);
     take(&parked);
     mine->start = other.start = now_ns();
     sem_post(&go);
-    work(mine, lead);
+    work(mine);
     take(&done);
     return mine->fits && other.fits;
 }
 
-/* This thread's list, with the run that may be its first op. */
-static void prepare(struct list *mine, struct lead *lead)
+/* The run that may be a list's first op; `aside`: the other thread's. */
+static void prepare(struct machine *m, struct list *list, bool aside)
 {
-    const uint8_t *at = mine->at;
-    lead->any = mine->count && next_op(&at, mine->end, &lead->op) &&
+    struct lead *lead = &list->lead;
+    const uint8_t *at = list->at;
+    *lead = (struct lead){0};
+    list->entries = 0;
+    lead->any = list->count && next_op(&at, list->end, &lead->op) &&
                 lead->op.head.kind == KIND_RUN;
     if (!lead->any)
         return;
-    lead->ready = run_prepare(mine->m, &lead->op);
+    lead->ready = run_prepare(m, &lead->op, aside);
     lead->ready.watched = true;
+}
+
+static void finish(struct machine *m, const struct lead *lead)
+{
+    if (lead->any)
+        run_finish(m, &m->vcpus[lead->op.head.vcpu], &lead->ready, &lead->seen);
 }
 
 bool threads_observe(struct machine *m, const struct op *op, const uint8_t **at,
@@ -185,7 +208,6 @@ bool threads_observe(struct machine *m, const struct op *op, const uint8_t **at,
 {
     struct wire_lists lists;
     struct observation begun;
-    struct lead lead = {0};
     memcpy(&lists, op->payload, sizeof lists);
     if (!observation_begin(&begun, out))
         return false;
@@ -202,7 +224,7 @@ bool threads_observe(struct machine *m, const struct op *op, const uint8_t **at,
         return false;
 
     cpu_set_t before;
-    struct wire_threads says = {.cpus = settle(&before), .entries = run_entries()};
+    struct wire_threads says = {.cpus = settle(&before)};
     struct list mine = {.m = m, .at = *at, .end = end, .count = lists.first, .times = times,
                         .out = *out};
     other.at = behind(*at, end, lists.first);
@@ -210,12 +232,13 @@ bool threads_observe(struct machine *m, const struct op *op, const uint8_t **at,
     other.count = lists.span - lists.first;
     other.after = op->head.b;
     other.times = times + lists.first;
-    prepare(&mine, &lead);
+    prepare(m, &mine, false);
+    prepare(m, &other, true);
     share(m);
-    bool fits = both(&mine, &lead);
-    if (lead.any)
-        run_finish(m, &m->vcpus[lead.op.head.vcpu], &lead.ready, &lead.seen);
-    says.entries = run_entries() - says.entries;
+    bool fits = both(&mine);
+    finish(m, &mine.lead);
+    finish(m, &other.lead);
+    says.entries = mine.entries > other.entries ? mine.entries : other.entries;
     memcpy(told, &says, sizeof says);
     m->el2 |= other_machine.el2;
     sched_setaffinity(0, sizeof before, &before);

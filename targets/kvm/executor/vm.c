@@ -44,10 +44,11 @@ void vm_end(struct machine *m)
     m->vm = -1;
 }
 
-static int get_vcpu(struct machine *m, uint8_t slot)
+static int get_vcpu(struct machine *m, uint8_t slot, unsigned *id)
 {
+    *id = slot;
     if (home)
-        return shared_take_vcpu(home);
+        return shared_take_vcpu(home, id);
     int fd = nested_take_spare(m, slot);
     return fd >= 0 ? fd : ioctl(m->vm, KVM_CREATE_VCPU, (unsigned long)slot);
 }
@@ -57,7 +58,7 @@ int vm_create_vcpu(struct machine *m, uint8_t slot)
     struct vcpu *v = &m->vcpus[slot];
     if ((home || m->gic >= 0) && v->fd >= 0)
         return EEXIST;
-    int fd = get_vcpu(m, slot);
+    int fd = get_vcpu(m, slot, &v->id);
     if (fd < 0)
         return errno;
     void *run = mmap(NULL, m->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -67,8 +68,19 @@ int vm_create_vcpu(struct machine *m, uint8_t slot)
         return err;
     }
     v->fd = fd;
+    v->vm = m->vm;
     v->run = run;
     return 0;
+}
+
+void vm_set_irq(const struct vcpu *v, bool raised)
+{
+    struct kvm_irq_level line = {
+        .irq = KVM_ARM_IRQ_TYPE_CPU << KVM_ARM_IRQ_TYPE_SHIFT | v->id << KVM_ARM_IRQ_VCPU_SHIFT |
+               KVM_ARM_IRQ_CPU_IRQ,
+        .level = raised,
+    };
+    call(v->vm, KVM_IRQ_LINE, &line);
 }
 
 int vm_init_vcpu(struct machine *m, uint8_t slot, struct kvm_vcpu_init *init)

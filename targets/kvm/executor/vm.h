@@ -14,6 +14,9 @@ void vm_end(struct machine *m);
 /* 0 or an errno. */
 int vm_create_vcpu(struct machine *m, uint8_t slot);
 
+/* Raise or lower the interrupt line of a vcpu in a VM without an interrupt controller of KVM's. */
+void vm_set_irq(const struct vcpu *v, bool raised);
+
 /* KVM_ARM_VCPU_INIT. 0 or an errno. */
 int vm_init_vcpu(struct machine *m, uint8_t slot, struct kvm_vcpu_init *init);
 

@@ -31,6 +31,12 @@ TABLE: tuple[Rule, ...] = (
                 "api.rst 5, KVM_EXIT_MMIO",
                 "a load outside RAM gets what user space answers when the run goes on",
             ),
+            "run.waits-for-timer": (
+                "ABI",
+                "api.rst 5, device_irq_level; arch_timer.c",
+                "a guest that waits for its timer goes on once that is there, of which user space"
+                " is told",
+            ),
             "run.abort-without-syndrome": ("IMPL", "mmio.c", "vector accesses give no syndrome"),
             "run.enter-el1h": ("ARCH", "Arm ARM", "a run from EL1h executes with SP_EL1"),
             "run.enter-el1t": ("ARCH", "Arm ARM", "a run from EL1t executes with SP_EL0"),

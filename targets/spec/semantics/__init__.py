@@ -32,6 +32,7 @@ from targets.spec.semantics import (
     sve_prefetch,
     system,
     traps,
+    waiting,
 )
 from targets.spec.semantics.registry import SEMANTICS, Semantic
 
@@ -65,6 +66,7 @@ _MODULES = (
     sve_prefetch,
     system,
     traps,
+    waiting,
 )
 
 __all__ = ["SEMANTICS", "Semantic"]

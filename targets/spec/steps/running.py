@@ -44,14 +44,14 @@ def run_vcpu(world: World, slot: int, program: tuple[Insn, ...], immediate: bool
     return enter(world, slot, program, immediate, waits, completed)
 
 
-def prepare(world: World, slot: int, program: tuple[Insn, ...]) -> None:
-    """What the harness does before KVM_RUN."""
-    place_code(world.mem, program)
+def prepare(world: World, slot: int, program: tuple[Insn, ...], base: int = wire.CODE_BASE) -> None:
+    """What the harness does before KVM_RUN; `base`: where the program goes."""
+    place_code(world.mem, program, base)
     vcpu = world.vm.vcpus.get(slot)
     if vcpu is None or not vcpu.initialised:
         return
     world.settle(vcpu)
-    vcpu.core["pc"] = exact(wire.CODE_BASE)
+    vcpu.core["pc"] = exact(base)
     vcpu.sys["vbar_el1"] = exact(wire.VECTOR_BASE)
     if vcpu.el2:
         vcpu.sys["vbar_el2"] = exact(wire.VECTOR_BASE)

@@ -1,4 +1,4 @@
-"""Threads: two lists of ops at once, and the run that the first may begin with.
+"""Threads: two lists of ops at once, and the run that each may begin with.
 
 Each ioctl on a vcpu takes its mutex (kvm_main.c, kvm_vcpu_ioctl; locking.rst), so what they do is
 what they would do one after the other. In which order is for `targets.spec.orders` to find out;
@@ -45,18 +45,20 @@ _IN_TURN = Outcome(EAGAIN)
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """A run that is prepared and has still to be made: what was so when it was prepared."""
+    """A run that is prepared and has still to be made: where its code is, and what was so when it
+    was prepared."""
 
     run: Run
+    base: int
     initialised: bool
     stopped: bool
 
     @classmethod
-    def prepare(cls, world: World, run: Run) -> Lead:
+    def prepare(cls, world: World, run: Run, base: int = wire.CODE_BASE) -> Lead:
         """What the harness does before KVM_RUN."""
-        prepare(world, run.vcpu, run.program)
+        prepare(world, run.vcpu, run.program, base)
         vcpu = world.vm.vcpus.get(run.vcpu)
-        return cls(run, bool(vcpu and vcpu.initialised), bool(vcpu and vcpu.stopped))
+        return cls(run, base, bool(vcpu and vcpu.initialised), bool(vcpu and vcpu.stopped))
 
     def enter(self, world: World) -> Permitted:
         """KVM_RUN, with what others did since. Raises Unpredictable."""
@@ -79,7 +81,7 @@ class Lead:
         if vcpu.stopped:
             return _times_out("run.stopped")
         place = vcpu.core["pc"], vcpu.sys["vbar_el1"]
-        if place == (exact(wire.CODE_BASE), exact(wire.VECTOR_BASE)):
+        if place == (exact(self.base), exact(wire.VECTOR_BASE)):
             return None
         if place == (ZERO, ZERO) and not (vcpu.el2 or vcpu.aarch32):
             return _times_out("exception.no-memory-at-vectors")

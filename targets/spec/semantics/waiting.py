@@ -1,0 +1,27 @@
+"""Guests that wait in KVM for a timer of theirs, which is not seen but in the time it takes."""
+
+from __future__ import annotations
+
+from corpus.isa.system import WFI_LOOP
+from targets.spec.cpu import Cpu
+from targets.spec.errors import Decides, Unpredictable
+from targets.spec.semantics.registry import semantic
+from targets.spec.sets import join
+
+_PSTATE_I = 1 << 7
+
+
+@semantic(WFI_LOOP)
+def wfi_loop(cpu: Cpu, count: int) -> None:
+    """count times: the virtual timer is set, WFI, and the timer is off again. The harness raises
+    the vcpu's interrupt line meanwhile, which is not seen while interrupts are masked. With an
+    interrupt controller of KVM's nothing wakes it: its interrupt is not enabled there."""
+    if cpu.el != 1 or cpu.vcpu.el2 or cpu.vm.may_have_gic:
+        raise Unpredictable("a timer at another EL than EL1, or below EL2", Decides.KERNEL)
+    if not join(cpu.vcpu.core["pstate"])[0] & _PSTATE_I:
+        raise Unpredictable("an interrupt that is not masked", Decides.KERNEL)
+    cpu.rules.add("run.waits-for-timer")
+    cpu.leave()
+    cpu.synchronise()
+    cpu.set_x(28, 0)
+    cpu.set_x(0, 0)
