@@ -163,7 +163,7 @@ def test_an_event_is_one_line_and_comes_back(event: events.Event) -> None:
 
 # -- counters --------------------------------------------------------------------------------
 
-SHARED = {"features"}
+SHARED = {"features", "interrupted"}
 
 
 def full(n: int) -> Tally:

@@ -19,7 +19,9 @@ from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.worker import session as module
 from fuzz.worker.feedback import SOURCES
 from fuzz.worker.focus import Focus
+from fuzz.worker.schedules import Schedules
 from fuzz.worker.session import Session
+from fuzz.worker.steering import Steering
 from targets.base import Incident, Ran
 from targets.codemap import CodeMap
 from targets.model.target import ModelTarget
@@ -474,6 +476,8 @@ def test_only_what_is_wanted_steers(sources: tuple[str, ...], kinds: set[str], n
         return sound(case)
 
     class Shown:
+        schedules = Schedules()
+
         def note(self, *told: object) -> None:
             noted.append(told)
 
@@ -509,3 +513,18 @@ def test_legs_are_started_slowest_first(kinds: tuple[str, ...]) -> None:
     legs = [Scripted(f"{kind}:x", kind=kind) for kind in kinds]
     order = [leg.kind for leg in Heard().session(legs).legs]
     assert order == sorted(kinds, key=["kvm", "emulator", "mutant", "model"].index)
+
+
+def test_what_strangers_interrupted_is_counted_and_kept_for_steering() -> None:
+    def script(case: Case, turn: int) -> Trace:
+        leg.interrupted = [4 * turn, 64]
+        return sound(case)
+
+    leg = Scripted("kvm:a", script)
+    steering = Steering(1)
+    session = Heard().session([leg], feedback=Steered(), steering=steering)
+    disturbed = parse_case("create v0\ndisturb signal after=5 {\n    init v0\n}\n")
+    for case, count in ((disturbed, 2), (disturbed, 3), (CASE, 3)):
+        session.execute(case.encoded)
+        assert session.tally.interrupted == count
+    assert steering.schedules.begun
