@@ -189,6 +189,17 @@ def test_fpmr_reaches_the_guest_and_comes_back() -> None:
     assert isinstance(judge(case, lost, machine), Diverge)
 
 
+def test_protected_kvm_may_keep_fpmr_from_guests() -> None:
+    machine = replace(Profile(), fpmr=True, mode="protected")
+    case = parse_case(ALONE + FPMR)
+    verdict = judge(case, ModelTarget(replace(machine, fpmr=False)).run(case), machine)
+    assert isinstance(verdict, Diverge)  # its register is there to SET all the same
+    ran = ModelTarget(machine).run(case)
+    verdict = judge(case, ran, machine)
+    assert isinstance(verdict, Agree)
+    assert "FPMR where KVM may keep it from guests" in verdict.reason
+
+
 @pytest.mark.parametrize(("pfr2", "fpmr"), [("0x0", False), ("0x100000000", True), (None, None)])
 def test_whether_there_is_fpmr_is_told_by_the_id_register(
     pfr2: str | None, fpmr: bool | None

@@ -204,7 +204,9 @@ def _need_fpmr(cpu: Cpu) -> None:
         cpu.need_fp()
         return
     if cpu.fpmr is None or not cpu.enabled(FPEN_SHIFT):
-        raise Unpredictable("FPMR on a machine without is not modelled", Decides.KERNEL)
+        raise Unpredictable(
+            "FPMR where KVM may keep it from guests is not modelled", Decides.KERNEL
+        )
     cpu.rules.add("run.no-fpmr")  # the CPU has none, or KVM, to which it traps, gives it to nobody
     cpu.leave()
     raise GuestException(UNDEFINED)
