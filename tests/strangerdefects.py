@@ -210,21 +210,11 @@ DEFECTS: tuple[Defect, ...] = (
         ),
         "vhe:smp=2",
     ),
-    Defect(
-        Edit(
-            "state-described-once",
-            "where a guest's registers are to be saved is written down in one place for all CPUs",
-            _FPSIMD,
-            _DESCRIBED,
-            _DESCRIBED.replace("struct", "static struct"),
-        ),
-        "vhe:smp=2",
-    ),
 )
 """What a re-entry has to look at; what an exit has to tell the host; then, by the commits that
 mended their like: 59419f10045b, fbc7e61195e2, b3eb56b629d1, d52d165d67c5, 35dcb3ac663a. Those
 three are about code that 6.12 does not have any more, so what it has in its place goes wrong in
 the way they did: registers are bound for a thread whose they are not, SVE stays on for a thread
 that should have lost it, and an update of who owns the registers is lost when it is preempted.
-The next two are what the vcpu's mutex is for. In the last three, two vcpus run at once on two CPUs,
+The next two are what the vcpu's mutex is for. In the last two, two vcpus run at once on two CPUs,
 and what is known of each CPU's registers is not kept apart."""

@@ -24,17 +24,19 @@ WAIT_NS = 200_000
 
 
 class _Loop(NamedTuple):
-    """A loop, how often it is drawn, and how long one round takes."""
+    """A loop, how often it is drawn, how long one round takes, and into how many parts the number
+    of rounds is divided: where a machine is busy, a timer's interrupt is late by tens of ms."""
 
     form: str
     weight: int
     round_ns: int
+    parts: int = 1
 
 
 _LOOPS = (
     _Loop(HVC_LOOP, 10, CALL_NS),
     _Loop(UNDEF_LOOP, 3, CALL_NS),
-    _Loop(WFI_LOOP, 4, WAIT_NS),
+    _Loop(WFI_LOOP, 4, WAIT_NS, 10),
 )
 _WEIGHTS = [loop.weight for loop in _LOOPS]
 LEAST_NS = 10 * CALL_NS
@@ -44,10 +46,10 @@ LEAST_NS = 10 * CALL_NS
 def staying(rng: random.Random, run: Run | HostRun) -> tuple[Run | HostRun, int]:
     """The run with a loop in it, mostly at its end, and how many ns it takes, about, as a delay. A
     guest that begins with the loop has its vector registers still in memory all that time."""
-    rounds = rng.choice(ROUNDS)
     program: list[Insn] = list(run.program[: MAX_PROGRAM - 1])
     place = rng.choice((0, len(program), len(program), len(program), _somewhere(rng, program)))
     (loop,) = rng.choices(_LOOPS, _WEIGHTS)
+    rounds = max(rng.choice(ROUNDS) // loop.parts, 1)
     program.insert(place, insn(loop.form, rounds))
     if isinstance(run, Run):
         run = replace(run, immediate=0)
