@@ -185,6 +185,21 @@ def test_a_retest_a_matrix_and_a_smaller_case_come_with_the_slice(store: Store) 
     assert len(store.finding_lines(bucket.id)) == 2
 
 
+def test_a_smaller_case_of_another_bucket_is_a_finding_of_its_own(store: Store) -> None:
+    campaign = store.begin_campaign(7, [MODEL, KVM], {})
+    found = store.add_finding(campaign, RECORD)
+    store.plan_slices([SLICE])
+    moved = replace(RECORD.signature, rule=f"{RECORD.signature.rule}-other")
+    smaller = replace(RECORD, minimal=ORIGINAL, signature=moved)
+    store.deliver(SLICE.id, "w", Delivery(finding=found.finding_id, smaller=smaller))
+    assert len(store.finding_lines(found.bucket_id)) == 1
+    (new,) = [bucket for bucket in store.buckets() if bucket.id != found.bucket_id]
+    assert (new.signature, new.count) == (moved, 1)
+    (line,) = store.finding_lines(new.id)
+    assert store.finding(line.id).minimal == ORIGINAL
+    assert store.finding(line.id).campaign_id == campaign
+
+
 def test_a_store_has_one_fleet(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.fleet() is None
     with pytest.raises(NotFound, match="no fleet"):
