@@ -198,6 +198,10 @@ def test_protected_kvm_may_keep_fpmr_from_guests() -> None:
     verdict = judge(case, ran, machine)
     assert isinstance(verdict, Agree)
     assert "FPMR where KVM may keep it from guests" in verdict.reason
+    later = replace(machine, kernel=(7, 2))
+    verdict = judge(case, ModelTarget(later).run(case), later)
+    assert isinstance(verdict, Agree)
+    assert not verdict.reason
 
 
 @pytest.mark.parametrize(("pfr2", "fpmr"), [("0x0", False), ("0x100000000", True), (None, None)])

@@ -56,6 +56,10 @@ FPSR_STATEFUL = 0x0800_009F
 FP_CONTROL = {"fpcr": FPCR_STATEFUL, "fpsr": FPSR_STATEFUL}
 ZCR_LEN = 0xF
 
+FPMR_IN_PROTECTED_MODE = (7, 2)
+"""The first kernel known to let guests at it there. 6.12 offers it, but its hypervisor does not
+take over what HCRX_EL2 is to be (flush_hyp_vcpu), so that it is UNDEFINED."""
+
 BASE_CAPS = frozenset({"base"})
 FP_CAPS = frozenset(
     {
@@ -101,9 +105,8 @@ class Cpu(Controls):
         self.kernel = profile.kernel
         self.host_vqs = profile.vqs
         self.lacks = profile.lacks
-        # Protected KVM of 6.12 offers FPMR to guests, but not what they set HCRX_EL2 to
-        # (flush_hyp_vcpu), so that it is UNDEFINED there.
-        self.fpmr = None if profile.fpmr and profile.mode == "protected" else profile.fpmr
+        kept = profile.mode == "protected" and profile.kernel < FPMR_IN_PROTECTED_MODE
+        self.fpmr = None if profile.fpmr and kept else profile.fpmr
         self.rpres = profile.rpres
         self.returns = False
         self.defects = profile.defects
