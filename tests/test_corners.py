@@ -128,7 +128,7 @@ def test_a_picture_that_cannot_be_drawn_is_told(tmp_path) -> None:  # type: igno
 def test_ablation_switches_each_source_off_and_on() -> None:
     found = dict(settings())
     assert found["none"] == ()
-    assert set(found["all"]) == set(SOURCES) - {"kernel"}
+    assert set(found["all"]) == set(SOURCES) - {"kernel", "schedules"}
     for source in found["all"]:
         assert found[f"{source} alone"] == (source,)
         assert set(found[f"without {source}"]) == set(found["all"]) - {source}

@@ -61,9 +61,9 @@ class Schedules:
         if len(self._pool) < POOL:
             self._pool.append(parent)
             return new
-        least = min(self._pool, key=self._worth)
-        if self._worth(least) < self._worth(parent):
-            self._pool[self._pool.index(least)] = parent
+        least = min(range(POOL), key=lambda at: self._worth(self._pool[at]))
+        if self._worth(self._pool[least]) < self._worth(parent):
+            self._pool[least] = parent
         return new
 
     @property

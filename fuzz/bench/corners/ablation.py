@@ -14,8 +14,8 @@ from fuzz.worker.feedback import SOURCES
 Setting = tuple[str, tuple[str, ...]]
 """A name, and the sources that are on."""
 
-NO_KERNEL = tuple(source for source in SOURCES if source != "kernel")
-"""The specification has no kernel, so hunts have these only."""
+NO_KERNEL = tuple(source for source in SOURCES if source not in ("kernel", "schedules"))
+"""The specification has no kernel, nor anything that interrupts it, so hunts have these only."""
 
 
 def settings() -> list[Setting]:

@@ -143,12 +143,14 @@ void *qemu_plugin_scoreboard_find(struct qemu_plugin_scoreboard *, unsigned int 
 void qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(struct qemu_plugin_tb *, int, plugin_u64,
                                                        uint64_t);
 
-static struct qemu_plugin_scoreboard *board; /* of the one CPU: all counters */
+static struct qemu_plugin_scoreboard *board;  /* of the one CPU: all counters */
+static struct qemu_plugin_scoreboard *latest; /* the value that was left last, or 0 */
 
 static bool make_counters(void)
 {
     board = qemu_plugin_scoreboard_new(MOST_BLOCKS * sizeof *counters);
-    return board != NULL;
+    latest = qemu_plugin_scoreboard_new(sizeof(uint64_t));
+    return board && latest;
 }
 
 static void count(struct qemu_plugin_tb *tb, uint32_t number)
@@ -160,10 +162,10 @@ static void count(struct qemu_plugin_tb *tb, uint32_t number)
 #endif
 
 #if PLUGIN_API < 7
-static void leave(struct qemu_plugin_tb *tb, uint32_t number)
+static void leave(struct qemu_plugin_tb *tb, uint32_t value)
 {
     (void)tb;
-    (void)number;
+    (void)value;
 }
 
 static void look_at_vector(struct qemu_plugin_tb *tb, uint64_t vector)
@@ -172,27 +174,23 @@ static void look_at_vector(struct qemu_plugin_tb *tb, uint64_t vector)
     (void)vector;
 }
 #else
-static struct qemu_plugin_scoreboard *latest; /* number + 1 of the block executed last, or 0 */
-
-/* Let a block leave `value` as what was executed last. */
+/* Let a block leave its number + 1, or 0, as what was executed last. */
 static void leave(struct qemu_plugin_tb *tb, uint32_t value)
 {
-    if (!latest)
-        latest = qemu_plugin_scoreboard_new(sizeof(uint64_t));
     const plugin_u64 there = {latest, 0};
     qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(tb, INLINE_STORE_U64, there, value);
 }
 
 static void interrupted(unsigned int cpu, void *data)
 {
-    uint64_t *there = latest ? qemu_plugin_scoreboard_find(latest, cpu) : NULL;
+    const uint64_t last = *(uint64_t *)qemu_plugin_scoreboard_find(latest, cpu);
     const uint32_t sequence = serving_now();
     (void)data;
-    if (!there || *there == 0 || sequence == 0)
+    if (last == 0 || sequence == 0)
         return;
     struct log *log = log_of(sequence);
     note(log->interrupted, &log->interruptions, MOST_INTERRUPTED, struck,
-         (uint32_t)*there - 1, sequence);
+         (uint32_t)last - 1, sequence);
 }
 
 static void look_at_vector(struct qemu_plugin_tb *tb, uint64_t vector)
