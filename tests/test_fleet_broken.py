@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from test_db_store import KVM, MODEL, RECORD
 from treekit import Tree
 
-from db.records import StoredFinding
+from db.records import LegRecord, StoredFinding
 from db.store import Store
 from fuzz.fleet import broken, slices
 from fuzz.fleet.dispatch import Asked, Dispatch
@@ -72,6 +73,54 @@ def test_a_new_head_with_a_new_bucket_is_bisected(tree: Tree, tmp_path: Path) ->
         (said,) = origin.told([noted.text])  # as `triage report` does
         assert said.startswith(f'A search by commits: broken by {commit} ("C4", Dev, ')
         assert noted.author == "fleet"
+
+
+def test_what_was_seen_on_the_lab_and_on_a_worker_s_own_kvm_is_asked_of_each(
+    tree: Tree, tmp_path: Path
+) -> None:
+    native = LegRecord("kvm:native", "kvm", {"release": "6.12.1"})
+    both = replace(RECORD, deviating=(KVM.name, native.name))
+    with Store.open(str(tmp_path / "t.db")) as store:
+        campaign = store.begin_campaign(1, [MODEL, KVM, native], {})
+        stored = store.add_finding(campaign, both)
+        assert isinstance(stored, StoredFinding)
+        dispatch = Dispatch(store, Asked(("model", "kvm:6.12:vhe", "kvm:native")))
+        _, searched = trial(grown(Branch(tree.path, "HEAD")), 60.0, "")
+        wanted = [*dispatch.after(searched, [stored]), *dispatch.retests(10)]
+        kinds = Counter(one.kind for one in wanted)
+        assert kinds == {Kind.MINIMISE: 1, Kind.MATRIX: 2, Kind.RETEST: 2}
+        assert len({one.id for one in wanted}) == len(wanted)
+        for one in wanted:
+            assert len(slices.demand(one.spec["legs"]).keys() & {"lab", "arm64-kvm"}) == 1
+        store.plan_slices(wanted)
+        assert list(dispatch.retests(10)) == []
+
+
+def test_a_search_goes_on_where_it_was_lost(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    class Dying(Faked):
+        """Machines of a worker that is killed at the third commit."""
+
+        def __call__(self, revision: Revision) -> Answer:
+            if len(tried) == 2:
+                tried.append("")
+                raise KeyboardInterrupt
+            tried.append(revision.commit)
+            return Faked.__call__(self, revision)
+
+    monkeypatch.setattr(broken, "Attempt", Dying)
+    with Store.open(str(tmp_path / "t.db")) as store:
+        stored = store.add_finding(store.begin_campaign(1, [MODEL, KVM], {}), SEEN)
+        finding = store.finding(stored.finding_id)
+    ends = tree.path, "HEAD~4", "HEAD"
+    with pytest.raises(KeyboardInterrupt):
+        broken.broken_by(finding, *ends)
+    ((first, _),) = broken.broken_by(finding, *ends)
+    assert first.commit == tree.git("rev-parse", "HEAD~1").strip()
+    assert len(tried) == len(set(tried))
 
 
 def test_ends_that_are_alike_are_no_failure(tree: Tree, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzz.fleet.plan import HALF, WEIGHTS, Rate, Yield, next_legs, rates, shares, worth
-from fuzz.fleet.slices import Kind, arms, campaign, demand, make
+from fuzz.fleet.slices import Kind, arms, campaign, demand, make, servable
 
 LEGS = ["a", "b", "c"]
 
@@ -107,3 +107,13 @@ def test_a_leg_says_what_a_worker_must_have() -> None:
     assert demand(["model", "kvm:6.12:vhe"])["lab"] == 1
     assert demand(["kvm:native"]).keys() == {"memory", "arm64-kvm"}
     assert demand(["kvm:tcp=host:7"]).keys() == {"memory"}
+
+
+def test_no_slice_asks_for_the_lab_and_a_machine_s_own_kvm_at_once() -> None:
+    assert servable(["model", "kvm:6.12:vhe", "kvm:native", "kvm:tcp=host:7"]) == [
+        ("model", "kvm:6.12:vhe", "kvm:tcp=host:7"),
+        ("model", "kvm:native", "kvm:tcp=host:7"),
+    ]
+    assert servable(["model", "kvm:native"]) == [("model", "kvm:native")]
+    assert servable(["model", "emulator:keep"]) == [("model", "emulator:keep")]
+    assert servable([]) == [()]

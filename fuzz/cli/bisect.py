@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from corpus.case import Case
 from corpus.store import load_case
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.plain_options import db_option, json_option
@@ -22,7 +19,8 @@ from fuzz.cli.tree_options import flavour_options
 from fuzz.cli.triage.keys import existing, parse_key
 from fuzz.followup import origin
 from fuzz.followup.retest import Again
-from fuzz.suites.attempt import AnyOf, Attempt, Question, forgetting, modes_of
+from fuzz.suites.answers import Answers, Subject
+from fuzz.suites.attempt import AnyOf, Attempt, forgetting, modes_of
 from fuzz.suites.bisect import (
     BROKEN_BY,
     FIXED_BY,
@@ -32,30 +30,10 @@ from fuzz.suites.bisect import (
     Questioner,
     search,
 )
-from targets import cache
 from targets.kvm.lab.bisection import bisecting, is_older
 from targets.kvm.lab.shadow import Revision
 from targets.kvm.lab.treebuild import Flavour, TreeBuilder
 from targets.kvm.legname import MODES, LegSpec
-
-
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """What is asked of each revision. `legs`: of which kind they are, but for the kernel;
-    `finding`: its number, if it is one."""
-
-    name: str
-    case: Case
-    question: Question
-    legs: tuple[LegSpec, ...]
-    finding: int = 0
-
-
-class _State(msgspec.Struct):
-    """What an earlier time has found out."""
-
-    answers: dict[str, Answer] = {}
-    seen: dict[str, int] = {}
 
 
 @click.command("bisect")
@@ -128,31 +106,23 @@ def bisect(
     older, newer = (ends.good, ends.bad) if breaks else (ends.bad, ends.good)
     told: list[tuple[Revision, Answer]] = []
     with bisecting(builder.shadow, older, newer) as found:
-        path = builder.shadow.home / "bisect" / f"{_key(subject, flavour, times)}.json"
-        state = _State() if restart else _load(path)
-        if isinstance(subject.question, AnyOf):
-            subject.question.seen = state.seen
+        answers = Answers(builder.shadow.home, subject, flavour.recipe, times, restart)
         attempt = Attempt(builder.build, subject.question, subject.legs, times)
-
-        def keep() -> None:
-            if isinstance(subject.question, AnyOf):
-                state.seen = subject.question.seen
-            cache.write(path, msgspec.json.encode(state))
 
         def tell(revision: Revision, answer: Answer) -> None:
             told.append((revision, answer))
             _say(f"{revision.short} {revision.subject}: {answer.text}")
 
         answered = attempt if keep_kernels else forgetting(builder, attempt)
-        questioner = Questioner(answered, keep, state.answers)
-        with _resumable(state):
-            _say(_task(subject, ends, breaks, state))
+        questioner = Questioner(answered, answers.keep, answers.by_commit)
+        with _resumable(answers):
+            _say(_task(subject, ends, breaks, answers))
             try:
                 deciding = ends.checked(questioner)
             except CannotBisect as error:
                 raise UserError(str(error), Exit.USAGE) from None
             for end in (ends.bad, ends.good):
-                tell(end, state.answers[end.commit])
+                tell(end, answers.by_commit[end.commit])
             first = search(
                 found,
                 questioner,
@@ -180,7 +150,7 @@ def bisect(
     return Exit.OK if len(first) == 1 else Exit.UNAVAILABLE
 
 
-def _subject(what: str, modes: str | None, url: str) -> _Subject:
+def _subject(what: str, modes: str | None, url: str) -> Subject:
     """Raises UserError, BadParameter, and what reading does."""
     wanted = _modes(modes)
     if re.fullmatch(r"[BbFf]\d+", what) and not Path(what).exists():
@@ -196,12 +166,12 @@ def _subject(what: str, modes: str | None, url: str) -> _Subject:
             )
         legs = [LegSpec("6.12", mode) for mode in wanted] or seen
         again = Again(finding)
-        return _Subject(f"F{number}", finding.minimal, again, tuple(dict.fromkeys(legs)), number)
+        return Subject(f"F{number}", finding.minimal, again, tuple(dict.fromkeys(legs)), number)
     if not Path(what).exists():
         raise UserError(f"{what} is neither a file nor a finding such as F12.", Exit.USAGE)
     case = load_case(Path(what))
     legs = [LegSpec("6.12", mode) for mode in wanted or ("vhe",)]
-    return _Subject(Path(what).name, case, AnyOf(case), tuple(legs))
+    return Subject(Path(what).name, case, AnyOf(case), tuple(legs))
 
 
 def _modes(text: str | None) -> Sequence[str]:
@@ -212,39 +182,24 @@ def _modes(text: str | None) -> Sequence[str]:
     return names
 
 
-def _key(subject: _Subject, flavour: Flavour, times: int) -> str:
-    """Names the question: what an answer depends on, beside the revision."""
-    legs = sorted(spec.name for spec in subject.legs)
-    kind = type(subject.question).__name__
-    parts = (kind, subject.name, subject.case.id, flavour.recipe, str(times), *legs)
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _load(path: Path) -> _State:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=_State)
-    except FileNotFoundError:
-        return _State()
-    except (OSError, msgspec.MsgspecError):
-        cache.tell(f"{path} was damaged: every revision is tried anew.")
-        return _State()
-
-
 @contextmanager
-def _resumable(state: _State) -> Iterator[None]:
+def _resumable(answers: Answers) -> Iterator[None]:
     """Whatever ends it early, the user hears that nothing is lost."""
     try:
         yield
     except UserError:
         raise
     except BaseException:
-        if state.answers:
-            _say(f"{len(state.answers)} revisions are answered; the same command goes on there.")
+        if answers.by_commit:
+            _say(
+                f"{len(answers.by_commit)} revisions are answered; the same command goes on there."
+            )
         raise
 
 
-def _task(subject: _Subject, ends: Ends, breaks: bool, state: _State) -> str:
-    known = f", of which {len(state.answers)} revisions are answered" if state.answers else ""
+def _task(subject: Subject, ends: Ends, breaks: bool, answers: Answers) -> str:
+    many = len(answers.by_commit)
+    known = f", of which {many} revisions are answered" if many else ""
     what = "what broke" if breaks else "what fixed"
     first, last = (ends.good, ends.bad) if breaks else (ends.bad, ends.good)
     return f"looking for {what} {subject.name} from {first.short} to {last.short}{known}"
@@ -265,7 +220,7 @@ def _span(seconds: float) -> str:
 
 
 def _as_json(
-    subject: _Subject,
+    subject: Subject,
     breaks: bool,
     first: Sequence[Revision],
     told: Sequence[tuple[Revision, Answer]],

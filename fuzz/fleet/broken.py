@@ -7,6 +7,7 @@ from pathlib import Path
 
 from db.records import FindingView
 from fuzz.followup.retest import Again
+from fuzz.suites.answers import Answers, Subject
 from fuzz.suites.attempt import Attempt, forgetting, modes_of
 from fuzz.suites.bisect import BROKEN_BY, CannotBisect, Ends, Questioner, search
 from targets.kvm.lab.bisection import bisecting
@@ -24,11 +25,15 @@ def broken_by(
     legs = modes_of(finding)
     if not legs:
         raise CannotBisect(f"F{finding.id} was not seen on a kernel of the lab.")
-    builder = TreeBuilder(tree, Flavour())
+    subject = Subject(f"F{finding.id}", finding.minimal, Again(finding), legs, finding.id)
+    flavour = Flavour()
+    builder = TreeBuilder(tree, flavour)
     ends = Ends(builder.revision(good), builder.revision(bad))
     with bisecting(builder.shadow, ends.good, ends.bad) as found:
-        attempt = Attempt(builder.build, Again(finding), legs, TIMES)
-        questioner = Questioner(forgetting(builder, attempt), lambda: None)
+        # A slice that is lost with its worker is done again, and this takes hours.
+        answers = Answers(builder.shadow.home, subject, flavour.recipe, TIMES)
+        attempt = Attempt(builder.build, subject.question, legs, TIMES)
+        questioner = Questioner(forgetting(builder, attempt), answers.keep, answers.by_commit)
         deciding = ends.checked(questioner)
         first = search(found, questioner, deciding, BROKEN_BY, lambda *_: None, lambda *_: None)
     return [(one, builder.shadow.author(one)) for one in first]

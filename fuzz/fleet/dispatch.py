@@ -19,6 +19,7 @@ from fuzz.fleet import plan, slices
 from fuzz.fleet.novelty import Novelty
 from fuzz.fleet.slices import Kind
 from fuzz.followup.retest import affected
+from fuzz.oracle import agreement
 
 HISTORY = 200
 """Finished campaigns out of which the plan is made."""
@@ -192,13 +193,16 @@ class Dispatch:
             there = spec | ({"origin": origin} if origin else {})
             # By when this is asked again, there may be another finding, and more legs.
             made = partial(slices.make, key=(number, one.id))
-            yield made(Kind.MINIMISE, legs[0], there | {"legs": legs, "seconds": MINIMISE_S})
+            first = list(slices.servable(legs)[0])
+            yield made(Kind.MINIMISE, legs[0], there | {"legs": first, "seconds": MINIMISE_S})
             if origin.get("tree") and origin.get("before"):
                 ends = {"good": origin["before"], "bad": origin["commit"]}
                 where = {"tree": origin["tree"], "legs": legs}
                 yield made(Kind.BISECT, legs[0], spec | ends | where)
             tested = list(dict.fromkeys((*self._asked.legs, *legs)))
-            yield made(Kind.MATRIX, legs[0], there | {"legs": tested})
+            for part in slices.servable(tested):
+                key = (number, one.id, *sorted(slices.demand(part)))
+                yield slices.make(Kind.MATRIX, legs[0], there | {"legs": list(part)}, key=key)
 
     def retests(self, most: int) -> Iterator[SliceRecord]:
         """Buckets whose turn it is to be run again and which nobody was asked to, those that waited
@@ -207,32 +211,33 @@ class Dispatch:
             return
         now = datetime.now(UTC)
         for number in self._store.due_for_retest(now - RETEST_EVERY, DUE):
-            wanted = self._retest(number)
-            # One that failed, or that nobody can do, must not keep the others from their turn.
-            if wanted is None or self._store.slices([wanted.id]):
-                continue
-            yield wanted
-            most -= 1
-            if not most:
-                return
+            for wanted in self._retest(number):
+                # One that failed, or that nobody can do, must not keep the others from their turn.
+                if self._store.slices([wanted.id]):
+                    continue
+                yield wanted
+                most -= 1
+                if not most:
+                    return
 
-    def _retest(self, number: int) -> SliceRecord | None:
+    def _retest(self, number: int) -> Iterator[SliceRecord]:
         bucket = self._store.bucket(number)
-        legs = list(affected(bucket))
-        if not legs:
-            return None
         try:
             finding = self._store.best_finding(number)
         except NotFound:
-            return None  # nothing of it stands any more
+            return  # nothing of it stands any more
         spec = {
             "bucket": number,
             "finding": finding,
-            "legs": legs,
             "times": RETEST_TIMES,
             "since": (bucket.retested or bucket.first_seen).isoformat(),
         }
-        return slices.make(Kind.RETEST, legs[0], spec)
+        whole = affected(bucket)
+        # Legs that are held against each other say nothing apart.
+        apart = bucket.signature.oracle != agreement.ORACLE
+        for legs in slices.servable(whole) if apart else [whole]:
+            if legs:
+                yield slices.make(Kind.RETEST, legs[0], spec | {"legs": list(legs)})
 
     def _legs_of(self, bucket: BucketView) -> list[str]:
         """The legs on which a bucket shows, with the references that judge them."""

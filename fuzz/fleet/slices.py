@@ -92,6 +92,20 @@ def arms(legs: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return {leg: tuple(dict.fromkeys((*references, leg))) for leg in tested}
 
 
+_PLACES = ("lab", "arm64-kvm")
+"""Machines of which hardly any worker has both."""
+
+
+def servable(legs: Sequence[str]) -> list[tuple[str, ...]]:
+    """The same legs in parts that a worker can serve: those of the lab apart from those of a
+    worker's own KVM. What every worker has is in each."""
+    needs = {leg: demand([leg]).keys() & set(_PLACES) for leg in legs}
+    places = [place for place in _PLACES if any(place in need for need in needs.values())]
+    return [
+        tuple(leg for leg in legs if needs[leg] <= {place}) for place in places or ("anywhere",)
+    ]
+
+
 def demand(legs: Sequence[str]) -> dict[str, float]:
     """What a worker must have free, in Dask's terms: `lab` for a machine in QEMU, `arm64-kvm`
     for this machine's own KVM, and `memory` in MB."""
