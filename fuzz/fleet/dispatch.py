@@ -201,7 +201,7 @@ class Dispatch:
                 yield made(Kind.BISECT, legs[0], spec | ends | where)
             tested = list(dict.fromkeys((*self._asked.legs, *legs)))
             for part in slices.servable(tested):
-                key = (number, one.id, *sorted(slices.demand(part)))
+                key: tuple[str | int, ...] = (number, one.id, *sorted(slices.demand(part)))
                 yield slices.make(Kind.MATRIX, legs[0], there | {"legs": list(part)}, key=key)
 
     def retests(self, most: int) -> Iterator[SliceRecord]:
