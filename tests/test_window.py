@@ -5,12 +5,26 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scripted import diverge
 
+from corpus.case import Case
 from corpus.ops import Disturb
 from corpus.text import parse_case
 from corpus.wire import DELAY_LIMIT
 from fuzz.followup.suspicion import DISTURBED_RUNS, runs_of, showings
-from fuzz.followup.window import FINE_NS, FINE_PART, found, window, with_delay
+from fuzz.followup.window import (
+    FINE_NS,
+    FINE_PART,
+    SHORTEST_NS,
+    STEPS,
+    Window,
+    found,
+    timing_of,
+    window,
+    with_delay,
+)
+from fuzz.oracle.verdict import Agree
+from targets.spec.judge import Choices
 
 
 @given(st.data())
@@ -64,3 +78,97 @@ def test_what_is_chance_has_to_show_twice(runs: list[bool]) -> None:
     asked = iter(runs)
     assert showings(disturbed, lambda: next(asked)) == (sum(runs) >= 2)
     assert showings(parse_case("get-mp v0\n"), lambda: runs[0]) == runs[0]
+
+
+def test_an_edge_is_known_to_a_tenth_of_a_microsecond() -> None:
+    for first, last, at in ((0, 1_500, 1_000), (300, 5_000, 900), (0, 250, 0), (70, 70, 70)):
+        seen = window(range(first, last + 1).__contains__, at)
+        assert 0 <= seen.first - first <= FINE_NS
+        assert 0 <= last - seen.last <= FINE_NS
+    # Halves end where they are fine enough: no further question is asked then.
+    asked: list[int] = []
+
+    def shows(delay: int) -> bool:
+        asked.append(delay)
+        return delay <= FINE_NS
+
+    window(shows, 0)
+    assert asked == [0, 1000, 500, 250, 125, 62]
+
+
+def test_longer_delays_are_tried_in_steps_that_double() -> None:
+    asked: list[int] = []
+
+    def always(delay: int) -> bool:
+        asked.append(delay)
+        return True
+
+    assert window(always, 100) == Window(0, DELAY_LIMIT)
+    assert asked[:5] == [0, 1_100, 2_100, 4_100, 8_100]
+    assert asked[-1] == DELAY_LIMIT
+    asked.clear()
+    window(always, 5_000)
+    assert asked[1:4] == [10_000, 15_000, 25_000]
+
+
+def test_where_the_given_delay_shows_nothing_a_grid_is_tried_and_shorter_ones() -> None:
+    asked: list[int] = []
+
+    def never(delay: int) -> bool:
+        asked.append(delay)
+        return False
+
+    for hint, most in ((10, 400_000), (200_000, 800_000), (DELAY_LIMIT, DELAY_LIMIT)):
+        asked.clear()
+        assert found(never, hint) is None
+        grid = {most * number // STEPS for number in range(STEPS + 1)}
+        tried = asked[1 : 1 + len(grid)]
+        assert asked[0] == hint
+        assert set(tried) == grid
+        assert len(tried) == len(grid)
+        assert tried[0] == most
+        assert tried[len(grid) - 1] == 0
+        shorter = asked[1 + len(grid) :]
+        assert shorter == sorted(shorter, reverse=True)
+        part = hint // 32
+        wanted = []
+        while part >= SHORTEST_NS:
+            wanted += [part * 3 // 2, part]
+            part //= 2
+        assert shorter == wanted
+
+
+def test_timing_says_how_often_and_from_when_to_when() -> None:
+    case = parse_case("disturb softirq after=5000 {\n    get-mp v0\n}\nget-mp v0\n")
+    expected = diverge(rule="a.rule")
+    asked: list[int] = []
+
+    class Leg:
+        """Shows it between 3 and 9 microseconds."""
+
+        name = "kvm"
+
+        def run(self, case: Case) -> int:
+            stranger = case.ops[0]
+            assert isinstance(stranger, Disturb)
+            asked.append(stranger.after)
+            return stranger.after
+
+    class Alone:
+        """One leg, and what is said of it."""
+
+        legs = (Leg(),)
+
+        def judge_one(self, case: Case, name: str, after: int) -> object:
+            assert isinstance(case, Case)
+            assert name == "kvm"
+            return expected if 3_000 <= after <= 9_000 else Agree(2, frozenset(), Choices())
+
+    timing = timing_of(Alone(), case, 0, expected, 4)  # type: ignore[arg-type]
+    assert timing is not None
+    assert (timing.delay, timing.often, timing.runs) == (5_000, 4, 4)
+    assert 3_000 <= timing.window.first <= 3_100
+    assert 8_900 <= timing.window.last <= 9_000
+    assert asked[:5] == [5_000] * 5
+    never = diverge(rule="another.rule")
+    assert timing_of(Alone(), case, 0, never, 2) is None  # type: ignore[arg-type]

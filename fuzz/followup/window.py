@@ -20,8 +20,9 @@ from fuzz.oracle.verdict import Diverge, Verdict
 FINE_NS = 100
 """An edge is known to so many ns, or to this part of its distance from the delay known to show:"""
 FINE_PART = 1 / 64
-STEPS = 48
-"""Delays that are tried where the given one does not show anything, up to the case's length."""
+STEPS = 64
+"""Delays that are tried where the given one does not show anything, up to a few times that: a power
+of two, by which the grid becomes finer."""
 SHORTEST_NS = 1000
 """Shorter ones than this are not, but for 0."""
 
