@@ -45,6 +45,17 @@ def beside(ops: Sequence[Op], first: int) -> int:
     return len(ops)
 
 
+def looks_inside(op: Threads, ops: Sequence[Op]) -> bool:
+    """Whether one of the two lists, of which `ops` are the ops, is at work on a vcpu that the
+    other one runs."""
+    lists = ops[: op.first], ops[op.first :]
+    return any(
+        isinstance(run, Run) and run.vcpu in {getattr(each, "vcpu", None) for each in beside}
+        for mine, beside in (lists, lists[::-1])
+        for run in mine[:1]
+    )
+
+
 def fitted(ops: tuple[Op, ...]) -> tuple[Op, ...]:
     """The same with no block longer than what is left of the one around it, and no two lists
     longer than what can be done by threads."""

@@ -24,31 +24,36 @@ WAIT_NS = 200_000
 
 
 class _Loop(NamedTuple):
-    """A loop, how often it is drawn, how long one round takes, and into how many parts the number
-    of rounds is divided: where a machine is busy, a timer's interrupt is late by tens of ms."""
+    """A loop, how often it is drawn, how long one round takes, into how many parts the number of
+    rounds is divided, since where a machine is busy, a timer's interrupt is late by tens of ms,
+    and whether KVM_RUN is over meanwhile, and is made again."""
 
     form: str
     weight: int
     round_ns: int
     parts: int = 1
+    ends_runs: bool = False
 
 
 _LOOPS = (
     _Loop(HVC_LOOP, 10, CALL_NS),
     _Loop(UNDEF_LOOP, 3, CALL_NS),
-    _Loop(WFI_LOOP, 4, WAIT_NS, 10),
+    _Loop(WFI_LOOP, 4, WAIT_NS, 10, ends_runs=True),
 )
-_WEIGHTS = [loop.weight for loop in _LOOPS]
 LEAST_NS = 10 * CALL_NS
 """Of a run without much of a loop."""
 
 
-def staying(rng: random.Random, run: Run | HostRun) -> tuple[Run | HostRun, int]:
+def staying(
+    rng: random.Random, run: Run | HostRun, whole: bool = False
+) -> tuple[Run | HostRun, int]:
     """The run with a loop in it, mostly at its end, and how many ns it takes, about, as a delay. A
-    guest that begins with the loop has its vector registers still in memory all that time."""
+    guest that begins with the loop has its vector registers still in memory all that time.
+    `whole`: it is to be one KVM_RUN."""
     program: list[Insn] = list(run.program[: MAX_PROGRAM - 1])
     place = rng.choice((0, len(program), len(program), len(program), _somewhere(rng, program)))
-    (loop,) = rng.choices(_LOOPS, _WEIGHTS)
+    loops = [loop for loop in _LOOPS if not (whole and loop.ends_runs)]
+    (loop,) = rng.choices(loops, [loop.weight for loop in loops])
     rounds = max(rng.choice(ROUNDS) // loop.parts, 1)
     program.insert(place, insn(loop.form, rounds))
     if isinstance(run, Run):

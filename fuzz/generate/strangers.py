@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from corpus.blocks import looks_inside
 from corpus.case import MAX_OPS, Case
 from corpus.fields import DelayDomain
 from corpus.ops import HOST_VLS, Disturb, HostRun, Op, Run, Threads
@@ -13,7 +14,7 @@ from corpus.wire import DELAY_LIMIT, Stranger
 from fuzz.generate.programs import source
 from fuzz.generate.staying import LEAST_NS, staying
 from fuzz.generate.streaming import streaming
-from fuzz.generate.threads import threaded
+from fuzz.generate.threads import WHOLE, threaded
 from targets.profile import Profile
 
 SHARE = 0.2
@@ -22,6 +23,7 @@ THREADS_SHARE = 0.3
 """Of those, how many have two threads at work, where that can be."""
 CROWDED = 0.2
 """How many of those have a stranger, too."""
+_END_RUNS = (Stranger.SIGNAL, Stranger.STEP)
 _DELAY = DelayDomain()
 
 
@@ -75,6 +77,10 @@ def _around_threads(rng: random.Random, case: Case, known: Sequence[int]) -> Cas
         ((index, op) for index, op in enumerate(case.ops) if isinstance(op, Threads)), (0, None)
     )
     if lists is None:
+        return case
+    if looks_inside(lists, case.ops[at + 1 : at + 1 + lists.span]) and rng.random() < WHOLE:
+        known = [kind for kind in known if kind not in _END_RUNS]
+    if not known:
         return case
     delay = rng.randrange(1, 4 * max(lists.after, LEAST_NS))
     vl = HOST_VLS.draw(source(rng))

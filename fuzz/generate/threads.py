@@ -18,6 +18,8 @@ ANY_VCPU = 0.25
 """How often the second thread is at work on any vcpu of the VM, mostly the same all the same."""
 TOGETHER = 0.4
 """How often two vcpus run at once."""
+WHOLE = 0.95
+"""How often nothing ends a run that others look at."""
 
 
 def threaded(rng: random.Random, case: Case) -> Case:
@@ -28,7 +30,8 @@ def threaded(rng: random.Random, case: Case) -> Case:
         return together(rng, case)
     if runs and rng.random() < 0.85:
         at, run = rng.choice(runs)
-        lead, most = staying(rng, run)
+        # What others saw of a run in parts is not judged.
+        lead, most = staying(rng, run, whole=rng.random() < WHOLE)
         assert isinstance(lead, Run)
         slot, first, rest = run.vcpu, [lead], at + 1
     else:

@@ -32,7 +32,9 @@ _APART = 0x2000
 other reaches is not judged."""
 _SAME_PROGRAM = 0.3
 _OTHER_LENGTHS = 0.5
-"""How often both do the same, and how often the second has vector lengths of its own choosing."""
+_APART_SHARE = 0.6
+"""How often both do the same, how often the second has vector lengths of its own choosing, and how
+often each thread keeps to its own vcpu, where runs may be in parts."""
 
 
 def together(rng: random.Random, case: Case) -> Case:
@@ -46,10 +48,12 @@ def together(rng: random.Random, case: Case) -> Case:
     other = rng.choice([slot for slot in range(MAX_VCPUS) if slot != run.vcpu])
     features = features_of(before, run.vcpu)
     program = run.program if rng.random() < _SAME_PROGRAM else tuple(random_program(rng))
-    mine, takes = _alone(rng, run.vcpu, run.program)
-    its, _ = _alone(rng, other, _moved(program))
-    first = [mine, *calls(rng, rng.choice((run.vcpu, other)), features, rng.choice((0, 0, 0, 1)))]
-    second = [its, *calls(rng, rng.choice((run.vcpu, other)), features, rng.choice((0, 0, 1, 2)))]
+    apart = rng.random() < _APART_SHARE
+    mine, takes = _alone(rng, run.vcpu, run.program, not apart)
+    its, _ = _alone(rng, other, _moved(program), not apart)
+    on = [run.vcpu, other] if apart else [rng.choice((run.vcpu, other)) for _ in range(2)]
+    first = [mine, *calls(rng, on[0], features, rng.choice((0, 0, 0, 1)))]
+    second = [its, *calls(rng, on[1], features, rng.choice((0, 0, 1, 2)))]
     after = rng.randrange(takes) if rng.random() < 0.7 else 0
     both = Threads(after, len(first) + len(second), len(first))
     filled = fill_registers(rng, other, bool(features & FEATURE_SVE))
@@ -70,11 +74,11 @@ def _life(rng: random.Random, slot: int, features: int) -> Sequence[Op]:
     return ops
 
 
-def _alone(rng: random.Random, slot: int, program: Sequence[Insn]) -> tuple[Run, int]:
+def _alone(rng: random.Random, slot: int, program: Sequence[Insn], whole: bool) -> tuple[Run, int]:
     """A run that takes its time, of a guest that asks nothing of others, and how many ns that
     is, about."""
     kept = tuple(insn for insn in program if insn.form.name not in ("hvc", ANY))
-    run, takes = staying(rng, Run(slot, 0, kept[:MAX_PROGRAM]))
+    run, takes = staying(rng, Run(slot, 0, kept[:MAX_PROGRAM]), whole)
     assert isinstance(run, Run)
     return run, takes
 

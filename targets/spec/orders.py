@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from msgspec import structs
 
 from corpus import wire
+from corpus.blocks import looks_inside
 from corpus.isa.system import ANY
 from corpus.ops import Op, Run, Threads
 from corpus.trace import Observation
@@ -68,7 +69,7 @@ class Lists:
     ) -> Lists:
         """From the observation of `op`, and those of the ops in its lists; `model` then is where
         both begin. Raises Unpredictable."""
-        if wire.THREADS_DATA.unpack_from(told)[1] > 1 and _looks_inside(op, ops):
+        if wire.THREADS_DATA.unpack_from(told)[1] > 1 and looks_inside(op, ops):
             raise Unpredictable("a run that others could see in parts", _NOTHING)
         times = list(wire.INTERVAL.iter_unpack(told[wire.THREADS_DATA.size :]))
         done = [Done(*each) for each in zip(ops, seen, *zip(*times, strict=True), strict=True)]
@@ -185,16 +186,6 @@ class _Search:
         if any(reach.meets(other) for there, other in self._reached.items() if there != place):
             raise Unpredictable("guests that reach what the other one stores", _NOTHING)
         self._reached[place] = self._reached.get(place, Reach()) | reach
-
-
-def _looks_inside(op: Threads, ops: Sequence[Op]) -> bool:
-    """Whether one list is at work on a vcpu that the other one runs."""
-    lists = ops[: op.first], ops[op.first :]
-    return any(
-        isinstance(run, Run) and run.vcpu in {getattr(each, "vcpu", None) for each in beside}
-        for mine, beside in (lists, lists[::-1])
-        for run in mine[:1]
-    )
 
 
 def _leading(op: Threads) -> list[tuple[int, int]]:
