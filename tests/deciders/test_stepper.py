@@ -97,6 +97,16 @@ def test_more_observations_than_ops_are_not_looked_at() -> None:
     trace = Trace((*sound(CASE).observations, Observation(99)))
     assert steps(CASE, trace).judged == 4
     assert isinstance(judge(CASE, trace, Profile()), Agree)
+    broke = steps(CASE, replace(trace, ending=Ending.CRASH))
+    assert (broke.judged, broke.permitted()) == (4, None)
+
+
+def test_two_lists_that_were_not_seen_to_their_end_end_the_judging() -> None:
+    case = parse_case("create v0\ninit v0\nthreads {\nget-mp v0\n} {\nget-mp v0\n}\nget-mp v0\n")
+    seen = (*sound(CASE).observations[:2], sound(case).observations[2], Observation(0))
+    stepper = steps(case, Trace(seen, Ending.CRASH))
+    assert (stepper.judged, stepper.permitted()) == (3, None)
+    assert isinstance(judge(case, Trace(seen), Profile()), Diverge)
 
 
 def test_the_stepper_stops_where_the_specification_does() -> None:
