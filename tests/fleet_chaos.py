@@ -215,7 +215,7 @@ def chaos(
         began = time.monotonic()
         next_kill = began + (every or seconds + 1)
         once = {"scheduler": (0.35, scheduler), "leader": (0.65, leader)} if every else {}
-        while time.monotonic() - began < seconds or not _worked(store, began + DRAIN_S):
+        while time.monotonic() - began < seconds or not _worked(store, began + seconds + DRAIN_S):
             for part in parts:
                 if not part.running():
                     part.start()
@@ -237,8 +237,10 @@ def chaos(
 
 def _worked(store: Store, deadline: float) -> bool:
     """Whether a campaign was done."""
+    if store.finished_slices("campaign", 1):
+        return True
     assert time.monotonic() < deadline, "the fleet does nothing"
-    return bool(store.finished_slices("campaign", 1))
+    return False
 
 
 def _drain(store: Store, parts: Sequence[Part]) -> None:
