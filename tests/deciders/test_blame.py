@@ -13,12 +13,12 @@ from corpus.case import MAX_OPS, Case
 from corpus.fault import Fault, FaultKind
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.table import insn
-from corpus.ops import GetReg, HostRun, Op, Run, SetReg
+from corpus.ops import GetMp, GetReg, HostRun, Op, ReadAll, Run, SetReg
 from corpus.text import parse_case
 from corpus.trace import Trace
 from corpus.values import Pattern
 from fuzz.followup import blame
-from fuzz.followup.blame import Bench, class_of, of_wrong_length, word_of, wrote
+from fuzz.followup.blame import Bench, by_an_earlier_one, class_of, of_wrong_length, word_of, wrote
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge
 
@@ -421,3 +421,110 @@ def test_a_program_that_is_full_has_no_room_for_another_instruction() -> None:
         bench = Tried(says=wrong_by_its_writer)
         blame.by_other_writers(case, seen_at_look(), bench)
         assert len(bench.cases) == tries
+
+
+# -- an earlier instruction -----------------------------------------------------------------
+
+LINES = ("mov x1, #1", "add z1.d, z1.d, z2.d", "mov x2, #2", "fmul z3.d, z1.d, z2.d")
+
+
+def length(op: Op) -> int:
+    """Of a run's program."""
+    assert isinstance(op, Run | HostRun)
+    return len(op.program)
+
+
+def writing(at: int, rule: str) -> Says:
+    """The last op of a case whose run has so many instructions, or more, is wrong."""
+
+    def says(case: Case) -> Diverge | None:
+        late = length(case.ops[RUN]) >= at
+        return diverge(op_index=len(case.ops) - 1, rule=rule) if late else None
+
+    return says
+
+
+@pytest.mark.parametrize("word", ["run", "host-run"])
+@pytest.mark.parametrize("index", [RUN, LOOK])
+def test_an_earlier_instruction_that_leaves_something_wrong_is_to_blame(
+    word: str, index: int
+) -> None:
+    case = program(*LINES, word=word)
+    bench = Tried(says=writing(2, rule_of(case, 1)))
+    found = by_an_earlier_one(case, diverge(op_index=index, rule=rule_of(case, 3)), bench)
+    assert found is not None
+    shorter, again = found
+    assert [length(each.ops[RUN]) for each in bench.cases] == [1, 2]
+    assert bench.cases[-1] == shorter
+    assert shorter.ops[:RUN] == case.ops[:RUN]
+    assert shorter.ops[RUN].word == word
+    assert text(shorter.ops[RUN]).split("; ")[0] == LINES[0]
+    assert shorter.ops[LOOK:] == (ReadAll(0),)
+    assert (again.op_index, again.rule) == (LOOK, rule_of(case, 1))
+
+
+def test_the_last_instruction_is_no_earlier_one() -> None:
+    case = program(*LINES)
+    bench = Tried()
+    assert by_an_earlier_one(case, diverge(op_index=LOOK, rule=rule_of(case, 3)), bench) is None
+    assert [length(each.ops[RUN]) for each in bench.cases] == [1, 2, 3]
+
+
+def test_what_is_wrong_by_another_rule_or_at_another_op_is_no_earlier_instruction() -> None:
+    case = program(*LINES)
+    seen = diverge(op_index=LOOK, rule=rule_of(case, 3))
+    # The fourth is not in what is left of the program.
+    for says in (writing(1, rule_of(case, 3)), writing(1, "run.exit")):
+        assert by_an_earlier_one(case, seen, Tried(says=says)) is None
+    at_run = Tried(says=always(diverge(op_index=RUN, rule=rule_of(case, 0))))
+    assert by_an_earlier_one(case, seen, at_run) is None
+
+
+def test_only_an_instruction_that_a_run_or_the_look_behind_it_blames_has_earlier_ones() -> None:
+    case = program(*LINES, then="get v0 z1\nget v0 z1\n")
+    for verdict in (
+        diverge(op_index=LOOK, rule="run.exit"),
+        diverge(op_index=LOOK + 1, rule=rule_of(case, 3)),
+        diverge(op_index=0, rule=rule_of(case, 3)),
+    ):
+        bench = Tried(says=writing(1, rule_of(case, 0)))
+        assert by_an_earlier_one(case, verdict, bench) is None
+        assert bench.cases == []
+
+
+def test_a_long_program_is_looked_at_at_its_beginning() -> None:
+    lines = [f"mov x{number}, #1" for number in range(20)]
+    case = program(*lines, "fmul z3.d, z1.d, z2.d")
+    bench = Tried()
+    assert by_an_earlier_one(case, diverge(op_index=LOOK, rule=rule_of(case, 20)), bench) is None
+    tried = [length(each.ops[RUN]) for each in bench.cases]
+    assert tried == list(range(1, blame._STEPS + 1))
+
+
+def test_a_case_that_is_full_has_room_for_a_look_in_the_place_of_what_was_behind() -> None:
+    run = Run(0, 0, (insn("hvc", 1), insn("ptrue", 1, 0, 31)))
+    verdict = "isa.ptrue"
+    for before, tried in ((MAX_OPS - 2, 1), (MAX_OPS - 1, 0)):
+        case = Case((*[GetMp(0)] * before, run), 2)
+        bench = Tried()
+        assert by_an_earlier_one(case, diverge(op_index=before, rule=verdict), bench) is None
+        assert len(bench.cases) == tried
+        assert all(each.min_vq == 2 for each in bench.cases)
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        (f"get v0 {regs.VLS_ID:#x}", "get-vls"),
+        (f"set v0 {regs.VLS_ID:#x} 1", "set-vls"),
+        ("read-all v0", "get"),
+        ("get v0 x1", "get"),
+        ("set v0 x1 1", "set"),
+        ("get-vls v0", "get-vls"),
+        ("set-vls v0 1", "set-vls"),
+        ("host-run v0 {\n}", "run"),
+        ("get-mp v0", "get-mp"),
+    ],
+)
+def test_what_ops_are_called_in_causes(line: str, word: str) -> None:
+    assert word_of(parse_case(f"{line}\n").ops[0]) == word
