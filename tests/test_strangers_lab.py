@@ -3,6 +3,7 @@ anything."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +12,7 @@ from corpus.case import Case
 from corpus.ops import Disturb, HostRun, Run, Threads
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation
-from corpus.wire import DISTURB_DATA, INTERVAL, THREADS_DATA
+from corpus.wire import DISTURB_DATA, INTERVAL, RUN_LIMIT_MS, THREADS_DATA
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree
 from targets.base import Target
@@ -250,6 +251,19 @@ def test_a_guest_whose_time_is_up_ends_whichever_thread_runs_it(leg: Target) -> 
         trace = leg.run(case)
         errs = [trace.observations[index].err for index in (-3, -2, -1)]
         assert errs == [EINTR * (mine == waits), EINTR * (its == waits), 0]
+
+
+def test_a_guest_that_an_init_came_before_ends_soon(leg: Target) -> None:
+    """It is where no memory is, and would be there until its time is up."""
+    lists = "init v0 features=sve,psci_0_2\n} {\nrun v0 {\nnop\n}\n"
+    lost = parse_case(f"{SETUP}threads after=2000000 {{\n{lists}}}\nget v0 x1\n")
+    leg.run(lost)
+    began = time.monotonic()
+    trace = leg.run(lost)
+    assert time.monotonic() - began < RUN_LIMIT_MS / 1000 / 2
+    assert [one.err for one in trace.observations[-3:]] == [0, EINTR, 0]
+    verdict = judge(lost, trace, leg.profile)
+    assert isinstance(verdict, Agree), verdict
 
 
 def test_strangers_around_two_vcpus_strike_the_first(leg: Target) -> None:

@@ -17,8 +17,10 @@
 /* A run of a vcpu in AArch32 state that does not take its way out soon does not end. */
 #define BRIEF_MS 50
 
-/* When a run is looked at that another thread watches. To it that is a run in two parts. */
+/* When a run is looked at that another thread watches. To it that is a run in two parts. Where it
+ * is lost from the beginning, there is nothing to wait for. */
 #define WATCHED_MS 500
+#define LOST_MS 20
 
 /* After this long a run is looked at: one that sleeps waits for what will never come. Where
  * others want the CPU, too, sleep says little: then that is when the time is up. */
@@ -124,7 +126,8 @@ static int enter_limited(const struct vcpu *v, const struct ready *ready,
     const unsigned limit_ms = ready->limit_ms;
     const unsigned early_ms = ready->loops.waits ? limit_ms : look_ms;
     const unsigned at_ms = ready->watched && !ready->loops.waits ? WATCHED_MS : early_ms;
-    const unsigned first_ms = limit_ms < at_ms ? limit_ms : at_ms;
+    const unsigned long_ms = limit_ms < at_ms ? limit_ms : at_ms;
+    const unsigned first_ms = ready->watched && lost(v->fd) ? LOST_MS : long_ms;
     limit_start(v->run, first_ms);
     if (immediate)
         v->run->immediate_exit = 1;
