@@ -357,6 +357,21 @@ def test_a_fleet_that_was_killed_goes_on(tmp_path: Path) -> None:
     assert out.startswith("slices done: ")
 
 
+@pytest.mark.slow
+def test_a_fleet_whose_database_is_deleted_ends(tmp_path: Path) -> None:
+    led = fleet(tmp_path, "--time", "10m")
+    assert led.stderr is not None
+    for line in led.stderr:
+        if json.loads(line)["event"] == "slice begins":
+            break
+    for path in tmp_path.glob("vcpufuzz.db*"):
+        path.unlink()
+    _, said = led.communicate(timeout=60)
+    assert led.returncode not in (0, 77)
+    assert "vcpufuzz.db was deleted while it was in use" in said
+    assert "Traceback" not in said
+
+
 def test_what_kills_cost_is_told_of_what_both_could_reach() -> None:
     shaken, calm = Books(Counter(), pairs=90), Books(Counter(), pairs=120)
     assert reach(shaken, calm) == {"pairs": 0.75}

@@ -254,3 +254,18 @@ def test_attempts_are_counted_whoever_leads(led: Led, tmp_path: Path) -> None:
     assert list(after.hands.given) == [order.id]
     after.hear(Ended(order.id, said="it broke"))
     assert after.states() == {order.id: State.FAILED}
+
+
+def test_a_fleet_ends_when_it_is_asked_to_although_its_store_is_gone(led: Led) -> None:
+    led.store.fails = {"beat": 1000}
+    led.fleet._seconds = float("inf")
+    say = led.fleet._say
+
+    def ask(event: str, **fields: object) -> None:
+        say(event, **fields)
+        if len(led.said) == 3:
+            led.fleet._stop.number = 15
+
+    led.fleet._say = ask
+    led.fleet._lead()
+    assert [event for event, _ in led.said] == ["store fails"] * 3

@@ -138,6 +138,8 @@ class Fleet:
     def _lead(self) -> None:
         end = time.monotonic() + self._seconds
         while True:
+            if self._stop:  # also while the store cannot be had
+                return
             try:
                 self._beat()
             except Refused:
@@ -145,8 +147,6 @@ class Fleet:
             except StoreError as error:
                 self._fails(str(error))
                 continue
-            if self._stop:
-                self._wish = Wish.STOP
             if time.monotonic() > end and self._wish is Wish.RUN:
                 self._wish = Wish.DRAIN
             if self._wish is Wish.DRAIN and self._cluster.alive:
@@ -182,7 +182,13 @@ class Fleet:
     def _fails(self, why: str) -> None:
         self._trouble = why
         self._say("store fails", why=why)
-        time.sleep(AGAIN_S)
+        self._pause()
+
+    def _pause(self) -> None:
+        """Let what fails come back, unless somebody wants to end."""
+        until = time.monotonic() + AGAIN_S
+        while time.monotonic() < until and not self._stop:
+            time.sleep(TICK_S)
 
     # -- the cluster -------------------------------------------------------------------
 
@@ -198,7 +204,7 @@ class Fleet:
             self._cluster.open()
         except ClusterError as error:
             self._trouble = str(error)
-            time.sleep(AGAIN_S)
+            self._pause()
             return False
         self._say("scheduler found")
         self._trouble = ""

@@ -27,8 +27,13 @@ SETTINGS: Mapping[str, object] = {
     "distributed.worker.daemon": True,
     "distributed.comm.timeouts.connect": "10s",
     "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.tick.interval": "1s",
+    "distributed.worker.profile.enabled": False,
+    "distributed.scheduler.work-stealing": False,
 }
-"""Of Dask, wherever a part of a fleet runs."""
+"""Of Dask, wherever a part of a fleet runs. It is made for tasks of milliseconds. Ours take minutes,
+and what it looks at many times a second costs several percent of a CPU in each process."""
 
 
 class ClusterError(RuntimeError):
