@@ -32,8 +32,8 @@ SETTINGS: Mapping[str, object] = {
     "distributed.worker.profile.enabled": False,
     "distributed.scheduler.work-stealing": False,
 }
-"""Of Dask, wherever a part of a fleet runs. It is made for tasks of milliseconds. Ours take minutes,
-and what it looks at many times a second costs several percent of a CPU in each process."""
+"""Of Dask, wherever a part of a fleet runs. It is made for tasks of milliseconds. Ours take
+minutes, and what it looks at many times a second costs several percent of a CPU in each process."""
 
 
 class ClusterError(RuntimeError):
