@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.form import Insn
-from corpus.isa.stage1 import PAGE_SIZE, PAGES, STAGE_1_ON
+from corpus.isa.stage1 import DEVICE, PAGE_SIZE, PAGES, STAGE_1_ON
 from corpus.isa.system import RETURN_VECTORS
 from corpus.isa.table import insn
 from corpus.wire import RAM_SIZE
@@ -30,6 +30,8 @@ _EDGES = [
     if offset == RAM_SIZE or PAGES[offset // PAGE_SIZE] != PAGES[offset // PAGE_SIZE - 1]
 ]
 """Offsets in the guest's data at which one page ends and another one, or none, begins."""
+_BESIDE_DEVICE = PAGE_SIZE * PAGES.index(DEVICE), PAGE_SIZE * (PAGES.index(DEVICE) + 1)
+"""Edges where addresses are aligned: what is not, in Device memory, is not judged."""
 _ACCESSING = [
     group for group in (tuple(filter(is_memory, forms)) for forms in GROUPS.values()) if group
 ]
@@ -56,6 +58,8 @@ def _moved(rng: random.Random, each: Insn, behind: Sequence[Insn]) -> Insn:
     if each.form.name != "lda" or rng.random() >= _AT_EDGE:
         return each
     aligned = any(i.form.name == "add_imm" and i.args[0] == _SP for i in behind)
-    width, step = rng.choice(_WIDTHS), 16 if aligned else rng.choice(_STEPS)
-    offset = rng.choice(_EDGES) + rng.randrange(-width, width + 1, step)
+    edge, width, step = rng.choice(_EDGES), rng.choice(_WIDTHS), rng.choice(_STEPS)
+    if aligned or edge in _BESIDE_DEVICE:
+        step = 16
+    offset = edge + rng.randrange(-width, width + 1, step)
     return insn("lda", each.args[0], min(max(offset, 0), RAM_SIZE - 1))
