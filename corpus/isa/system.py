@@ -9,6 +9,8 @@ from corpus.domain import Choice, IntRange
 from corpus.isa.form import Form, Insn, Operand
 from corpus.isa.fp import condition
 from corpus.isa.operands import at, bits, choice, imm, x, xsp
+from corpus.isa.stage1 import FORM as STAGE_1_FORM
+from corpus.isa.stage1 import STAGE_1_ON
 from corpus.registers import SYSREG_ENCODINGS
 from corpus.wire import RAM_BASE, RAM_SIZE
 
@@ -261,7 +263,7 @@ def unsynchronised(program: Sequence[Insn]) -> int:
     return count
 
 
-_SYNCHRONISES = frozenset({"isb", "hvc", RETURN_VECTORS, *LOOPS})
+_SYNCHRONISES = frozenset({"isb", "hvc", RETURN_VECTORS, STAGE_1_ON, *LOOPS})
 _SYSREG_NAMES = {value: name for name, value in _SYSREG.items()}
 
 FORMS: tuple[Form, ...] = (
@@ -388,5 +390,6 @@ FORMS: tuple[Form, ...] = (
     Form("brk", "brk #{imm}", (0xD420_0000,), (imm("imm", 0, 65535, at(5)),), "sys", "base"),
     Form("udf", "udf #{imm}", (0,), (imm("imm", 0, 65535, at(0)),), "sys", "base"),
     Form(ANY, ".inst {word}", (0,), (Operand("word", _MachineWord(), at(0)),), "sys", "base"),
+    STAGE_1_FORM,
     *CALLS,
 )

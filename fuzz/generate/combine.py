@@ -36,6 +36,7 @@ from corpus.ops import (
     WriteMem,
 )
 from corpus.values import Pattern
+from fuzz.generate import edges
 from fuzz.generate import el2 as of_el2
 from fuzz.generate.calls import CALLS, EARLY, FAILING, HIDDEN, PMU_READY, STOPS_JUDGING
 from fuzz.generate.facts import CONTROLS, LENGTHS, MODE, MODES, Tracker
@@ -265,7 +266,10 @@ def _program(draft: _Draft, features: int) -> tuple[Insn, ...]:
         code += memory_access(rng, form) if is_memory(form) else [random_insn(rng, form)]
     if features & of_el2.HAS_EL2:
         return of_el2.program(rng, tuple(code), MAX_PROGRAM)
-    return tuple(synchronised_soon(rng, code)[:MAX_PROGRAM])
+    whole = tuple(synchronised_soon(rng, code)[:MAX_PROGRAM])
+    if rng.random() < edges.SHARE and not _is_at_el0(draft):
+        return edges.to_edges(rng, whole)
+    return whole
 
 
 def _enabling(draft: _Draft) -> float:

@@ -30,6 +30,7 @@ from corpus.ops import (
     SetVls,
     WriteMem,
 )
+from fuzz.generate import edges
 from fuzz.generate import el2 as of_el2
 from fuzz.generate.looks import with_looks
 from fuzz.generate.programs import MIDDLE, constant, random_program, source, stores
@@ -59,6 +60,8 @@ def random_run(rng: random.Random, vcpu: int, *, el2: bool = False) -> Run | Hos
     program = random_program(rng)
     if el2:
         program = of_el2.program(rng, program, MAX_PROGRAM)
+    elif rng.random() < edges.SHARE:
+        program = edges.to_edges(rng, program)
     if rng.random() < 0.04:
         return HostRun(vcpu, HOST_VLS.draw(source(rng)), program=program)
     return Run(vcpu, 1 if rng.random() < 0.03 else 0, program)

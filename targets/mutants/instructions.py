@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from corpus.isa.table import FORMS
 from targets.mutants.mutant import Make, Mutant, executing, instructions
 from targets.spec.cpu import Cpu
 from targets.spec.semantics import SEMANTICS
@@ -55,6 +56,20 @@ def _keeps_tail(right: Semantic) -> Semantic:
     return run
 
 
+def _untranslated(right: Semantic) -> Semantic:
+    def run(cpu: Cpu, *args: int) -> None:
+        on, cpu.translates = cpu.translates, False
+        try:
+            right(cpu, *args)
+        finally:
+            cpu.translates = on
+
+    return run
+
+
+_STORES = tuple(form.name for form in FORMS.values() if form.group in ("sve-store", "asimd-store"))
+
+
 def _each(defect: Callable[[Semantic], Semantic], *forms: str) -> Make:
     return executing(instructions({form: defect(SEMANTICS[form]) for form in forms}))
 
@@ -75,5 +90,9 @@ INSTRUCTIONS: dict[str, Mutant] = {
     "shift-long-keeps-tail": Mutant(
         "SSHLL and USHLL leave bits 128 and up (Q11)",
         _each(_keeps_tail, "sshll_vi", "ushll_vi", "sshll2_vi", "ushll2_vi"),
+    ),
+    "stores-untranslated": Mutant(
+        "vector stores do not ask whether their page may be written",
+        _each(_untranslated, *_STORES),
     ),
 }

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from corpus import wire
+from corpus.isa.stage1 import PAGE_SIZE, SCTLR
+from targets.spec import stage1
 from targets.spec.errno import ENOSYS
 from targets.spec.errors import (
     Decides,
@@ -13,7 +17,7 @@ from targets.spec.errors import (
     syndrome,
 )
 from targets.spec.memory import Memory
-from targets.spec.sets import join
+from targets.spec.sets import exact, join
 from targets.spec.vcpu import Vcpu
 
 UNBACKED_END = 1 << 36
@@ -27,13 +31,15 @@ _WRITE = 1 << 6
 class Bus:
     """A vcpu's way to memory. `unaligned`: as of a `Profile`."""
 
-    __slots__ = ("mem", "rule", "rules", "unaligned", "vcpu")
+    __slots__ = ("mem", "rule", "rules", "translates", "unaligned", "vcpu")
 
     def __init__(self, vcpu: Vcpu, mem: Memory, rules: set[str], unaligned: bool) -> None:
         self.vcpu = vcpu
         self.mem = mem
         self.rules = rules
         self.unaligned = unaligned
+        self.translates = vcpu.sys["sctlr_el1"] == exact(SCTLR)
+        """Whether stage 1 is on, with our map."""
         self.rule = ""
         """Rule of the instruction being executed: the origin of what it writes."""
 
@@ -42,6 +48,8 @@ class Bus:
         or multi-register access), so outside RAM the run fails. Raises MmioExit, RunFailed,
         GuestException, Unpredictable."""
         self._check_alignment(address, size)
+        if self.translates:
+            self._translate(address, size, write=False)
         if self.mem.contains(address, size):
             return self.mem.load(address, size)
         self._outside(address, size, vector, write=False)
@@ -52,6 +60,9 @@ class Bus:
     ) -> None:
         """Store `size` bytes; outside RAM as for `load`."""
         self._check_alignment(address, size)
+        if self.translates and not self.reaches(address, size, write=True):
+            self.perhaps_store(address, size, value, mask)
+            self._translate(address, size, write=True)
         if self.mem.contains(address, size):
             if address < wire.DATA_BASE:
                 raise Unpredictable("the guest stores into its own code")
@@ -63,14 +74,68 @@ class Bus:
         self._outside(address, size, vector, write=True)
         raise MmioExit(address, size, value, mask, write=True)
 
-    def in_ram(self, address: int, size: int) -> bool:
-        """Whether an access lies in RAM entirely (first-fault loads ask)."""
-        return self.mem.contains(address, size)
+    def perhaps_store(self, address: int, size: int, value: int, mask: int = 0) -> None:
+        """What is left of a store that aborts, or of which another part does: of the bytes that it
+        reaches any may have been stored. Raises Unpredictable."""
+        for at, count in self._reached(address, size):
+            keep, shift = (1 << 8 * count) - 1, 8 * (at - address)
+            new, unknown = value >> shift & keep, mask >> shift & keep
+            old, old_mask = self.load(at, count)
+            unknown |= old ^ new | old_mask
+            self.store(at, count, new & ~unknown, unknown)
+
+    def _reached(self, address: int, size: int) -> Iterator[tuple[int, int]]:
+        parts = stage1.parts(address, size) if self.translates else ((address, size),)
+        return (part for part in parts if self.reaches(*part, write=True))
+
+    def reaches(self, address: int, size: int, *, write: bool = False) -> bool:
+        """Whether all bytes of an access are in RAM and none of them faults (first-fault loads
+        ask)."""
+        if not self.translates:
+            return self.mem.contains(address, size)
+        contained = self.mem.contains(address, size)
+        return contained and not stage1.fault(address, size, self.level, write=write)
+
+    def aborts_as(self, address: int, size: int, *, write: bool) -> int:
+        """What tells the kinds of abort from each other, of an access that has one."""
+        if not self.translates:
+            return int(address >= NO_CPU_HAS)
+        fault = stage1.fault(address, size, self.level, write=write)
+        return fault.status if fault else 0
+
+    def surely_reads(self, address: int, size: int, first: int) -> bool:
+        """Whether a first-fault load that first accesses `first` has no cause to leave this access
+        out: both are to one page of Normal memory, which stage 2 has, too."""
+        page = stage1.page_at(address) if self.translates and self.mem.populated else None
+        if page is None or page.is_device:
+            return False
+        return not (first ^ address | first ^ address + size - 1) // PAGE_SIZE
+
+    def _translate(self, address: int, size: int, *, write: bool) -> None:
+        """Raises GuestException, Unpredictable."""
+        if address + size > 1 << 64:
+            raise Unpredictable("an access around the end of all addresses", Decides.NOTHING)
+        fault = stage1.fault(address, size, self.level, write=write)
+        if fault:
+            self.rules.add(fault.rule)
+            esr = syndrome(0x25 if self.level else 0x24, fault.status | (_WRITE if write else 0))
+            raise GuestException(esr, fault.address, far_rule="stage1.first-byte")
+
+    @property
+    def level(self) -> int:
+        """The EL of the access."""
+        return 0 if join(self.vcpu.core["pstate"])[0] & 0xF == 0 else 1
 
     def _check_alignment(self, address: int, size: int) -> None:
         """With the MMU off memory is Device, where an access that is not aligned to its
         elements faults. They have at most `size` bytes, and 16."""
-        if not self.unaligned and address & (min(size & -size, 16) - 1):
+        if not address & (min(size & -size, 16) - 1):
+            return
+        if self.translates:
+            if any(stage1.is_device(at) for at, _ in stage1.parts(address, size)):
+                raise Unpredictable("an unaligned access to Device memory may fault")
+            self.rules.add("stage1.unaligned")
+        elif not self.unaligned:
             raise Unpredictable("an unaligned access may fault on this machine")
 
     def _outside(self, address: int, size: int, vector: bool, *, write: bool) -> None:
@@ -79,8 +144,7 @@ class Bus:
         RunFailed, GuestException, Unpredictable."""
         if NO_CPU_HAS <= address <= (1 << 64) - size and not self.vcpu.el2:
             self.rules.add("abort.address-size")
-            unprivileged = join(self.vcpu.core["pstate"])[0] & 0xF == 0
-            esr = syndrome(0x24 if unprivileged else 0x25, _WRITE if write else 0)
+            esr = syndrome(0x25 if self.level else 0x24, _WRITE if write else 0)
             raise GuestException(esr, None if vector else address)
         lowest = wire.RAM_BASE if self.vcpu.el2 else 0  # below RAM is the interrupt controller
         if not lowest <= address <= UNBACKED_END - size:

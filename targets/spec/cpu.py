@@ -81,9 +81,11 @@ class Cpu(Controls):
             "fp_kept",
             "host_vqs",
             "fpmr",
+            "has_stage1",
             "lacks",
             "rpres",
             "loaded",
+            "reads_on",
             "returns",
             "pc",
         ),
@@ -108,6 +110,8 @@ class Cpu(Controls):
         kept = profile.mode == "protected" and profile.kernel < FPMR_IN_PROTECTED_MODE
         self.fpmr = None if profile.fpmr and kept else profile.fpmr
         self.rpres = profile.rpres
+        self.reads_on = profile.reads_on
+        self.has_stage1 = profile.stage1
         self.returns = False
         self.defects = profile.defects
         self.fp_kept = {"fpcr": profile.fpcr_bits, "fpsr": profile.fpsr_bits}

@@ -33,17 +33,25 @@ class GuestException(Exception):
     FAR_ELx or None.
 
     `ret`: offset of the preferred return address from the instruction (4 for SVC).
-    `to_el2`: taken to EL2 from wherever.
+    `to_el2`: taken to EL2 from wherever. `far_rule`: the rule about FAR_ELx, where that is
+    another one than the instruction's.
     """
 
     def __init__(
-        self, esr: int, far: int | None = None, ret: int = 0, *, to_el2: bool = False
+        self,
+        esr: int,
+        far: int | None = None,
+        ret: int = 0,
+        *,
+        to_el2: bool = False,
+        far_rule: str = "",
     ) -> None:
         super().__init__(f"exception with ESR {esr:#x}")
         self.esr = esr
         self.far = far
         self.ret = ret
         self.to_el2 = to_el2
+        self.far_rule = far_rule
 
     @property
     def rule(self) -> str:

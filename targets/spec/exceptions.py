@@ -30,6 +30,8 @@ def write_down(cpu: Cpu, exception: GuestException, target: int, back: int) -> i
     banked = elr, spsr, esr, far = _BANKED[target]
     for name in (*banked, "pstate"):
         vcpu.origins[name] = cpu.rule
+    if exception.far_rule:
+        vcpu.origins[far] = exception.far_rule
     pstate, mask = join(vcpu.core["pstate"])
     vcpu.core[elr] = exact(back)
     vcpu.core[spsr] = unknown(pstate, mask | cpu.vm.stepped)

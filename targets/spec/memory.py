@@ -23,13 +23,15 @@ _INITIAL = _initial()
 class Memory:
     """RAM as bytes, plus a sparse map of unknown bits per byte offset."""
 
-    __slots__ = ("data", "touched", "unknown")
+    __slots__ = ("data", "populated", "touched", "unknown")
 
     def __init__(self) -> None:
         self.data = bytearray(_INITIAL)
         self.unknown: dict[int, int] = {}
         self.touched = False
         """Whether anything was ever stored."""
+        self.populated = False
+        """Whether a guest has stored into every page, so that stage 2 has them all."""
 
     def contains(self, address: int, size: int) -> bool:
         """Whether [address, address + size) is RAM."""
@@ -67,13 +69,14 @@ class Memory:
         """The same contents."""
         other = Memory.__new__(Memory)
         other.data, other.unknown = bytearray(self.data), dict(self.unknown)
-        other.touched = self.touched
+        other.touched, other.populated = self.touched, self.populated
         return other
 
     def become(self, other: Memory) -> None:
         """Hold what `other` holds."""
         self.data[:] = other.data
         self.unknown, self.touched = dict(other.unknown), other.touched
+        self.populated = other.populated
 
     def unite(self, other: Memory) -> None:
         """Hold what either holds."""
@@ -87,3 +90,4 @@ class Memory:
         for at, bits in unknown.items():
             self.data[at] &= ~bits
         self.touched = self.touched or other.touched
+        self.populated = self.populated and other.populated

@@ -11,6 +11,7 @@ from corpus.isa.system import ANY
 from corpus.kept import Effect
 from corpus.ops import NISV_TO_USER, machine_code
 from targets.profile import Profile
+from targets.spec import stage1
 from targets.spec.controls import Forks
 from targets.spec.cpu import Cpu, access_check
 from targets.spec.defects import spoiled, worst
@@ -33,7 +34,7 @@ from targets.spec.semantics.fpops import FLAGS, ControlUnknown
 from targets.spec.semantics.system import held_fpmr, loaded_cpacr
 from targets.spec.semantics.traps import come_back
 from targets.spec.sets import ZERO, either, exact, join, unknown
-from targets.spec.vcpu import OPTIONAL_PSTATE, SCTLR_RESET, Vcpu, Vm
+from targets.spec.vcpu import BY_EXCEPTIONS, OPTIONAL_PSTATE, SCTLR_RESET, Vcpu, Vm
 
 PLAIN_PSTATE = 0xF000_03CF
 """PSTATE bits that a run keeps: NZCV, DAIF and the mode."""
@@ -57,7 +58,7 @@ class Ended:
     """Rule of the instruction that ended the run."""
 
 
-def check_runnable(vcpu: Vcpu) -> None:
+def check_runnable(vcpu: Vcpu, mem: Memory) -> None:
     """Raises Unpredictable for entry states that the model does not follow."""
     if vcpu.aarch32:
         raise Unpredictable("AArch32 guests are not modelled", Decides.KERNEL)
@@ -66,7 +67,8 @@ def check_runnable(vcpu: Vcpu) -> None:
     loose = NZCV | OPTIONAL_PSTATE
     if mask & ~loose or value & ~known or value & 0xF not in RUNNABLE_MODES:
         raise Unpredictable(f"a run from PSTATE {value:#x} is not modelled", Decides.KERNEL)
-    if vcpu.sys["sctlr_el1"] not in (exact(SCTLR_RESET), SCTLR_FIXED):
+    usual = vcpu.sys["sctlr_el1"] in (exact(SCTLR_RESET), SCTLR_FIXED)
+    if not usual and not stage1.is_on(vcpu, mem):
         raise Unpredictable("a run with another SCTLR_EL1 than the reset value is not modelled")
 
 
@@ -81,7 +83,7 @@ def run(
 ) -> Ended:
     """Execute `program` at the PC of `vcpu`, with what `forks` chooses where there is a
     choice. An MMIO access that ends it is not `completed` yet. Raises Unpredictable."""
-    check_runnable(vcpu)
+    check_runnable(vcpu, mem)
     rules.add(_ENTRY_RULES[join(vcpu.core["pstate"])[0] & 0xF])
     enter(vcpu)
     cpu = (NestedCpu if vcpu.el2 else Cpu)(vcpu, profile, mem, rules, vm, forks)
@@ -216,7 +218,8 @@ def _take_exception(cpu: Cpu, exception: GuestException) -> MmioExit:
     # The flags are the interrupted code's on silicon; QEMU clears them.
     pstate, mask = join(vcpu.core["pstate"])
     flags = pstate & NZCV
-    vcpu.core["pstate"] = unknown(flags | 0x3C1 | target << 2, mask | flags | OPTIONAL_PSTATE)
+    changed = OPTIONAL_PSTATE if vcpu.el2 else BY_EXCEPTIONS
+    vcpu.core["pstate"] = unknown(flags | 0x3C1 | target << 2, mask | flags | changed)
     if cpu.el != target:
         cpu.go(target)
     address = wire.VECTOR_MMIO + 8 * vector

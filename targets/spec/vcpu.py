@@ -19,6 +19,10 @@ OPTIONAL_PSTATE = 0x03C0_3000
 """SSBS, ALLINT, PAN, UAO, DIT, TCO: kept or dropped, as the CPU has them. None changes what
 the programs here do. Exceptions may set or clear them."""
 
+PSTATE_PAN = 1 << 22
+BY_EXCEPTIONS = OPTIONAL_PSTATE & ~PSTATE_PAN
+"""What of that an exception to EL1 may change: SCTLR_EL1.SPAN is set, so PAN stays."""
+
 SCTLR_RESET = 0x00C5_0078
 
 U64 = (1 << 64) - 1
@@ -75,6 +79,8 @@ class Vcpu:
     """POWER_OFF of the last INIT."""
     max_vq: int = 1
     stopped: int = MP_RUNNABLE
+    mapped: bool = False
+    """MAIR_EL1, TCR_EL1 and TTBR0_EL1 are what `stage-1-on` wrote."""
     run_once: bool = False
     mpidr_known: bool = True
     """False after another INIT of a vcpu whose MPIDR_EL1 a migration wrote: 6.12 keeps what was
@@ -133,6 +139,7 @@ class Vcpu:
         self.core = dict.fromkeys(_ZEROED, ZERO) | kept
         self.core["pstate"] = exact(0x1D3 if self.aarch32 else PSTATE_EL1H)
         self.sys = dict(RESET_SYSREGS)
+        self.mapped = False
         if self.entry:
             pc, self.x[0] = self.entry
             self.core["pc"] = exact(pc)

@@ -105,6 +105,7 @@ class Bootloader:
         facts["lab.qemu"] = version
         # QEMU checks no alignment below a stage 2, as hardware would with the MMU off.
         facts["unaligned"] = "1"
+        facts["reads_on"] = "1"  # sve_helper.c, sve_ldnfff1_r
         facts["lab.kernel_sha256"] = kernel.sha256
         facts["lab.kernel_package"] = kernel.package_version
         facts["lab.executor"] = initramfs.key

@@ -12,13 +12,14 @@ from targets.spec.rules import (
     identity,
     lives,
     metamorphic,
+    translation,
     vectors,
 )
 from targets.spec.rules.rule import Rule
 
 _MODULES = (
     *(lives, accesses, identity, guests, vectors),
-    *(hypercalls, el2, metamorphic, carried, devices),
+    *(hypercalls, el2, metamorphic, carried, devices, translation),
 )
 
 RULES: dict[str, Rule] = {rule.id: rule for module in _MODULES for rule in module.TABLE}

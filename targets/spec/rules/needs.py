@@ -49,6 +49,8 @@ NEEDS: dict[str, Need] = {
     "host.no-sme": lambda profile: profile.host_thread and not profile.svqs,
     "host.sme-*": lambda profile: profile.svqs != 0,
     "host.[!n]*": lambda profile: profile.host_thread,
+    "stage1.*": lambda profile: profile.stage1,
+    "stage1.reads-on": lambda profile: profile.reads_on,
     "disturb.strikes": lambda profile: bool(profile.strangers),
     "disturb.no-stranger": lambda profile: len(profile.strangers) < len(Stranger),
     "attr.none": lambda profile: profile.kernel == FIRST,

@@ -31,6 +31,7 @@ from targets.spec.semantics import (
     sve_pred,
     sve_prefetch,
     system,
+    translation,
     traps,
     waiting,
 )
@@ -65,6 +66,7 @@ _MODULES = (
     sve_pred,
     sve_prefetch,
     system,
+    translation,
     traps,
     waiting,
 )

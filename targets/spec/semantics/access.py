@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from targets.spec.bus import NO_CPU_HAS
 from targets.spec.cpu import U64, Cpu
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.semantics.lanes import SINT, UINT, join_lanes, ones, split
@@ -37,14 +36,20 @@ def spoil(cpu: Cpu, registers: Sequence[int]) -> None:
 
 def load_span(cpu: Cpu, address: int, size: int, registers: Sequence[int]) -> tuple[int, int]:
     """Load `size` bytes that are all accessed; `registers` are spoilt if that aborts."""
-    if not cpu.in_ram(address, size):
+    if not cpu.reaches(address, size):
         spoil(cpu, registers)
     return cpu.load(address, size)
 
 
-def fault_alike(cpu: Cpu, addresses: Sequence[int | None], size: int) -> None:
+def fault_alike(
+    cpu: Cpu, addresses: Sequence[int | None], size: int, *, write: bool = False
+) -> None:
     """Which of several elements aborts is up to the CPU. Raises Unpredictable if it matters."""
-    ways = {a >= NO_CPU_HAS for a in addresses if a is not None and not cpu.in_ram(a, size)}
+    ways = {
+        cpu.aborts_as(a, size, write=write)
+        for a in addresses
+        if a is not None and not cpu.reaches(a, size, write=write)
+    }
     if len(ways) > 1:
         raise Unpredictable("which element aborts is up to the CPU", Decides.NOTHING)
 
@@ -56,7 +61,7 @@ def load_elements(
     value = mask = at = 0
     for address in addresses:
         if address is not None:
-            if not cpu.in_ram(address, size):
+            if not cpu.reaches(address, size):
                 fault_alike(cpu, addresses, size)
                 spoil(cpu, registers)
             loaded, unknown = cpu.load(address, size)
@@ -71,18 +76,23 @@ def store_elements(
 ) -> None:
     """Store elements of `size` bytes at `addresses`, in order; None: not accessed."""
     keep = ones(8 * size)
-    outside = next((a for a in addresses if a is not None and not cpu.in_ram(a, size)), None)
+    outside = None
     for index, address in enumerate(addresses):
-        if address is None or not cpu.in_ram(address, size):
+        if address is not None and not cpu.reaches(address, size, write=True):
+            outside = index, address
+            break
+    for index, address in enumerate(addresses):
+        if address is None:
             continue
         new, unknown = value >> 8 * size * index & keep, mask >> 8 * size * index & keep
-        if outside is not None:
-            old, old_mask = cpu.load(address, size)
-            unknown |= old ^ new | old_mask
-        cpu.store(address, size, new & ~unknown, unknown)
+        if outside is None:
+            cpu.store(address, size, new & ~unknown, unknown)
+        else:
+            cpu.perhaps_store(address, size, new, unknown)
     if outside is not None:
-        fault_alike(cpu, addresses, size)
-        cpu.store(outside, size, 0)
+        index, address = outside
+        fault_alike(cpu, addresses, size, write=True)
+        cpu.store(address, size, value >> 8 * size * index & keep, mask >> 8 * size * index & keep)
 
 
 def offsets(base: int, count: int, size: int, chosen: int, t: int) -> list[int | None]:

@@ -26,7 +26,7 @@ def _write_back(cpu: Cpu, xn: int, address: int) -> None:
 def _load(cpu: Cpu, address: int, size: int, registers: tuple[int, ...]) -> tuple[int, int]:
     """Load `size` bytes. One V register is a single access with a syndrome KVM can use only
     if it is a general register's; so vector accesses outside RAM fail."""
-    if not cpu.in_ram(address, size):
+    if not cpu.reaches(address, size):
         spoil(cpu, registers)
     return cpu.load(address, size)
 

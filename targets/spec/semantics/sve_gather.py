@@ -40,18 +40,20 @@ def faulting_load(
     The first active element of a first-fault load faults as usual. Any other access that
     would fault is suppressed, and from its element on FFR is cleared. The architecture lets
     any of them be suppressed without a fault, too, and KVM gives a cause: it populates
-    stage 2 on demand. Where FFR is clear an element is the loaded value, zero or what it was.
+    stage 2 on demand. Where none is known (`Bus.surely_reads`) a CPU that reads on must do so.
+    Where FFR is clear an element is the loaded value, zero or what it was.
     """
     size, width = 1 << msize, BITS[t]
     lane_bits = ones(1 << t)
     ffr, ffr_mask = cpu.ffr()
     (old_value, old_mask), value, mask = cpu.z(zt), 0, 0
-    faulted = maybe = loose = False
+    faulted = maybe = loose = exact = False
     first = first_faults
+    begin = next((address for address in addresses if address is not None), 0)
     for index, address in enumerate(addresses):
         data = data_mask = 0
         if address is not None:
-            inside = cpu.in_ram(address, size)
+            inside = cpu.reaches(address, size)
             if first:
                 if not inside:
                     spoil(cpu, (zt,))
@@ -61,7 +63,8 @@ def faulting_load(
                 faulted = True
             else:
                 data, data_mask = cpu.load(address, size)
-                maybe = True
+                reads = cpu.reads_on and cpu.surely_reads(address, size, begin)
+                maybe, exact = maybe or not reads, exact or reads
         at = index << t
         if faulted:
             ffr &= ~(lane_bits << at)
@@ -81,6 +84,12 @@ def faulting_load(
         cpu.rules.add("vl.ffr-truncated")
         cpu.set_ffr(ffr & ~ffr_mask, ffr_mask)
     put_z(cpu, zt, value, mask)
+    if exact and not maybe:
+        cpu.rules.add(_READS_ON)
+        cpu.vcpu.origins["ffr"] = _READS_ON
+
+
+_READS_ON = "stage1.reads-on"
 
 
 def _contiguous(form: Form) -> None:

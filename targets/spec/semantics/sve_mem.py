@@ -39,7 +39,7 @@ def str_z(cpu: Cpu, zt: int, xn: int, imm: int) -> None:
 def ldr_p(cpu: Cpu, pt: int, xn: int, imm: int) -> None:
     size = cpu.vl // 8
     address = cpu.address(xn, imm * size)
-    if not cpu.in_ram(address, size):
+    if not cpu.reaches(address, size):
         cpu.set_p(pt, 0, ones(cpu.vl))
     put_p(cpu, pt, *cpu.load(address, size))
 
@@ -66,7 +66,7 @@ def _load(cpu: Cpu, zt: int, t: int, pg: int, base: int, msize: int, negative: b
     if not chosen:
         cpu.set_z(zt, 0)
         return
-    if cpu.in_ram(base, span):
+    if cpu.reaches(base, span):
         value, mask = cpu.load(base, span)
     else:
         addresses = offsets(base, count, 1 << msize, chosen, t)
@@ -85,7 +85,7 @@ def _store(cpu: Cpu, zt: int, t: int, pg: int, base: int, msize: int) -> None:
     value = truncate(value, count, msize, t)
     mask = truncate(mask, count, msize, t) if mask else 0
     span = count << msize
-    if cpu.in_ram(base, span):
+    if cpu.reaches(base, span, write=True):
         lanes = truncate(active(chosen, vl, t), count, msize, t)
         old, old_mask = cpu.load(base, span)
         value = value & lanes | old & ~lanes
@@ -138,7 +138,7 @@ def _load_structure(cpu: Cpu, zt: int, t: int, pg: int, base: int, n: int) -> No
     vl = cpu.vl
     registers = [(zt + i) % 32 for i in range(n)]
     chosen = known_predicate(cpu, pg, every(vl, t))
-    if chosen and cpu.in_ram(base, n * vl):
+    if chosen and cpu.reaches(base, n * vl):
         both = cpu.load(base, n * vl)
     else:
         size = 1 << t

@@ -8,7 +8,14 @@ from corpus.isa.unallocated import NEWER, is_unallocated
 from corpus.wire import RAM_BASE
 from targets.spec import idregs
 from targets.spec.cpu import FP_CONTROL, FPEN_SHIFT, U64, ZCR_LEN, Cpu
-from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable, syndrome
+from targets.spec.errors import (
+    UNDEFINED,
+    Decides,
+    GuestException,
+    MmioExit,
+    Unpredictable,
+    syndrome,
+)
 from targets.spec.nested import NestedCpu
 from targets.spec.semantics.fp import condition
 from targets.spec.semantics.registry import semantic
@@ -89,11 +96,12 @@ def str_x(cpu: Cpu, xt: int, xn: int, imm: int) -> None:
 
 @semantic("ldr_x")
 def ldr_x(cpu: Cpu, xt: int, xn: int, imm: int) -> None:
-    address = cpu.address(xn, imm)
-    if not cpu.in_ram(address, 8):
-        cpu.set_x(xt, 0)  # what the harness's devices read as, if it gets there
+    try:
+        cpu.set_x(xt, *cpu.load(cpu.address(xn, imm), 8, vector=False))
+    except MmioExit:
+        cpu.set_x(xt, 0)  # what the harness's devices read as
         cpu.rules.add("run.mmio-load")
-    cpu.set_x(xt, *cpu.load(address, 8, vector=False))
+        raise
 
 
 @semantic("isb")

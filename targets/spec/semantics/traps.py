@@ -59,8 +59,8 @@ def return_vectors(cpu: Cpu) -> None:
     """The handler is stored at three vectors, and VBAR_EL1 set to them. From EL0 the first IC IVAU
     traps, since SCTLR_EL1.UCI is zero."""
     vcpu = cpu.vcpu
-    if vcpu.el2:
-        raise Unpredictable("a handler for vcpus with EL2", Decides.NOTHING)
+    if vcpu.el2 or (cpu.translates and cpu.el == 0):
+        raise Unpredictable("a handler for vcpus with EL2, or put where EL0 may not store")
     cpu.set_x(0, _HANDLER & U64)
     cpu.set_x(1, _HANDLER >> 64)
     cpu.set_x(29, LOOP_VECTORS)

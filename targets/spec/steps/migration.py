@@ -76,6 +76,7 @@ def copy_state(source: Vcpu, destination: Vcpu) -> None:
     destination.sys = dict(source.sys)
     destination.max_vq = source.max_vq
     destination.mpidr = source.mpidr
+    destination.mapped = source.mapped
     destination.origins = dict.fromkeys(
         (*regs.REGISTERS, *(f"x{n}" for n in range(31))), "migrate.identity"
     )
