@@ -134,6 +134,16 @@ def test_the_first_bad_release_is_of_like_machines(
     assert all(part.lower() in line.lower() for part, line in zip(said, found, strict=True))
 
 
+def test_a_release_on_which_the_program_passes_was_tried() -> None:
+    passes = ["6.1.0-50-arm64", "5.10.0", "7.1.0", "odd"]
+    (said,) = first_bad([leg("6.12.1")], [], passes)
+    assert said.endswith("shows it is 6.12.1; the program below passes on 6.1.0-50-arm64.")
+    (said,) = first_bad([leg("6.12.1")], [leg("6.11.0")], passes)
+    assert said.endswith("6.11.0 does not.")
+    (said,) = first_bad([leg("5.9.1")], [], passes)
+    assert said.endswith("none before it was tried.")
+
+
 def test_a_kernel_goes_by_its_package() -> None:
     facts = {**leg("6.1.0-50-arm64").fingerprint, "lab.kernel_package": "6.1.176-1"}
     assert machine(LegRecord("k", "kvm", facts)).startswith("Linux 6.1.0-50-arm64 (6.1.176-1),")

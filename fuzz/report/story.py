@@ -18,7 +18,7 @@ from fuzz.oracle.verdict import Diverge
 from fuzz.printable import printable
 from fuzz.report.findings import log_excerpt, op_text
 from fuzz.reproduce.strace import strace
-from fuzz.reproduce.tried import Tried
+from fuzz.reproduce.tried import Outcome, Tried
 from targets.profile import Profile
 from targets.spec.rules import RULES
 
@@ -230,7 +230,10 @@ def _affected(story: Story) -> Section:
     items = [f"affected: {machine(leg)}" for leg in shows]
     items += [f"not affected: {machine(leg)}" for leg in agree]
     said = [f"Suspect: {story.suspect}."] if story.suspect else []
-    return Section("Where it shows", [*said, *first_bad(shows, agree), *story.origin], items)
+    passes = [one.release for one in story.tried if one.outcome is Outcome.PASSES]
+    return Section(
+        "Where it shows", [*said, *first_bad(shows, agree, passes), *story.origin], items
+    )
 
 
 _VERSION = re.compile(r"\d+(?:\.\d+)*")
@@ -238,13 +241,20 @@ _VERSION = re.compile(r"\d+(?:\.\d+)*")
 
 def _release(leg: LegRecord) -> tuple[int, ...]:
     facts = leg.fingerprint
-    found = _VERSION.match(facts.get("lab.kernel_package") or facts.get("release", ""))
+    return _numbers(facts.get("lab.kernel_package") or facts.get("release", ""))
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    found = _VERSION.match(release)
     return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
-def first_bad(shows: Sequence[LegRecord], agree: Sequence[LegRecord]) -> Iterator[str]:
+def first_bad(
+    shows: Sequence[LegRecord], agree: Sequence[LegRecord], passes: Sequence[str] = ()
+) -> Iterator[str]:
     """Between which of the releases that were tried it came, and where it went, in the modes of
-    those that show it and on the same emulated CPU."""
+    those that show it and on the same emulated CPU. `passes`: releases on which the program
+    does."""
 
     def key(leg: LegRecord) -> tuple[str, str]:
         return leg.fingerprint.get("mode", ""), leg.fingerprint.get("lab.qemu", "")
@@ -257,11 +267,15 @@ def first_bad(shows: Sequence[LegRecord], agree: Sequence[LegRecord]) -> Iterato
     before = [one for one in good if one < bad[0]]
     behind = [one for one in good if one > bad[-1]]
     first = f"The first release that was tried and shows it is {_dotted(bad[0])}"
-    yield (
-        f"{first}; {_dotted(before[-1])} does not."
-        if before
-        else f"{first}; none before it was tried."
+    programs = sorted(
+        (numbers, name) for name in passes if () < (numbers := _numbers(name)) < bad[0]
     )
+    if before:
+        yield f"{first}; {_dotted(before[-1])} does not."
+    elif programs:
+        yield f"{first}; the program below passes on {programs[-1][1]}."
+    else:
+        yield f"{first}; none before it was tried."
     if behind:
         yield f"It is gone in {_dotted(behind[0])}."
 
