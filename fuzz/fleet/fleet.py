@@ -33,7 +33,7 @@ from fuzz.fleet.watch import Watch
 
 BEAT_S = 5.0
 """How often the fleet says that it is there, and hears what is wished."""
-TICK_S = 0.5
+TICK_S = 1.0
 AGAIN_S = 5.0
 """How long it waits before it looks for a lost scheduler, or store, again."""
 LOOK_S = 30.0

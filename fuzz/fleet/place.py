@@ -29,6 +29,8 @@ SETTINGS: Mapping[str, object] = {
     "distributed.admin.system-monitor.gil.enabled": False,
     "distributed.admin.system-monitor.interval": "10s",
     "distributed.admin.tick.interval": "1s",
+    "distributed.client.scheduler-info-interval": "10s",
+    "distributed.worker.memory.monitor-interval": "1s",
     "distributed.worker.profile.enabled": False,
     "distributed.scheduler.work-stealing": False,
 }
