@@ -87,7 +87,7 @@ def sysreg(crn: int, op2: int, crm: int = 0) -> int:
 
 
 def test_the_words_do_what_the_model_has_them_do() -> None:
-    """An emulator executes them that knows nothing of the map: it cannot go on behind the last."""
+    """An emulator executes them that knows nothing of the map; behind them is no instruction."""
     registers = (x(0), x(1), x(28), x(29), x(30), SCTLR)
     with open_leg("emulator:keep") as leg:
         whole = WireOp(Kind.READ_MEM, 0, 0, RAM_SIZE)
