@@ -53,10 +53,11 @@ class Profile:
     """Whether accesses need no alignment while the guest's MMU is off. Its memory is Device
     then, where the architecture has them fault; QEMU and VIXL let them pass."""
     stage1: bool = True
-    """Whether its vcpus translate addresses; VIXL does not."""
+    """Whether its vcpus translate addresses; older emulators did not."""
     reads_on: bool = True
     """Whether a first-fault load reads every element that it can in the page it begins in. The
-    architecture lets a CPU stop at any but the first one; QEMU does so in other pages."""
+    architecture lets a CPU stop at any but the first one; QEMU does so in other pages, and VIXL
+    at random."""
     fpmr: bool | None = False
     """Whether vcpus have FPMR; None: it was not asked."""
     rpres: bool | None = False
@@ -116,7 +117,7 @@ class Profile:
             fpcr_bits=_number(probe, "fpcr_bits"),
             fpsr_bits=_number(probe, "fpsr_bits"),
             unaligned=probe.get("unaligned") == "1",
-            stage1=kernel != (0, 0),
+            stage1=kernel != (0, 0) or probe.get("stage1") == "1",
             reads_on=probe.get("reads_on") == "1",
             fpmr=_has_fpmr(probe),
             rpres=_has_rpres(probe),

@@ -436,7 +436,7 @@ def test_stage_1_translation_finds_no_tables(any_leg: Leg, tcr: int, esr: int) -
     assert [number(o) for o in seen[6:]] == [esr, 0x4000_0200]
 
 
-UNDEFINED_AT_EL1 = ("udf", "eret_el2_to", "inst", UNDEF_LOOP)  # the word 0 is UDF
+UNDEFINED_AT_EL1 = ("udf", "eret_el2_to", "inst", "branch_to", UNDEF_LOOP)  # the word 0 is UDF
 
 
 def test_the_instruction_set_is_what_the_id_registers_say(keep: Leg) -> None:

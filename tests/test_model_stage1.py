@@ -87,7 +87,7 @@ def sysreg(crn: int, op2: int, crm: int = 0) -> int:
 
 
 def test_the_words_do_what_the_model_has_them_do() -> None:
-    """An emulator executes them that knows nothing of the map: it cannot go on behind the last."""
+    """An emulator executes them that knows nothing of the map; behind them is no instruction."""
     registers = (x(0), x(1), x(28), x(29), x(30), SCTLR)
     with open_leg("emulator:keep") as leg:
         whole = WireOp(Kind.READ_MEM, 0, 0, RAM_SIZE)
@@ -265,6 +265,30 @@ def test_el0_may_not_reach_privileged_pages() -> None:
     assert exit_address(run) >= VECTOR_MMIO
     assert number(far) == RAM_BASE + place(PRIVILEGED)
     assert number(esr) == 0x9200_000F
+
+
+@pytest.mark.parametrize(
+    ("page", "status"), [(HOLE, 0b0111), (PLAIN, 0b1111), (READ_ONLY, 0b1111), (DEVICE, 0b1111)]
+)
+@pytest.mark.parametrize("el0", [False, True])
+def test_data_is_not_executed(page: object, status: int, el0: bool) -> None:
+    go = f"branch-to ram+{place(page) + 8}"
+    looks = ("get v0 esr_el1", "get v0 far_el1", "get v0 elr_el1")
+    _, *seen = ran(f"eret-to el0t\n{go}" if el0 else go, *looks)
+    target = RAM_BASE + place(page) + 8
+    assert [number(one) for one in seen] == [
+        0x8200_0000 + (not el0) * 0x400_0000 | status,
+        target,
+        target,
+    ]
+
+
+def test_without_stage_1_zeros_in_data_are_undefined() -> None:
+    text = f"{BEGIN}run v0 {{\nbranch-to ram+0x8010\n}}\nget v0 elr_el1\nget v0 esr_el1\n"
+    seen = ModelTarget(MACHINE).run(parse_case(text)).observations[7:]
+    assert [number(one) for one in seen] == [RAM_BASE + 0x8010, 0x200_0000]
+    assert not unjudged(text)
+    assert unjudged(text.replace("run", "write-mem 0x8010 1 length=16\nrun", 1))
 
 
 def test_el0_cannot_switch_it_on() -> None:

@@ -12,7 +12,7 @@ from corpus.isa.operands import at, bits, choice, imm, x, xsp
 from corpus.isa.stage1 import FORM as STAGE_1_FORM
 from corpus.isa.stage1 import STAGE_1_ON
 from corpus.registers import SYSREG_ENCODINGS
-from corpus.wire import RAM_BASE, RAM_SIZE
+from corpus.wire import DATA_BASE, RAM_BASE, RAM_SIZE
 
 _MRS_TABLE: dict[str, tuple[int, int, int, int, int]] = {
     **{n: SYSREG_ENCODINGS[n] for n in ("zcr_el1", "cpacr_el1", "tpidr_el0", "tpidr_el1")},
@@ -54,6 +54,11 @@ _LDA_PLACE = 32 + 5
 
 def _lda_place(offset: int) -> int:
     return offset << _LDA_PLACE
+
+
+BRANCH_TO = "branch_to"
+"""The form that branches into the guest's data, where nothing is to be executed. It is a RET, which
+leaves PSTATE.BTYPE zero."""
 
 
 def _both(position: int) -> Operand:
@@ -386,6 +391,15 @@ FORMS: tuple[Form, ...] = (
     ),
     Form("isb", "isb", (0xD503_3FDF,), (), "sys", "base"),
     Form("nop", "nop", (0xD503_201F,), (), "core", "base"),
+    Form(
+        BRANCH_TO,
+        "branch-to ram+{offset}",
+        (0xD2A8_001D, 0xF280_001D, 0xD65F_03A0),
+        (Operand("offset", IntRange(DATA_BASE - RAM_BASE, RAM_SIZE - 4, 4), _lda_place),),
+        "sys",
+        "base",
+        asm="movz x29, #16384, lsl #16\nmovk x29, #{offset}\nret x29",
+    ),
     Form("svc", "svc #{imm}", (0xD400_0001,), (imm("imm", 0, 65535, at(5)),), "sys", "base"),
     Form("brk", "brk #{imm}", (0xD420_0000,), (imm("imm", 0, 65535, at(5)),), "sys", "base"),
     Form("udf", "udf #{imm}", (0,), (imm("imm", 0, 65535, at(0)),), "sys", "base"),

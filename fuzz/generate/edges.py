@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.form import Insn
 from corpus.isa.stage1 import DEVICE, PAGE_SIZE, PAGES, STAGE_1_ON
-from corpus.isa.system import RETURN_VECTORS
+from corpus.isa.system import BRANCH_TO, RETURN_VECTORS
 from corpus.isa.table import insn
 from corpus.wire import RAM_SIZE
 from fuzz.generate.programs import DATA, GROUPS, is_memory, memory_access
@@ -17,6 +17,8 @@ SHARE = 0.05
 """How many programs run with stage 1 on."""
 _OUTLIVING = 0.7
 """How many of those have a handler that returns, so that they see more than one fault."""
+_ASTRAY = 0.3
+"""How many of the others end in a branch to data."""
 _AT_EDGE = 0.8
 """How many of their addresses are at an edge."""
 _WIDTHS = (16, 32, 64, 256)
@@ -50,6 +52,11 @@ def to_edges(rng: random.Random, program: Sequence[Insn]) -> tuple[Insn, ...]:
     begin = [insn(STAGE_1_ON)]
     if rng.random() < _OUTLIVING:
         begin.append(insn(RETURN_VECTORS))
+    elif rng.random() < _ASTRAY:
+        code = [
+            *code[: MAX_PROGRAM - 2],
+            insn(BRANCH_TO, rng.choice(_EDGES[:-1]) - rng.choice((0, 4))),
+        ]
     return tuple([*begin, *code][:MAX_PROGRAM])
 
 

@@ -9,7 +9,7 @@ from corpus.domain import Domain, TextError
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.decode import decode
 from corpus.isa.form import Form, Insn
-from corpus.isa.system import ANY, LOOPS, OF_EL2, RETURN_VECTORS, unsynchronised
+from corpus.isa.system import ANY, BRANCH_TO, LOOPS, OF_EL2, RETURN_VECTORS, unsynchronised
 from corpus.isa.table import FORMS, insn
 from corpus.isa.unallocated import UNALLOCATED, is_unallocated
 from corpus.stream import Source
@@ -60,8 +60,9 @@ def _takes(domain: Domain[int], value: int) -> bool:
         return False
 
 
-_FORMS = [form for form in FORMS.values() if form.name not in LOOPS]
-"""All but loops that only take time, for which what goes on beside has a use."""
+_FORMS = [form for form in FORMS.values() if form.name not in {*LOOPS, BRANCH_TO}]
+"""All but loops that only take time, for which what goes on beside has a use, and a branch that
+ends what is judged unless the guest's data is mapped."""
 GROUPS: dict[str, list[Form]] = {}
 for _form in _FORMS:
     GROUPS.setdefault(_form.group, []).append(_form)

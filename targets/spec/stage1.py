@@ -98,6 +98,12 @@ def fault(address: int, size: int, el: int, *, write: bool) -> Fault | None:
     return None
 
 
+def fetch_fault(address: int) -> Fault:
+    """The same of fetching an instruction from data, none of which is executable, at any EL."""
+    never = Fault(address, _PERMISSION | 3, "stage1.execute-never")
+    return fault(address, 4, 1, write=False) or never
+
+
 def _level(address: int) -> int:
     """Where a walk that finds nothing ends."""
     if address >= INPUT_SIZE:

@@ -5,6 +5,7 @@
 
 #include "guest.h"
 #include "pstate.h"
+#include "translation.h"
 
 namespace emu {
 
@@ -96,15 +97,11 @@ void Cpu::Step() {
   Execute(word);
 }
 
-// The syndrome of fetching at the PC, 0 if it is in RAM. Translation by stage 1 is not
-// modelled: tables are taken to lie outside RAM, so that walks abort.
+// The syndrome of fetching at the PC, 0 if it is in RAM.
 uint64_t Cpu::FetchFault() const {
-  constexpr uint64_t kInstructionAbort = 0x86000000, kLevel0 = 4, kExternal = 0x10;
-  if ((vcpu_.sysregs[SCTLR_EL1] & kSctlrM) != 0) {
-    const int shift = (pc_now_ >> 55 & 1) != 0 ? 16 : 0;
-    const bool too_wide = (vcpu_.sysregs[TCR_EL1] >> shift & 0x3f) < 16;
-    return kInstructionAbort | (too_wide ? kLevel0 : kExternal);
-  }
+  constexpr uint64_t kInstructionAbort = 0x86000000, kExternal = 0x10;
+  const uint64_t fault = StageOneFault(vcpu_.sysregs, El(), pc_now_, Use::kFetch);
+  if (fault != 0) return kInstructionAbort | fault;
   if (pc_now_ >> kPaBits != 0) return kInstructionAbort;
   return pc_now_ - kRamBase < kRamSize ? 0 : kInstructionAbort | kExternal;
 }

@@ -41,12 +41,13 @@ class Cpu : public vixl::aarch64::Simulator {
   uint64_t X(unsigned n) const { return static_cast<uint64_t>(ReadXRegister(n)); }
   void SetX(unsigned n, uint64_t value) { WriteXRegister(n, static_cast<int64_t>(value)); }
 
-  // memory.cc: accesses that leave RAM.
+  // memory.cc: accesses that leave RAM, or that stage 1 stops.
   AddressRegs Addresses() const;
   bool AccessAllowed(uint32_t word);
   bool SveAccessAllowed(uint32_t word);
   bool MisalignedSp();
   bool Misaligned(uint64_t address, uint64_t unit, bool always, bool write);
+  bool StoppedByMap(uint64_t address, uint64_t size, bool write);
   void LeaveByAccess(const Access& access);
   void ZeroBlock(uint64_t address);
   void ExecuteSveMemory(uint32_t word);

@@ -1,4 +1,7 @@
-// Accesses that leave RAM: addresses are computed before VIXL dereferences them.
+// Accesses that leave RAM or that stage 1 stops: addresses are computed before VIXL dereferences
+// them.
+#include <sys/mman.h>
+
 #include <csetjmp>
 #include <csignal>
 #include <cerrno>
@@ -6,6 +9,7 @@
 
 #include "cpu.h"
 #include "memory_fault.h"
+#include "translation.h"
 
 namespace emu {
 namespace {
@@ -34,6 +38,31 @@ bool InRam(uint64_t address, uint64_t size) {
   return address >= kRamBase && size <= kRamSize && address - kRamBase <= kRamSize - size;
 }
 
+// Pages of RAM that a guest may not load from are out of VIXL's reach, too, as long as this lives:
+// first-fault and no-fault loads then stop where they have to.
+class Hidden {
+ public:
+  Hidden(const std::array<uint64_t, kSysRegCount>& regs, unsigned el) {
+    if ((regs[SCTLR_EL1] & kSctlrM) == 0) return;
+    for (uint64_t page = kRamBase; page < kRamBase + kRamSize; page += kPageSize) {
+      if (StageOneFault(regs, el, page, Use::kLoad) != 0) pages_[count_++] = page;
+    }
+    Protect(PROT_NONE);  // tables among them
+  }
+
+  void Show() { Protect(PROT_READ | PROT_WRITE); }
+
+ private:
+  void Protect(int how) {
+    for (size_t i = 0; i < count_; i++) {
+      mprotect(reinterpret_cast<void*>(pages_[i]), kPageSize, how);
+    }
+  }
+
+  uint64_t pages_[kRamSize / kPageSize];
+  size_t count_ = 0;
+};
+
 }  // namespace
 
 void CatchGuestFaults() {
@@ -59,6 +88,7 @@ bool Cpu::AccessAllowed(uint32_t word) {
   if (!access) return true;
   if (access->sp_base && MisalignedSp()) return false;
   if (Misaligned(access->address, access->element, access->aligned, access->write)) return false;
+  if (StoppedByMap(access->address, access->size, access->write)) return false;
   if (InRam(access->address, access->size)) return true;
   LeaveByAccess(*access);
   return false;
@@ -77,6 +107,7 @@ bool Cpu::SveAccessAllowed(uint32_t word) {
   if (access.sp_base && MisalignedSp()) return false;
   for (const SveAccess::Element& element : access.elements) {
     if (Misaligned(element.address, access.alignment, false, access.write)) return false;
+    if (StoppedByMap(element.address, element.size, access.write)) return false;
     if (InRam(element.address, element.size)) continue;
     Access faulting;
     faulting.address = element.address;
@@ -104,6 +135,19 @@ bool Cpu::Misaligned(uint64_t address, uint64_t unit, bool always, bool write) {
   return true;
 }
 
+// True when the access took a fault of stage 1.
+bool Cpu::StoppedByMap(uint64_t address, uint64_t size, bool write) {
+  const uint64_t end = address + size;
+  for (uint64_t at = address; at < end; at = (at | (kPageSize - 1)) + 1) {
+    const uint64_t fault =
+        StageOneFault(vcpu_.sysregs, El(), at, write ? Use::kStore : Use::kLoad);
+    if (fault == 0) continue;
+    TakeFault(kDataAbort | fault | (write ? kWriteNotRead : 0), at);
+    return true;
+  }
+  return false;
+}
+
 void Cpu::LeaveByAccess(const Access& access) {
   const uint64_t faulting = InRam(access.address, 1) ? kRamBase + kRamSize : access.address;
   if (faulting >> kPaBits != 0) {
@@ -124,6 +168,7 @@ void Cpu::LeaveByAccess(const Access& access) {
 }
 
 void Cpu::ZeroBlock(uint64_t address) {
+  if (StoppedByMap(address, 64, true)) return;
   if (InRam(address, 64)) {
     std::memset(reinterpret_cast<void*>(address), 0, 64);
     return;
@@ -142,14 +187,17 @@ void Cpu::ExecuteSveMemory(uint32_t word) {
   std::memcpy(saved_.z, static_cast<const void*>(vregisters_), sizeof(vregisters_));
   std::memcpy(saved_.p, static_cast<const void*>(pregisters_), sizeof(pregisters_));
   std::memcpy(saved_.ffr, static_cast<const void*>(&ffr_register_), sizeof(ffr_register_));
+  Hidden hidden(vcpu_.sysregs, El());
   sigjmp_buf landing;
   if (sigsetjmp(landing, 0) == 0) {
     guest_access = &landing;
     ExecuteByVixl();
     guest_access = nullptr;
+    hidden.Show();
     return;
   }
   guest_access = nullptr;
+  hidden.Show();
   std::memcpy(static_cast<void*>(vregisters_), saved_.z, sizeof(vregisters_));
   std::memcpy(static_cast<void*>(pregisters_), saved_.p, sizeof(pregisters_));
   std::memcpy(static_cast<void*>(&ffr_register_), saved_.ffr, sizeof(ffr_register_));

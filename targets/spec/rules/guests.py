@@ -107,6 +107,11 @@ TABLE: tuple[Rule, ...] = (
                 "Arm ARM, ESR_ELx, ISS of a Data Abort",
                 "a data abort tells in ESR what it was, and whether by a write",
             ),
+            "exception.instruction-abort": (
+                "ARCH",
+                "Arm ARM, ESR_ELx, ISS of an Instruction Abort",
+                "a fetch that faults is an instruction abort, with its address in FAR and ELR",
+            ),
             "abort.address-size": (
                 "ARCH",
                 "Arm ARM, AArch64.S1DisabledOutput",

@@ -18,6 +18,11 @@ TABLE: tuple[Rule, ...] = table(
             "a store to a read-only page, or an access from EL0 to one of EL1's, is a permission"
             " fault at level 3",
         ),
+        "stage1.execute-never": (
+            "ARCH",
+            "Arm ARM, AArch64.S1Translate",
+            "a fetch from a page that is not executable is a permission fault at level 3",
+        ),
         "stage1.unaligned": (
             "ARCH",
             "Arm ARM, AArch64.S1HasAlignmentFault",

@@ -12,10 +12,11 @@ from corpus.isa.stage1 import (
     TCR,
     TO_FIRST_MSR,
 )
+from corpus.isa.system import BRANCH_TO
 from corpus.wire import RAM_BASE, RAM_SIZE
 from targets.spec import stage1
 from targets.spec.cpu import Cpu
-from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable
+from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable, syndrome
 from targets.spec.semantics.registry import semantic
 from targets.spec.sets import exact
 from targets.spec.vcpu import SCTLR_RESET
@@ -50,3 +51,20 @@ def stage_1_on(cpu: Cpu) -> None:
     vcpu.mapped = cpu.translates = True
     cpu.leave()
     cpu.synchronise()
+
+
+@semantic(BRANCH_TO)
+def branch_to(cpu: Cpu, offset: int) -> None:
+    """A fetch from data: it faults, or what is zero there is UDF. Raises Unpredictable."""
+    target = RAM_BASE + offset
+    cpu.set_x(29, target)
+    if cpu.returns or cpu.vcpu.el2:
+        raise Unpredictable("a handler would return into data", Decides.NOTHING)
+    cpu.pc = target
+    if cpu.translates:
+        fault = stage1.fetch_fault(target)
+        cpu.rules.add(fault.rule)
+        raise GuestException(syndrome(0x21 if cpu.el else 0x20, fault.status), target)
+    if any(cpu.mem.load(target, 4)):
+        raise Unpredictable("a guest executes its data", Decides.NOTHING)
+    raise GuestException(UNDEFINED)
