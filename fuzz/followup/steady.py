@@ -4,12 +4,13 @@ Where strangers strike and threads meet, a finding shows in some runs only, and 
 asks chance takes many runs and keeps what it need not. On a leg whose clock goes by instructions
 the same delay does the same again. So such a finding is made small there: a delay is sought that
 shows it there, the case is minimised, and then a delay is sought that shows it on the leg itself,
-which is what is kept. That leg is booted for it, and only for it.
+which is what is kept; the one that shows it there is told. That leg is booted for it, and only for
+it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +21,7 @@ from corpus.case import Case
 from corpus.ops import Disturb, Threads
 from corpus.wire import Stranger
 from fuzz.followup.suspicion import Shown, Suspicion
-from fuzz.followup.window import found, with_delay
+from fuzz.followup.window import found, timing_of, with_delay
 from fuzz.oracle.attribution import alike
 from fuzz.oracle.everywhere import Everywhere
 from targets.base import Target
@@ -30,33 +31,32 @@ from targets.transport import TransportError
 
 ICOUNT = 4
 """The clock in which things come again costs about twice the time."""
-COUNTED_RUNS = 10
+COUNTED_RUNS = 20
 """How often a finding is run to tell how often it shows, with either clock, at most."""
 ALIKE_RUNS = 2
-"""What comes again shows in one of so many: where a tick of the clock falls is still chance."""
+"""What comes again shows in one of so many: what the kernel does in the background is chance."""
 RUNS_EACH = 20
 """For each of these a minimiser may make so many runs: where each costs a restart, they are few."""
 
 Shows: TypeAlias = Callable[[Case], bool]
 """Whether a case shows it."""
-StandIn: TypeAlias = Callable[[str, Case], AbstractContextManager[Target | None]]
-"""From a leg's name, and a case, to the leg that stands in for it, under its name; None where none
-can."""
+StandIns: TypeAlias = Callable[[str, Case], Iterable[AbstractContextManager[Target | None]]]
+"""From a leg's name, and a case, to the legs that may stand in for it, under its name, one after
+the other; None for one that cannot be had."""
 
 
-@contextmanager
-def no_stand_in(_name: str, _case: Case) -> Iterator[None]:
+def no_stand_ins(_name: str, _case: Case) -> Iterable[AbstractContextManager[Target | None]]:
     """No leg has its like with another clock."""
-    yield None
+    return ()
+
+
+def stand_ins(name: str, case: Case) -> Iterator[AbstractContextManager[Target | None]]:
+    """Legs of the lab on a machine whose clock goes by instructions, while they are wanted."""
+    return (_opened(steady, name) for steady in steady_names(name, case))
 
 
 @contextmanager
-def stand_in(name: str, case: Case) -> Iterator[Target | None]:
-    """A leg of the lab on a machine whose clock goes by instructions, while it is wanted."""
-    steady = steady_name(name, case)
-    if steady is None:
-        yield None
-        return
+def _opened(steady: str, name: str) -> Iterator[Target | None]:
     try:
         leg = open_leg(steady)
     except TransportError:
@@ -67,18 +67,20 @@ def stand_in(name: str, case: Case) -> Iterator[Target | None]:
         yield leg
 
 
-def steady_name(name: str, case: Case) -> str | None:
-    """The leg like `name` whose clock goes by instructions; None if it is no leg of the lab, or has
-    such a clock itself. QEMU then runs its CPUs in turn, each for a long while, so two threads
-    meet on one CPU, where the second comes before the first when its time is there."""
+def steady_names(name: str, case: Case) -> list[str]:
+    """The legs like `name` whose clock goes by instructions, the most like it first; none if it is
+    no leg of the lab, or has such a clock itself. QEMU then runs its CPUs in turn, each until a
+    timer is due. Where two threads did not meet in that way they may on one CPU, where the second
+    comes before the first when its time is there."""
     if not name.startswith("kvm:") or not legname.is_lab(name):
-        return None
+        return []
     spec = legname.parse(name)
     if spec.icount is not None:
-        return None
+        return []
     moves = any(isinstance(op, Disturb) and op.by == Stranger.MOVE for op in case.ops)
     meet = any(isinstance(op, Threads) for op in case.ops)
-    return replace(spec, icount=ICOUNT, smp=1 if meet and not moves else spec.smp).name
+    cpus = [spec.smp, *([1] if meet and not moves and spec.smp > 1 else [])]
+    return [replace(spec, icount=ICOUNT, smp=smp).name for smp in cpus]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,12 @@ class Often:
 
 @dataclass(frozen=True, slots=True)
 class Steadied:
-    """What came of it: what is left, where that is less, and how often it shows."""
+    """What came of it: what is left, where that is less, how often it shows, and whether it did by
+    instructions."""
 
     shown: Shown | None
     told: str
+    again: bool
 
 
 def steadied(
@@ -115,13 +119,33 @@ def steadied(
 
     there = relocated(suspicion.case, comes_again)
     if there is None:
-        return Steadied(None, _told(often(suspicion, suspicion.case, legs), None))
+        return Steadied(None, _told(often(suspicion, suspicion.case, legs)), again=False)
     settled = suspicion.settle(there, steady)
     small = minimal(suspicion.at(settled), comes_again) if settled else there
+    if suspicion.runs // RUNS_EACH >= COUNTED_RUNS:
+        small = surely(suspicion, small, steady)
     here = relocated(small, lambda case: suspicion.shows(case, legs))
     shown = suspicion.settle(here, legs) if here else None
     kept = here if here and shown else suspicion.case
-    return Steadied(shown, _told(often(suspicion, kept, legs), often(suspicion, small, steady)))
+    told = _told(often(suspicion, kept, legs), often(suspicion, small, steady), delays(small))
+    return Steadied(shown, told, again=True)
+
+
+def surely(suspicion: Suspicion, case: Case, steady: Everywhere) -> Case:
+    """The case with delays far from where it would show no more. Raises TransportError."""
+    verdict = suspicion.verdict
+    for at, op in enumerate(case.ops):
+        if not has_block(op):
+            continue
+        timing = timing_of(steady, case, at, verdict, COUNTED_RUNS, ALIKE_RUNS)
+        if timing:
+            case = with_delay(case, at, timing.delay)
+    return case
+
+
+def delays(case: Case) -> list[int]:
+    """Of its strangers and second threads, in ns."""
+    return [op.after for op in case.ops if has_block(op)]
 
 
 def relocated(case: Case, shows: Shows) -> Case | None:
@@ -148,6 +172,8 @@ def often(suspicion: Suspicion, case: Case, legs: Everywhere, runs: int = 0) -> 
     return Often(sum(alike(verdict, suspicion.verdict) for verdict in verdicts), runs)
 
 
-def _told(running: Often, counting: Often | None) -> str:
-    by_instructions = f"in {counting}" if counting else "at no delay"
-    return f"shows in {running} runs with the clock running, and {by_instructions} by instructions"
+def _told(running: Often, counting: Often | None = None, after: Sequence[int] = ()) -> str:
+    by_instructions = "at no delay by instructions"
+    if counting:
+        by_instructions = f"in {counting} by instructions, after={','.join(map(str, after))}"
+    return f"shows in {running} runs with the clock running, and {by_instructions}"

@@ -10,6 +10,7 @@
 #include "disturb.h"
 #include "limit.h"
 #include "observe.h"
+#include "phase.h"
 #include "run.h"
 #include "stranger.h"
 
@@ -175,6 +176,7 @@ static bool both(struct list *mine)
 {
     sem_post(&go);
     take(&parked);
+    phase_wait();
     mine->start = other.start = now_ns();
     sem_post(&go);
     work(mine);
