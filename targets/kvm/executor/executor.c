@@ -37,6 +37,11 @@ static void execute(const struct wire_request *head, const uint8_t *at, const ui
         answer->status = STATUS_NO_VM;
         return;
     }
+    if (request_names_other(head, at, end) && vm_begin_other(m) != 0) {
+        vm_end(m);
+        answer->status = STATUS_NO_VM;
+        return;
+    }
     while (answer->count < head->count && next_op(&at, end, &op)) {
         uint8_t *before = out->at;
         if (disturb_active() && op.head.kind != KIND_RUN && op.head.kind != KIND_HOST_RUN) {
@@ -45,7 +50,7 @@ static void execute(const struct wire_request *head, const uint8_t *at, const ui
         }
         uint32_t done = 1;
         bool fits = op.head.kind == KIND_THREADS ? threads_observe(m, &op, &at, end, out, &done)
-                                                 : observe(m, &op, out);
+                                                 : observe(machine_about(m, &op.head), &op, out);
         for (uint32_t i = 0; i < done && disturb_active(); i++)
             disturb_op_done();
         if (!fits) {
