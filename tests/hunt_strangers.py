@@ -17,7 +17,7 @@ from strangerdefects import DEFECTS, SOURCE, Defect
 
 from corpus.blocks import has_block
 from corpus.case import Case
-from fuzz.followup.steady import ALIKE_RUNS, COUNTED_RUNS, steady_names
+from fuzz.followup.steady import COUNTED_RUNS, SURE_RUNS, steady_names
 from fuzz.followup.window import timing_of
 from fuzz.generate.mutate import fresh
 from fuzz.generate.strangers import Beside, accompanied
@@ -42,7 +42,7 @@ def tell_window(name: str, case: Case, verdict: Diverge) -> None:
         return
     for steady in steady_names(name, case):
         with alone(steady) as legs:
-            timing = timing_of(legs, case, at, verdict, COUNTED_RUNS, ALIKE_RUNS)
+            timing = timing_of(legs, case, at, verdict, COUNTED_RUNS, SURE_RUNS)
         click.echo(f"  {steady}: {timing or 'no delay shows it'}")
         if timing:
             break

@@ -21,6 +21,7 @@ from fuzz.followup.steady import (
     Often,
     StandIns,
     delays,
+    given_time,
     no_stand_ins,
     often,
     relocated,
@@ -235,3 +236,21 @@ def test_what_is_told_of_is_far_from_the_edges() -> None:
     (delay,) = re.findall(r"after=(\d+)", found.explanation)
     assert abs(int(delay) - 2_200_000) < 50_000
     assert delays(CASE) == [700_000]
+
+
+def test_guests_that_run_at_once_are_given_time_to_meet() -> None:
+    runs = "run v0 {\nmov x1, #1\n}\nget v0 x1\n} {\nrun v1 { }\n"
+    case = parse_case(f"run v0 {{ }}\nthreads {{\n{runs}}}\nrun v1 {{ }}\n")
+    as_it_is, told = given_time(case)
+    assert as_it_is == case
+    calls = "hvc-loop #300\n"
+    expected = runs.replace("mov x1, #1\n", f"{calls}mov x1, #1\n{calls}")
+    expected = expected.replace("{ }", f"{{\n{calls}{calls}}}")
+    lists = f"threads after=8000000 {{\n{expected}}}\n"
+    assert told == parse_case(f"run v0 {{ }}\n{lists}run v1 {{ }}\n")
+    alone, met = (
+        parse_case(f"threads{after} {{\nrun v0 {{ {code} }}\n}} {{\nget-mp v0\n}}\n")
+        for after, code in (("", ""), (" after=8000000", "hvc-loop #300\nhvc-loop #300"))
+    )
+    assert list(given_time(alone)) == [alone, met]
+    assert list(given_time(CASE)) == [CASE]

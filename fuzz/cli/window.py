@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from contextlib import redirect_stdout
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import click
@@ -17,7 +18,7 @@ from fuzz import output
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import resolve_legs
 from fuzz.cli.plain_options import OUTPUT_FILE, STDOUT
-from fuzz.followup.steady import ALIKE_RUNS, steady_names
+from fuzz.followup.steady import ENOUGH, SURE_RUNS, given_time, steady_names
 from fuzz.followup.window import Timing, found, judged_alone, timing_of, with_delay
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.knowledge import Knowledge
@@ -56,39 +57,54 @@ def command(file: Path, name: str | None, runs: int, save: Path | None) -> int:
         raise UserError(f"{', '.join(legs)}: a window is sought on one leg.", Exit.USAGE)
     to_standard_output = save == STDOUT
     with redirect_stdout(sys.stderr if to_standard_output else sys.stdout):
-        shown = _tell(legs[0], case, runs, runs)
-        steady = next(_steadily(legs[0], case, runs), None)
+        shown = _tell(legs[0], case, runs)
+        steady = _steadily(legs[0], case, runs)
     if save and steady:
-        output.write(save, format_case(steady))
+        output.write(save, format_case(steady.case))
     elif save:
         click.echo(f"vcpufuzz: {save} was not written: by instructions nothing shows.", err=True)
     return Exit.DIVERGENCE if shown or steady else Exit.OK
 
 
-def _steadily(name: str, case: Case, runs: int) -> Iterator[Case]:
-    """The case as it shows on legs whose clock goes by instructions."""
-    told = (_tell(each, case, runs, ALIKE_RUNS) for each in steady_names(name, case))
-    return (shown for shown in told if shown)
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A case with the delays that show it most surely, and in which part of the runs they do."""
+
+    case: Case
+    part: float
 
 
-def _tell(name: str, case: Case, runs: int, tries: int) -> Case | None:
-    """The case with the delays that show it most surely on a leg, if any does in one of `tries`
-    runs."""
+def _steadily(name: str, case: Case, runs: int) -> _Shown | None:
+    """The same on the legs whose clock goes by instructions, until it shows in nearly all runs."""
+    best: _Shown | None = None
+    for steady, variant in product(steady_names(name, case), given_time(case)):
+        shown = _tell(steady, variant, runs, SURE_RUNS)
+        if shown and (best is None or shown.part > best.part):
+            best = shown
+        if best and best.part >= ENOUGH:
+            break
+    return best
+
+
+def _tell(name: str, case: Case, runs: int, sure: int = 0) -> _Shown | None:
+    """What shows on a leg, if anything does, in some of `runs` runs or in each of `sure`."""
     with open_leg(name) as leg:
         legs = Everywhere([leg], Knowledge.shipped())
-        verdict = _verdict(legs, case, tries)
+        verdict = _verdict(legs, case, sure or runs)
         if verdict is None:
             click.echo(f"{name}: nothing shows, whatever the delay")
             return None
         click.echo(f"{name}: {verdict.explanation}")
+        shown: _Shown | None = None
         for index, op in enumerate(case.ops):
             if not has_block(op):
                 continue
-            timing = timing_of(legs, case, index, verdict, runs, tries)
+            timing = timing_of(legs, case, index, verdict, runs, sure)
             click.echo(f"{name}: {_line(case, index, timing)}")
             if timing:
                 case = with_delay(case, index, timing.delay)
-    return case
+                shown = _Shown(case, timing.often / timing.runs)
+    return shown
 
 
 def _verdict(legs: Everywhere, case: Case, tries: int) -> Diverge | None:

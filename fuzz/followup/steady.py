@@ -18,7 +18,10 @@ from typing import TypeAlias
 
 from corpus.blocks import has_block
 from corpus.case import Case
-from corpus.ops import Disturb, Threads
+from corpus.fields import MAX_PROGRAM
+from corpus.isa.system import HVC_LOOP
+from corpus.isa.table import insn
+from corpus.ops import Disturb, Run, Threads
 from corpus.wire import Stranger
 from fuzz.followup.suspicion import Shown, Suspicion
 from fuzz.followup.window import found, timing_of, with_delay
@@ -33,8 +36,18 @@ ICOUNT = 4
 """The clock in which things come again costs about twice the time."""
 COUNTED_RUNS = 20
 """How often a finding is run to tell how often it shows, with either clock, at most."""
+SURE_RUNS = 5
+"""What comes again shows in each of so many."""
+ENOUGH = 0.95
+"""In which part of the runs something has to show, that no other way to show it is sought."""
 ALIKE_RUNS = 2
-"""What comes again shows in one of so many: what the kernel does in the background is chance."""
+"""What seldom comes again shows in one of so many: what a kernel does in the background is chance.
+"""
+ROUNDS = 300
+"""Calls to its hypervisor that a guest makes before and after all else: they take longer than QEMU
+lets one CPU run."""
+LATER_NS = 8_000_000
+"""From when on the second of them runs then, about: in the middle of the first one's calls."""
 RUNS_EACH = 20
 """For each of these a minimiser may make so many runs: where each costs a restart, they are few."""
 
@@ -90,6 +103,11 @@ class Often:
     seen: int
     runs: int
 
+    @property
+    def part(self) -> float:
+        """Of the runs."""
+        return self.seen / self.runs
+
     def __str__(self) -> str:
         return f"{self.seen} of {self.runs}"
 
@@ -114,16 +132,24 @@ def steadied(
     `legs`; `minimal` is the smallest case that it finds of those that show it. Few runs tell, where
     runs are alike. Raises TransportError."""
 
-    def comes_again(case: Case) -> bool:
-        return any(often(suspicion, case, steady, 1).seen for _ in range(ALIKE_RUNS))
+    def once(case: Case) -> bool:
+        return bool(often(suspicion, case, steady, 1).seen)
 
-    there = relocated(suspicion.case, comes_again)
+    def surely(case: Case) -> bool:
+        return all(once(case) for _ in range(SURE_RUNS))
+
+    def seldom(case: Case) -> bool:
+        return any(once(case) for _ in range(ALIKE_RUNS))
+
+    there = surest_of(given_time(suspicion.case), surely, partial(often, suspicion, legs=steady))
+    comes_again = surely if there else seldom
+    there = there or relocated(suspicion.case, seldom)
     if there is None:
         return Steadied(None, _told(often(suspicion, suspicion.case, legs)), again=False)
     settled = suspicion.settle(there, steady)
     small = minimal(suspicion.at(settled), comes_again) if settled else there
     if suspicion.runs // RUNS_EACH >= COUNTED_RUNS:
-        small = surely(suspicion, small, steady)
+        small = centred(suspicion, small, steady)
     here = relocated(small, lambda case: suspicion.shows(case, legs))
     shown = suspicion.settle(here, legs) if here else None
     kept = here if here and shown else suspicion.case
@@ -131,13 +157,31 @@ def steadied(
     return Steadied(shown, told, again=True)
 
 
-def surely(suspicion: Suspicion, case: Case, steady: Everywhere) -> Case:
+def surest_of(
+    cases: Iterable[Case], surely: Shows, counted: Callable[[Case], Often]
+) -> Case | None:
+    """Of cases, with a delay at which `surely` says so, the first that shows it in nearly all runs,
+    or the one that shows it in most."""
+    best: tuple[float, Case] | None = None
+    for case in cases:
+        there = relocated(case, surely)
+        if there is None:
+            continue
+        part = counted(there).part
+        if best is None or part > best[0]:
+            best = part, there
+        if part >= ENOUGH:
+            break
+    return best[1] if best else None
+
+
+def centred(suspicion: Suspicion, case: Case, steady: Everywhere) -> Case:
     """The case with delays far from where it would show no more. Raises TransportError."""
     verdict = suspicion.verdict
     for at, op in enumerate(case.ops):
         if not has_block(op):
             continue
-        timing = timing_of(steady, case, at, verdict, COUNTED_RUNS, ALIKE_RUNS)
+        timing = timing_of(steady, case, at, verdict, COUNTED_RUNS, SURE_RUNS)
         if timing:
             case = with_delay(case, at, timing.delay)
     return case
@@ -146,6 +190,30 @@ def surely(suspicion: Suspicion, case: Case, steady: Everywhere) -> Case:
 def delays(case: Case) -> list[int]:
     """Of its strangers and second threads, in ns."""
     return [op.after for op in case.ops if has_block(op)]
+
+
+def given_time(case: Case) -> Iterator[Case]:
+    """The case, and where guests run at once the one in which they make calls before and after all
+    else: QEMU changes CPUs at few moments, and each has to be in its run at some of them."""
+    yield case
+    leads = {
+        place
+        for at, op in enumerate(case.ops)
+        if isinstance(op, Threads) and 0 < op.first < op.span
+        for place in (at + 1, at + 1 + op.first)
+    }
+    calls = insn(HVC_LOOP, ROUNDS)
+    ops = list(case.ops)
+    for at in leads:
+        op = ops[at]
+        if isinstance(op, Run):
+            ops[at] = replace(op, program=(calls, *op.program[: MAX_PROGRAM - 2], calls))
+    if ops == list(case.ops):
+        return
+    for at, op in enumerate(ops):
+        if isinstance(op, Threads):
+            ops[at] = replace(op, after=max(op.after, LATER_NS))
+    yield replace(case, ops=tuple(ops))
 
 
 def relocated(case: Case, shows: Shows) -> Case | None:

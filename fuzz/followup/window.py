@@ -106,7 +106,7 @@ def with_delay(case: Case, index: int, delay: int) -> Case:
 @dataclass(frozen=True, slots=True)
 class Timing:
     """A delay in ns that shows it, in `often` of `runs` runs, and the window around it, in which
-    it shows in some at least."""
+    it shows in some at least, or in each."""
 
     delay: int
     often: int
@@ -134,11 +134,11 @@ def judged_alone(legs: Everywhere, case: Case) -> Verdict:
 
 
 def timing_of(
-    legs: Everywhere, case: Case, index: int, verdict: Diverge, runs: int, tries: int = 0
+    legs: Everywhere, case: Case, index: int, verdict: Diverge, runs: int, sure: int = 0
 ) -> Timing | None:
     """When the stranger at `index` has to strike, or the second thread to begin, that the only leg
-    does what `verdict` says, in one of `tries` runs (0: of `runs`); None if it never does. Raises
-    TransportError."""
+    does what `verdict` says, in some of `runs` runs, or in each of `sure`; None if it never does.
+    Raises TransportError."""
     stranger = case.ops[index]
     assert has_block(stranger)
 
@@ -146,7 +146,9 @@ def timing_of(
         return alike(judged_alone(legs, with_delay(case, index, delay)), verdict)
 
     def shows(delay: int) -> bool:
-        return any(once(delay) for _ in range(tries or runs))
+        if sure:
+            return all(once(delay) for _ in range(sure))
+        return any(once(delay) for _ in range(runs))
 
     def counted(delay: int) -> int:
         return sum(once(delay) for _ in range(runs))

@@ -1,6 +1,7 @@
 #include "phase.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/prctl.h>
@@ -11,12 +12,24 @@
 /* Behind a tick, so that what it began is over. */
 #define BEHIND_NS 1000000ull
 
+/* What the case before left to do is done after this: grace periods of RCU, for one. */
+#define SETTLE_NS 200000000ull
+
 static bool kept;
 
 void phase_keep(void)
 {
     kept = true;
     prctl(PR_SET_TIMERSLACK, 1); /* else a sleeper wakes when it suits others, too */
+}
+
+int phase_cpu(const void *set)
+{
+    int cpu = sched_getcpu();
+    for (int each = 0; kept && each < CPU_SETSIZE; each++)
+        if (CPU_ISSET(each, (const cpu_set_t *)set))
+            cpu = each;
+    return cpu;
 }
 
 void phase_wait(void)
@@ -26,7 +39,7 @@ void phase_wait(void)
         return;
     clock_gettime(CLOCK_MONOTONIC, &now);
     const uint64_t ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-    const uint64_t at = (ns / PERIOD_NS + 1) * PERIOD_NS + BEHIND_NS;
+    const uint64_t at = ((ns + SETTLE_NS) / PERIOD_NS + 1) * PERIOD_NS + BEHIND_NS;
     const struct timespec then = {
         .tv_sec = (time_t)(at / 1000000000), .tv_nsec = (long)(at % 1000000000)};
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &then, NULL) == EINTR)

@@ -9,4 +9,8 @@ void phase_keep(void);
  * is kept at all. */
 void phase_wait(void);
 
+/* The CPU on which the calling thread, that may be on all of `set`, a cpu_set_t, is to stay: the
+ * one where it is, or the same each time if that is kept. */
+int phase_cpu(const void *set);
+
 #endif

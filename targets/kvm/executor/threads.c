@@ -175,9 +175,9 @@ static void take_back(struct machine *m)
 static uint32_t settle(cpu_set_t *before)
 {
     cpu_set_t all;
-    const int here = sched_getcpu();
     sched_getaffinity(0, sizeof *before, before);
     disturb_usual_cpus(&all);
+    const int here = phase_cpu(&all);
     other_cpu = here;
     for (int cpu = 0; cpu < CPU_SETSIZE && other_cpu == here; cpu++)
         if (cpu != here && CPU_ISSET(cpu, &all))
