@@ -243,5 +243,7 @@ def often(suspicion: Suspicion, case: Case, legs: Everywhere, runs: int = 0) -> 
 def _told(running: Often, counting: Often | None = None, after: Sequence[int] = ()) -> str:
     by_instructions = "at no delay by instructions"
     if counting:
-        by_instructions = f"in {counting} by instructions, after={','.join(map(str, after))}"
+        by_instructions = f"in {counting} by instructions"
+    if after:
+        by_instructions += f", after={','.join(map(str, after))}"
     return f"shows in {running} runs with the clock running, and {by_instructions}"
