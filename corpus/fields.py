@@ -255,6 +255,20 @@ class PartDomain(IntRange):
     """How many of the ops of a block are its first list; in the text form each list has braces."""
 
 
+class SlotDomain(IntRange):
+    """Slots of vcpus, the last of which is another VM's: the codec has one byte in 256 for that, so
+    that few cases name it by chance, and stored ones are still the same."""
+
+    _MARK = 0xFF
+
+    def draw(self, source: Source) -> int:
+        byte = source.u8()
+        return self.hi if byte == self._MARK else self.lo + byte % (self._count - 1)
+
+    def put(self, value: int, sink: Sink) -> None:
+        sink.u8(self._MARK if value == self.hi else value - self.lo)
+
+
 MAX_PROGRAM = 48
 """Instructions in one run."""
 

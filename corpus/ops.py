@@ -19,6 +19,7 @@ from corpus.fields import (
     EdgeDomain,
     FeatureDomain,
     PartDomain,
+    SlotDomain,
     SpanDomain,
     SvcrDomain,
     VqDomain,
@@ -31,6 +32,7 @@ from corpus.wire import (
     EVENTS,
     FILTER,
     LISTS,
+    OTHER_SLOT,
     RAM_SIZE,
     ROOM_EXACT,
     SVCR_SHIFT,
@@ -41,7 +43,7 @@ from corpus.wire import (
 )
 
 MAX_VCPUS = 3
-"""Slots a case may name; the last one is for the op that migrates."""
+"""Slots a case may name of its VM; the last one is for the op that migrates."""
 
 MAX_SPAN = 39
 """The most ops in a block."""
@@ -58,7 +60,8 @@ def _at(domain: Domain[Any], default: Any = MISSING) -> Any:
     return field(default=default, metadata=metadata)
 
 
-_VCPU: Domain[int] = IntRange(0, MAX_VCPUS - 1, prefix="v")
+_SAME_VM: Domain[int] = IntRange(0, MAX_VCPUS - 1, prefix="v")
+_VCPU: Domain[int] = SlotDomain(0, OTHER_SLOT, prefix="v")
 _TARGET = Word(4, (GENERIC_V8, 0, 1, 2, 3, 4, 6, 0xFFFFFFFF), {"generic": GENERIC_V8})
 _WHAT = Word(4, (FINALIZE_SVE, 0, 1, 2, 3, 5, 9, 7, 0xFFFFFFFC, 0xFFFFFFFF), {"sve": FINALIZE_SVE})
 _FLAG = Choice({"no": 0, "yes": 1})
@@ -86,7 +89,7 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class CreateVcpu(Op):
-    """KVM_CREATE_VCPU."""
+    """KVM_CREATE_VCPU, in OTHER_SLOT on another VM."""
 
     code, word = 1, "create"
     vcpu: int = _at(_VCPU)
@@ -422,7 +425,7 @@ class Migrate(Op):
     initialised with `features`; observes the registers that did not arrive unchanged."""
 
     code, word = 17, "migrate"
-    vcpu: int = _at(_VCPU)
+    vcpu: int = _at(_SAME_VM)
     to: int = _at(_Goal(0, MAX_VCPUS - 1, prefix="v"), MAX_VCPUS - 1)
     features: int = _at(FeatureDomain(), FEATURE_SVE)
 

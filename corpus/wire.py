@@ -19,10 +19,13 @@ Response::
 same in their languages: targets/kvm/executor/wire.h and targets/emulator/worker/wire.h.
 
 An op on a slot whose vcpu was never created observes EBADF, as an ioctl on
-descriptor -1 does. Per kind (`a`, `b`, payload -> aux, data):
+descriptor -1 does. The vcpu in OTHER_SLOT is the only one of another VM, which
+has RAM of its own: what follows of the VM and of guest RAM is of that one then, where an op names
+that vcpu. Per kind (`a`, `b`, payload -> aux, data):
 
 ============  =====================================================================
-CREATE_VCPU   create vcpu `slot` (vcpu id = slot). EEXIST if it exists.
+CREATE_VCPU   create vcpu `slot` (vcpu id = slot). EEXIST if it exists. EOPNOTSUPP for
+              OTHER_SLOT where there is one VM only.
 PREF_TARGET   KVM_ARM_PREFERRED_TARGET on the VM -> struct kvm_vcpu_init, 32 bytes.
 INIT          a = target; payload = features[7], u32 each.
 FINALIZE      a = what (as the int the ioctl reads).
@@ -101,7 +104,7 @@ MIGRATE       a = slot of the destination; payload = features[7] | u32 target | 
               size | value read from the source | value read back (each `size` bytes,
               zeros after an error, padded to 8). There is one, in order, for each
               listed register, except VLS, for which an errno is not 0 or the values
-              differ. After a failed stage there is none.
+              differ. After a failed stage there is none. No slot is OTHER_SLOT.
 DISTURB       a = `Stranger`, b = delay in ns; payload = u32 span | u32 VL in bytes. From now
               on and over the next `span` ops there is a stranger: something beside the vcpu
               that is no business of its. It strikes b ns after each of these ops begins; in
@@ -173,6 +176,8 @@ LOOP_LIMIT_MS = 2000
 
 SLOTS = 256
 """Of vcpus."""
+OTHER_SLOT = 3
+"""Of the vcpu that is another VM's."""
 BUFFER_SIZE = 0x1_0000
 """Mapped bytes of a user buffer without an edge."""
 FILL = 0x5A

@@ -45,6 +45,8 @@ class Profile:
     """What can go on beside a vcpu there: names of `corpus.wire.Stranger` in lower case."""
     threads: bool = False
     """Whether two threads can do ops at once there."""
+    two_vms: bool = False
+    """Whether there can be another VM."""
     fpcr_bits: int | None = None
     """Bits that the CPU's FPCR keeps when all are written; None: it was not asked."""
     fpsr_bits: int | None = None
@@ -114,6 +116,7 @@ class Profile:
             svqs=parse_vqs(svqs) if svqs else 0,
             strangers=frozenset(filter(None, probe.get("strangers", "").split(","))),
             threads=probe.get("threads") == "1",
+            two_vms=probe.get("vms") == "2",
             fpcr_bits=_number(probe, "fpcr_bits"),
             fpsr_bits=_number(probe, "fpsr_bits"),
             unaligned=probe.get("unaligned") == "1",

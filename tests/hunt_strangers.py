@@ -17,7 +17,7 @@ from strangerdefects import DEFECTS, SOURCE, Defect
 
 from corpus.blocks import has_block
 from corpus.case import Case
-from fuzz.followup.steady import steady_name
+from fuzz.followup.steady import COUNTED_RUNS, SURE_RUNS, steady_names
 from fuzz.followup.window import timing_of
 from fuzz.generate.mutate import fresh
 from fuzz.generate.strangers import Beside, accompanied
@@ -35,15 +35,17 @@ def cases(leg: Target, seed: int) -> Iterator[Case]:
 
 
 def tell_window(name: str, case: Case, verdict: Diverge) -> None:
-    """How often a case shows it where time goes by instructions, and from when to when."""
+    """How often a case shows it where time goes by instructions, and from when to when, with its
+    first delay as it shows most surely."""
     at = next((index for index, op in enumerate(case.ops) if has_block(op)), None)
     if at is None:
         return
-    steady = steady_name(name, case)
-    assert steady
-    with alone(steady) as legs:
-        timing = timing_of(legs, case, at, verdict, 5)
+    for steady in steady_names(name, case):
+        with alone(steady) as legs:
+            timing = timing_of(legs, case, at, verdict, COUNTED_RUNS, SURE_RUNS)
         click.echo(f"  {steady}: {timing or 'no delay shows it'}")
+        if timing:
+            break
 
 
 def hunt_defect(image: Path, defect: Defect, minutes: float, seed: int) -> bool:

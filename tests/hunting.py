@@ -21,7 +21,7 @@ from corpus.trace import Trace
 from db.records import FindingRecord
 from fuzz.followup.breakage import Breakage
 from fuzz.followup.investigate import Investigator
-from fuzz.followup.steady import stand_in
+from fuzz.followup.steady import stand_ins
 from fuzz.followup.suspicion import Departure
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.knowledge import Knowledge
@@ -82,7 +82,7 @@ def hunt(
 def report(legs: Everywhere, suspicion: Breakage | Departure) -> Case | None:
     """Minimise what was found, and say what is left of it."""
     investigator = Investigator(
-        legs, lambda note: click.echo(f"  {note}"), MINIMISE_SECONDS, stand_in=stand_in
+        legs, lambda note: click.echo(f"  {note}"), MINIMISE_SECONDS, stand_ins=stand_ins
     )
     finding = investigator.follow(suspicion)
     if not isinstance(finding, FindingRecord):

@@ -35,7 +35,9 @@ PROFILES = (
     Profile(vqs=0b1011, features=0x35, el0_32bit=False),
     Profile(kernel=(0, 0), host_thread=False, lacks=frozenset({"sve2", "bf16", "i8mm"})),
     Profile(kernel=(6, 1)),
-    Profile(strangers=frozenset({"thread", "signal", "step"}), threads=True, svqs=0x808B),
+    Profile(
+        strangers=frozenset({"thread", "signal", "step"}), threads=True, two_vms=True, svqs=0x808B
+    ),
 )
 WITHOUT = {
     **dict.fromkeys(

@@ -8,7 +8,7 @@ from strategies import cases, raw_bytes
 
 from corpus.case import MAX_OPS, MOST_OPS, Case, decode
 from corpus.opfields import fields_of
-from corpus.ops import OPS
+from corpus.ops import OPS, GetMp
 from corpus.text import format_case, parse_case
 from corpus.wire import Kind, WireError, pack_request, unpack_response, unpack_values
 
@@ -74,6 +74,14 @@ def test_svcr_is_told_only_where_there_is_some() -> None:
     for case in others:
         assert len(case.encoded) == len(plain.encoded) + 1
         assert decode(case.encoded) == case == parse_case(format_case(case))
+
+
+def test_another_vms_vcpu_is_named_by_one_byte_of_all() -> None:
+    """So that what was stored before there was one is the same case, and few are drawn with one."""
+    named = [decode(Case((GetMp(0),)).encoded[:-1] + bytes([byte])).ops[0] for byte in range(256)]
+    assert named == [*(GetMp(byte % 3) for byte in range(255)), GetMp(3)]
+    (case,) = {decode(Case((GetMp(3),)).encoded), parse_case("get-mp v3\n")}
+    assert format_case(case) == "get-mp v3\n"
 
 
 def test_every_op_has_a_row() -> None:

@@ -28,7 +28,7 @@ from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge
 from targets.profile import Profile
 from targets.spec import orders
-from targets.spec.errno import EAGAIN, EINTR, EINVAL, EOPNOTSUPP
+from targets.spec.errno import EAGAIN, EBADF, EEXIST, EINTR, EINVAL, EOPNOTSUPP
 from targets.spec.errors import Unpredictable
 from targets.spec.judge import Choices, invent, observe
 from targets.spec.model import Model
@@ -36,7 +36,7 @@ from targets.spec.orders import Done, Lists, some_order
 from targets.spec.steps import STEPS
 from targets.spec.steps.threads import Lead
 
-MACHINE = Profile(threads=True)
+MACHINE = Profile(threads=True, two_vms=True)
 _VCPU = "create {0}\ninit {0} features=sve,psci_0_2\nfinalize {0}\n"
 SETUP = parse_case(_VCPU.format("v0")).ops
 OTHER = parse_case(_VCPU.format("v1")).ops
@@ -324,6 +324,75 @@ def test_what_sets_cannot_say_is_not_judged_any_more() -> None:
     trace = Trace((*seen, Observation(0, 0, told), *first))
     assert isinstance(verdict := judge(case, trace, MACHINE), Agree)
     assert verdict.judged == len(case.ops)
+
+
+ASIDE = """threads {{
+    run v0 {{
+        lda x1, ram+0xc000
+        str x1, [x1]
+        {call}
+        mov x5, #1
+    }}
+    get v0 x5
+}} {{
+    run {other} {{
+        lda x1, ram+0xc000
+        ldr x2, [x1]
+        mov x5, #2
+    }}
+    get {other} x2
+    get v0 x5
+}}
+read-all v0
+read-all {other}
+read-mem 0xc000
+"""
+
+
+@pytest.mark.parametrize(
+    ("other", "call", "reason"),
+    [
+        ("v3", "", ""),
+        ("v3", "hvc #0", ""),
+        ("v1", "", "beside others: guests that reach what the other one stores"),
+        ("v1", "hvc #0", "a guest that may act on vcpus that others look at"),
+    ],
+)
+def test_of_two_vms_nothing_is_shared(other: str, call: str, reason: str) -> None:
+    life = _VCPU.format("v0") + _VCPU.format(other)
+    case = parse_case(life + ASIDE.format(other=other, call=call))
+    for order in ((0, 1, 2, 3, 4), (2, 3, 0, 4, 1)):
+        trace = history(case, order)
+        assert isinstance(verdict := judge(case, trace, MACHINE), Agree)
+        assert (verdict.reason, verdict.judged) == (reason, 7 if reason else len(case.ops))
+        if other == "v3":
+            assert trace.observations[10].data == bytes(8)  # what is there is not in its RAM
+            wrong = with_seen(trace, 10, Observation(0, 0, bytes([1] * 8)))
+            assert isinstance(judge(case, wrong, MACHINE), Diverge)
+
+
+def test_a_vcpu_of_another_vm_is_created_and_missing_there() -> None:
+    case = parse_case("get-mp v3\ncreate v3\ncreate v3\nget-mp v3\ninit v3\nget-mp v3\n")
+    model, one = Model(MACHINE), Model(Profile(threads=True))
+    errs = [invent(model.step(op), lambda _: 0).err for op in case.ops]
+    assert errs == [EBADF, 0, EEXIST, 0, 0, 0]
+    assert not model.copy().vms[1].vcpus
+    assert invent(one.step(case.ops[1]), lambda _: 0).err == EOPNOTSUPP
+    assert invent(one.step(case.ops[3]), lambda _: 0).err == EBADF
+
+
+def test_what_a_vm_is_of_two_is_copied_and_taken_over() -> None:
+    model = Model(MACHINE)
+    for op in parse_case(_VCPU.format("v3") + _VCPU.format("v0")).ops:
+        invent(model.step(op), lambda _: 0)
+    other = model.copy()
+    invent(other.step(parse_case("set v3 x1 5\n").ops[0]), lambda _: 0)
+    look = parse_case("get v3 x1\n").ops[0]
+    for world, value in ((model, 0), (other, 5)):
+        assert invent(world.step(look), lambda _: 0).data[0] == value
+    model.become(other)
+    assert invent(model.step(look), lambda _: 0).data[0] == 5
+    assert set(model.vm.vcpus) == {3}
 
 
 def test_too_many_orders_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:

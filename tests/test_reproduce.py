@@ -180,6 +180,7 @@ def test_what_instructions_need_is_demanded() -> None:
     [
         (case("create v0", "disturb softirq {", "init v0", "}"), "a stranger"),
         (case(*VCPU, "host-run v0 { nop }"), "host-run"),
+        (case(*VCPU, "get-mp v3"), "another VM"),
     ],
 )
 def test_what_c_cannot_say_is_one_sentence(made: Case, says: str) -> None:
@@ -300,6 +301,15 @@ def test_strace_tells_what_the_thread_has_of_sme(svcr: str, says: str) -> None:
     told = strace(case(*VCPU, f"host-run v0 svcr={svcr} {{ nop }}")).splitlines()
     assert [line for line in told if line not in plain] == [says]
     assert len(told) == len(plain) + 1
+
+
+def test_strace_tells_of_another_vm() -> None:
+    plain, told = (strace(case(*VCPU, look)).splitlines() for look in ("get-mp v0", "create v3"))
+    assert [line for line in told if "VCPU" not in line and line not in plain] == [
+        "ioctl(3, KVM_CREATE_VM, 36) = 9",
+        plain[2].replace("ioctl(4", "ioctl(9").replace("=ram", "=other_ram"),
+    ]
+    assert told[-1] == "ioctl(9, KVM_CREATE_VCPU, 3)"
 
 
 def test_strace_tells_what_a_leg_did() -> None:

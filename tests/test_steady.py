@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,7 +17,16 @@ from corpus.trace import Trace
 from db.records import FindingRecord
 from fuzz.followup.breakage import Breakage
 from fuzz.followup.investigate import Investigator
-from fuzz.followup.steady import Often, StandIn, no_stand_in, often, relocated, steady_name
+from fuzz.followup.steady import (
+    Often,
+    StandIns,
+    delays,
+    given_time,
+    no_stand_ins,
+    often,
+    relocated,
+    steady_names,
+)
 from fuzz.followup.suspicion import Departure
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge
@@ -55,16 +65,16 @@ class Struck(Scripted):
         return sound(case)
 
 
-def standing_in(leg: Target, asked: list[str]) -> StandIn:
+def standing_in(asked: list[str], *legs: Target | None) -> StandIns:
     @contextmanager
-    def stand_in(name: str, _case: Case) -> Iterator[Target]:
+    def opened(name: str, leg: Target | None) -> Iterator[Target | None]:
         asked.append(name)
         yield leg
 
-    return stand_in
+    return lambda name, _case: (opened(name, leg) for leg in legs)
 
 
-def follow(leg: Struck, stand_in: StandIn, case: Case = CASE) -> tuple[FindingRecord, list[str]]:
+def follow(leg: Struck, stand_ins: StandIns, case: Case = CASE) -> tuple[FindingRecord, list[str]]:
     legs = Everywhere([leg])
     notes: list[str] = []
     for _ in range(40):
@@ -73,7 +83,7 @@ def follow(leg: Struck, stand_in: StandIn, case: Case = CASE) -> tuple[FindingRe
             break
     assert isinstance(verdict, Diverge)
     leg.ran.clear()
-    found = Investigator(legs, notes.append, 30.0, stand_in=stand_in).follow(
+    found = Investigator(legs, notes.append, 30.0, stand_ins=stand_ins).follow(
         Departure(case, LEG, verdict)
     )
     assert isinstance(found, FindingRecord)
@@ -84,7 +94,7 @@ def test_it_is_made_small_where_it_comes_again() -> None:
     """And kept with a delay that shows it where it was found."""
     running, counting = Struck(600_000, 800_000, 4), Struck(2_000_000, 2_400_000, 1)
     asked: list[str] = []
-    found, notes = follow(running, standing_in(counting, asked))
+    found, notes = follow(running, standing_in(asked, counting))
     assert asked == [LEG]
     (stranger,) = [op for op in found.minimal.ops if isinstance(op, Disturb)]
     assert 600_000 <= stranger.after <= 800_000
@@ -92,7 +102,7 @@ def test_it_is_made_small_where_it_comes_again() -> None:
     assert any(
         op.after >= 2_000_000 for c in counting.ran for op in c.ops if isinstance(op, Disturb)
     )
-    often = "of 10 runs with the clock running, and in 10 of 10 by instructions"
+    often = "of 20 runs with the clock running, and in 20 of 20 by instructions, after="
     assert found.explanation.count(often) == 1
     assert any(often in note for note in notes)
     assert LEG in found.traces
@@ -102,8 +112,8 @@ def test_it_is_made_small_where_it_comes_again() -> None:
 
 def test_where_it_never_shows_there_it_is_made_small_as_ever() -> None:
     running = Struck(600_000, 800_000, 2)
-    found, _ = follow(running, standing_in(Struck(1, 0, 1), []))
-    assert "in 5 of 10 runs with the clock running, and at no delay by instructions" in (
+    found, _ = follow(running, standing_in([], Struck(1, 0, 1)))
+    assert "in 10 of 20 runs with the clock running, and at no delay by instructions" in (
         found.explanation
     )
     assert len(found.minimal.ops) < len(CASE.ops)
@@ -131,7 +141,7 @@ def test_where_each_run_costs_a_restart_few_are_counted() -> None:
     assert isinstance(verdict, Diverge)
     crash = Breakage(CASE, LEG, verdict, broken(PANIC))
     assert often(crash, CASE, legs) == Often(3, 3)
-    assert often(Departure(CASE, LEG, verdict), CASE, legs) == Often(10, 10)
+    assert often(Departure(CASE, LEG, verdict), CASE, legs) == Often(20, 20)
     assert often(crash, CASE, legs, 1) == Often(1, 1)
 
 
@@ -141,8 +151,8 @@ def test_what_is_no_chance_needs_no_other_clock() -> None:
     legs = Everywhere([leg])
     verdict = legs.judge_one(PLAIN, LEG, leg.run(PLAIN))
     assert isinstance(verdict, Diverge)
-    stand_in = standing_in(Struck(0, 1, 1), asked)
-    found = Investigator(legs, lambda _: None, 30.0, stand_in=stand_in).follow(
+    stand_ins = standing_in(asked, Struck(0, 1, 1))
+    found = Investigator(legs, lambda _: None, 30.0, stand_ins=stand_ins).follow(
         Departure(PLAIN, LEG, verdict)
     )
     assert isinstance(found, FindingRecord)
@@ -151,7 +161,7 @@ def test_what_is_no_chance_needs_no_other_clock() -> None:
 
 
 def test_without_such_a_leg_nothing_is_said_of_it() -> None:
-    found, _ = follow(Struck(600_000, 800_000, 2), no_stand_in)
+    found, _ = follow(Struck(600_000, 800_000, 2), no_stand_ins)
     assert "by instructions" not in found.explanation
 
 
@@ -160,7 +170,7 @@ def test_such_a_leg_may_break() -> None:
         def submit(self, case: Case) -> int:
             raise TransportError("gone.")
 
-    found, _ = follow(Struck(600_000, 800_000, 2), standing_in(Gone(0, 1, 1), []))
+    found, _ = follow(Struck(600_000, 800_000, 2), standing_in([], Gone(0, 1, 1)))
     assert "by instructions" not in found.explanation
 
 
@@ -170,7 +180,7 @@ def test_when_time_is_up_nothing_is_booted() -> None:
     verdict = next(
         v for _ in range(5) if isinstance(v := legs.judge_one(CASE, LEG, leg.run(CASE)), Diverge)
     )
-    late = Investigator(legs, lambda _: None, 0.0, stand_in=standing_in(leg, asked))
+    late = Investigator(legs, lambda _: None, 0.0, stand_ins=standing_in(asked, leg))
     late.end = 0.0
     late.follow(Departure(CASE, LEG, verdict))
     assert asked == []
@@ -179,27 +189,68 @@ def test_when_time_is_up_nothing_is_booted() -> None:
 @pytest.mark.parametrize(
     ("name", "steady"),
     [
-        ("kvm:6.12:vhe", "kvm:6.12:vhe:icount=4"),
-        ("kvm:6.12:nvhe:vq=1,2:smp=2", "kvm:6.12:nvhe:vq=1,2:smp=2:icount=4"),
-        ("kvm:6.12:vhe:icount=2", None),
-        ("kvm:native", None),
-        ("kvm:tcp=127.0.0.1:7011", None),
-        ("emulator:keep", None),
-        ("model", None),
+        ("kvm:6.12:vhe", ["kvm:6.12:vhe:icount=4"]),
+        ("kvm:6.12:nvhe:vq=1,2:smp=2", ["kvm:6.12:nvhe:vq=1,2:smp=2:icount=4"]),
+        ("kvm:6.12:vhe:icount=2", []),
+        ("kvm:native", []),
+        ("kvm:tcp=127.0.0.1:7011", []),
+        ("emulator:keep", []),
+        ("model", []),
     ],
 )
-def test_which_leg_has_such_a_clock(name: str, steady: str | None) -> None:
-    assert steady_name(name, CASE) == steady
+def test_which_leg_has_such_a_clock(name: str, steady: list[str]) -> None:
+    assert steady_names(name, CASE) == steady
 
 
 @pytest.mark.parametrize(
     ("text", "cpus"),
     [
-        ("threads {\nget-mp v0\n} {\nget-mp v0\n}\n", ""),
-        ("disturb move {\nthreads { } { }\n}\n", ":smp=2"),
-        ("disturb move {\nget-mp v0\n}\n", ":smp=2"),
-        ("disturb thread {\nget-mp v0\n}\n", ":smp=2"),
+        ("threads {\nget-mp v0\n} {\nget-mp v0\n}\n", (":smp=2", "")),
+        ("disturb move {\nthreads { } { }\n}\n", (":smp=2",)),
+        ("disturb move {\nget-mp v0\n}\n", (":smp=2",)),
+        ("disturb thread {\nget-mp v0\n}\n", (":smp=2",)),
     ],
 )
-def test_threads_meet_on_one_cpu_where_cpus_take_turns(text: str, cpus: str) -> None:
-    assert steady_name("kvm:6.12:vhe:smp=2", parse_case(text)) == f"kvm:6.12:vhe{cpus}:icount=4"
+def test_threads_that_do_not_meet_where_cpus_take_turns_may_on_one(
+    text: str, cpus: tuple[str, ...]
+) -> None:
+    names = [f"kvm:6.12:vhe{each}:icount=4" for each in cpus]
+    assert steady_names("kvm:6.12:vhe:smp=2", parse_case(text)) == names
+    assert steady_names("kvm:6.12:vhe", parse_case(text)) == ["kvm:6.12:vhe:icount=4"]
+
+
+def test_the_next_stands_in_where_it_shows_on_none_before() -> None:
+    never, counting, asked = Struck(1, 0, 1), Struck(2_000_000, 2_400_000, 1), list[str]()
+    third = Struck(0, 1, 1)
+    found, _ = follow(Struck(600_000, 800_000, 4), standing_in(asked, None, never, counting, third))
+    assert "and in 20 of 20 by instructions" in found.explanation
+    assert asked == [LEG] * 3
+    assert never.ran
+    assert not third.ran
+
+
+def test_what_is_told_of_is_far_from_the_edges() -> None:
+    """Where a little more or less would not show it, a little chance would do for it not to."""
+    counting = Struck(2_000_000, 2_400_000, 1)
+    found, _ = follow(Struck(600_000, 800_000, 4), standing_in([], counting))
+    (delay,) = re.findall(r"after=(\d+)", found.explanation)
+    assert abs(int(delay) - 2_200_000) < 50_000
+    assert delays(CASE) == [700_000]
+
+
+def test_guests_that_run_at_once_are_given_time_to_meet() -> None:
+    runs = "run v0 {\nmov x1, #1\n}\nget v0 x1\n} {\nrun v1 { }\n"
+    case = parse_case(f"run v0 {{ }}\nthreads {{\n{runs}}}\nrun v1 {{ }}\n")
+    as_it_is, told = given_time(case)
+    assert as_it_is == case
+    calls = "hvc-loop #300\n"
+    expected = runs.replace("mov x1, #1\n", f"{calls}mov x1, #1\n{calls}")
+    expected = expected.replace("{ }", f"{{\n{calls}{calls}}}")
+    lists = f"threads after=8000000 {{\n{expected}}}\n"
+    assert told == parse_case(f"run v0 {{ }}\n{lists}run v1 {{ }}\n")
+    alone, met = (
+        parse_case(f"threads{after} {{\nrun v0 {{ {code} }}\n}} {{\nget-mp v0\n}}\n")
+        for after, code in (("", ""), (" after=8000000", "hvc-loop #300\nhvc-loop #300"))
+    )
+    assert list(given_time(alone)) == [alone, met]
+    assert list(given_time(CASE)) == [CASE]

@@ -243,6 +243,25 @@ def test_two_vcpus_that_run_at_once_do_what_each_does_alone(leg: Target) -> None
     assert met
 
 
+APART = BOTH.replace("v1", "v3").replace("0xa000", "0xc000").rpartition("read-mem")[0]
+
+
+def test_two_vms_that_run_at_once_share_nothing(leg: Target) -> None:
+    """They use the same addresses of RAM, each its own."""
+    met = 0
+    for after in (0, 100_000, 300_000, 1_000_000):
+        both = parse_case(VCPUS.replace("v1", "v3") + APART.format(after=after, guest=GUEST))
+        trace = leg.run(both)
+        verdict = judge(both, trace, leg.profile)
+        assert isinstance(verdict, Agree)
+        assert verdict.judged == len(both.ops)
+        assert trace.observations[-1].data[:16] == b"\xab" * 16  # of v0, not of v3
+        told = trace.observations[both.ops.index(next(o for o in both.ops if type(o) is Threads))]
+        mine, _, its, *_ = INTERVAL.iter_unpack(told.data[THREADS_DATA.size :])
+        met += mine[0] < its[1] and its[0] < mine[1]
+    assert met
+
+
 def test_a_guest_whose_time_is_up_ends_whichever_thread_runs_it(leg: Target) -> None:
     waits = "movz x0, #1\nmovk x0, #0x8400, lsl #16\nhvc #0"  # CPU_SUSPEND
     for mine, its in (("isb", waits), (waits, "isb")):

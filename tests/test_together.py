@@ -10,7 +10,7 @@ from test_orders import MACHINE, history
 from corpus.case import MAX_OPS, Case, decode
 from corpus.ops import CreateVcpu, Disturb, Finalize, GetMp, Init, ReadAll, Run, SetVls, Threads
 from corpus.text import parse_case
-from corpus.wire import Stranger
+from corpus.wire import OTHER_SLOT, Stranger
 from fuzz.generate.mutate import fresh
 from fuzz.generate.strangers import Beside, accompanied
 from fuzz.generate.together import together
@@ -52,7 +52,11 @@ def test_a_second_vcpu_gets_a_life_and_a_run_of_its_own() -> None:
         for *_, its in pairs(c)
     ]
     assert {0xA000} in data
-    assert not any(0xC000 in each for each in data if len(each) == 1)
+    others = {its.vcpu for case in told for *_, its in pairs(case)}
+    assert others == {1, 2, OTHER_SLOT}
+    where = [its.vcpu for case in told for *_, its in pairs(case)]
+    apart = [slot for slot, each in zip(where, data, strict=True) if each == {0xC000}]
+    assert set(apart) == {OTHER_SLOT}  # its RAM is its own
     nothing_runs = Case((GetMp(0),))
     assert together(rng, nothing_runs) is nothing_runs
 

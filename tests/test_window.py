@@ -17,8 +17,10 @@ from fuzz.followup.window import (
     FINE_PART,
     SHORTEST_NS,
     STEPS,
+    Timing,
     Window,
     found,
+    surest,
     timing_of,
     window,
     with_delay,
@@ -166,9 +168,21 @@ def test_timing_says_how_often_and_from_when_to_when() -> None:
 
     timing = timing_of(Alone(), case, 0, expected, 4)  # type: ignore[arg-type]
     assert timing is not None
-    assert (timing.delay, timing.often, timing.runs) == (5_000, 4, 4)
+    assert (timing.often, timing.runs) == (4, 4)
+    assert 5_900 <= timing.delay <= 6_100
     assert 3_000 <= timing.window.first <= 3_100
     assert 8_900 <= timing.window.last <= 9_000
-    assert asked[:5] == [5_000] * 5
+    assert asked[0] == 5_000
+    assert asked[-4:] == [timing.delay] * 4
     never = diverge(rule="another.rule")
     assert timing_of(Alone(), case, 0, never, 2) is None  # type: ignore[arg-type]
+
+
+def test_the_surest_of_a_windows_delays_is_far_from_its_edges_if_it_can_be() -> None:
+    around = Window(1000, 9000)
+    assert surest(lambda _: 20, 20, 1500, around) == Timing(5000, 20, 20, around)
+    gap = {5000: 3, 1500: 12, 3000: 20}
+    assert surest(lambda delay: gap[delay], 20, 1500, around) == Timing(3000, 20, 20, around)
+    rare = {5000: 3, 1500: 12, 3000: 1, 7000: 13}
+    assert surest(lambda delay: rare[delay], 20, 1500, around) == Timing(7000, 13, 20, around)
+    assert surest(lambda _: 0, 20, 7, Window(7, 7)) == Timing(7, 0, 20, Window(7, 7))

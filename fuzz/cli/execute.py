@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from db.store import Store
 from fuzz.cli.console import console as open_console
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, json_option, kernel_option, legs_option, resolve_legs
+from fuzz.cli.repeated import tell
 from fuzz.followup.disagreement import Disagreement, steady_difference
 from fuzz.followup.inquest import run_after
 from fuzz.followup.otherwise import Otherwise, differences
@@ -43,8 +45,15 @@ case_argument = click.argument("file", type=click.Path(exists=True, dir_okay=Fal
 @case_argument
 @legs_option
 @kernel_option
+@click.option(
+    "--times",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Run it so often, and say only in how many runs each leg diverges.",
+)
 @json_option
-def execute(file: Path, legs: str, kernel: Path | None, as_json: bool) -> int:
+def execute(file: Path, legs: str, kernel: Path | None, times: int, as_json: bool) -> int:
     """Run one case, in text or binary form, and judge each leg.
 
     Ends with 0 if every leg agrees with the specification, but for what corpus/known
@@ -55,7 +64,11 @@ def execute(file: Path, legs: str, kernel: Path | None, as_json: bool) -> int:
       vcpufuzz exec corpus/seeds/tail-may-vanish.case --legs model,emulator:zero
     """
     case = load_case(file)
-    ran = _run(case, resolve_legs(legs, kernel))
+    names = resolve_legs(legs, kernel)
+    if times > 1:
+        with _opened(case, names) as opened:
+            return tell(case, opened, times, as_json=as_json)
+    ran = _run(case, names)
     if as_json:
         click.echo(json.dumps(_as_json(case, ran), indent=2))
     else:
@@ -165,11 +178,9 @@ class _Ran:
         return f"{', '.join(self.differ)}: DIFFER ({word}): {verdict.explanation}"
 
 
-def _run(
-    case: Case, names: Sequence[str], preceding: Sequence[Ran] = (), *, otherwise: bool = False
-) -> _Ran:
-    """Run `case`, after others in a fresh machine if there are any, or told `otherwise`, too;
-    the legs are closed again."""
+@contextmanager
+def _opened(case: Case, names: Sequence[str]) -> Iterator[list[Target]]:
+    """The legs, on which the case can run; closed again. Raises UserError, TransportError."""
     legs = open_legs(names)
     try:
         for leg in legs:
@@ -177,6 +188,18 @@ def _run(
                 raise UserError(
                     f"the case needs vq>={case.min_vq}, {leg.name} has {leg.profile.max_vq}."
                 )
+        yield legs
+    finally:
+        for leg in legs:
+            leg.close()
+
+
+def _run(
+    case: Case, names: Sequence[str], preceding: Sequence[Ran] = (), *, otherwise: bool = False
+) -> _Ran:
+    """Run `case`, after others in a fresh machine if there are any, or told `otherwise`, too;
+    the legs are closed again."""
+    with _opened(case, names) as legs:
         everywhere = Everywhere(legs)
         if preceding:
             traces = {leg.name: run_after(leg, preceding, case) for leg in legs}
@@ -187,9 +210,6 @@ def _run(
         if otherwise:
             found = {leg.name: next(differences(case, leg), None) for leg in legs}
             differ = {name: verdict for name, verdict in found.items() if verdict}
-    finally:
-        for leg in legs:
-            leg.close()
     knowledge = Knowledge.shipped()
     records = {}
     for name, verdict in {**seen.verdicts, **differ}.items():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import click
@@ -10,10 +13,12 @@ import click
 from corpus.blocks import has_block
 from corpus.case import Case
 from corpus.store import load_case
-from corpus.text import format_op
+from corpus.text import format_case, format_op
+from fuzz import output
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import resolve_legs
-from fuzz.followup.steady import steady_name
+from fuzz.cli.plain_options import OUTPUT_FILE, STDOUT
+from fuzz.followup.steady import ENOUGH, SURE_RUNS, given_time, steady_names
 from fuzz.followup.window import Timing, found, judged_alone, timing_of, with_delay
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.knowledge import Knowledge
@@ -24,8 +29,13 @@ from targets.legs import default_kvm, open_leg
 @click.command("window")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--leg", "name", help="On which it shows; else on the default KVM leg.")
-@click.option("--runs", default=10, show_default=True, type=click.IntRange(1), help="Of each kind.")
-def command(file: Path, name: str | None, runs: int) -> int:
+@click.option("--runs", default=20, show_default=True, type=click.IntRange(1), help="Of each kind.")
+@click.option(
+    "--save",
+    type=OUTPUT_FILE,
+    help="Write the case with the delays that show it most surely by instructions; - prints it.",
+)
+def command(file: Path, name: str | None, runs: int, save: Path | None) -> int:
     """Say in how many runs a disturbed case shows what is wrong, and in which range of delays
     its strangers have to strike: on the leg, and where its clock goes by instructions, too.
 
@@ -33,7 +43,8 @@ def command(file: Path, name: str | None, runs: int) -> int:
 
     \b
     Example:
-      vcpufuzz window found.case --leg kvm:small-6.12:nvhe
+      vcpufuzz window found.case --leg kvm:small-6.12:nvhe --save steady.case
+      vcpufuzz exec steady.case --legs kvm:small-6.12:nvhe:icount=4 --times 20
     """
     case = load_case(file)
     if not any(map(has_block, case.ops)):
@@ -44,40 +55,65 @@ def command(file: Path, name: str | None, runs: int) -> int:
     legs = resolve_legs(default_kvm() if name is None else name, None)
     if len(legs) > 1:
         raise UserError(f"{', '.join(legs)}: a window is sought on one leg.", Exit.USAGE)
-    shown = [_tell(each, case, runs) for each in _clocks(legs[0], case)]
-    return Exit.DIVERGENCE if any(shown) else Exit.OK
+    to_standard_output = save == STDOUT
+    with redirect_stdout(sys.stderr if to_standard_output else sys.stdout):
+        shown = _tell(legs[0], case, runs)
+        steady = _steadily(legs[0], case, runs)
+    if save and steady:
+        output.write(save, format_case(steady.case))
+    elif save:
+        click.echo(f"vcpufuzz: {save} was not written: by instructions nothing shows.", err=True)
+    return Exit.DIVERGENCE if shown or steady else Exit.OK
 
 
-def _clocks(name: str, case: Case) -> Iterator[str]:
-    yield name
-    steady = steady_name(name, case)
-    if steady:
-        yield steady
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A case with the delays that show it most surely, and in which part of the runs they do."""
+
+    case: Case
+    part: float
 
 
-def _tell(name: str, case: Case, runs: int) -> bool:
-    """Whether it shows on a leg."""
+def _steadily(name: str, case: Case, runs: int) -> _Shown | None:
+    """The same on the legs whose clock goes by instructions, until it shows in nearly all runs."""
+    best: _Shown | None = None
+    for steady, variant in product(steady_names(name, case), given_time(case)):
+        shown = _tell(steady, variant, runs, SURE_RUNS)
+        if shown and (best is None or shown.part > best.part):
+            best = shown
+        if best and best.part >= ENOUGH:
+            break
+    return best
+
+
+def _tell(name: str, case: Case, runs: int, sure: int = 0) -> _Shown | None:
+    """What shows on a leg, if anything does, in some of `runs` runs or in each of `sure`."""
     with open_leg(name) as leg:
         legs = Everywhere([leg], Knowledge.shipped())
-        verdict = _verdict(legs, case, runs)
+        verdict = _verdict(legs, case, sure or runs)
         if verdict is None:
             click.echo(f"{name}: nothing shows, whatever the delay")
-            return False
+            return None
         click.echo(f"{name}: {verdict.explanation}")
+        shown: _Shown | None = None
         for index, op in enumerate(case.ops):
-            if has_block(op):
-                timing = timing_of(legs, case, index, verdict, runs)
-                click.echo(f"{name}: {_line(case, index, timing)}")
-    return True
+            if not has_block(op):
+                continue
+            timing = timing_of(legs, case, index, verdict, runs, sure)
+            click.echo(f"{name}: {_line(case, index, timing)}")
+            if timing:
+                case = with_delay(case, index, timing.delay)
+                shown = _Shown(case, timing.often / timing.runs)
+    return shown
 
 
-def _verdict(legs: Everywhere, case: Case, runs: int) -> Diverge | None:
+def _verdict(legs: Everywhere, case: Case, tries: int) -> Diverge | None:
     """What is wrong, as the case is or with the first of its strangers at another time."""
     at = next(i for i, op in enumerate(case.ops) if has_block(op))
     verdicts: list[Diverge] = []
 
     def shows(delay: int) -> bool:
-        for _ in range(runs):
+        for _ in range(tries):
             seen = judged_alone(legs, with_delay(case, at, delay))
             if isinstance(seen, Diverge):
                 verdicts.append(seen)

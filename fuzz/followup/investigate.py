@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -12,7 +13,7 @@ from corpus.case import Case
 from db.records import Earlier, FindingRecord, SignatureRecord
 from fuzz.followup.inquest import SECONDS
 from fuzz.followup.minimise import Minimizer
-from fuzz.followup.steady import StandIn, Steadied, no_stand_in, steadied
+from fuzz.followup.steady import StandIns, Steadied, no_stand_ins, steadied
 from fuzz.followup.suspicion import Confirmed, Departure, Dropped, Shown, Suspicion
 from fuzz.oracle.culprit import responsible
 from fuzz.oracle.everywhere import Everywhere
@@ -25,7 +26,7 @@ TRACINGS = 3
 
 class Investigator:
     """Follows suspicions up on `legs`; `note` gets a line for people now and then. What is chance
-    is made small on the leg that `stand_in` knows. From `end` on, a moment of the monotonic clock,
+    is made small on a leg that `stand_ins` knows. From `end` on, a moment of the monotonic clock,
     the little that has to be done is all that is."""
 
     def __init__(
@@ -34,10 +35,10 @@ class Investigator:
         note: Callable[[str], None],
         minimize_seconds: float,
         enough: Callable[[SignatureRecord], bool] = lambda _: False,
-        stand_in: StandIn = no_stand_in,
+        stand_ins: StandIns = no_stand_ins,
     ) -> None:
         self._legs, self._note, self._minimize_seconds = legs, note, minimize_seconds
-        self._enough, self._stand_in = enough, stand_in
+        self._enough, self._stand_ins = enough, stand_ins
         self.end = float("inf")
 
     def follow(self, suspicion: Suspicion) -> FindingRecord | SignatureRecord | Dropped:
@@ -88,15 +89,18 @@ class Investigator:
         chance, there is no such leg, or no time."""
         if not any(map(has_block, suspicion.case.ops)) or time.monotonic() > self.end:
             return None
-        with self._stand_in(suspicion.name, suspicion.case) as leg:
-            if leg is None:
-                return None
-            steady = Everywhere([leg], self._legs.knowledge)
-            try:
-                found = steadied(suspicion, self._legs, steady, self._minimal)
-            except TransportError:
-                return None
-        self._note(f"{suspicion.name}: {found.told}")
+        found: Steadied | None = None
+        for standing_in in self._stand_ins(suspicion.name, suspicion.case):
+            with standing_in as leg:
+                if leg is None:
+                    continue
+                steady = Everywhere([leg], self._legs.knowledge)
+                with suppress(TransportError):
+                    found = steadied(suspicion, self._legs, steady, self._minimal)
+            if found and found.again:
+                break
+        if found:
+            self._note(f"{suspicion.name}: {found.told}")
         return found
 
     def _settled(self, suspicion: Suspicion, shown: Shown) -> tuple[Suspicion, Shown]:

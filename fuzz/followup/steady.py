@@ -4,12 +4,13 @@ Where strangers strike and threads meet, a finding shows in some runs only, and 
 asks chance takes many runs and keeps what it need not. On a leg whose clock goes by instructions
 the same delay does the same again. So such a finding is made small there: a delay is sought that
 shows it there, the case is minimised, and then a delay is sought that shows it on the leg itself,
-which is what is kept. That leg is booted for it, and only for it.
+which is what is kept; the one that shows it there is told. That leg is booted for it, and only for
+it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,10 +18,13 @@ from typing import TypeAlias
 
 from corpus.blocks import has_block
 from corpus.case import Case
-from corpus.ops import Disturb, Threads
+from corpus.fields import MAX_PROGRAM
+from corpus.isa.system import HVC_LOOP
+from corpus.isa.table import insn
+from corpus.ops import Disturb, Run, Threads
 from corpus.wire import Stranger
 from fuzz.followup.suspicion import Shown, Suspicion
-from fuzz.followup.window import found, with_delay
+from fuzz.followup.window import found, timing_of, with_delay
 from fuzz.oracle.attribution import alike
 from fuzz.oracle.everywhere import Everywhere
 from targets.base import Target
@@ -30,33 +34,42 @@ from targets.transport import TransportError
 
 ICOUNT = 4
 """The clock in which things come again costs about twice the time."""
-COUNTED_RUNS = 10
+COUNTED_RUNS = 20
 """How often a finding is run to tell how often it shows, with either clock, at most."""
+SURE_RUNS = 5
+"""What comes again shows in each of so many."""
+ENOUGH = 0.95
+"""In which part of the runs something has to show, that no other way to show it is sought."""
 ALIKE_RUNS = 2
-"""What comes again shows in one of so many: where a tick of the clock falls is still chance."""
+"""What seldom comes again shows in one of so many: what a kernel does in the background is chance.
+"""
+ROUNDS = 300
+"""Calls to its hypervisor that a guest makes before and after all else: they take longer than QEMU
+lets one CPU run."""
+LATER_NS = 8_000_000
+"""From when on the second of them runs then, about: in the middle of the first one's calls."""
 RUNS_EACH = 20
 """For each of these a minimiser may make so many runs: where each costs a restart, they are few."""
 
 Shows: TypeAlias = Callable[[Case], bool]
 """Whether a case shows it."""
-StandIn: TypeAlias = Callable[[str, Case], AbstractContextManager[Target | None]]
-"""From a leg's name, and a case, to the leg that stands in for it, under its name; None where none
-can."""
+StandIns: TypeAlias = Callable[[str, Case], Iterable[AbstractContextManager[Target | None]]]
+"""From a leg's name, and a case, to the legs that may stand in for it, under its name, one after
+the other; None for one that cannot be had."""
 
 
-@contextmanager
-def no_stand_in(_name: str, _case: Case) -> Iterator[None]:
+def no_stand_ins(_name: str, _case: Case) -> Iterable[AbstractContextManager[Target | None]]:
     """No leg has its like with another clock."""
-    yield None
+    return ()
+
+
+def stand_ins(name: str, case: Case) -> Iterator[AbstractContextManager[Target | None]]:
+    """Legs of the lab on a machine whose clock goes by instructions, while they are wanted."""
+    return (_opened(steady, name) for steady in steady_names(name, case))
 
 
 @contextmanager
-def stand_in(name: str, case: Case) -> Iterator[Target | None]:
-    """A leg of the lab on a machine whose clock goes by instructions, while it is wanted."""
-    steady = steady_name(name, case)
-    if steady is None:
-        yield None
-        return
+def _opened(steady: str, name: str) -> Iterator[Target | None]:
     try:
         leg = open_leg(steady)
     except TransportError:
@@ -67,18 +80,20 @@ def stand_in(name: str, case: Case) -> Iterator[Target | None]:
         yield leg
 
 
-def steady_name(name: str, case: Case) -> str | None:
-    """The leg like `name` whose clock goes by instructions; None if it is no leg of the lab, or has
-    such a clock itself. QEMU then runs its CPUs in turn, each for a long while, so two threads
-    meet on one CPU, where the second comes before the first when its time is there."""
+def steady_names(name: str, case: Case) -> list[str]:
+    """The legs like `name` whose clock goes by instructions, the most like it first; none if it is
+    no leg of the lab, or has such a clock itself. QEMU then runs its CPUs in turn, each until a
+    timer is due. Where two threads did not meet in that way they may on one CPU, where the second
+    comes before the first when its time is there."""
     if not name.startswith("kvm:") or not legname.is_lab(name):
-        return None
+        return []
     spec = legname.parse(name)
     if spec.icount is not None:
-        return None
+        return []
     moves = any(isinstance(op, Disturb) and op.by == Stranger.MOVE for op in case.ops)
     meet = any(isinstance(op, Threads) for op in case.ops)
-    return replace(spec, icount=ICOUNT, smp=1 if meet and not moves else spec.smp).name
+    cpus = [spec.smp, *([1] if meet and not moves and spec.smp > 1 else [])]
+    return [replace(spec, icount=ICOUNT, smp=smp).name for smp in cpus]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +103,23 @@ class Often:
     seen: int
     runs: int
 
+    @property
+    def part(self) -> float:
+        """Of the runs."""
+        return self.seen / self.runs
+
     def __str__(self) -> str:
         return f"{self.seen} of {self.runs}"
 
 
 @dataclass(frozen=True, slots=True)
 class Steadied:
-    """What came of it: what is left, where that is less, and how often it shows."""
+    """What came of it: what is left, where that is less, how often it shows, and whether it did by
+    instructions."""
 
     shown: Shown | None
     told: str
+    again: bool
 
 
 def steadied(
@@ -110,18 +132,88 @@ def steadied(
     `legs`; `minimal` is the smallest case that it finds of those that show it. Few runs tell, where
     runs are alike. Raises TransportError."""
 
-    def comes_again(case: Case) -> bool:
-        return any(often(suspicion, case, steady, 1).seen for _ in range(ALIKE_RUNS))
+    def once(case: Case) -> bool:
+        return bool(often(suspicion, case, steady, 1).seen)
 
-    there = relocated(suspicion.case, comes_again)
+    def surely(case: Case) -> bool:
+        return all(once(case) for _ in range(SURE_RUNS))
+
+    def seldom(case: Case) -> bool:
+        return any(once(case) for _ in range(ALIKE_RUNS))
+
+    there = surest_of(given_time(suspicion.case), surely, partial(often, suspicion, legs=steady))
+    comes_again = surely if there else seldom
+    there = there or relocated(suspicion.case, seldom)
     if there is None:
-        return Steadied(None, _told(often(suspicion, suspicion.case, legs), None))
+        return Steadied(None, _told(often(suspicion, suspicion.case, legs)), again=False)
     settled = suspicion.settle(there, steady)
     small = minimal(suspicion.at(settled), comes_again) if settled else there
+    if suspicion.runs // RUNS_EACH >= COUNTED_RUNS:
+        small = centred(suspicion, small, steady)
     here = relocated(small, lambda case: suspicion.shows(case, legs))
     shown = suspicion.settle(here, legs) if here else None
     kept = here if here and shown else suspicion.case
-    return Steadied(shown, _told(often(suspicion, kept, legs), often(suspicion, small, steady)))
+    told = _told(often(suspicion, kept, legs), often(suspicion, small, steady), delays(small))
+    return Steadied(shown, told, again=True)
+
+
+def surest_of(
+    cases: Iterable[Case], surely: Shows, counted: Callable[[Case], Often]
+) -> Case | None:
+    """Of cases, with a delay at which `surely` says so, the first that shows it in nearly all runs,
+    or the one that shows it in most."""
+    best: tuple[float, Case] | None = None
+    for case in cases:
+        there = relocated(case, surely)
+        if there is None:
+            continue
+        part = counted(there).part
+        if best is None or part > best[0]:
+            best = part, there
+        if part >= ENOUGH:
+            break
+    return best[1] if best else None
+
+
+def centred(suspicion: Suspicion, case: Case, steady: Everywhere) -> Case:
+    """The case with delays far from where it would show no more. Raises TransportError."""
+    verdict = suspicion.verdict
+    for at, op in enumerate(case.ops):
+        if not has_block(op):
+            continue
+        timing = timing_of(steady, case, at, verdict, COUNTED_RUNS, SURE_RUNS)
+        if timing:
+            case = with_delay(case, at, timing.delay)
+    return case
+
+
+def delays(case: Case) -> list[int]:
+    """Of its strangers and second threads, in ns."""
+    return [op.after for op in case.ops if has_block(op)]
+
+
+def given_time(case: Case) -> Iterator[Case]:
+    """The case, and where guests run at once the one in which they make calls before and after all
+    else: QEMU changes CPUs at few moments, and each has to be in its run at some of them."""
+    yield case
+    leads = {
+        place
+        for at, op in enumerate(case.ops)
+        if isinstance(op, Threads) and 0 < op.first < op.span
+        for place in (at + 1, at + 1 + op.first)
+    }
+    calls = insn(HVC_LOOP, ROUNDS)
+    ops = list(case.ops)
+    for at in leads:
+        op = ops[at]
+        if isinstance(op, Run):
+            ops[at] = replace(op, program=(calls, *op.program[: MAX_PROGRAM - 2], calls))
+    if ops == list(case.ops):
+        return
+    for at, op in enumerate(ops):
+        if isinstance(op, Threads):
+            ops[at] = replace(op, after=max(op.after, LATER_NS))
+    yield replace(case, ops=tuple(ops))
 
 
 def relocated(case: Case, shows: Shows) -> Case | None:
@@ -148,6 +240,10 @@ def often(suspicion: Suspicion, case: Case, legs: Everywhere, runs: int = 0) -> 
     return Often(sum(alike(verdict, suspicion.verdict) for verdict in verdicts), runs)
 
 
-def _told(running: Often, counting: Often | None) -> str:
-    by_instructions = f"in {counting}" if counting else "at no delay"
-    return f"shows in {running} runs with the clock running, and {by_instructions} by instructions"
+def _told(running: Often, counting: Often | None = None, after: Sequence[int] = ()) -> str:
+    by_instructions = "at no delay by instructions"
+    if counting:
+        by_instructions = f"in {counting} by instructions"
+    if after:
+        by_instructions += f", after={','.join(map(str, after))}"
+    return f"shows in {running} runs with the clock running, and {by_instructions}"

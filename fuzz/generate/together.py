@@ -1,4 +1,4 @@
-"""Two vcpus of one VM that run at once: each must come to what it comes to alone."""
+"""Two vcpus, of one VM or of two, that run at once: each must come to what it comes to alone."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from corpus.ops import (
     SetVls,
     Threads,
 )
+from corpus.wire import OTHER_SLOT
 from fuzz.generate.beside import calls, features_of
 from fuzz.generate.programs import DATA, random_program
 from fuzz.generate.registers import fill_registers, host_like_vqs
@@ -30,6 +31,8 @@ from fuzz.generate.staying import staying
 _APART = 0x2000
 """How far the second guest's data is from the first one's, in bytes: what either stores and the
 other reaches is not judged."""
+_OTHER_VM = 0.3
+"""How often the second is a vcpu of another VM."""
 _SAME_PROGRAM = 0.3
 _OTHER_LENGTHS = 0.5
 _APART_SHARE = 0.6
@@ -45,12 +48,12 @@ def together(rng: random.Random, case: Case) -> Case:
         return case
     at, run = rng.choice(runs)
     before, behind = case.ops[:at], case.ops[at + 1 :]
-    other = rng.choice([slot for slot in range(MAX_VCPUS) if slot != run.vcpu])
+    other = _beside(rng, run.vcpu)
     features = features_of(before, run.vcpu)
     program = run.program if rng.random() < _SAME_PROGRAM else tuple(random_program(rng))
     apart = rng.random() < _APART_SHARE
     mine, takes = _alone(rng, run.vcpu, run.program, not apart)
-    its, _ = _alone(rng, other, _moved(program), not apart)
+    its, _ = _alone(rng, other, program if other == OTHER_SLOT else _moved(program), not apart)
     on = [run.vcpu, other] if apart else [rng.choice((run.vcpu, other)) for _ in range(2)]
     first = [mine, *calls(rng, on[0], features, rng.choice((0, 0, 0, 1)))]
     second = [its, *calls(rng, on[1], features, rng.choice((0, 0, 1, 2)))]
@@ -61,6 +64,13 @@ def together(rng: random.Random, case: Case) -> Case:
     life = _life(rng, other, features)
     ops = (*life, *before, *filled, both, *first, *second, *looks, *behind)
     return replace(case, ops=ops[:MAX_OPS])
+
+
+def _beside(rng: random.Random, slot: int) -> int:
+    """Another vcpu's slot, in the same VM or in another one."""
+    if slot != OTHER_SLOT and rng.random() < _OTHER_VM:
+        return OTHER_SLOT
+    return rng.choice([other for other in range(MAX_VCPUS) if other != slot])
 
 
 def _life(rng: random.Random, slot: int, features: int) -> Sequence[Op]:

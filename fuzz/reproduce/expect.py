@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from corpus.case import Case
 from corpus.ops import Disturb, HostRun, Migrate, Op, Threads
+from corpus.wire import OTHER_SLOT
 from targets.profile import Profile
 from targets.spec.errors import Unpredictable
 from targets.spec.model import Model
@@ -122,6 +123,8 @@ def expect(case: Case, profile: Profile) -> Expectation:
     for op in case.ops:
         if type(op) in _REFUSED:
             raise Unsayable(f"cannot be said in C: {_REFUSED[type(op)]}")
+        if getattr(op, "vcpu", 0) == OTHER_SLOT:
+            raise Unsayable("cannot be said in C: a vcpu of another VM is not in the program's")
     ways: list[Way] = []
     scripts: list[tuple[int, ...]] = [()]
     while scripts:

@@ -14,6 +14,7 @@ from corpus.trace import Observation, Trace
 from corpus.wire import (
     CODE_BASE,
     LARGEST_REG,
+    OTHER_SLOT,
     RAM_BASE,
     RAM_SIZE,
     SVCR_SM,
@@ -28,6 +29,8 @@ from targets.spec.errno import error_name
 
 KVM, VM, FIRST_VCPU = 3, 4, 5
 """Descriptors of /dev/kvm, of the VM and of vcpu 0."""
+OTHER_VM = FIRST_VCPU + OTHER_SLOT + 1
+"""Of another VM, if a vcpu of that is named."""
 SHORT = 32
 """Bytes of a value that are told."""
 
@@ -35,18 +38,21 @@ SHORT = 32
 def strace(case: Case, trace: Trace | None = None) -> str:
     """The calls, one a line, with what a leg made of them where its trace is given. Memory is
     told as comments: guests' programs, and what user space reads and writes of RAM."""
-    lines = [
-        f'openat(AT_FDCWD, "/dev/kvm", O_RDWR|O_CLOEXEC) = {KVM}',
-        f"ioctl({KVM}, KVM_CREATE_VM, 36) = {VM}",
-        f"ioctl({VM}, KVM_SET_USER_MEMORY_REGION, {{slot=0, flags=0,"
-        f" guest_phys_addr={RAM_BASE:#x}, memory_size={RAM_SIZE:#x}, userspace_addr=ram}}) = 0",
-    ]
+    lines = [f'openat(AT_FDCWD, "/dev/kvm", O_RDWR|O_CLOEXEC) = {KVM}', *_vm(VM, "ram")]
+    if any(getattr(op, "vcpu", 0) == OTHER_SLOT for op in case.ops):
+        lines += _vm(OTHER_VM, "other_ram")
     for number, op in enumerate(case.ops):
         seen = None
         if trace is not None and number < len(trace.observations):
             seen = trace.observations[number]
         lines += _CALLS[type(op)](op, seen)
     return "\n".join(lines) + "\n"
+
+
+def _vm(fd: int, ram: str) -> Iterator[str]:
+    yield f"ioctl({KVM}, KVM_CREATE_VM, 36) = {fd}"
+    region = f"{{slot=0, flags=0, guest_phys_addr={RAM_BASE:#x}, memory_size={RAM_SIZE:#x}"
+    yield f"ioctl({fd}, KVM_SET_USER_MEMORY_REGION, {region}, userspace_addr={ram}}}) = 0"
 
 
 def result(seen: Observation | None, done: str = "0") -> str:
@@ -67,7 +73,8 @@ def _fd(vcpu: int) -> int:
 
 
 def _create(op: o.CreateVcpu, seen: Observation | None) -> Iterator[str]:
-    yield _ioctl(VM, "KVM_CREATE_VCPU", str(op.vcpu), seen, str(_fd(op.vcpu)))
+    vm = OTHER_VM if op.vcpu == OTHER_SLOT else VM
+    yield _ioctl(vm, "KVM_CREATE_VCPU", str(op.vcpu), seen, str(_fd(op.vcpu)))
 
 
 def _preferred(_op: o.PreferredTarget, seen: Observation | None) -> Iterator[str]:

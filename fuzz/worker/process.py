@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from fuzz.followup.steady import stand_in
+from fuzz.followup.steady import stand_ins
 from fuzz.worker import events
 from fuzz.worker.engines import hypothesis
 from fuzz.worker.instrument import traced_model
@@ -229,7 +229,7 @@ def main(argv: Sequence[str]) -> None:
         restarted=lambda leg, seconds: out.send(events.Restarted(leg, seconds)),
         steering=steering,
         akin=lambda kin: out.send(events.Akin(kin.one.parts, kin.other.parts, kin.reason)),
-        stand_in=stand_in,
+        stand_ins=stand_ins,
         focus=Focus(config.focus) if config.focus else None,
     )
     session.end_at(deadline)

@@ -17,7 +17,7 @@ from fuzz.followup.investigate import Investigator
 from fuzz.followup.kinship import Family, Kin
 from fuzz.followup.otherwise import Otherwise
 from fuzz.followup.retest import Again, retest
-from fuzz.followup.steady import StandIn, no_stand_in
+from fuzz.followup.steady import StandIns, no_stand_ins
 from fuzz.followup.suspicion import CONFIRM_RUNS, Departure, Dropped, Shown, Suspicion
 from fuzz.oracle.everywhere import Everywhere, Seen
 from fuzz.oracle.knowledge import NOTHING, Knowledge
@@ -69,8 +69,8 @@ class Session:
     `incident` is told, by leg, of every machine that broke, and whether that was during an
     investigation; `restarted`, how many seconds the machine after it took to start.
     `steering` is shown every case, and how near it came to `focus`; `akin` is told of buckets
-    that are probably the same, as `hypotheses` of what may be wrong tell, too. `stand_in` knows,
-    for some legs, one on which what is chance comes again.
+    that are probably the same, as `hypotheses` of what may be wrong tell, too. `stand_ins` knows,
+    for some legs, others on which what is chance comes again.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Session:
         steering: Steering | None = None,
         akin: Callable[[Kin], None] = _ignore,
         hypotheses: Mapping[str, Make] = HYPOTHESES,
-        stand_in: StandIn = no_stand_in,
+        stand_ins: StandIns = no_stand_ins,
         focus: Focus | None = None,
     ) -> None:
         self.legs = sorted(legs, key=lambda leg: KINDS[leg.kind].turn)
@@ -108,7 +108,7 @@ class Session:
             note,
             minimize_seconds,
             lambda bucket: self._buckets[bucket] >= FOLLOW_UPS,
-            stand_in,
+            stand_ins,
         )
         self._preceding: dict[tuple[str, str], Sequence[Ran]] = {}
         self._boots = {leg.name: leg.boots for leg in self.legs}

@@ -15,10 +15,11 @@ from targets.spec.world import World
 
 
 class Model(World):
-    """The specification of one VM on the machine described by `profile`."""
+    """The specification of a VM, or two, on the machine described by `profile`."""
 
     def step(self, op: Op) -> Permitted:
         """What `op` may observe now. Raises Unpredictable."""
+        self.turn_to(op)
         permitted = STEPS[type(op)](self, op)
         self.rules.add(permitted.rule)
         return permitted

@@ -9,7 +9,7 @@ of which there are few, and not in the orders, of which there are very many.
 
 A run is one op of these, although its guest stores to RAM all the while: of two that run at once
 only those are judged of which neither reaches what the other stores. They do then in any order, and
-at once, what each does alone.
+at once, what each does alone. So do any two on vcpus of two VMs, which share nothing.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from targets.spec.reach import Reach, watched
 from targets.spec.steps import STEPS
 from targets.spec.steps.threads import Lead
 from targets.spec.vcpu import Vm
+from targets.spec.world import each_vm
 
 MOST_STEPS = 400
 """More ops than this, over all orders, are not judged."""
@@ -134,7 +135,7 @@ class _Search:
     def __init__(self, lists: Lists) -> None:
         self._lists = lists
         self._left = MOST_STEPS
-        self._reached: dict[int, Reach] = {}
+        self._reached: dict[tuple[int, bool], Reach] = {}
         self.furthest: _Stuck | None = None
 
     def run(self, model: Model) -> list[Reached]:
@@ -170,22 +171,28 @@ class _Search:
             self.furthest = _Stuck(reached.order, place, done.op, mismatch)
 
     def _permitted(self, model: Model, place: int, op: Op) -> Permitted:
+        model.turn_to(op)
         lead = self._lists.leads.get(place)
         if lead is None:
             permitted = STEPS[type(op)](model, op)
         else:
             with watched(model) as reach:
                 permitted = lead.enter(model)
-            self._keep_apart(place, reach)
+            self._keep_apart(place, reach, other=model.other)
         model.rules.add(permitted.rule)
         return permitted
 
-    def _keep_apart(self, place: int, reach: Reach) -> None:
+    def _keep_apart(self, place: int, reach: Reach, *, other: bool) -> None:
         """Raises Unpredictable where what a guest does depends on when another one, that runs at
-        the same time, does it."""
-        if any(reach.meets(other) for there, other in self._reached.items() if there != place):
+        the same time, does it. `other`: it is in the other VM."""
+        mine = place, other
+        if any(
+            reach.meets(theirs)
+            for (there, of_other), theirs in self._reached.items()
+            if there != place and of_other == other
+        ):
             raise Unpredictable("guests that reach what the other one stores", _NOTHING)
-        self._reached[place] = self._reached.get(place, Reach()) | reach
+        self._reached[mine] = self._reached.get(mine, Reach()) | reach
 
 
 def _leading(op: Threads) -> list[tuple[int, int]]:
@@ -195,10 +202,12 @@ def _leading(op: Threads) -> list[tuple[int, int]]:
 
 
 def _may_act_on_others(run: Run, ops: Sequence[Op]) -> bool:
-    """Whether a guest calls its hypervisor, which is about other vcpus, too, and some of these are
-    looked at: of such calls each is done at a time of its own, and not all in one."""
+    """Whether a guest calls its hypervisor, which is about other vcpus of its VM, too, and some of
+    these are looked at: of such calls each is done at a time of its own, and not all in one."""
     calls = any(insn.form.name in ("hvc", ANY) for insn in run.program)
-    return calls and any(getattr(op, "vcpu", run.vcpu) != run.vcpu for op in ops)
+    if not calls or run.vcpu == wire.OTHER_SLOT:
+        return False
+    return any(getattr(op, "vcpu", run.vcpu) not in (run.vcpu, wire.OTHER_SLOT) for op in ops)
 
 
 def _over_before(others: Sequence[Done], one: Done) -> bool:
@@ -208,11 +217,12 @@ def _over_before(others: Sequence[Done], one: Done) -> bool:
 
 
 def _same(a: Model, b: Model) -> bool:
-    return (
+    return all(
         a.vm == b.vm
         and a.beyond == b.beyond
         and a.mem.data == b.mem.data
         and a.mem.unknown == b.mem.unknown
+        for _ in each_vm(a, b)
     )
 
 
@@ -220,13 +230,19 @@ def _unite(model: Model, last: Sequence[Model]) -> None:
     """What may be any of these states. Raises Parted."""
     whole, *others = last
     for other in others:
-        if _without_vcpus(other) != _without_vcpus(whole):
-            raise Parted("what a VM is depends on which thread came first", _NOTHING)
-        try:
-            restore(whole, united(capture(whole), capture(other)))
-        except Unpredictable:
-            raise Parted("what a vcpu is depends on which thread came first", _NOTHING) from None
+        for _ in each_vm(whole, other):
+            _unite_vm(whole, other)
     model.become(whole)
+
+
+def _unite_vm(whole: Model, other: Model) -> None:
+    """The same of the VM that both are about. Raises Parted."""
+    if _without_vcpus(other) != _without_vcpus(whole):
+        raise Parted("what a VM is depends on which thread came first", _NOTHING)
+    try:
+        restore(whole, united(capture(whole), capture(other)))
+    except Unpredictable:
+        raise Parted("what a vcpu is depends on which thread came first", _NOTHING) from None
 
 
 def _without_vcpus(model: Model) -> tuple[Vm, bool]:

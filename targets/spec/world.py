@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
-from typing import Self
+from typing import Self, TypeAlias
 
+from corpus.ops import Op
+from corpus.wire import OTHER_SLOT
 from targets.profile import Profile
 from targets.spec.cpu import effective_vl
 from targets.spec.errno import EBADF
@@ -13,9 +16,12 @@ from targets.spec.permitted import Context, Permitted, fails
 from targets.spec.sets import join
 from targets.spec.vcpu import Vcpu, Vm
 
+_Aside: TypeAlias = tuple[Vm, Memory, bool]
+
 
 class World:
-    """One VM on the machine described by `profile`.
+    """One VM on the machine described by `profile`, and another one, which has RAM of its own and
+    nothing to do with it. `vm`, `mem` and `beyond` are of that one which ops are about now.
 
     `rules` collects the ids of the rules that the steps have used.
     """
@@ -27,16 +33,40 @@ class World:
         self.rules: set[str] = set()
         self.beyond = False
         """A register outside the model was written: what a later run does is not known."""
+        self.other = False
+        """Whether it is the other VM that ops are about now."""
+        self._aside: _Aside | None = None
+
+    def turn_to(self, op: Op) -> None:
+        """Be about the VM that an op is about."""
+        if (getattr(op, "vcpu", 0) == OTHER_SLOT) != self.other:
+            self.turn()
+
+    def turn(self) -> None:
+        """Be about the one VM that ops are not about now."""
+        aside = self._aside or (Vm(stepped=self.vm.stepped), Memory(), False)
+        self._aside = self.vm, self.mem, self.beyond
+        self.vm, self.mem, self.beyond = aside
+        self.other = not self.other
+
+    @property
+    def vms(self) -> tuple[Vm, ...]:
+        """The VM that ops are about, and the other one if any op was about that."""
+        return (self.vm, self._aside[0]) if self._aside else (self.vm,)
 
     def copy(self) -> Self:
         """The same, of which no part is shared but `profile` and `rules`."""
         other = copy(self)
         other.vm, other.mem = self.vm.copy(), self.mem.copy()
+        if self._aside:
+            vm, mem, beyond = self._aside
+            other._aside = vm.copy(), mem.copy(), beyond
         return other
 
     def become(self, other: World) -> None:
         """Hold what `other` holds, which is not used any more."""
         self.vm, self.mem, self.beyond = other.vm, other.mem, other.beyond
+        self.other, self._aside = other.other, other._aside
 
     def go_beyond(self) -> None:
         """A register outside the model was written."""
@@ -68,6 +98,16 @@ class World:
         # Each EL constrains those below it (Arm ARM, ZCR_EL2.LEN).
         guest = min(lengths) if len(lengths) == 1 + vcpu.el2 else None
         return Context(guest, vcpu.max_vq * 16, self.profile.max_vq * 16, tuple(known))
+
+
+def each_vm(*worlds: World) -> Iterator[None]:
+    """Have worlds be about the one VM, and then about the other one if any ever was."""
+    both = any(len(world.vms) > 1 for world in worlds)
+    for other in (False, True) if both else (worlds[0].other,):
+        for world in worlds:
+            if world.other != other:
+                world.turn()
+        yield
 
 
 _NO_SVE = Context(None, 0, 0)

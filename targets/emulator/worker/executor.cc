@@ -141,7 +141,7 @@ Observation Execution::Do(const Op& op) {
     case Kind::kProbe:
       return Text(ProbeText(vm_.host));
     case Kind::kCreateVcpu:
-      return Failed(vm_.CreateVcpu(op.slot));
+      return Failed(op.slot == kOtherSlot ? EOPNOTSUPP : vm_.CreateVcpu(op.slot));
     case Kind::kPrefTarget: {
       Observation observation;
       Put(observation.data, kTargetGenericV8);

@@ -24,6 +24,7 @@ constexpr uint64_t kCodeBase = kRamBase + 0x1000;
 constexpr uint64_t kCodeSize = 0x3000;
 
 constexpr size_t kSlots = 256;
+constexpr uint8_t kOtherSlot = 3;  // of the vcpu that is another VM's
 constexpr size_t kBufferSize = 0x10000;  // mapped bytes of a user buffer without an edge
 constexpr uint8_t kFill = 0x5a;          // what GET finds its buffer full of
 constexpr size_t kLargestReg = 256;      // bytes

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "phase.h"
 #include "stranger.h"
 
 static const struct stranger *const strangers[STRANGER_COUNT] = {
@@ -78,7 +79,7 @@ static int settle(void)
     static int here;
     if (!active) {
         sched_getaffinity(0, sizeof usual, &usual);
-        here = sched_getcpu();
+        here = phase_cpu(&usual);
         if (CPU_COUNT(&usual) > 1)
             stranger_pin(0, here);
     }

@@ -4,6 +4,7 @@
 
 #include "disturb.h"
 #include "observe.h"
+#include "phase.h"
 #include "reuse.h"
 #include "run.h"
 #include "threads.h"
@@ -12,6 +13,11 @@
 void vf_look_after(unsigned ms)
 {
     run_look_after(ms);
+}
+
+void vf_keep_phase(void)
+{
+    phase_keep();
 }
 
 static volatile uint32_t *progress;
@@ -31,13 +37,20 @@ static void execute(const struct wire_request *head, const uint8_t *at, const ui
         answer->status = STATUS_NO_VM;
         return;
     }
+    if (request_names_other(head, at, end) && vm_begin_other(m) != 0) {
+        vm_end(m);
+        answer->status = STATUS_NO_VM;
+        return;
+    }
     while (answer->count < head->count && next_op(&at, end, &op)) {
         uint8_t *before = out->at;
-        if (disturb_active() && op.head.kind != KIND_RUN && op.head.kind != KIND_HOST_RUN)
+        if (disturb_active() && op.head.kind != KIND_RUN && op.head.kind != KIND_HOST_RUN) {
+            phase_wait();
             disturb_arm(); /* runs are armed for where the guest begins */
+        }
         uint32_t done = 1;
         bool fits = op.head.kind == KIND_THREADS ? threads_observe(m, &op, &at, end, out, &done)
-                                                 : observe(m, &op, out);
+                                                 : observe(machine_about(m, &op.head), &op, out);
         for (uint32_t i = 0; i < done && disturb_active(); i++)
             disturb_op_done();
         if (!fits) {

@@ -14,6 +14,10 @@ size_t vf_execute(const uint8_t *req, size_t req_len, uint8_t *resp, size_t resp
  * a machine on which nothing else wants a CPU. */
 void vf_look_after(unsigned ms);
 
+/* Begin what is disturbed, and what two threads do, always as far from the kernel's ticks, so that
+ * delays do again what they did: for a machine whose clock goes by instructions. */
+void vf_keep_phase(void);
+
 /* Count the ops executed in `*counter` (NULL: nowhere), so that a watcher sees progress. */
 void vf_count_progress(volatile uint32_t *counter);
 

@@ -66,6 +66,18 @@ bool edge_map(struct edge *e)
     return e->start && mprotect(e->start + BUFFER_SIZE, guard, PROT_NONE) == 0;
 }
 
+/* RAM, and no vcpus. */
+static bool populate(struct machine *m)
+{
+    m->ram = map(RAM_SIZE);
+    for (unsigned slot = 0; slot < SLOTS; slot++)
+        m->vcpus[slot].fd = -1;
+    m->gic = -1;
+    for (unsigned slot = 0; slot < NAMED_SLOTS; slot++)
+        m->spares[slot] = -1;
+    return m->ram;
+}
+
 static bool machine_setup(struct machine *m)
 {
     m->vm = -1;
@@ -82,13 +94,7 @@ static bool machine_setup(struct machine *m)
     if (size < 0)
         return false;
     m->run_size = (size_t)size;
-    m->ram = map(RAM_SIZE);
-    for (unsigned slot = 0; slot < SLOTS; slot++)
-        m->vcpus[slot].fd = -1;
-    m->gic = -1;
-    for (unsigned slot = 0; slot < NAMED_SLOTS; slot++)
-        m->spares[slot] = -1;
-    return m->ram && edge_map(&m->in) && edge_map(&m->out);
+    return populate(m) && edge_map(&m->in) && edge_map(&m->out);
 }
 
 struct machine *machine_get(void)
@@ -98,6 +104,18 @@ struct machine *machine_get(void)
     if (!ready)
         ready = machine_setup(&machine);
     return ready ? &machine : NULL;
+}
+
+struct machine *machine_other(const struct machine *m)
+{
+    static struct machine other;
+    if (!other.ram) {
+        other = (struct machine){.kvm = m->kvm, .vm = -1, .vm_type = m->vm_type,
+                                 .run_size = m->run_size, .in = m->in, .out = m->out};
+        if (!populate(&other))
+            return NULL;
+    }
+    return &other;
 }
 
 static void store_zeros(uint8_t *at, size_t size)

@@ -37,10 +37,14 @@ struct machine {
     bool el2;                /* a vcpu of the current case has EL2 */
     int gic;                 /* of a VM with such vcpus, from its first run on; else -1 */
     int spares[NAMED_SLOTS]; /* vcpus that were created before it; -1: none */
+    struct machine *other;   /* with the case's other VM; NULL: it has none */
 };
 
 /* The process's one machine with its buffers mapped and /dev/kvm open, or NULL and errno. */
 struct machine *machine_get(void);
+
+/* What another VM has beside `m`, which lends it its buffers; NULL and errno if it cannot be had. */
+struct machine *machine_other(const struct machine *m);
 
 /* A new VM with RAM, or -1 and errno. */
 int machine_create_vm(const struct machine *m);
@@ -63,6 +67,12 @@ int set_reg(int fd, uint64_t id, const void *value);
 /* Guests run with caches off: make host writes visible to them and theirs to us. */
 void sync_data(const void *start, size_t size);
 void sync_code(const void *start, size_t size);
+
+/* The machine with the VM that an op is about. */
+static inline struct machine *machine_about(struct machine *m, const struct wire_op *op)
+{
+    return op->vcpu == OTHER_SLOT ? m->other : m;
+}
 
 /* Where a buffer of which `n` bytes are mapped begins; b as in the wire form. */
 static inline uint8_t *edge_at(const struct edge *e, uint64_t b)

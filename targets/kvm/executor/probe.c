@@ -238,6 +238,7 @@ struct outcome op_probe(struct machine *m, const struct op *op, struct sink *out
     streaming_lengths(out);
     strangers(out);
     line(out, "threads", "1");
+    line(out, "vms", "2");
     scratch_vcpu(m, out);
     return (struct outcome){0};
 }

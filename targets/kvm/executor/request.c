@@ -115,6 +115,7 @@ static bool op_well_formed(const struct op *op)
                lists_well_formed(op->payload);
     case KIND_MIGRATE:
         return op->head.size >= sizeof(struct wire_init) && op->head.a < SLOTS &&
+               op->head.a != OTHER_SLOT && op->head.vcpu != OTHER_SLOT &&
                groups_well_formed(op->payload + sizeof(struct wire_init),
                                   op->head.size - sizeof(struct wire_init));
     default:
@@ -140,4 +141,13 @@ bool request_well_formed(const struct wire_request *head, const uint8_t *at, con
         }
     }
     return at == end && !lists.left.span;
+}
+
+bool request_names_other(const struct wire_request *head, const uint8_t *at, const uint8_t *end)
+{
+    struct op op;
+    for (uint32_t i = 0; i < head->count && next_op(&at, end, &op); i++)
+        if (op.head.vcpu == OTHER_SLOT)
+            return true;
+    return false;
 }

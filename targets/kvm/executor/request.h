@@ -19,4 +19,7 @@ bool next_op(const uint8_t **at, const uint8_t *end, struct op *op);
  * and operands that its kind demands. */
 bool request_well_formed(const struct wire_request *head, const uint8_t *at, const uint8_t *end);
 
+/* Whether some op of a well-formed request is about the vcpu of another VM. */
+bool request_names_other(const struct wire_request *head, const uint8_t *at, const uint8_t *end);
+
 #endif

@@ -69,7 +69,7 @@ struct reuse reuse_of(const struct wire_request *head, const uint8_t *at, const 
     struct reuse reuse = {.allowed = head->flags & FLAG_REUSE_VM};
     struct op op;
     while (reuse.allowed && next_op(&at, end, &op)) {
-        if (op.head.kind == KIND_PROBE || changes_vm(op.head.kind))
+        if (op.head.kind == KIND_PROBE || op.head.vcpu == OTHER_SLOT || changes_vm(op.head.kind))
             reuse.allowed = false;
         else if (op.head.kind == KIND_SET_REG)
             reuse.allowed = is_vcpu_local(op.head.a);

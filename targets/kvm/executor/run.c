@@ -9,6 +9,7 @@
 #include "disturb.h"
 #include "limit.h"
 #include "nested.h"
+#include "phase.h"
 #include "run.h"
 #include "stranger_signal.h"
 #include "stranger_step.h"
@@ -121,6 +122,9 @@ static int enter_disturbed(const struct vcpu *v, const struct ready *ready,
 static int enter_limited(const struct vcpu *v, const struct ready *ready,
                          const struct entry *entry)
 {
+    const bool armed = disturb_active() && !ready->aside;
+    if (armed && !ready->watched)
+        phase_wait();
     struct usage before = usage_now();
     const bool immediate = ready->immediate;
     const unsigned limit_ms = ready->limit_ms;
@@ -131,7 +135,7 @@ static int enter_limited(const struct vcpu *v, const struct ready *ready,
     limit_start(v->run, first_ms);
     if (immediate)
         v->run->immediate_exit = 1;
-    if (disturb_active() && !ready->aside)
+    if (armed)
         disturb_arm();
     int err = enter_disturbed(v, ready, entry, first_ms, &before);
     limit_stop();

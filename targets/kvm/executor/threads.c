@@ -10,6 +10,7 @@
 #include "disturb.h"
 #include "limit.h"
 #include "observe.h"
+#include "phase.h"
 #include "run.h"
 #include "stranger.h"
 
@@ -41,7 +42,7 @@ static sem_t go, parked, done;
 static struct list other;
 static int other_cpu;
 static bool limited; /* the other thread's runs */
-static struct machine other_machine; /* with buffers of its own */
+static struct machine other_machine, other_vm; /* with buffers of its own */
 
 static uint64_t now_ns(void)
 {
@@ -64,6 +65,11 @@ static void take(sem_t *turn)
         ; /* a stranger's signal */
 }
 
+static const struct vcpu *vcpu_of(struct machine *m, const struct op *op)
+{
+    return &machine_about(m, &op->head)->vcpus[op->head.vcpu];
+}
+
 /* RUN without what is before and after it. */
 static bool observe_lead(struct list *list)
 {
@@ -71,7 +77,7 @@ static bool observe_lead(struct list *list)
     struct lead *lead = &list->lead;
     if (!observation_begin(&begun, &list->out))
         return false;
-    const struct vcpu *v = &list->m->vcpus[lead->op.head.vcpu];
+    const struct vcpu *v = vcpu_of(list->m, &lead->op);
     const unsigned before = run_entries();
     const int err = run_enter(v, &lead->ready, &run_plainly, &lead->seen);
     list->entries = run_entries() - before;
@@ -87,7 +93,8 @@ static void work(struct list *list)
     for (uint32_t i = 0; i < list->count && list->fits && next_op(&list->at, list->end, &op); i++) {
         list->times[i].began = now_ns() - list->start;
         list->fits = list->lead.any && i == 0 ? observe_lead(list)
-                                              : observe(list->m, &op, &list->out);
+                                              : observe(machine_about(list->m, &op.head), &op,
+                                                        &list->out);
         list->times[i].ended = now_ns() - list->start;
     }
 }
@@ -136,14 +143,31 @@ static bool start(void)
     return started;
 }
 
+static void copy_but_buffers(struct machine *to, const struct machine *from)
+{
+    const struct edge in = other_machine.in, out = other_machine.out;
+    *to = *from;
+    to->in = in;
+    to->out = out;
+}
+
 /* The other thread sees what this one has, but for buffers. */
 static void share(const struct machine *m)
 {
-    const struct edge in = other_machine.in, out = other_machine.out;
-    other_machine = *m;
-    other_machine.in = in;
-    other_machine.out = out;
+    copy_but_buffers(&other_machine, m);
+    if (m->other) {
+        copy_but_buffers(&other_vm, m->other);
+        other_machine.other = &other_vm;
+    }
     other.m = &other_machine;
+}
+
+/* What the other thread did to what is not the kernel's. */
+static void take_back(struct machine *m)
+{
+    m->el2 |= other_machine.el2;
+    if (m->other)
+        m->other->el2 |= other_vm.el2;
 }
 
 /* Both threads on CPUs of their own where there are two; how many there are. `before`: where this
@@ -151,9 +175,9 @@ static void share(const struct machine *m)
 static uint32_t settle(cpu_set_t *before)
 {
     cpu_set_t all;
-    const int here = sched_getcpu();
     sched_getaffinity(0, sizeof *before, before);
     disturb_usual_cpus(&all);
+    const int here = phase_cpu(&all);
     other_cpu = here;
     for (int cpu = 0; cpu < CPU_SETSIZE && other_cpu == here; cpu++)
         if (cpu != here && CPU_ISSET(cpu, &all))
@@ -175,6 +199,7 @@ static bool both(struct list *mine)
 {
     sem_post(&go);
     take(&parked);
+    phase_wait();
     mine->start = other.start = now_ns();
     sem_post(&go);
     work(mine);
@@ -193,14 +218,15 @@ static void prepare(struct machine *m, struct list *list, bool aside)
                 lead->op.head.kind == KIND_RUN;
     if (!lead->any)
         return;
-    lead->ready = run_prepare(m, &lead->op, aside);
+    lead->ready = run_prepare(machine_about(m, &lead->op.head), &lead->op, aside);
     lead->ready.watched = true;
 }
 
 static void finish(struct machine *m, const struct lead *lead)
 {
     if (lead->any)
-        run_finish(m, &m->vcpus[lead->op.head.vcpu], &lead->ready, &lead->seen);
+        run_finish(machine_about(m, &lead->op.head), vcpu_of(m, &lead->op), &lead->ready,
+                   &lead->seen);
 }
 
 bool threads_observe(struct machine *m, const struct op *op, const uint8_t **at,
@@ -240,7 +266,7 @@ bool threads_observe(struct machine *m, const struct op *op, const uint8_t **at,
     finish(m, &other.lead);
     says.entries = mine.entries > other.entries ? mine.entries : other.entries;
     memcpy(told, &says, sizeof says);
-    m->el2 |= other_machine.el2;
+    take_back(m);
     sched_setaffinity(0, sizeof before, &before);
 
     uint8_t *first = other.out.end - ROOM;

@@ -26,8 +26,24 @@ int vm_begin(struct machine *m, const struct reuse *reuse)
     return 0;
 }
 
+int vm_begin_other(struct machine *m)
+{
+    struct machine *other = machine_other(m);
+    if (!other)
+        return errno;
+    other->vm = machine_create_vm(other);
+    if (other->vm < 0)
+        return errno;
+    ram_reset(other);
+    m->other = other;
+    return 0;
+}
+
 void vm_end(struct machine *m)
 {
+    if (m->other)
+        vm_end(m->other);
+    m->other = NULL;
     for (unsigned slot = 0; slot < SLOTS; slot++) {
         struct vcpu *v = &m->vcpus[slot];
         if (v->fd < 0)

@@ -9,6 +9,8 @@
 
 /* A VM with zeroed RAM, the vectors in it and no vcpu of this case. 0 or an errno. */
 int vm_begin(struct machine *m, const struct reuse *reuse);
+/* The same of another VM beside it; both end at once. */
+int vm_begin_other(struct machine *m);
 void vm_end(struct machine *m);
 
 /* 0 or an errno. */

@@ -21,6 +21,7 @@
 #define LOOP_LIMIT_MS 2000
 
 #define SLOTS 256
+#define OTHER_SLOT 3 /* of the vcpu that is another VM's */
 #define BUFFER_SIZE 0x10000u /* mapped bytes of a user buffer without an edge */
 #define FILL 0x5a            /* what GET finds its buffer full of */
 #define LARGEST_REG 256u     /* bytes */

@@ -100,6 +100,9 @@ def cpu(vqs: Sequence[int]) -> str:
     return ",".join((base, *switches))
 
 
+KEEP_PHASE = "vcpufuzz.keep_phase"
+"""Has the guest begin what is disturbed always as far from its kernel's ticks (init.c)."""
+
 _SAME_AGAIN = ",dtb-randomness=off"
 """No seeds that differ from boot to boot."""
 
@@ -115,6 +118,7 @@ def key(machine: Machine) -> str:
 def command(qemu: str, machine: Machine, shared: Shared) -> list[str]:
     """The argv that boots `machine`."""
     timed = machine.icount is None
+    options = CMDLINE, machine.boot_options, "" if timed else KEEP_PHASE
     argv = [
         qemu,
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
@@ -127,7 +131,7 @@ def command(qemu: str, machine: Machine, shared: Shared) -> list[str]:
         f",mem-path=/proc/self/fd/{shared.memory_fd}",
         *("-device", "ivshmem-plain,memdev=page"),
         *("-kernel", str(machine.kernel), "-initrd", str(machine.initramfs)),
-        *("-append", f"{CMDLINE} {machine.boot_options}".strip()),
+        *("-append", " ".join(filter(None, options))),
     ]
     if shared.monitor_fd >= 0:
         argv += ["-chardev", f"socket,id=monitor,fd={shared.monitor_fd}"]

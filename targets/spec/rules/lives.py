@@ -9,6 +9,7 @@ TABLE: tuple[Rule, ...] = (
         {
             "vcpu.create": ("ABI", "api.rst 4.7", "KVM_CREATE_VCPU with a new id succeeds"),
             "vcpu.create-twice": ("ABI", "kvm_main.c", "a vcpu id in use gives EEXIST"),
+            "vcpu.one-vm": ("IMPL", "-", "a machine where there is no other VM says so"),
             "vcpu.missing": (
                 "ABI",
                 "ioctl(2)",

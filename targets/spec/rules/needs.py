@@ -58,6 +58,7 @@ NEEDS: dict[str, Need] = {
     **dict.fromkeys(("attr.pmu-init", "attr.pmu-twice", "attr.pmu-other"), _feature("pmu_v3")),
     "filter.none": lambda profile: FIRST < profile.kernel < (6, 4),
     "disturb.step*": lambda profile: "step" in profile.strangers,
+    "vcpu.one-vm": lambda profile: not profile.two_vms,
     "threads.none": lambda profile: not profile.threads,
     "threads.some-order": lambda profile: profile.threads,
     "carry.*": lambda _: False,  # a case has one leg, a journey has two

@@ -13,8 +13,9 @@ from corpus.ops import (
     Init,
     PreferredTarget,
 )
+from corpus.wire import OTHER_SLOT
 from targets.spec import el2
-from targets.spec.errno import EEXIST, EINVAL, ENOENT, ENOEXEC, EPERM
+from targets.spec.errno import EEXIST, EINVAL, ENOENT, ENOEXEC, EOPNOTSUPP, EPERM
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.permitted import Outcome, Part, Permitted, fails
 from targets.spec.rules import by_kernel, in_force
@@ -33,6 +34,8 @@ FIRST_WORD = (1 << 32) - 1
 
 @step(CreateVcpu)
 def create(world: World, op: CreateVcpu) -> Permitted:
+    if op.vcpu == OTHER_SLOT and not world.profile.two_vms:
+        return fails("vcpu.one-vm", EOPNOTSUPP)
     if op.vcpu in world.vm.vcpus:
         return fails("vcpu.create-twice", EEXIST)
     world.vm.add(op.vcpu)

@@ -24,7 +24,8 @@ def disturb(world: World, op: Disturb) -> Permitted:
         return Permitted("disturb.no-stranger", (Outcome(EOPNOTSUPP),))
     if kind is wire.Stranger.STEP:
         world.rules.update(("disturb.step", "disturb.step-shows"))
-        world.vm.stepped = SINGLE_STEP
+        for vm in world.vms:
+            vm.stepped = SINGLE_STEP
     if kind is not wire.Stranger.THREAD:
         return Permitted("disturb.strikes", (Outcome(tail=_COUNTS), _NOT_STARTED))
     world.rules.update(LABELS.values())

@@ -56,12 +56,14 @@ class Lead:
     @classmethod
     def prepare(cls, world: World, run: Run, base: int = wire.CODE_BASE) -> Lead:
         """What the harness does before KVM_RUN."""
+        world.turn_to(run)
         prepare(world, run.vcpu, run.program, base)
         vcpu = world.vm.vcpus.get(run.vcpu)
         return cls(run, base, bool(vcpu and vcpu.initialised), bool(vcpu and vcpu.stopped))
 
     def enter(self, world: World) -> Permitted:
         """KVM_RUN, with what others did since. Raises Unpredictable."""
+        world.turn_to(self.run)
         vcpu = world.vm.vcpus.get(self.run.vcpu)
         if vcpu and vcpu.initialised:
             if not self.initialised:
@@ -89,6 +91,7 @@ class Lead:
 
     def complete(self, world: World, exited: bytes) -> None:
         """What the harness does once all is over; `exited`: RUN's data."""
+        world.turn_to(self.run)
         vcpu = world.vm.vcpus.get(self.run.vcpu)
         if vcpu and wire.RUN_DATA.unpack_from(exited)[0] == _MMIO:
             step_over(vcpu)

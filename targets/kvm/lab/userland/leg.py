@@ -11,7 +11,7 @@ from targets.kvm.lab.userland import image
 NAME = "kvm:native in the lab"
 
 
-def open_transport(release: str = "6.12", *, depth: int = 2) -> LabTransport:
-    """Debian's kernel of a release with a userland; not started."""
+def open_transport(release: str = "6.12", *, depth: int = 2, smp: int = 1) -> LabTransport:
+    """Debian's kernel of a release with a userland, on so many CPUs; not started."""
     fetch = partial(kernels.fetch, release)
-    return LabTransport(LabSpec(NAME, fetch, "vhe", initramfs=image.build), depth)
+    return LabTransport(LabSpec(NAME, fetch, "vhe", smp=smp, initramfs=image.build), depth)

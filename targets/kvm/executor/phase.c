@@ -1,0 +1,47 @@
+#include "phase.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+/* Ticks of 100, 250 and 1000 Hz fall on multiples of this. */
+#define PERIOD_NS 20000000ull
+/* Behind a tick, so that what it began is over. */
+#define BEHIND_NS 1000000ull
+
+/* What the case before left to do is done after this: grace periods of RCU, for one. */
+#define SETTLE_NS 200000000ull
+
+static bool kept;
+
+void phase_keep(void)
+{
+    kept = true;
+    prctl(PR_SET_TIMERSLACK, 1); /* else a sleeper wakes when it suits others, too */
+}
+
+int phase_cpu(const void *set)
+{
+    int cpu = sched_getcpu();
+    for (int each = 0; kept && each < CPU_SETSIZE; each++)
+        if (CPU_ISSET(each, (const cpu_set_t *)set))
+            cpu = each;
+    return cpu;
+}
+
+void phase_wait(void)
+{
+    struct timespec now;
+    if (!kept)
+        return;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const uint64_t ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    const uint64_t at = ((ns + SETTLE_NS) / PERIOD_NS + 1) * PERIOD_NS + BEHIND_NS;
+    const struct timespec then = {
+        .tv_sec = (time_t)(at / 1000000000), .tv_nsec = (long)(at % 1000000000)};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &then, NULL) == EINTR)
+        ;
+}
