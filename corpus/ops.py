@@ -49,6 +49,7 @@ MAX_SPAN = 39
 """The most ops in a block."""
 
 GENERIC_V8 = 5
+FEATURE_PMU = 1 << 3
 FEATURE_SVE = 1 << 4
 FINALIZE_SVE = 4
 

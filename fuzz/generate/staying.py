@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from corpus import registers as regs
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.form import Insn
 from corpus.isa.system import HVC_LOOP, UNDEF_LOOP, WFI_LOOP
 from corpus.isa.table import insn
-from corpus.ops import HostRun, Run
+from corpus.ops import FEATURE_PMU, HostRun, Op, Run, SetReg
 from corpus.wire import DELAY_LIMIT
+from fuzz.generate.beside import features_of
+from fuzz.generate.el2 import HAS_EL2
 
 ROUNDS = (5, 20, 50, 100)
 """How often a guest calls its hypervisor. Without VHE a call is dear in the lab: QEMU forgets its
@@ -40,19 +43,27 @@ _LOOPS = (
     _Loop(UNDEF_LOOP, 3, CALL_NS),
     _Loop(WFI_LOOP, 4, WAIT_NS, 10, ends_runs=True),
 )
+_NOT_JUDGED = 0.05
+"""How often a guest gets a loop of exceptions of which is not known what they do there."""
+_PSTATE = regs.REGISTERS["pstate"].id
 LEAST_NS = 10 * CALL_NS
 """Of a run without much of a loop."""
 
 
 def staying(
-    rng: random.Random, run: Run | HostRun, whole: bool = False
+    rng: random.Random, run: Run | HostRun, before: Sequence[Op], whole: bool = False
 ) -> tuple[Run | HostRun, int]:
-    """The run with a loop in it, mostly at its end, and how many ns it takes, about, as a delay. A
-    guest that begins with the loop has its vector registers still in memory all that time.
-    `whole`: it is to be one KVM_RUN."""
+    """The run, that comes behind ops, with a loop in it, mostly at its end, and how many ns it
+    takes, about, as a delay. A guest that begins with the loop has its vector registers still in
+    memory all that time. `whole`: it is to be one KVM_RUN."""
     program: list[Insn] = list(run.program[: MAX_PROGRAM - 1])
     place = rng.choice((0, len(program), len(program), len(program), _somewhere(rng, program)))
-    loops = [loop for loop in _LOOPS if not (whole and loop.ends_runs)]
+    undefined = rng.random() < _NOT_JUDGED or _takes_exceptions(before, run.vcpu)
+    loops = [
+        loop
+        for loop in _LOOPS
+        if not (whole and loop.ends_runs) and (undefined or loop.form != UNDEF_LOOP)
+    ]
     (loop,) = rng.choices(loops, [loop.weight for loop in loops])
     rounds = max(rng.choice(ROUNDS) // loop.parts, 1)
     program.insert(place, insn(loop.form, rounds))
@@ -60,6 +71,13 @@ def staying(
         run = replace(run, immediate=0)
     takes = max(loop.round_ns * rounds, LEAST_NS)
     return replace(run, program=tuple(program)), min(takes, DELAY_LIMIT)
+
+
+def _takes_exceptions(before: Sequence[Op], slot: int) -> bool:
+    """Whether a vcpu takes them at EL1 with an SP of its own, and has no PMU to be read."""
+    return not features_of(before, slot) & (FEATURE_PMU | HAS_EL2) and not any(
+        isinstance(op, SetReg) and (op.vcpu, op.reg) == (slot, _PSTATE) for op in before
+    )
 
 
 def _somewhere(rng: random.Random, program: Sequence[Insn]) -> int:

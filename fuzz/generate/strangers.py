@@ -94,7 +94,7 @@ def disturbed(rng: random.Random, case: Case, known: Sequence[int]) -> Case:
     if not runs:
         return case
     at = rng.choice(runs)
-    run, takes = _longer(rng, case.ops[at])
+    run, takes = _longer(rng, case.ops[at], case.ops[:at])
     first = at if rng.random() < 0.8 else max(0, at - rng.randrange(1, 4))
     span = at - first + rng.choice((1, 1, 1, 1, 2, 4))
     count = rng.choice((1, 1, 1, 2))
@@ -108,11 +108,11 @@ def disturbed(rng: random.Random, case: Case, known: Sequence[int]) -> Case:
     return replace(case, ops=ops[:MAX_OPS])
 
 
-def _longer(rng: random.Random, run: Op) -> tuple[Op, int]:
+def _longer(rng: random.Random, run: Op, before: Sequence[Op]) -> tuple[Op, int]:
     """The run with a loop in it, and how many ns it takes, about; sometimes by a thread with
     vectors."""
     assert isinstance(run, Run | HostRun)
-    longer, takes = staying(rng, run)
+    longer, takes = staying(rng, run, before)
     if isinstance(longer, Run) and rng.random() < 0.2:
         return HostRun(longer.vcpu, HOST_VLS.draw(source(rng)), program=longer.program), takes
     return longer, takes

@@ -31,7 +31,7 @@ def threaded(rng: random.Random, case: Case) -> Case:
     if runs and rng.random() < 0.85:
         at, run = rng.choice(runs)
         # What others saw of a run in parts is not judged.
-        lead, most = staying(rng, run, whole=rng.random() < WHOLE)
+        lead, most = staying(rng, run, case.ops[:at], whole=rng.random() < WHOLE)
         assert isinstance(lead, Run)
         slot, first, rest = run.vcpu, [lead], at + 1
     else:

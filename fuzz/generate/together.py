@@ -52,8 +52,10 @@ def together(rng: random.Random, case: Case) -> Case:
     features = features_of(before, run.vcpu)
     program = run.program if rng.random() < _SAME_PROGRAM else tuple(random_program(rng))
     apart = rng.random() < _APART_SHARE
-    mine, takes = _alone(rng, run.vcpu, run.program, not apart)
-    its, _ = _alone(rng, other, program if other == OTHER_SLOT else _moved(program), not apart)
+    theirs = program if other == OTHER_SLOT else _moved(program)
+    life = _life(rng, other, features)
+    mine, takes = _alone(rng, Run(run.vcpu, 0, run.program), before, not apart)
+    its, _ = _alone(rng, Run(other, 0, theirs), life, not apart)
     on = [run.vcpu, other] if apart else [rng.choice((run.vcpu, other)) for _ in range(2)]
     first = [mine, *calls(rng, on[0], features, rng.choice((0, 0, 0, 1)))]
     second = [its, *calls(rng, on[1], features, rng.choice((0, 0, 1, 2)))]
@@ -61,7 +63,6 @@ def together(rng: random.Random, case: Case) -> Case:
     both = Threads(after, len(first) + len(second), len(first))
     filled = fill_registers(rng, other, bool(features & FEATURE_SVE))
     looks = ReadAll(run.vcpu), ReadAll(other)
-    life = _life(rng, other, features)
     ops = (*life, *before, *filled, both, *first, *second, *looks, *behind)
     return replace(case, ops=ops[:MAX_OPS])
 
@@ -84,13 +85,13 @@ def _life(rng: random.Random, slot: int, features: int) -> Sequence[Op]:
     return ops
 
 
-def _alone(rng: random.Random, slot: int, program: Sequence[Insn], whole: bool) -> tuple[Run, int]:
+def _alone(rng: random.Random, run: Run, before: Sequence[Op], whole: bool) -> tuple[Run, int]:
     """A run that takes its time, of a guest that asks nothing of others, and how many ns that
     is, about."""
-    kept = tuple(insn for insn in program if insn.form.name not in ("hvc", ANY))
-    run, takes = staying(rng, Run(slot, 0, kept[:MAX_PROGRAM]), whole)
-    assert isinstance(run, Run)
-    return run, takes
+    kept = tuple(insn for insn in run.program if insn.form.name not in ("hvc", ANY))
+    longer, takes = staying(rng, replace(run, program=kept[:MAX_PROGRAM]), before, whole)
+    assert isinstance(longer, Run)
+    return longer, takes
 
 
 def _moved(program: Sequence[Insn]) -> tuple[Insn, ...]:
