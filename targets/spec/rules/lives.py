@@ -180,6 +180,11 @@ TABLE: tuple[Rule, ...] = (
                 "kvm_emulate.h, vcpu_reset_hcr",
                 "INIT of a vcpu that has run drops an SError that pends or leaves it",
             ),
+            "events.taken-before-first-run": (
+                "IMPL",
+                "guest.c, commit_pending_events",
+                "a vcpu that never ran takes an exception that user space injects, too",
+            ),
             "events.serror": (
                 "ABI",
                 "api.rst 4.32",

@@ -36,13 +36,13 @@ def set_events(world: World, op: SetEvents) -> Permitted:
     if told and op.esr & ~ISS:
         return fails("events.wide-syndrome", EINVAL)
     if op.abort:
-        raise Unpredictable("an abort that user space injects is not modelled", Decides.KERNEL)
+        raise _taken_at_once(world, vcpu, "an abort that user space injects")
     if not op.serror:
         rule = "events.not-taken-back" if vcpu.serror else "events.nothing"
         return Permitted(rule, (Outcome(),))
     if not are_masked(vcpu):
         # 6.12 has it pend until the guest runs, newer kernels take the exception at once.
-        raise Unpredictable("an SError that is not masked is not modelled", Decides.KERNEL)
+        raise _taken_at_once(world, vcpu, "an SError that is not masked")
 
     def pend() -> None:
         # KVM's own syndrome is IMPLEMENTATION DEFINED; without RAS none is shown.
@@ -52,6 +52,13 @@ def set_events(world: World, op: SetEvents) -> Permitted:
         return Permitted("events.syndrome", (Outcome(effect=pend), Outcome(EINVAL)))
     pend()
     return Permitted("events.serror", (Outcome(),))
+
+
+def _taken_at_once(world: World, vcpu: Vcpu, what: str) -> Unpredictable:
+    """What stops judging where KVM has the vcpu take an exception within the ioctl."""
+    if not vcpu.run_once:
+        world.rules.add("events.taken-before-first-run")
+    return Unpredictable(f"{what} is not modelled", Decides.KERNEL)
 
 
 @step(GetEvents)
