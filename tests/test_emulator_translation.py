@@ -97,3 +97,26 @@ def test_what_an_entry_decides(leg: Leg, entries: dict[int, int], code: int, esr
 def test_what_the_controls_decide(leg: Leg, tcr: int, ttbr: int, esr: int) -> None:
     seen = ran(leg, LDR_X2, {}, tcr=tcr, ttbr=ttbr)
     assert number(seen[1]) == esr
+
+
+@pytest.mark.parametrize("sctlr", [ON & ~1, ON])
+@pytest.mark.parametrize("address", [(1 << 64) - 16, (1 << 64) - 8])
+def test_an_access_at_the_end_of_all_addresses_ends(leg: Leg, sctlr: int, address: int) -> None:
+    """Whether it faults in stage 1 or, without that, is beyond what the CPU can address."""
+    written = [
+        WireOp(Kind.WRITE_MEM, 0, at - RAM_BASE, 0, struct.pack("<Q", entry))
+        for at, entry in ENTRIES.items()
+    ]
+    tables = put(TTBR0_EL1, LEVEL1), put(TCR_EL1, TCR), put(SCTLR, sctlr)
+    ops = (
+        *SVE_VCPU,
+        *written,
+        *tables,
+        put(x(1), address),
+        run(*ENABLE, LDR_X2, *EXIT),
+        get(ESR),
+        get(FAR),
+    )
+    *_, esr, far = leg.do(*ops)
+    assert number(esr) == LOAD | (0x04 if sctlr & 1 else 0)
+    assert number(far) == address

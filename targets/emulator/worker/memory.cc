@@ -137,8 +137,10 @@ bool Cpu::Misaligned(uint64_t address, uint64_t unit, bool always, bool write) {
 
 // True when the access took a fault of stage 1.
 bool Cpu::StoppedByMap(uint64_t address, uint64_t size, bool write) {
-  const uint64_t end = address + size;
-  for (uint64_t at = address; at < end; at = (at | (kPageSize - 1)) + 1) {
+  uint64_t step;
+  for (uint64_t done = 0; done < size; done += step) {
+    const uint64_t at = address + done;  // it may go around the end of all addresses
+    step = kPageSize - at % kPageSize;
     const uint64_t fault =
         StageOneFault(vcpu_.sysregs, El(), at, write ? Use::kStore : Use::kLoad);
     if (fault == 0) continue;
