@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from test_orders import MACHINE, history
 
 from corpus.case import MAX_OPS, Case, decode
+from corpus.isa.system import HVC_LOOP, LOOPS
 from corpus.ops import CreateVcpu, Disturb, Finalize, GetMp, Init, ReadAll, Run, SetVls, Threads
 from corpus.text import parse_case
 from corpus.wire import OTHER_SLOT, Stranger
 from fuzz.generate.mutate import fresh
+from fuzz.generate.staying import staying
 from fuzz.generate.strangers import Beside, accompanied
 from fuzz.generate.together import together
 from fuzz.oracle.conformance import judge
@@ -97,3 +99,19 @@ def test_sometimes_there_is_a_stranger_around_them() -> None:
     assert 20 < len(two) < 120
     crowded = [op for case, at in two if isinstance(op := case.ops[at - 1], Disturb)]
     assert 0 < len(crowded) < len(two)
+
+
+def test_loops_that_may_not_end_in_other_modes_are_not_behind_an_exception_return() -> None:
+    """A handler is not where the exception goes, or the timer is not the guest's: such a run would
+    last its 2 s."""
+    rng = random.Random(5)
+    *life, run = parse_case(
+        "create v0\ninit v0 features=sve\nfinalize v0\nrun v0 {\nisb\neret-to el1t\nisb\n}\n"
+    ).ops
+    assert isinstance(run, Run)
+    before = set()
+    for _ in range(400):
+        names = [insn.form.name for insn in staying(rng, run, life)[0].program]
+        (loop,) = set(names) & LOOPS
+        before.add((loop, names.index(loop) < names.index("eret_to")))
+    assert before == {*((loop, True) for loop in LOOPS), (HVC_LOOP, False)}

@@ -29,23 +29,27 @@ WAIT_NS = 200_000
 class _Loop(NamedTuple):
     """A loop, how often it is drawn, how long one round takes, into how many parts the number of
     rounds is divided, since where a machine is busy, a timer's interrupt is late by tens of ms,
-    and whether KVM_RUN is over meanwhile, and is made again."""
+    whether KVM_RUN is over meanwhile, and is made again, and whether guests come to its end in any
+    mode, and not in EL1h alone, in which they begin: else the time is up first, after 2 s."""
 
     form: str
     weight: int
     round_ns: int
     parts: int = 1
     ends_runs: bool = False
+    any_mode: bool = False
 
 
 _LOOPS = (
-    _Loop(HVC_LOOP, 10, CALL_NS),
+    _Loop(HVC_LOOP, 10, CALL_NS, any_mode=True),
     _Loop(UNDEF_LOOP, 3, CALL_NS),
     _Loop(WFI_LOOP, 4, WAIT_NS, 10, ends_runs=True),
 )
 _NOT_JUDGED = 0.05
 """How often a guest gets a loop of exceptions of which is not known what they do there."""
 _PSTATE = regs.REGISTERS["pstate"].id
+_RETURNS = frozenset({"eret_to", "eret_el2_to"})
+"""Forms behind which a guest may be in another mode."""
 LEAST_NS = 10 * CALL_NS
 """Of a run without much of a loop."""
 
@@ -59,10 +63,13 @@ def staying(
     program: list[Insn] = list(run.program[: MAX_PROGRAM - 1])
     place = rng.choice((0, len(program), len(program), len(program), _somewhere(rng, program)))
     undefined = rng.random() < _NOT_JUDGED or _takes_exceptions(before, run.vcpu)
+    elsewhere = any(insn.form.name in _RETURNS for insn in program[:place])
     loops = [
         loop
         for loop in _LOOPS
-        if not (whole and loop.ends_runs) and (undefined or loop.form != UNDEF_LOOP)
+        if not (whole and loop.ends_runs)
+        and (undefined or loop.form != UNDEF_LOOP)
+        and (loop.any_mode or not elsewhere)
     ]
     (loop,) = rng.choices(loops, [loop.weight for loop in loops])
     rounds = max(rng.choice(ROUNDS) // loop.parts, 1)
