@@ -22,6 +22,7 @@ from fuzz.followup.steady import (
     StandIns,
     delays,
     given_time,
+    last_sure,
     no_stand_ins,
     often,
     relocated,
@@ -236,6 +237,31 @@ def test_what_is_told_of_is_far_from_the_edges() -> None:
     (delay,) = re.findall(r"after=(\d+)", found.explanation)
     assert abs(int(delay) - 2_200_000) < 50_000
     assert delays(CASE) == [700_000]
+
+
+@pytest.mark.parametrize(
+    ("parts", "kept", "asked"),
+    [
+        ([20], 0, [0]),
+        ([20, 20, 19], 2, [2]),
+        ([20, 20, 18, 17], 0, [3, 2, 0]),
+        ([20, 19, 12, 12, 12, 12, 13], 0, [6, 5, 3, 0]),
+        ([15, 18, 12, 12, 12, 12, 13], 0, [6, 5, 3, 0]),
+        ([12, 18, 12, 16, 12, 12, 13], 3, [6, 5, 3, 0]),
+    ],
+)
+def test_a_case_that_became_rarer_as_it_became_smaller_is_not_kept(
+    parts: list[int], kept: int, asked: list[int]
+) -> None:
+    path = [Case(CASE.ops[: 1 + number]) for number in range(len(parts))]
+    told: list[int] = []
+
+    def counted(case: Case) -> Often:
+        told.append(len(case.ops) - 1)
+        return Often(parts[told[-1]], 20)
+
+    assert len(last_sure(path, counted).ops) - 1 == kept
+    assert told == asked
 
 
 def test_guests_that_run_at_once_are_given_time_to_meet() -> None:

@@ -141,15 +141,22 @@ def steadied(
     def seldom(case: Case) -> bool:
         return any(once(case) for _ in range(ALIKE_RUNS))
 
-    there = surest_of(given_time(suspicion.case), surely, partial(often, suspicion, legs=steady))
-    comes_again = surely if there else seldom
+    def comes_again(case: Case) -> bool:
+        if not (surely if sure else seldom)(case):
+            return False
+        smaller.append(case)
+        return True
+
+    counted = partial(often, suspicion, legs=steady)
+    sure = there = surest_of(given_time(suspicion.case), surely, counted)
     there = there or relocated(suspicion.case, seldom)
     if there is None:
         return Steadied(None, _told(often(suspicion, suspicion.case, legs)), again=False)
     settled = suspicion.settle(there, steady)
+    smaller = [there]
     small = minimal(suspicion.at(settled), comes_again) if settled else there
     if suspicion.runs // RUNS_EACH >= COUNTED_RUNS:
-        small = centred(suspicion, small, steady)
+        small = centred(suspicion, last_sure(smaller, counted) if sure else small, steady)
     here = relocated(small, lambda case: suspicion.shows(case, legs))
     shown = suspicion.settle(here, legs) if here else None
     kept = here if here and shown else suspicion.case
@@ -173,6 +180,23 @@ def surest_of(
         if part >= ENOUGH:
             break
     return best[1] if best else None
+
+
+def last_sure(smaller: Sequence[Case], counted: Callable[[Case], Often]) -> Case:
+    """Of cases, each of which came of the one before it, the last that shows it in nearly all runs,
+    as far as steps back tell that double: few runs each do not keep a case from becoming rarer
+    little by little. Where none does, the one that shows it in most."""
+    back, step = 0, 1
+    best: tuple[float, Case] | None = None
+    while True:
+        case = smaller[-1 - back]
+        part = counted(case).part
+        if best is None or part > best[0]:
+            best = part, case
+        if part >= ENOUGH or back == len(smaller) - 1:
+            return best[1]
+        back = min(back + step, len(smaller) - 1)
+        step *= 2
 
 
 def centred(suspicion: Suspicion, case: Case, steady: Everywhere) -> Case:
