@@ -22,6 +22,10 @@ class Refused(StoreError):
     """What was asked makes no sense for what is stored, or a file is not as it should be."""
 
 
+class Gone(StoreError):
+    """The file of an open store was deleted or replaced: asking again does not help."""
+
+
 class NotFound(StoreError):
     """There is no such bucket, finding or campaign."""
 

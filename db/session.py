@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from db.records import Refused, StoreError
+from db.records import Gone, StoreError
 from db.schema import REVISION, VERSION_TABLE
 
 BUSY_SECONDS = 30.0
@@ -181,9 +181,9 @@ def _same_file_check(path: Path) -> Callable[[Connection], None]:
         try:
             same = os.path.samestat(path.stat(), opened)
         except OSError:
-            raise Refused(f"{path} was deleted while it was in use") from None
+            raise Gone(f"{path} was deleted while it was in use") from None
         if not same:
-            raise Refused(f"{path} was replaced by another file while it was in use")
+            raise Gone(f"{path} was replaced by another file while it was in use")
 
     return check
 

@@ -65,6 +65,11 @@ def told(case: Case, trace: Trace) -> list[object]:
     ]
 
 
+def has_threads(case: Case) -> bool:
+    """Whether two threads are at work."""
+    return any(isinstance(op, Threads) for op in case.ops)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_kept_cases_behave_as_recorded_and_as_in_the_lab(
     path: Path, native: Target, lab: Target
@@ -74,7 +79,8 @@ def test_kept_cases_behave_as_recorded_and_as_in_the_lab(
     assert len(results) == 2
     for result in results:
         assert result.outcome in (Outcome.OK, Outcome.KNOWN), (result.leg, result.explanation)
-    if all(result.choices == (0, 0) for result in results):  # else the two may well differ
+    # Else the two may well differ, as where two threads meet, in an order that is chance.
+    if all(result.choices == (0, 0) for result in results) and not has_threads(kept.case):
         there = native.run(kept.case)
         assert there.ending is Ending.OK
         assert told(kept.case, there) == told(kept.case, lab.run(kept.case))

@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import version
 
-from db.records import NotFound, Refused, Status, StoredFinding, StoreError
+from db.records import Gone, NotFound, Refused, Status, StoredFinding, StoreError
 from db.store import Store
 from db.work import Delivery, FleetView, SliceRecord, SliceView, Wish
 from fuzz import stopping
@@ -142,7 +142,7 @@ class Fleet:
                 return
             try:
                 self._beat()
-            except Refused:
+            except (Refused, Gone):
                 raise
             except StoreError as error:
                 self._fails(str(error))
@@ -172,7 +172,7 @@ class Fleet:
         """Do what takes the store, which may be gone for a while; False if it is."""
         try:
             work()
-        except (Refused, NotFound):
+        except (Refused, Gone, NotFound):
             raise
         except StoreError as error:
             self._fails(str(error))

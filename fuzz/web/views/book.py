@@ -10,25 +10,9 @@ from types import ModuleType
 
 from corpus.isa.table import FORMS
 from fuzz.report.exercised import Exercised
-from targets.spec.rules import (
-    RULES,
-    accesses,
-    carried,
-    devices,
-    el2,
-    guests,
-    hypercalls,
-    identity,
-    is_strict,
-    lives,
-    metamorphic,
-    vectors,
-)
+from targets.spec.rules import CHAPTERS, RULES, is_strict
 from targets.spec.rules.rule import FIRST, LAST, Release, Rule
 
-_CHAPTERS: tuple[ModuleType, ...] = (
-    *(lives, accesses, carried, devices, identity, guests, vectors, hypercalls, el2, metamorphic),
-)
 INSTRUCTIONS = "isa"
 """What the chapters of instructions are called in addresses, before their group."""
 
@@ -67,7 +51,7 @@ def chapters() -> tuple[Chapter, ...]:
     """The chapters of rules, in the order of the specification."""
     return tuple(
         Chapter(module.__name__.rpartition(".")[2], _title(module), module.TABLE)
-        for module in _CHAPTERS
+        for module in CHAPTERS
     )
 
 

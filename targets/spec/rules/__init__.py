@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 from targets.spec.rules import (
     accesses,
     carried,
@@ -17,12 +19,13 @@ from targets.spec.rules import (
 )
 from targets.spec.rules.rule import Rule
 
-_MODULES = (
-    *(lives, accesses, identity, guests, vectors),
-    *(hypercalls, el2, metamorphic, carried, devices, translation),
+CHAPTERS: tuple[ModuleType, ...] = (
+    *(lives, accesses, carried, devices, identity, guests, vectors, translation),
+    *(hypercalls, el2, metamorphic),
 )
+"""Rules that belong together, as modules, in the order in which they are read."""
 
-RULES: dict[str, Rule] = {rule.id: rule for module in _MODULES for rule in module.TABLE}
+RULES: dict[str, Rule] = {rule.id: rule for module in CHAPTERS for rule in module.TABLE}
 
 
 def is_strict(rule: str) -> bool:
@@ -41,4 +44,4 @@ def by_kernel(rule: str, kernel: tuple[int, int]) -> int:
     return RULES[rule].value_for(kernel)
 
 
-__all__ = ["RULES", "Rule", "by_kernel", "in_force", "is_strict"]
+__all__ = ["CHAPTERS", "RULES", "Rule", "by_kernel", "in_force", "is_strict"]
