@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from corpus.case import MAX_OPS, Case
+from corpus.fields import MAX_PROGRAM
 from corpus.isa.form import Insn
 from corpus.isa.table import insn
 from corpus.opfields import fields_of
@@ -276,3 +277,103 @@ def test_new_cases_have_much_at_once_mostly(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(mutate, "random_case", lambda *_: Case((GetMp(0),)))
     made = [mutate.fresh(random.Random(seed)) for seed in range(SEEDS)]
     assert 0.85 < made.count(Case((GetMp(1),))) / SEEDS < 0.95
+
+
+SHARES = {
+    "_insert": 2,
+    "_insert_run": 3,
+    "insert_look": 2,
+    "_delete": 2,
+    "_duplicate": 1,
+    "_swap": 2,
+    "_field": 4,
+    "_program": 6,
+}
+PROGRAM_SHARES = {"_insn_insert": 2, "_insn_delete": 1, "_insn_operand": 2, "_insn_replace": 1}
+
+
+def near(made: Counter[str], shares: dict[str, int]) -> bool:
+    """Whether each was made about as often as it should."""
+    whole, total = sum(made.values()), sum(shares.values())
+    return made.keys() == shares.keys() and all(
+        abs(made[name] / whole - share / total) < 0.03 for name, share in shares.items()
+    )
+
+
+def test_each_kind_of_change_has_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: Counter[str] = Counter()
+    spies = [
+        lambda _rng, _ops, name=change.__name__: made.update([name])
+        for change in mutate._FUNCTIONS
+    ]
+    monkeypatch.setattr(mutate, "_FUNCTIONS", spies)
+    for seed in range(4 * SEEDS):
+        mutate.mutated_case(Case((GetMp(0),)), random.Random(seed))
+    assert near(made, SHARES)
+
+
+def test_each_kind_of_change_to_a_program_has_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: Counter[str] = Counter()
+    spies = [
+        lambda _rng, _program, name=change.__name__: made.update([name])
+        for change in mutate._PROGRAM_CHANGES
+    ]
+    monkeypatch.setattr(mutate, "_PROGRAM_CHANGES", spies)
+    for _ in changes(mutate._program, [Run(0, 0, (insn("hvc", 1),))], 4 * SEEDS):
+        pass
+    assert near(made, PROGRAM_SHARES)
+
+
+def test_what_has_no_field_is_left_alone() -> None:
+    ops: list[Op] = [*parse_case("preferred-target\n").ops, GetMp(0)]
+    assert not fields_of(type(ops[0]))
+    seen = {changed[1] for changed in changes(mutate._field, ops, 60)}
+    assert len(seen) > 1
+    assert all(changed[0] == ops[0] for changed in changes(mutate._field, ops, 60))
+    assert all(changed == ops[:1] for changed in changes(mutate._field, ops[:1], 5))
+
+
+def test_what_is_there_twice_may_be_first_and_last() -> None:
+    ops = marks(3)
+    places = set()
+    for changed in changes(mutate._duplicate, ops):
+        for at in range(4):
+            if changed[:at] + changed[at + 1 :] == ops:
+                places.add(at)
+    assert places == {0, 1, 2, 3}
+
+
+def test_a_change_to_a_program_is_kept_and_leaves_it_short_enough() -> None:
+    full = Run(0, 0, tuple(insn("hvc", number) for number in range(MAX_PROGRAM)))
+    lengths: Counter[int] = Counter()
+    differ = 0
+    for changed in changes(mutate._program, [full]):
+        (run,) = changed
+        assert isinstance(run, Run)
+        lengths[len(run.program)] += 1
+        differ += run != full
+    assert set(lengths) == {MAX_PROGRAM, MAX_PROGRAM - 1}
+    assert differ > SEEDS * 0.7
+
+
+def test_what_crosses_levels_may_be_anywhere_and_is_of_three_kinds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kinds = {"cross": 101, "prelude": 102, "host_prelude": 103}
+    for name, number in kinds.items():
+        monkeypatch.setattr(el2, name, lambda _rng, number=number: [insn("hvc", number)])
+    seen = set()
+    for program in programs(mutate._insn_of_el2, 2):
+        numbers = [one.args[0] for one in program]
+        (new,) = [number for number in numbers if number > 100]
+        assert [number for number in numbers if number < 100] == [0, 1]
+        seen.add((new, numbers.index(new)))
+    assert seen == {(number, at) for number in kinds.values() for at in range(3)}
+
+
+def test_new_cases_are_as_often_begun_as_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mutate, "fresh", lambda *_: Case((GetMp(1),)))
+    monkeypatch.setattr(mutate, "mutated_case", lambda *_: Case((GetMp(0),)))
+    data = Case((GetMp(0),)).encoded
+    new = [mutate.mutated(data, seed) for seed in range(SEEDS)].count(Case((GetMp(1),)))
+    assert 0.42 < new / SEEDS < 0.58
