@@ -303,8 +303,7 @@ def near(made: Counter[str], shares: dict[str, int]) -> bool:
 def test_each_kind_of_change_has_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
     made: Counter[str] = Counter()
     spies = [
-        lambda _rng, _ops, name=change.__name__: made.update([name])
-        for change in mutate._FUNCTIONS
+        lambda _rng, _ops, name=change.__name__: made.update([name]) for change in mutate._FUNCTIONS
     ]
     monkeypatch.setattr(mutate, "_FUNCTIONS", spies)
     for seed in range(4 * SEEDS):
