@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from test_strangers_lab import BOTH, GUEST, THREADS, VCPUS, struck
 from test_strangers_lab import case as disturbed
+from whole_runs import run_whole
 
 from corpus.case import Case
 from corpus.kept import load_kept
@@ -116,9 +117,7 @@ def test_two_threads_do_at_once_what_one_would_in_some_order(life: str, native: 
     met = 0
     for after in (0, 300_000, 1_000_000, 3_000_000):
         case = parse_case(VCPUS + life.format(after=after, guest=GUEST))
-        trace = native.run(case)
-        assert isinstance(verdict := judge(case, trace, native.profile), Agree)
-        assert verdict.judged == len(case.ops)
+        trace = run_whole(native, case)
         at = next(index for index, op in enumerate(case.ops) if isinstance(op, Threads))
         told = trace.observations[at].data
         assert THREADS_DATA.unpack_from(told)[0] == 2
