@@ -231,9 +231,8 @@ def _affected(story: Story) -> Section:
     items += [f"not affected: {machine(leg)}" for leg in agree]
     said = [f"Suspect: {story.suspect}."] if story.suspect else []
     passes = [one.release for one in story.tried if one.outcome is Outcome.PASSES]
-    return Section(
-        "Where it shows", [*said, *first_bad(shows, agree, passes), *story.origin], items
-    )
+    said += [*first_bad(shows, agree, passes), *story.origin]
+    return Section("Where it shows", said, items)
 
 
 _VERSION = re.compile(r"\d+(?:\.\d+)*")
@@ -267,13 +266,11 @@ def first_bad(
     before = [one for one in good if one < bad[0]]
     behind = [one for one in good if one > bad[-1]]
     first = f"The first release that was tried and shows it is {_dotted(bad[0])}"
-    programs = sorted(
-        (numbers, name) for name in passes if () < (numbers := _numbers(name)) < bad[0]
-    )
+    programs = [name for name in passes if () < _numbers(name) < bad[0]]
     if before:
         yield f"{first}; {_dotted(before[-1])} does not."
     elif programs:
-        yield f"{first}; the program below passes on {programs[-1][1]}."
+        yield f"{first}; the program below passes on {max(programs, key=_numbers)}."
     else:
         yield f"{first}; none before it was tried."
     if behind:
