@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import urllib.request
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -87,8 +88,14 @@ def test_it_says_where_it_is_and_ends_when_asked(url: str) -> None:
                 assert taken.stderr == (
                     f"vcpufuzz: nothing can listen at 127.0.0.1:{port}: address already in use\n"
                 )
-            with socket.create_connection(("127.0.0.1", int(port))):  # one that says nothing
+            with ExitStack() as silent:
+                silent.enter_context(socket.create_connection(("127.0.0.1", int(port))))
                 process.send_signal(number)
+                with suppress(OSError):  # until nothing listens any more
+                    while True:
+                        silent.enter_context(
+                            socket.create_connection(("127.0.0.1", int(port)), timeout=1)
+                        )
                 out, said = process.communicate(timeout=60)
         assert (process.returncode, out, said) == (0, "", "")
 

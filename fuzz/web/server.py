@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from targets.kvm.remote.address import Address
 
 GRACE_SECONDS = 3
 """How long an answer that is under way may take after a signal."""
+TAKING_SECONDS = 0.1
+"""In which a connection that was taken before a signal is known to the server."""
 
 
 class ServerError(RuntimeError):
@@ -35,6 +38,14 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         self.should_exit = self.should_exit or bool(self._asked)
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends what is connected; a connection being taken just now would be missed, and waited
+        for as if it had asked something."""
+        for listening in self.servers:
+            listening.close()
+        await asyncio.sleep(TAKING_SECONDS)
+        await super().shutdown(sockets)
 
 
 def serve(listen: Address, url: str, access: Access, ready: Callable[[Address], None]) -> None:
