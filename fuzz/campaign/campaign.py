@@ -128,6 +128,7 @@ class Campaign:
             finally:
                 if self._campaign is not None:
                     reason = self.reason or "failed"
+                    self._ledger.settle()
                     self._store.end_campaign(self._campaign, self._statistics(), reason)
         return self.status()
 
@@ -236,6 +237,7 @@ class Campaign:
             if self._kept.trouble and not before:
                 self._log(f"{self._kept.directory} takes no more cases: {self._kept.trouble}")
             if self._campaign is not None:
+                self._ledger.settle()
                 sample = self._sample() if now >= self._next_sample else None
                 self._store.update_campaign(self._campaign, self._statistics(), sample)
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -27,6 +28,7 @@ from db.records import (
     RetestRecord,
     SignatureRecord,
     Status,
+    StoreError,
 )
 from db.store import Store
 from fuzz.campaign.ledger import Ledger
@@ -304,6 +306,47 @@ def test_a_new_bucket_counts_once(books: Books) -> None:
     assert (bucket.title, bucket.first_leg) == (SIGNATURE.title, "kvm:a")
     assert books.said == ["new divergence, bucket 1: z3 is wrong"] * 2
     assert books.store.bucket(1).status is Status.NEW
+
+
+def test_what_is_seen_again_is_shown_at_once_and_stored_together(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int]] = []
+    count_again = Store.count_again
+
+    def heard(store: Store, signature: SignatureRecord, times: int = 1) -> int:
+        told.append((signature.rule, times))
+        return count_again(store, signature, times)
+
+    monkeypatch.setattr(Store, "count_again", heard)
+    other = replace(SIGNATURE, rule="sve.p")
+    books.found()
+    books.store.add_finding(books.campaign, replace(RECORD, signature=other))
+    for signature in (SIGNATURE, other, SIGNATURE, other, other):
+        books.ledger.again(signature)
+    # Of a bucket that it has not seen it must hear what it is.
+    assert told == [(SIGNATURE.rule, 1), ("sve.p", 1)]
+    assert [(b.id, b.count) for b in books.ledger.buckets] == [(1, 3), (2, 4)]
+    books.found()  # looks into the store
+    assert [(b.id, b.count) for b in books.ledger.buckets] == [(1, 4), (2, 4)]
+    assert [books.store.bucket(one).count for one in (1, 2)] == [3, 2]
+    for _ in range(2):
+        books.ledger.settle()
+    assert told[2:] == [(SIGNATURE.rule, 1), ("sve.p", 2)]
+    assert [books.store.bucket(one).count for one in (1, 2)] == [4, 4]
+
+
+def test_a_store_that_fails_is_told_again_later(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books.found()
+    books.ledger.again(SIGNATURE)
+    with monkeypatch.context() as broken:
+        broken.setattr(Store, "count_again", Mock(side_effect=StoreError("it is full")))
+        with pytest.raises(StoreError):
+            books.ledger.settle()
+    books.ledger.settle()
+    assert books.store.bucket(1).count == 2
 
 
 def test_a_bucket_has_its_suspect_and_status(books: Books) -> None:
