@@ -1,10 +1,11 @@
 """The same campaign by `run` and by a fleet on this machine, at once: cases per CPU second.
 
-    python tests/fleet_rate.py --seconds 600 --legs model,kvm
+    python tests/fleet_rate.py --seconds 600 --rounds 2 --legs model,kvm
 
 Both run with as many workers, so that each has the other as its load. What either's processes
-used, from their start to their end, counts; so does what a fleet does for itself. Ends with 1 if it
-does less than LEAST of what `run` does.
+used, from their start to their end, counts; so does what a fleet does for itself. How dear cases
+are depends on what a seed comes to, by a tenth and more: so there are rounds, `run` has another
+seed in each, and the sums count. Ends with 1 if the fleet does less than LEAST of what `run` does.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class Way:
     process: subprocess.Popen[bytes]
     database: Path
 
-    def rate(self) -> float:
-        """Cases per CPU second, once it is over."""
+    def done(self) -> tuple[int, float]:
+        """Its cases and CPU seconds, once it is over."""
         _, status, used = os.wait4(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
         seconds = used.ru_utime + used.ru_stime
@@ -44,17 +45,28 @@ class Way:
             f" (exit {self.process.returncode})",
             flush=True,
         )
-        return cases / seconds
+        return cases, seconds
 
 
 def begin(name: str, folder: Path, *words: str) -> Way:
     """Start one, with a database and a directory of its own."""
     home = folder / name
-    home.mkdir()
+    home.mkdir(parents=True)
     log = (home / "log").open("wb")
     command = [str(BIN / "vcpufuzz"), *words, "--db", f"sqlite:///{home}/t.db"]
     process = subprocess.Popen(command, cwd=home, stdout=log, stderr=log)
     return Way(name, process, home / "t.db")
+
+
+def one_round(args: argparse.Namespace, seed: int, folder: Path) -> tuple[Way, Way]:
+    """Start both."""
+    asked = ("--legs", args.legs, "--time", f"{args.seconds}s")
+    workers = str(args.workers)
+    fleet = ("fleet", "start", f"local:{workers}", "--slice", f"{args.slice}s")
+    return (
+        begin("run", folder, "run", *asked, "--workers", workers, "--seed", str(seed)),
+        begin("fleet", folder, *fleet, *asked, "--corpus", "corpus"),
+    )
 
 
 def main() -> None:
@@ -63,19 +75,16 @@ def main() -> None:
     parser.add_argument("--slice", type=int, default=300)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--legs", default=LEGS)
+    parser.add_argument("--rounds", type=int, default=2)
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="vcpufuzz-rate-"))
-    asked = ("--legs", args.legs, "--time", f"{args.seconds}s")
-    ways = [
-        begin("run", folder, "run", *asked, "--workers", str(args.workers)),
-        begin(
-            "fleet",
-            folder,
-            *("fleet", "start", f"local:{args.workers}", *asked),
-            *("--slice", f"{args.slice}s", "--corpus", "corpus"),
-        ),
-    ]
-    alone, fleet = (way.rate() for way in ways)
+    cases, seconds = [0, 0], [0.0, 0.0]
+    for number in range(1, args.rounds + 1):
+        for index, way in enumerate(one_round(args, number, folder / str(number))):
+            done, used = way.done()
+            cases[index] += done
+            seconds[index] += used
+    alone, fleet = (done / used for done, used in zip(cases, seconds, strict=True))
     print(f"fleet over run: {fleet / alone:.3f}; logs: {folder}")
     sys.exit(fleet < LEAST * alone)
 
