@@ -15,9 +15,8 @@ from targets.emulator import build as emulator
 from targets.entry import SUFFIX
 from targets.kvm import build_native
 from targets.kvm.lab import build as small_kernel
-from targets.kvm.lab import image, kernels, newer_qemu, qemu, sources, symbols
+from targets.kvm.lab import image, kernels, newer_qemu, plugins, qemu, sources, symbols
 from targets.kvm.lab.apt import AptRoot
-from targets.kvm.lab.coverage import build as plugin
 from targets.kvm.lab.coverage import maps
 from targets.kvm.lab.userland import packages
 from targets.transport import TransportError
@@ -33,7 +32,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def compiled(argv: Sequence[str], what: str, scratch: Path) -> None:
         Path(argv[argv.index("-o") + 1]).write_text(f"{what}\n" * 50)
 
-    for module in (emulator, build_native, image, plugin):
+    for module in (emulator, build_native, image, plugins):
         monkeypatch.setattr(module, "compile_", compiled)
 
     def found(root: AptRoot, meta: str, work: Path) -> tuple[Path, str]:
@@ -84,7 +83,7 @@ def kept_map() -> Path:
 
 USERS: dict[str, tuple[Callable[[], Path], str]] = {
     "the lab guest's initramfs": (lambda: image.build().path, "is made anew"),
-    "the coverage plugin": (lambda: plugin.build("7.2.22"), "is made anew"),
+    "the coverage plugin": (lambda: plugins.build(plugins.COVERAGE, "7.2.22"), "is made anew"),
     "the emulator's worker": (emulator.worker_binary, "is made anew"),
     "the executor of this machine": (extension, "is made anew"),
     "the list of the kernel's symbols": (kept_symbols, "is made anew"),
@@ -128,10 +127,10 @@ def test_nothing_is_cached_in_another_way(here: Path) -> None:
 
 
 def test_two_entries_are_not_mended_for_one(told: list[str]) -> None:
-    one, other = plugin.build("7.2.22"), plugin.build("10.0")
+    one, other = plugins.build(plugins.COVERAGE, "7.2.22"), plugins.build(plugins.COVERAGE, "10.0")
     before = other.stat()
     os.truncate(one, 3)
-    assert plugin.build("7.2.22") == one
+    assert plugins.build(plugins.COVERAGE, "7.2.22") == one
     assert other.stat() == before
     assert len(told) == 1
 

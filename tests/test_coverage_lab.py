@@ -10,7 +10,7 @@ import pytest
 from corpus.text import parse_case
 from targets.base import WireTarget
 from targets.kvm import legname
-from targets.kvm.lab.coverage import build
+from targets.kvm.lab import plugins
 from targets.kvm.lab.coverage.names import NVHE
 
 pytestmark = pytest.mark.lab
@@ -107,7 +107,7 @@ def test_a_newer_qemu_counts_too(name: str) -> None:
 def test_without_a_compiler_a_leg_runs_and_says_why_it_has_no_coverage(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(build, "compiler", lambda: None)
+    monkeypatch.setattr(plugins, "compiler", lambda: None)
     with opened("kvm:6.12:vhe") as leg:
         assert leg.run(parse_case(UP)).observations
         assert leg.code is None
@@ -135,5 +135,5 @@ def test_where_a_stranger_came_into_the_kernel_is_told(vhe: WireTarget) -> None:
         vhe.run(parse_case(SIGNALS))
         assert set(vhe.interrupted) <= set(vhe.blocks)
         found |= set(vhe.interrupted)
-    stores_in_generated_code = build.plugin_api(vhe.fingerprint["lab.qemu"]) >= 7
+    stores_in_generated_code = plugins.interface(plugins.COVERAGE, vhe.fingerprint["lab.qemu"]) >= 7
     assert bool(found) == stores_in_generated_code

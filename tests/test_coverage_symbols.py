@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from targets.codemap import CodeMap, Function
-from targets.kvm.lab.coverage import build, maps
+from targets.kvm.lab import plugins
+from targets.kvm.lab.coverage import maps
 from targets.kvm.lab.coverage.areas import NoSymbols, code_map
 from targets.kvm.lab.coverage.log import MAGIC, MOST_INTERRUPTED, NOTHING, BlockLog
 from targets.kvm.lab.coverage.names import NAMES, NVHE, SOURCES
@@ -175,26 +176,32 @@ def test_a_map_is_kept_by_the_kernels_hash(tmp_path: Path, monkeypatch: pytest.M
     [("5.2.0", 1), ("7.2.22", 1), ("8.2.2", 1), ("9.0.1", 2), ("10.0.2", 2), ("11.1.3", 7)],
 )
 def test_the_plugin_asks_for_an_interface_that_qemu_has(version: str, api: int) -> None:
-    assert build.plugin_api(version) == api
+    assert plugins.interface(plugins.COVERAGE, version) == api
 
 
 def test_a_qemu_without_plugins_is_one_sentence() -> None:
-    with pytest.raises(TransportError, match=r"QEMU 4\.1 knows no plugins"):
-        build.plugin_api("4.1")
+    with pytest.raises(TransportError, match=r"QEMU 4\.1 cannot have the coverage plugin"):
+        plugins.interface(plugins.COVERAGE, "4.1")
+
+
+def test_a_qemu_whose_plugins_write_no_registers_is_none_for_fewer_addresses() -> None:
+    assert plugins.interface(plugins.NARROW, "11.1.0") == 7
+    with pytest.raises(TransportError, match="it takes 11"):
+        plugins.build(plugins.NARROW, "10.0.2")
 
 
 def test_the_plugin_is_compiled_once_per_interface(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VCPUFUZZ_CACHE", str(tmp_path))
-    old = build.build("7.2.22")
-    assert build.build("8.1") == old
-    assert build.build("10.0.2") != old
+    old = plugins.build(plugins.COVERAGE, "7.2.22")
+    assert plugins.build(plugins.COVERAGE, "8.1") == old
+    assert plugins.build(plugins.COVERAGE, "10.0.2") != old
     monkeypatch.setattr(subprocess, "run", None)
-    assert build.build("7.2.22") == old  # no compiler is asked again
+    assert plugins.build(plugins.COVERAGE, "7.2.22") == old  # no compiler is asked again
 
 
 def test_without_a_compiler_it_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(TransportError, match="gcc is not installed"):
-        build.build("7.2.22")
+        plugins.build(plugins.COVERAGE, "7.2.22")

@@ -233,8 +233,11 @@ def test_a_kernel_is_forgotten_but_not_an_image_that_another_has(
 def test_modes_that_walk_the_address_space_have_less_of_it(mode: str) -> None:
     kernel = kernels.Kernel(Path("Image"), "x", "", "")
     loader = Bootloader(LabSpec("x", lambda: kernel, mode, memory_mib=700), Layout())
-    machine = loader._machine(kernel, image.Image(Path("initramfs"), "key"))
-    assert machine.lpa2 is (mode in ("vhe", "nvhe"))
+    for version, least in (("10.0.2", ()), ("11.1.3", ("nested", "protected"))):
+        machine = loader._machine(kernel, image.Image(Path("initramfs"), "key"), version)
+        assert machine.lpa2 is (mode in ("vhe", "nvhe"))
+        argv = qemu.command("q", machine, qemu.Shared(1, 2, 3))
+        assert argv.count("-plugin") == (mode in least)
     assert machine.memory_mib == 700
 
 

@@ -141,3 +141,17 @@ def test_a_leg_runs_in_the_qemu_that_its_name_says() -> None:
     finally:
         leg.close()
     assert facts["lab.qemu"].startswith("11.")
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(("mode", "bits"), [("vhe", 52), ("protected", 40)])
+def test_kvm_has_little_to_walk_through_where_it_walks(mode: str, bits: int) -> None:
+    leg = legname.open_transport(legname.parse(f"kvm:small-6.12:{mode}:qemu=11"))
+    try:
+        facts = leg.start()
+        assert facts["ipa_bits"] == str(bits)
+        # What a guest, or a VMM, is told of it.
+        parange = {40: 2, 48: 5, 52: 6}
+        assert int(facts["id_aa64mmfr0"], 0) & 0xF == parange[bits]
+    finally:
+        leg.close()

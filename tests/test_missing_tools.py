@@ -11,8 +11,7 @@ from click.testing import CliRunner
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
 from targets import cache
-from targets.kvm.lab import image, qemu
-from targets.kvm.lab.coverage import build
+from targets.kvm.lab import image, plugins, qemu
 from targets.transport import TransportError
 
 CASE = "corpus/regressions/init-refused-leaves-nothing.case"
@@ -85,11 +84,11 @@ def test_a_missing_tool_is_a_sentence(
 def test_a_compiler_without_an_assembler_names_the_package(path: Path) -> None:
     (path / "gcc").symlink_to(shutil.which("gcc", path="/usr/bin:/bin") or "")
     with pytest.raises(TransportError) as caught:
-        build.build("7.2.0")
+        plugins.build(plugins.COVERAGE, "7.2.0")
     assert "cannot execute 'as'" in str(caught.value)
     assert str(caught.value).endswith("(apt install binutils).")
 
 
 def test_a_leg_runs_without_coverage_and_says_which_package_that_needs(path: Path) -> None:
     with pytest.raises(TransportError, match=r"gcc is not installed: .* \(package gcc\)\.$"):
-        build.build("7.2.0")
+        plugins.build(plugins.COVERAGE, "7.2.0")

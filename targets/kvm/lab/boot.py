@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from corpus.wire import Kind, WireError, WireOp, pack_request, unpack_response
 from targets.codemap import CodeMap
-from targets.kvm.lab import console, image, newer_qemu, qemu, symbols
+from targets.kvm.lab import console, image, newer_qemu, plugins, qemu, symbols
 from targets.kvm.lab.channel import Command, Layout
-from targets.kvm.lab.coverage import build, maps
+from targets.kvm.lab.coverage import maps
 from targets.kvm.lab.coverage.areas import NoSymbols
 from targets.kvm.lab.kernels import Kernel
 from targets.kvm.lab.monitor import Counter
@@ -60,6 +61,13 @@ def unfit(facts: Mapping[str, str], mode: str) -> str:
     return ""
 
 
+def _narrow(version: str) -> Path | None:
+    """The plugin for fewer physical addresses, where QEMU can have it; without, a leg is slow."""
+    with suppress(TransportError):
+        return plugins.build(plugins.NARROW, version)
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Booted:
     """A guest that serves, what its KVM says of itself, and what its kernel logged."""
@@ -88,7 +96,7 @@ class Bootloader:
         version = qemu.version(program)
         initramfs = self.spec.initramfs()  # first: a missing compiler saves the download
         kernel = self.spec.kernel()
-        machine = self._machine(kernel, initramfs)
+        machine = self._machine(kernel, initramfs, version)
         vm: Vm | None = None
         try:
             if self.spec.coverage:
@@ -131,18 +139,20 @@ class Bootloader:
                 name = found.name(base + counter.physical - self._image_physical)
         return name
 
-    def _machine(self, kernel: Kernel, initramfs: image.Image) -> qemu.Machine:
+    def _machine(self, kernel: Kernel, initramfs: image.Image, version: str) -> qemu.Machine:
         spec = self.spec
         # KVM walks the whole IPA space, 1 GiB a step, when it drops a vcpu with EL2, and protected
         # KVM, which gives every VM all of it, when it drops a VM: 48 bits take 16 times less
-        # than 52.
+        # than 52, and 40 bits 256 times less than that.
+        walks = spec.mode in ("nested", "protected")
         return qemu.Machine(
             kernel.path,
             initramfs.path,
             spec.boot_options,
             spec.vqs,
             spec.memory_mib,
-            lpa2=spec.mode not in ("nested", "protected"),
+            lpa2=not walks,
+            narrow=_narrow(version) if walks else None,
             smp=spec.smp,
             icount=spec.icount,
         )
@@ -163,7 +173,7 @@ class Bootloader:
         with suppress(TransportError, GuestDied, NoSymbols):
             kernel = self.spec.kernel()
             program = newer_qemu.program_for(self.spec.mode, self.spec.qemu)
-            machine = self._machine(kernel, self.spec.initramfs())
+            machine = self._machine(kernel, self.spec.initramfs(), qemu.version(program))
             with closing(Vm(program, machine, self._layout)) as vm:
                 vm.wait_ready()
                 memory = read_file(vm, "/proc/iomem").decode("ascii", "replace")
@@ -182,7 +192,7 @@ class Bootloader:
         functions are: the plugin must know that before it boots.
         """
         try:
-            plugin = build.build(version)
+            plugin = plugins.build(plugins.COVERAGE, version)
             self.code = maps.load(kernel.sha256)
             if self.code is None:
                 with closing(Vm(program, machine, self._layout)) as vm:

@@ -41,6 +41,8 @@ class Machine:
     memory_mib: int = 512
     lpa2: bool = True
     """Whether addresses can have 52 bits."""
+    narrow: Path | None = None
+    """A plugin of QEMU by which the CPU has 40 bits of physical addresses (narrow.c)."""
     smp: int = 1
     """CPUs."""
     icount: int | None = None
@@ -110,7 +112,9 @@ _SAME_AGAIN = ",dtb-randomness=off"
 def key(machine: Machine) -> str:
     """12 hexadecimal digits that change with anything of the machine but the files it boots
     and what watches it."""
-    bare = replace(machine, kernel=Path("kernel"), initramfs=Path("initramfs"), plugin=None)
+    narrow = Path("narrow") if machine.narrow else None
+    files = replace(machine, kernel=Path("kernel"), initramfs=Path("initramfs"), narrow=narrow)
+    bare = replace(files, plugin=None)
     text = "\0".join(command(PROGRAM, bare, Shared(0, 0, 0)))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -143,7 +147,14 @@ def command(qemu: str, machine: Machine, shared: Shared) -> list[str]:
         port = machine.forward
         argv += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:{port}"]
         argv += ["-device", "virtio-net-pci,netdev=net,romfile="]
+    if machine.narrow:
+        argv += ["-plugin", _escaped(machine.narrow)]
     if machine.plugin:
-        path = str(machine.plugin).replace(",", ",,")
+        path = _escaped(machine.plugin)
         argv += ["-plugin", f"{path},log={shared.log_fd},page={shared.memory_fd}"]
     return argv
+
+
+def _escaped(path: Path) -> str:
+    """A path as a part of an argument that has others."""
+    return str(path).replace(",", ",,")
