@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from fake_executor import FakeExecutor, in_turn
@@ -15,6 +16,7 @@ from db.records import LegRecord
 from db.store import Store
 from fuzz.campaign.ledger import Ledger
 from fuzz.followup.inquest import inquire, shortest_suffix
+from fuzz.followup.suspicion import runs_of
 from fuzz.worker import events
 from fuzz.worker.travel import broke
 from targets.base import HISTORY, LOST_TRIES, Incident, Ran, Target, WireTarget
@@ -87,6 +89,19 @@ def test_another_fault_does_not_count() -> None:
     assert (found.seen, found.tried) == (0, 5)
     assert found.preceding == earlier(CASES[:8])
     assert "f+0x0" in found.trace.log
+
+
+def test_the_latest_trace_that_shows_a_fault_is_kept() -> None:
+    found = inquire(Fragile(CASES[8:]), CASES[8], replace(broken("f"), log="before"), ())
+    assert found.trace == broken("f")
+
+
+def test_what_needs_a_strangers_luck_is_tried_until_it_showed_often_enough() -> None:
+    case = parse_case("disturb signal {\nrun v0 {\nnop\n}\n}\n")
+    found = inquire(Fragile([case]), case, broken("f"), ())
+    assert (found.seen, found.tried) == (3, 3)
+    found = inquire(Fragile([case], "g"), case, broken("f"), ())
+    assert (found.seen, found.tried) == (0, 3 * runs_of(case))
 
 
 def test_time_is_bounded() -> None:

@@ -26,7 +26,7 @@ class Ledger:
         self._knowledge = Knowledge.shipped()
         self._incidents: Counter[tuple[str, str, bool]] = Counter()
         self._restarts: dict[str, list[float]] = defaultdict(list)
-        self._retested: Counter[int] = Counter()
+        self._retested: set[int] = set()
         self._fixed: set[int] = set()
         self._same: dict[int, int] = {}
         self._again: Counter[SignatureRecord] = Counter()
@@ -108,7 +108,7 @@ class Ledger:
         """A stored finding was run again. Raises StoreError."""
         done = self._store.add_retest(event.finding, travel.retests(event), campaign)
         bucket = self._store.bucket(self._store.finding(event.finding).bucket_id)
-        self._retested[bucket.id] += 1
+        self._retested.add(bucket.id)
         if done.fixed:
             self._fixed.add(bucket.id)
             self._log(f"bucket {bucket.id} is fixed: every leg passed, as often as it takes")

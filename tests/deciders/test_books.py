@@ -516,6 +516,14 @@ def test_only_a_fixed_one_returns(books: Books, status: Status) -> None:
     assert books.ledger.reruns == Reruns(1, ())
 
 
+def test_what_returns_counts_beside_what_is_new(books: Books) -> None:
+    books.store.add_finding(books.campaign, RECORD)
+    books.store.set_status(1, Status.FIXED)
+    books.found(replace(RECORD, signature=replace(SIGNATURE, rule="sve.p")))
+    run_again(books, 1, 3)
+    assert books.ledger.new_buckets == 2
+
+
 def test_what_was_fixed_here_and_returns_is_news_once(books: Books) -> None:
     books.found()
     run_again(books, 1, 0)

@@ -11,7 +11,7 @@ from scripted import Scripted, agree, broken, diverge, sound
 from corpus import registers as regs
 from corpus.case import MAX_OPS, Case
 from corpus.fault import Fault, FaultKind
-from corpus.ops import GetReg, ReadAll
+from corpus.ops import GetReg, ReadAll, Run
 from corpus.text import parse_case
 from corpus.trace import Trace
 from fuzz.followup.cause import (
@@ -73,6 +73,12 @@ def look_after(text: str, **changed: object) -> Says:
         return diverge(op_index=index, **changed)
 
     return says
+
+
+def run_in(case: Case, index: int) -> Run:
+    op = case.ops[index]
+    assert isinstance(op, Run)
+    return op
 
 
 def traced(case: Case, verdict: Diverge, *says: Diverge | Says | None) -> Traced:
@@ -487,3 +493,20 @@ def test_a_fault_that_is_named_is_its_own_cause() -> None:
     assert named.named
     found = at_face_value(BASE, diverge(op_index=4, fault=named))
     assert found == Cause(named.place, named.rule, "", "-")
+
+
+def test_what_an_earlier_instruction_left_is_that_ones_wherever_it_showed() -> None:
+    case = parse_case(ON + "run v0 {\n add z1.d, z1.d, z2.d\n fmul z3.d, z1.d, z2.d\n}\n")
+    first, last = (f"isa.{one.form.name}" for one in run_in(case, -1).program)
+    below = Context(16, 32, 64)
+
+    def cut(tried: Case) -> Diverge | None:
+        wrong = diverge(op_index=len(tried.ops) - 1, rule=first, label="z1", context=below)
+        is_cut = tried.ops[:-2] == case.ops[:-1] and isinstance(tried.ops[-1], ReadAll)
+        return wrong if is_cut and len(run_in(tried, -2).program) == 1 else None
+
+    seen = diverge(op_index=len(case.ops) - 1, rule=last, label="z3", context=below)
+    found = trace_back(case, "a", seen, Judged(*[cut] * 20))
+    assert found.verdict.rule == first
+    assert found.cause == Cause("run", first, "z", "-")
+    assert len(run_in(found.case, -2).program) == 1
