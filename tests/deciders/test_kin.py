@@ -395,6 +395,13 @@ def test_what_looks_show_behind_the_op_is_granted(word: str) -> None:
     assert not granted(FILLED + run + "read-all v0\n", Model)
 
 
+def test_a_look_that_never_came_grants_nothing() -> None:
+    case = parse_case(FILLED + RUN + "read-all v0\n")
+    trace = ModelTarget(Profile(), make=CUT.make).run(case)
+    short = replace(trace, observations=trace.observations[:-1])
+    assert not permitted_given(case, short, Model(Profile()), SPOILS)
+
+
 def test_looks_at_several_vcpus_follow_one_op() -> None:
     two = "create v1\ninit v1\nfinalize v1\n" + FILLED + RUN
     assert granted(two + "read-all v1\nread-all v0\n")
