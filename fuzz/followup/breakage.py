@@ -29,6 +29,8 @@ class Breakage(Suspicion):
     ) -> None:
         super().__init__(case, name, verdict)
         self._trace, self._preceding = trace, preceding
+        self._once_per_boot = False
+        """It shows in a fresh machine alone, as what a kernel warns of once does."""
 
     @property
     def _fault(self) -> Fault:
@@ -42,7 +44,8 @@ class Breakage(Suspicion):
 
     @property
     def runs(self) -> int:
-        return super().runs if self._trace.ending is Ending.HOST_LOG else FAULT_RUNS
+        restarts = self._trace.ending is not Ending.HOST_LOG or self._once_per_boot
+        return FAULT_RUNS if restarts else super().runs
 
     def confirm(
         self, legs: Everywhere, note: Callable[[str], None], seconds: float
@@ -55,6 +58,8 @@ class Breakage(Suspicion):
             return Dropped(f"{fault}: did not show again in {found.tried} tries")
         after = f", after {len(found.preceding)} other cases" if found.preceding else ""
         note(f"{self.name}: {fault}: reproduced {found.seen} of {found.tried}{after}")
+        if found.seen and not found.preceding and self._trace.ending is Ending.HOST_LOG:
+            self._once_per_boot = not self.shows(self.case, legs)
         shown = self._beside(self.case, self.verdict, found.trace, legs)
         return Confirmed(shown, found.seen, found.tried, found.preceding)
 
@@ -74,7 +79,10 @@ class Breakage(Suspicion):
         return None
 
     def _once(self, case: Case, legs: Everywhere) -> tuple[Verdict, Trace]:
-        trace = legs.leg(self.name).run(case)
+        leg = legs.leg(self.name)
+        if self._once_per_boot:
+            leg.restart()
+        trace = leg.run(case)
         return legs.judge_one(case, self.name, trace), trace
 
     def _beside(self, case: Case, verdict: Diverge, trace: Trace, legs: Everywhere) -> Shown:

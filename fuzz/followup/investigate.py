@@ -57,6 +57,8 @@ class Investigator:
             bucket = suspicion.signature(shown, self._legs)
             if self._enough(bucket):
                 return bucket
+            if self._breaks_as_known(suspicion.name, shown):
+                return record(suspicion, replace(confirmed, shown=shown), original, self._legs)
             steady = self._steadied(suspicion)
             if steady and steady.shown:
                 suspicion, shown = suspicion.at(steady.shown), steady.shown
@@ -77,6 +79,13 @@ class Investigator:
         known = {n: v for n, v in seen.verdicts.items() if self._is_known(n, case, v)}
         shown = Shown(case, verdict, seen.traces, {**known, name: verdict})
         return record(Departure(case, name, verdict), Confirmed(shown, 1, 1), case, as_is)
+
+    def _breaks_as_known(self, name: str, shown: Shown) -> bool:
+        """Whether a machine broke as it is recorded to, of which there is a small case."""
+        if not (shown.verdict.fault and shown.verdict.fault.named):
+            return False
+        leg = self._legs.leg(name)
+        return self._legs.knowledge.explains(leg, shown.case, shown.verdict) is not None
 
     def _is_known(self, name: str, case: Case, verdict: Verdict) -> bool:
         """Whether nothing is wrong, or what is known to be."""

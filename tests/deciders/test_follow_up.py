@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from scripted import Scripted, broken, diverge, earlier, sound
 
 from corpus.case import Case
 from corpus.fault import Fault, FaultKind
+from corpus.kept import KeptCase, Known
 from corpus.text import parse_case
 from corpus.trace import Observation, Trace
 from db.records import FindingRecord, SignatureRecord
@@ -21,6 +24,7 @@ from fuzz.followup.investigate import TRACINGS, Investigator
 from fuzz.followup.otherwise import Otherwise
 from fuzz.followup.suspicion import Confirmed, Dropped, Shown, Suspicion
 from fuzz.oracle.everywhere import Everywhere
+from fuzz.oracle.knowledge import Knowledge
 from fuzz.oracle.selfsame import READING
 from targets.base import Ran
 
@@ -215,6 +219,29 @@ def test_of_what_is_known_well_enough_only_the_bucket_is_told() -> None:
     found, _ = follow(Told(ONE), second)
     assert isinstance(found, FindingRecord)
     assert asked == ["first"]  # not asked again for the same
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule", "small"),
+    [
+        (WARN, "ending.warn@f", False),
+        (WARN, "ending.warn@g", True),
+        (None, "finalize.sve", True),
+        (Fault(FaultKind.CRASH, "", False), "ending.ok", True),
+    ],
+)
+def test_a_break_that_is_recorded_is_stored_as_it_is(
+    fault: Fault | None, rule: str, small: bool
+) -> None:
+    known = KeptCase(Path("one.case"), ONE, (Known("kvm", rule),), "one")
+    legs = Everywhere([Scripted("a")], Knowledge([known]))
+    one = Told(showing=lambda case: True)
+    one.verdict = replace(one.verdict, fault=fault, rule=fault.rule if fault else "finalize.sve")
+    found = Investigator(legs, lambda _: None, 30.0).follow(one)
+    assert isinstance(found, FindingRecord)
+    assert (len(found.minimal.ops) < len(LAST.ops)) is small
+    assert ("shows" in one.log) is small
+    assert found.reproduced == (3, 3)
 
 
 def test_a_cause_is_looked_for_anew_a_few_times() -> None:

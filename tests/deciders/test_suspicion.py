@@ -259,6 +259,44 @@ def test_a_fault_of_the_case_alone_restarts_before_each_try_and_leaves_others_wh
     assert notes == ["a: warn in f: reproduced 3 of 3"]
 
 
+def warns_once(fault: Fault) -> Breakage:
+    """A suspicion of a leg that warns in its log alone."""
+    trace = broken(fault, Ending.HOST_LOG)
+    verdict = judge(CASE, trace, Scripted("a").profile)
+    assert isinstance(verdict, Diverge)
+    return Breakage(CASE, "a", verdict, trace)
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_what_a_kernel_warns_of_once_is_looked_for_in_a_fresh_machine(once: bool) -> None:
+    def script(case: Case, turn: int) -> Trace:
+        fresh = leg.log[-2:] == ["restart", "run"]
+        return broken(WARN, Ending.HOST_LOG) if fresh or not once else sound(case)
+
+    leg = Scripted("a", script)
+    legs = Everywhere([leg])
+    one = warns_once(WARN)
+    assert one.runs == 1000
+    found = one.confirm(legs, said, 10)
+    assert isinstance(found, Confirmed)
+    assert (found.seen, found.tried) == (3, 3)
+    assert one.runs == (breakage.FAULT_RUNS if once else 1000)
+    leg.log.clear()
+    assert one.shows(SMALL, legs)
+    shown = one.settle(SMALL, legs)
+    assert shown
+    assert shown.verdict.fault == WARN
+    assert leg.log == (["restart", "run"] if once else ["run"]) * 2
+
+
+def test_what_never_showed_again_is_not_taken_to_show_once_per_boot() -> None:
+    leg = Scripted("a", breaking(WARN, ()))
+    one = warns_once(WARN)
+    assert isinstance(one.confirm(Everywhere([leg]), said, 10), Confirmed)
+    assert one.runs == 1000
+    assert leg.log == ["restart", "run"] * 3
+
+
 def test_a_fault_that_needs_what_ran_before_says_so() -> None:
     needed = parse_case("create v0\ncreate v1\n")
 
