@@ -11,7 +11,7 @@ from scripted import Scripted, broken, sound, wrong
 
 from corpus.case import Case
 from corpus.fault import Fault, FaultKind
-from corpus.ops import Disturb, GetReg
+from corpus.ops import Disturb, GetReg, SetReg
 from corpus.text import parse_case
 from corpus.trace import Trace
 from db.records import FindingRecord
@@ -133,6 +133,22 @@ def test_whichever_stranger_it_is_that_has_to_strike_at_another_time() -> None:
     assert moved.ops[0] == case.ops[0]
     assert relocated(case, lambda _: False) is None
     assert relocated(PLAIN, lambda _: True) is None
+
+
+def test_what_it_takes_by_instructions_chance_does_not_drop() -> None:
+    """Else what is kept would not come again."""
+
+    class Needing(Struck):
+        def _do(self, case: Case, turn: int) -> Trace:
+            needed = any(isinstance(op, SetReg) for op in case.ops)
+            return super()._do(case, turn) if needed else sound(case)
+
+    running = Struck(600_000, 800_000, 2)
+    found, notes = follow(running, standing_in([], Needing(2_000_000, 2_400_000, 1)))
+    assert any(isinstance(op, SetReg) for op in found.minimal.ops)
+    assert sum("minimised" in note for note in notes) == 1
+    alone, _ = follow(Struck(600_000, 800_000, 2), no_stand_ins)
+    assert not any(isinstance(op, SetReg) for op in alone.minimal.ops)
 
 
 def test_where_each_run_costs_a_restart_few_are_counted() -> None:

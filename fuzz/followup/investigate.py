@@ -58,9 +58,10 @@ class Investigator:
             if self._enough(bucket):
                 return bucket
             steady = self._steadied(suspicion)
+            small = bool(steady and steady.shown)
             if steady and steady.shown:
                 suspicion, shown = suspicion.at(steady.shown), steady.shown
-            suspicion, shown = self._settled(suspicion, shown)
+            suspicion, shown = self._settled(suspicion, shown, small)
             told = steady.told if steady else ""
             if suspicion.signature(shown, self._legs) != bucket:
                 bucket = suspicion.signature(shown, self._legs)
@@ -103,11 +104,16 @@ class Investigator:
             self._note(f"{suspicion.name}: {found.told}")
         return found
 
-    def _settled(self, suspicion: Suspicion, shown: Shown) -> tuple[Suspicion, Shown]:
+    def _settled(
+        self, suspicion: Suspicion, shown: Shown, small: bool = False
+    ) -> tuple[Suspicion, Shown]:
         """The smallest case that shows it, and its cause as that one tells: with less around,
-        there is more room to look, and less that may be to blame. Raises TransportError."""
+        there is more room to look, and less that may be to blame. A case that is `small` already
+        stays: chance would make it one that shows less often. Raises TransportError."""
         for _ in range(TRACINGS):
-            smaller = self._minimal(suspicion, partial(suspicion.shows, legs=self._legs))
+            show = partial(suspicion.shows, legs=self._legs)
+            smaller = suspicion.case if small else self._minimal(suspicion, show)
+            small = False
             if smaller is not suspicion.case:
                 shown = suspicion.settle(smaller, self._legs) or shown
             traced = suspicion.at(shown).traced(self._legs)
