@@ -18,7 +18,7 @@ from fuzz import output
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import resolve_legs
 from fuzz.cli.plain_options import OUTPUT_FILE, STDOUT
-from fuzz.followup.steady import ENOUGH, SURE_RUNS, given_time, steady_names
+from fuzz.followup.steady import ENOUGH, SURE_RUNS, steady_names, ways
 from fuzz.followup.window import Timing, found, judged_alone, timing_of, with_delay
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.knowledge import Knowledge
@@ -77,7 +77,7 @@ class _Shown:
 def _steadily(name: str, case: Case, runs: int) -> _Shown | None:
     """The same on the legs whose clock goes by instructions, until it shows in nearly all runs."""
     best: _Shown | None = None
-    for steady, variant in product(steady_names(name, case), given_time(case)):
+    for steady, variant in product(steady_names(name, case), ways(case)):
         shown = _tell(steady, variant, runs, SURE_RUNS)
         if shown and (best is None or shown.part > best.part):
             best = shown

@@ -44,6 +44,10 @@ class Breakage(Suspicion):
     def runs(self) -> int:
         return super().runs if self._trace.ending is Ending.HOST_LOG else FAULT_RUNS
 
+    @property
+    def restarts(self) -> bool:
+        return True
+
     def confirm(
         self, legs: Everywhere, note: Callable[[str], None], seconds: float
     ) -> Confirmed | Dropped:
