@@ -15,8 +15,8 @@ from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge, Verdict
 from targets.base import Ran
 
-FAULT_RUNS = 60
-"""Runs of a minimiser that each cost a restart."""
+FAULT_RUNS = 200
+"""Runs of a minimiser that each cost a restart if they show it; most of them do not."""
 
 
 class Breakage(Suspicion):
