@@ -321,6 +321,16 @@ def test_guests_that_run_at_once_are_given_time_to_meet() -> None:
     )
     assert list(given_time(alone)) == [alone, met]
     assert list(given_time(CASE)) == [CASE]
+    waiting = parse_case(f"threads {{\n{runs.replace('mov x1, #1', 'wfi-loop #5')}}}\n")
+    waits, busy = list(given_time(waiting))[1:]
+    assert waits == parse_case(
+        f"threads after=8000000 {{\nrun v0 {{\n{calls}wfi-loop #5\n{calls}}}\nget v0 x1\n"
+        f"}} {{\nrun v1 {{\n{calls}{calls}}}\n}}\n"
+    )
+    assert busy == parse_case(
+        f"threads after=8000000 {{\nrun v0 {{\n{calls}{calls}}}\nget v0 x1\n"
+        f"}} {{\nrun v1 {{\n{calls}{calls}}}\n}}\n"
+    )
 
 
 def test_a_thread_takes_the_place_of_those_of_the_kernel() -> None:

@@ -19,7 +19,7 @@ from typing import TypeAlias
 from corpus.blocks import has_block
 from corpus.case import MAX_OPS, Case
 from corpus.fields import MAX_PROGRAM
-from corpus.isa.system import HVC_LOOP
+from corpus.isa.system import HVC_LOOP, WFI_LOOP
 from corpus.isa.table import insn
 from corpus.ops import Disturb, Run, Threads
 from corpus.wire import Stranger
@@ -221,9 +221,20 @@ def delays(case: Case) -> list[int]:
 
 
 def given_time(case: Case) -> Iterator[Case]:
-    """The case, and where guests run at once the one in which they make calls before and after all
-    else: QEMU changes CPUs at few moments, and each has to be in its run at some of them."""
+    """The case, and where guests run at once those in which they make calls before and after all
+    else, and do so in place of waiting, too: QEMU changes CPUs at few moments, and each has to be
+    in its run at some of them. A guest that waits is put, and has nothing to lose."""
+    told = [case]
     yield case
+    for waits in (True, False):
+        timed = _with_calls(case, waits)
+        if timed not in told:
+            told.append(timed)
+            yield timed
+
+
+def _with_calls(case: Case, waits: bool) -> Case:
+    """The case with calls around what guests do that run at once, which `waits` or does not."""
     leads = {
         place
         for at, op in enumerate(case.ops)
@@ -235,13 +246,14 @@ def given_time(case: Case) -> Iterator[Case]:
     for at in leads:
         op = ops[at]
         if isinstance(op, Run):
-            ops[at] = replace(op, program=(calls, *op.program[: MAX_PROGRAM - 2], calls))
+            code = [each for each in op.program if waits or each.form.name != WFI_LOOP]
+            ops[at] = replace(op, program=(calls, *code[: MAX_PROGRAM - 2], calls))
     if ops == list(case.ops):
-        return
+        return case
     for at, op in enumerate(ops):
         if isinstance(op, Threads):
             ops[at] = replace(op, after=max(op.after, LATER_NS))
-    yield replace(case, ops=tuple(ops))
+    return replace(case, ops=tuple(ops))
 
 
 def in_company(case: Case) -> Iterator[Case]:
