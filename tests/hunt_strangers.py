@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 import click
@@ -17,13 +18,16 @@ from strangerdefects import DEFECTS, SOURCE, Defect
 
 from corpus.blocks import has_block
 from corpus.case import Case
-from fuzz.followup.steady import COUNTED_RUNS, SURE_RUNS, steady_names
+from fuzz.followup.steady import COUNTED_RUNS, SURE_RUNS, steady_names, ways
 from fuzz.followup.window import timing_of
 from fuzz.generate.mutate import fresh
 from fuzz.generate.strangers import Beside, accompanied
 from fuzz.oracle.verdict import Diverge
 from targets.base import Target
 from targets.kvm.lab.variants import Tree
+
+CALM = ("vhe:smp=2", "nvhe", "protected")
+"""Where the kernel as it is has to agree."""
 
 
 def cases(leg: Target, seed: int) -> Iterator[Case]:
@@ -40,9 +44,9 @@ def tell_window(name: str, case: Case, verdict: Diverge) -> None:
     at = next((index for index, op in enumerate(case.ops) if has_block(op)), None)
     if at is None:
         return
-    for steady in steady_names(name, case):
+    for steady, way in product(steady_names(name, case), ways(case)):
         with alone(steady) as legs:
-            timing = timing_of(legs, case, at, verdict, COUNTED_RUNS, SURE_RUNS)
+            timing = timing_of(legs, way, at, verdict, COUNTED_RUNS, SURE_RUNS)
         click.echo(f"  {steady}: {timing or 'no delay shows it'}")
         if timing:
             break
@@ -82,7 +86,7 @@ def hunt_all(tree: Tree, chosen: Sequence[Defect], minutes: float, seed: int) ->
             good = hunt_defect(image, defect, minutes, seed) and good
     click.echo("the kernel as it is")
     image = tree.build()
-    return all([good, *(calm(image, mode, minutes, seed) for mode in ("vhe:smp=2", "nvhe"))])
+    return all([good, *(calm(image, mode, minutes, seed) for mode in CALM)])
 
 
 @click.command()

@@ -11,7 +11,10 @@ from targets.kvm.lab.variants import Edit
 
 SOURCE = "6.12"
 
-_FPSIMD = "arch/arm64/kvm/fpsimd.c"
+_KVM = "arch/arm64/kvm"
+_FPSIMD = f"{_KVM}/fpsimd.c"
+_ARM = f"{_KVM}/arm.c"
+_HYP = f"{_KVM}/hyp/nvhe/hyp-main.c"
 _MAIN = "virt/kvm/kvm_main.c"
 
 _BOUND = "\t\tclear_thread_flag(TIF_FOREIGN_FPSTATE);\n"
@@ -77,6 +80,26 @@ _ON_ALL_CPUS = """\tfor_each_online_cpu(cpu)
 """
 _DESCRIBED = "\tstruct cpu_fp_state fp_state;\n"
 _OWNS = "\tif (guest_owns_fp_regs()) {\n\t\t/*\n\t\t * Currently we do not"
+
+_SYNC = "\t\tkvm_arch_vcpu_ctxsync_fp(vcpu);\n"
+_FLUSH = "\t\tkvm_arch_vcpu_ctxflush_fp(vcpu);\n"
+_AFTER_INTERRUPTS = "\t\tguest_timing_exit_irqoff();\n"
+_BEFORE_WORK = "\t\tret = xfer_to_guest_mode_handle_work(vcpu);\n"
+_PUT_IF = "\tif (guest_owns_fp_regs(){}) {{\n\t\t/*\n\t\t * Flush (save"
+
+_HOST_LENGTH = "\twrite_sysreg_s(sve_vq_from_vl(kvm_host_sve_max_vl) - 1, SYS_ZCR_EL2);\n"
+_SAVE_GUEST = "\t__sve_save_state(vcpu_sve_pffr(vcpu), &vcpu->arch.ctxt.fp_regs.fpsr, true);\n"
+_RESTORE_HOST = "\t__sve_restore_state(sve_state->sve_regs"
+_SYNC_HYP = "\t\tsync_hyp_vcpu(hyp_vcpu);\n"
+_SYNC_SVE = "\tfpsimd_sve_sync(&hyp_vcpu->vcpu);\n"
+_MAKE_HYP_VM = """\tif (!host_kvm->arch.pkvm.handle)
+\t\tret = __pkvm_create_hyp_vm(host_kvm);
+"""
+_CONFIG_LOCK = "\tmutex_{}(&host_kvm->arch.config_lock);\n"
+
+_LOAD_SYSREGS = "void __vcpu_load_switch_sysregs(struct kvm_vcpu *vcpu)\n"
+_RESTORE_EL1 = "\t__sysreg_restore_el1_state(guest_ctxt);\n"
+_PUT_SYSREGS = "\t__sysreg32_save_state(vcpu);\n"
 
 _LOCK = "\tif (mutex_lock_killable(&vcpu->mutex))\n\t\treturn -EINTR;\n\tswitch (ioctl) {\n"
 _WITHOUT_LOCK = "\tif (ioctl == {})\n\t\treturn kvm_arch_vcpu_ioctl(filp, ioctl, arg);\n"
@@ -207,6 +230,146 @@ DEFECTS: tuple[Defect, ...] = (
             _OWNS,
             _OWNS.replace("{\n", "{\n" + _ON_ALL_CPUS.format("FP_STATE_GUEST_OWNED"), 1),
             ((_DESCRIBED, _DESCRIBED + "\tint cpu;\n"),),
+        ),
+        "vhe:smp=2",
+    ),
+    Defect(
+        Edit(
+            "guest-bound-after-interrupts",
+            "the registers are taken for the guest's after the interrupt that came while it ran",
+            _ARM,
+            _SYNC + "\n",
+            "",
+            ((_AFTER_INTERRUPTS, _SYNC + _AFTER_INTERRUPTS),),
+        ),
+        "vhe",
+    ),
+    Defect(
+        Edit(
+            "foreign-looked-at-too-soon",
+            "whose the registers are is looked at while a softirq may still come",
+            _ARM,
+            _FLUSH,
+            "",
+            ((_BEFORE_WORK, _FLUSH + _BEFORE_WORK),),
+        ),
+        "vhe",
+    ),
+    Defect(
+        Edit(
+            "foreign-not-told-by-softirqs",
+            "kernel-mode NEON in a softirq does not say that the registers are gone",
+            "arch/arm64/kernel/fpsimd.c",
+            "\tset_thread_flag(TIF_FOREIGN_FPSTATE);\n}\n\nvoid fpsimd_thread_switch",
+            "\tif (!in_serving_softirq())\n"
+            "\t\tset_thread_flag(TIF_FOREIGN_FPSTATE);\n}\n\nvoid fpsimd_thread_switch",
+        ),
+        "vhe",
+    ),
+    Defect(
+        Edit(
+            "signal-leaves-guest-registers",
+            "a run that a signal ends leaves the guest's registers to the thread",
+            _FPSIMD,
+            _PUT_IF.format(""),
+            _PUT_IF.format(" && !signal_pending(current)"),
+        ),
+        "vhe",
+    ),
+    Defect(
+        Edit(
+            "debugger-leaves-guest-registers",
+            "a guest that is debugged leaves its registers to the thread",
+            _FPSIMD,
+            _PUT_IF.format(""),
+            _PUT_IF.format(" && !vcpu->guest_debug"),
+        ),
+        "vhe",
+    ),
+    Defect(
+        Edit(
+            "reset-while-loaded",
+            "a vcpu that another one turns on is reset in memory alone",
+            f"{_KVM}/reset.c",
+            "\tloaded = (vcpu->cpu != -1);\n",
+            "\tloaded = false;\n",
+        ),
+        "vhe",
+    ),
+    Defect(
+        Edit(
+            "left-registers-reused",
+            "what a vcpu left in a CPU's EL1 registers is there when its thread comes back to it",
+            f"{_KVM}/hyp/vhe/sysreg-sr.c",
+            _RESTORE_EL1,
+            "\tif (!READ_ONCE(vcpu->scheduled_out) || __this_cpu_read(left) != vcpu)\n\t"
+            + _RESTORE_EL1,
+            (
+                (
+                    _LOAD_SYSREGS,
+                    "static DEFINE_PER_CPU(struct kvm_vcpu *, left);\n\n" + _LOAD_SYSREGS,
+                ),
+                (_PUT_SYSREGS, _PUT_SYSREGS + "\t__this_cpu_write(left, vcpu);\n"),
+            ),
+        ),
+        "vhe:smp=2",
+    ),
+    Defect(
+        Edit(
+            "host-length-not-given-back",
+            "after a run the host has the guest's longest vector length at most",
+            f"{_KVM}/hyp/include/hyp/switch.h",
+            "\t\t\tzcr_el2 = sve_vq_from_vl(kvm_host_sve_max_vl) - 1;\n",
+            "\t\t\tzcr_el2 = vcpu_sve_max_vq(vcpu) - 1;\n",
+        ),
+        "nvhe",
+    ),
+    Defect(
+        Edit(
+            "hypervisor-keeps-guest-length",
+            "the hypervisor restores the host's registers at the guest's longest length",
+            _HYP,
+            _SAVE_GUEST + _HOST_LENGTH,
+            _SAVE_GUEST,
+            ((_HOST_LENGTH + _RESTORE_HOST, _RESTORE_HOST),),
+        ),
+        "protected",
+    ),
+    Defect(
+        Edit(
+            "hypervisor-leaves-guest-on-interrupts",
+            "the hypervisor does not take the guest's registers back after an interrupt",
+            _HYP,
+            _SYNC_SVE,
+            "",
+            (
+                (
+                    _SYNC_HYP,
+                    "\t\tif (ARM_EXCEPTION_CODE(ret) != ARM_EXCEPTION_IRQ)\n\t\t"
+                    + _SYNC_SVE
+                    + _SYNC_HYP,
+                ),
+            ),
+        ),
+        "protected",
+    ),
+    Defect(
+        Edit(
+            "hypervisor-vm-made-without-lock",
+            "a vcpu runs while another one makes the hypervisor's VM",
+            f"{_KVM}/pkvm.c",
+            _CONFIG_LOCK.format("lock") + _MAKE_HYP_VM + _CONFIG_LOCK.format("unlock"),
+            _MAKE_HYP_VM,
+        ),
+        "protected:smp=2",
+    ),
+    Defect(
+        Edit(
+            "set-takes-no-mutex",
+            "a register is written while another thread is at work on the vcpu",
+            _MAIN,
+            _LOCK,
+            _WITHOUT_LOCK.format("KVM_SET_ONE_REG") + _LOCK,
         ),
         "vhe:smp=2",
     ),

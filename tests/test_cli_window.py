@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from scripted import Scripted, sound, wrong
-from test_steady import CASE, Struck
+from scripted import Scripted, broken, sound, wrong
+from test_steady import CASE, PANIC, Struck
 
+from corpus.case import Case
 from corpus.ops import Disturb
 from corpus.store import load_case
 from corpus.text import format_case
+from corpus.trace import Trace
 from fuzz.cli import window as window_command
 from fuzz.cli.main import main
 from fuzz.cli.repeated import Repeated, repeated
@@ -53,6 +55,18 @@ def test_where_nothing_shows_by_instructions_nothing_is_saved(legs: dict[str, Ta
     assert done.exit_code == 77
     assert "steady.case was not written: by instructions nothing shows." in done.output
     assert not Path("steady.case").exists()
+
+
+def test_where_each_costs_a_restart_few_are_run_by_instructions(legs: dict[str, Target]) -> None:
+    class Breaking(Struck):
+        def _do(self, case: Case, turn: int) -> Trace:
+            return broken(PANIC) if super()._do(case, turn) != sound(case) else sound(case)
+
+    legs |= {RUNNING: Breaking(600_000, 800_000, 1), COUNTING: Breaking(2_000_000, 2_400_000, 1)}
+    done = CliRunner().invoke(main, WINDOW)
+    assert done.exit_code == 77, done.output
+    assert f"{RUNNING}: op 5 (disturb softirq after=700000): shows in 4 of 4 runs" in done.output
+    assert f"{COUNTING}: op 5 (disturb softirq after=700000): shows in 3 of 3 runs" in done.output
 
 
 def test_standard_output_has_the_case_alone(legs: dict[str, Target]) -> None:

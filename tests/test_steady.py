@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from scripted import Scripted, broken, sound, wrong
 
 from corpus.case import Case
 from corpus.fault import Fault, FaultKind
-from corpus.ops import Disturb, GetReg
+from corpus.ops import Disturb, GetReg, SetReg
 from corpus.text import parse_case
-from corpus.trace import Trace
+from corpus.trace import Ending, Trace
+from corpus.wire import Stranger
 from db.records import FindingRecord
 from fuzz.followup.breakage import Breakage
 from fuzz.followup.investigate import Investigator
@@ -22,11 +24,13 @@ from fuzz.followup.steady import (
     StandIns,
     delays,
     given_time,
+    in_company,
     last_sure,
     no_stand_ins,
     often,
     relocated,
     steady_names,
+    ways,
 )
 from fuzz.followup.suspicion import Departure
 from fuzz.oracle.everywhere import Everywhere
@@ -135,6 +139,22 @@ def test_whichever_stranger_it_is_that_has_to_strike_at_another_time() -> None:
     assert relocated(PLAIN, lambda _: True) is None
 
 
+def test_what_it_takes_by_instructions_chance_does_not_drop() -> None:
+    """Else what is kept would not come again."""
+
+    class Needing(Struck):
+        def _do(self, case: Case, turn: int) -> Trace:
+            needed = any(isinstance(op, SetReg) for op in case.ops)
+            return super()._do(case, turn) if needed else sound(case)
+
+    running = Struck(600_000, 800_000, 2)
+    found, notes = follow(running, standing_in([], Needing(2_000_000, 2_400_000, 1)))
+    assert any(isinstance(op, SetReg) for op in found.minimal.ops)
+    assert sum("minimised" in note for note in notes) == 1
+    alone, _ = follow(Struck(600_000, 800_000, 2), no_stand_ins)
+    assert not any(isinstance(op, SetReg) for op in alone.minimal.ops)
+
+
 def test_where_each_run_costs_a_restart_few_are_counted() -> None:
     leg = Scripted(LEG, lambda case, _: broken(PANIC))
     legs = Everywhere([leg])
@@ -142,8 +162,29 @@ def test_where_each_run_costs_a_restart_few_are_counted() -> None:
     assert isinstance(verdict, Diverge)
     crash = Breakage(CASE, LEG, verdict, broken(PANIC))
     assert often(crash, CASE, legs) == Often(3, 3)
+    warned = Breakage(CASE, LEG, verdict, replace(broken(PANIC), ending=Ending.HOST_LOG))
+    assert often(warned, CASE, legs) == Often(3, 3)
     assert often(Departure(CASE, LEG, verdict), CASE, legs) == Often(20, 20)
     assert often(crash, CASE, legs, 1) == Often(1, 1)
+
+
+def test_what_a_small_case_showed_once_by_luck_is_not_lost_on_it() -> None:
+    """Then a larger one, that shows it again, is kept."""
+    lucky: set[bytes] = set()
+
+    def do(case: Case, _turn: int) -> Trace:
+        if len(case.ops) < 4 and case.encoded in lucky:
+            return sound(case)
+        lucky.add(case.encoded)
+        return wrong(case, len(case.ops) - 1) if case.ops else sound(case)
+
+    leg = Scripted(LEG, do)
+    legs = Everywhere([leg])
+    verdict = legs.judge_one(PLAIN, LEG, leg.run(PLAIN))
+    assert isinstance(verdict, Diverge)
+    found = Investigator(legs, lambda _: None, 30.0).follow(Departure(PLAIN, LEG, verdict))
+    assert isinstance(found, FindingRecord)
+    assert 4 <= len(found.minimal.ops) < len(PLAIN.ops)
 
 
 def test_what_is_no_chance_needs_no_other_clock() -> None:
@@ -280,3 +321,39 @@ def test_guests_that_run_at_once_are_given_time_to_meet() -> None:
     )
     assert list(given_time(alone)) == [alone, met]
     assert list(given_time(CASE)) == [CASE]
+    waiting = parse_case(f"threads {{\n{runs.replace('mov x1, #1', 'wfi-loop #5')}}}\n")
+    waits, busy = list(given_time(waiting))[1:]
+    assert waits == parse_case(
+        f"threads after=8000000 {{\nrun v0 {{\n{calls}wfi-loop #5\n{calls}}}\nget v0 x1\n"
+        f"}} {{\nrun v1 {{\n{calls}{calls}}}\n}}\n"
+    )
+    assert busy == parse_case(
+        f"threads after=8000000 {{\nrun v0 {{\n{calls}{calls}}}\nget v0 x1\n"
+        f"}} {{\nrun v1 {{\n{calls}{calls}}}\n}}\n"
+    )
+
+
+def test_a_thread_takes_the_place_of_those_of_the_kernel() -> None:
+    head, at = CASE.ops[:5], CASE.ops[5]
+    assert isinstance(at, Disturb)
+    for case, after in zip(in_company(CASE), (700_000, 280_000, 112_000), strict=True):
+        thread, stranger = case.ops[5:7]
+        assert thread == Disturb(Stranger.THREAD, after, at.vl, 3)
+        assert stranger == Disturb(Stranger.SOFTIRQ, after, at.vl, 2)
+        assert (*case.ops[:5], *case.ops[7:]) == (*head, *CASE.ops[6:])
+        assert list(in_company(case)) == []
+    assert list(in_company(PLAIN)) == []
+    assert list(ways(CASE)) == [CASE, *in_company(CASE)]
+
+
+def test_what_the_kernels_threads_do_by_chance_a_thread_does_by_instructions() -> None:
+    class Preempted(Struck):
+        def _do(self, case: Case, turn: int) -> Trace:
+            thread = any(isinstance(op, Disturb) and op.by == Stranger.THREAD for op in case.ops)
+            return super()._do(case, turn) if thread else sound(case)
+
+    found, _ = follow(
+        Struck(600_000, 800_000, 4), standing_in([], Preempted(2_000_000, 2_400_000, 1))
+    )
+    assert "and in 20 of 20 by instructions" in found.explanation
+    assert Stranger.THREAD in {op.by for op in found.minimal.ops if isinstance(op, Disturb)}

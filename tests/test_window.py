@@ -15,6 +15,7 @@ from fuzz.followup.suspicion import DISTURBED_RUNS, runs_of, showings
 from fuzz.followup.window import (
     FINE_NS,
     FINE_PART,
+    GROWTH,
     SHORTEST_NS,
     STEPS,
     Timing,
@@ -44,11 +45,10 @@ def test_both_edges_are_found(data: st.DataObject) -> None:
     assert shows(seen.first)
     assert shows(seen.last)
     assert all(0 <= delay <= DELAY_LIMIT for delay in asked)
-    assert len(asked) < 60
-    assert seen.first - first <= max(FINE_NS, at * FINE_PART)
-    if last < DELAY_LIMIT // 2:
-        # The first longer delay that shows nothing is at most twice as far away as the edge.
-        assert last - seen.last <= max(FINE_NS, 2 * max(last - at, at, 1000) * FINE_PART)
+    assert len(asked) < 40
+    # A step is at most GROWTH times as long as the way that was gone before it, and a little.
+    for missed, way in ((seen.first - first, at - first), (last - seen.last, last - at)):
+        assert missed <= max(FINE_NS, (GROWTH * way + FINE_NS) * FINE_PART)
 
 
 @pytest.mark.parametrize("first", [0, 3_000, 130_000, 350_000])
@@ -95,22 +95,27 @@ def test_an_edge_is_known_to_a_tenth_of_a_microsecond() -> None:
         return delay <= FINE_NS
 
     window(shows, 0)
-    assert asked == [0, 1000, 500, 250, 125, 62]
+    assert asked == [100, 500, 300, 200]
 
 
-def test_longer_delays_are_tried_in_steps_that_double() -> None:
+def test_delays_are_tried_in_steps_that_grow() -> None:
     asked: list[int] = []
 
     def always(delay: int) -> bool:
         asked.append(delay)
         return True
 
-    assert window(always, 100) == Window(0, DELAY_LIMIT)
-    assert asked[:5] == [0, 1_100, 2_100, 4_100, 8_100]
+    assert window(always, 1_000) == Window(0, DELAY_LIMIT)
+    assert asked[:7] == [900, 500, 0, 1_100, 1_500, 3_100, 9_500]
     assert asked[-1] == DELAY_LIMIT
-    asked.clear()
-    window(always, 5_000)
-    assert asked[1:4] == [10_000, 15_000, 25_000]
+
+
+def test_a_window_ends_at_a_gap_near_by() -> None:
+    """Of a guest's rounds, of 20 microseconds each, one part shows it."""
+    for at in (8_300_000, 8_305_900):
+        seen = window(lambda delay: delay % 20_000 < 6_000, at)
+        assert 8_300_000 <= seen.first <= 8_300_000 + FINE_NS
+        assert 8_306_000 - FINE_NS <= seen.last < 8_306_000
 
 
 def test_where_the_given_delay_shows_nothing_a_grid_is_tried_and_shorter_ones() -> None:

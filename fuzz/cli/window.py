@@ -18,7 +18,7 @@ from fuzz import output
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import resolve_legs
 from fuzz.cli.plain_options import OUTPUT_FILE, STDOUT
-from fuzz.followup.steady import ENOUGH, SURE_RUNS, given_time, steady_names
+from fuzz.followup.steady import ENOUGH, RESTARTS, SURE_RUNS, steady_names, ways
 from fuzz.followup.window import Timing, found, judged_alone, timing_of, with_delay
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.knowledge import Knowledge
@@ -29,7 +29,13 @@ from targets.legs import default_kvm, open_leg
 @click.command("window")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--leg", "name", help="On which it shows; else on the default KVM leg.")
-@click.option("--runs", default=20, show_default=True, type=click.IntRange(1), help="Of each kind.")
+@click.option(
+    "--runs",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Of each kind; 3 by instructions where each costs a restart.",
+)
 @click.option(
     "--save",
     type=OUTPUT_FILE,
@@ -77,7 +83,7 @@ class _Shown:
 def _steadily(name: str, case: Case, runs: int) -> _Shown | None:
     """The same on the legs whose clock goes by instructions, until it shows in nearly all runs."""
     best: _Shown | None = None
-    for steady, variant in product(steady_names(name, case), given_time(case)):
+    for steady, variant in product(steady_names(name, case), ways(case)):
         shown = _tell(steady, variant, runs, SURE_RUNS)
         if shown and (best is None or shown.part > best.part):
             best = shown
@@ -95,11 +101,12 @@ def _tell(name: str, case: Case, runs: int, sure: int = 0) -> _Shown | None:
             click.echo(f"{name}: nothing shows, whatever the delay")
             return None
         click.echo(f"{name}: {verdict.explanation}")
+        worth = min(runs, RESTARTS) if sure and verdict.fault else runs
         shown: _Shown | None = None
         for index, op in enumerate(case.ops):
             if not has_block(op):
                 continue
-            timing = timing_of(legs, case, index, verdict, runs, sure)
+            timing = timing_of(legs, case, index, verdict, worth, min(sure, worth))
             click.echo(f"{name}: {_line(case, index, timing)}")
             if timing:
                 case = with_delay(case, index, timing.delay)

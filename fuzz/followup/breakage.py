@@ -15,8 +15,8 @@ from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge, Verdict
 from targets.base import Ran
 
-FAULT_RUNS = 60
-"""Runs of a minimiser that each cost a restart."""
+FAULT_RUNS = 200
+"""Runs of a minimiser that each cost a restart if they show it; most of them do not."""
 
 
 class Breakage(Suspicion):
@@ -46,6 +46,10 @@ class Breakage(Suspicion):
     def runs(self) -> int:
         restarts = self._trace.ending is not Ending.HOST_LOG or self._once_per_boot
         return FAULT_RUNS if restarts else super().runs
+
+    @property
+    def restarts(self) -> bool:
+        return True
 
     def confirm(
         self, legs: Everywhere, note: Callable[[str], None], seconds: float

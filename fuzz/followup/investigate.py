@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -12,7 +12,7 @@ from corpus.blocks import has_block
 from corpus.case import Case
 from db.records import Earlier, FindingRecord, SignatureRecord
 from fuzz.followup.inquest import SECONDS
-from fuzz.followup.minimise import Minimizer
+from fuzz.followup.minimise import Minimizer, backwards
 from fuzz.followup.steady import StandIns, Steadied, no_stand_ins, steadied
 from fuzz.followup.suspicion import Confirmed, Departure, Dropped, Shown, Suspicion
 from fuzz.oracle.culprit import responsible
@@ -60,9 +60,10 @@ class Investigator:
             if self._breaks_as_known(suspicion.name, shown):
                 return record(suspicion, replace(confirmed, shown=shown), original, self._legs)
             steady = self._steadied(suspicion)
+            small = bool(steady and steady.shown)
             if steady and steady.shown:
                 suspicion, shown = suspicion.at(steady.shown), steady.shown
-            suspicion, shown = self._settled(suspicion, shown)
+            suspicion, shown = self._settled(suspicion, shown, small)
             told = steady.told if steady else ""
             if suspicion.signature(shown, self._legs) != bucket:
                 bucket = suspicion.signature(shown, self._legs)
@@ -112,13 +113,18 @@ class Investigator:
             self._note(f"{suspicion.name}: {found.told}")
         return found
 
-    def _settled(self, suspicion: Suspicion, shown: Shown) -> tuple[Suspicion, Shown]:
+    def _settled(
+        self, suspicion: Suspicion, shown: Shown, small: bool = False
+    ) -> tuple[Suspicion, Shown]:
         """The smallest case that shows it, and its cause as that one tells: with less around,
-        there is more room to look, and less that may be to blame. Raises TransportError."""
+        there is more room to look, and less that may be to blame. A case that is `small` already
+        stays: chance would make it one that shows less often. Raises TransportError."""
         for _ in range(TRACINGS):
-            smaller = self._minimal(suspicion, partial(suspicion.shows, legs=self._legs))
-            if smaller is not suspicion.case:
-                shown = suspicion.settle(smaller, self._legs) or shown
+            smaller = [suspicion.case]
+            if not small:
+                self._minimal(suspicion, partial(self._shows, suspicion, smaller))
+            shown = self._last_shown(suspicion, smaller) or shown
+            small = False
             traced = suspicion.at(shown).traced(self._legs)
             if traced.cause == suspicion.cause:
                 break
@@ -127,6 +133,19 @@ class Investigator:
                 break
             suspicion, shown = traced, earlier
         return suspicion, shown
+
+    def _shows(self, suspicion: Suspicion, smaller: list[Case], case: Case) -> bool:
+        """Whether a case shows it; if so, it is among the smaller ones. Raises TransportError."""
+        if not suspicion.shows(case, self._legs):
+            return False
+        smaller.append(case)
+        return True
+
+    def _last_shown(self, suspicion: Suspicion, smaller: Sequence[Case]) -> Shown | None:
+        """The smallest that shows it once more: what is chance may have shown once by luck. None
+        where nothing is smaller than the first. Raises TransportError."""
+        shown = (suspicion.settle(case, self._legs) for case in backwards(smaller[1:]))
+        return next(filter(None, shown), None)
 
     def _minimal(self, suspicion: Suspicion, shows: Callable[[Case], bool]) -> Case:
         """The smallest case found that still shows it."""

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from corpus.case import Case
 from fuzz.followup.passes import PASSES, cost
 
 Pass = Callable[[Case], Iterator[Case]]
+
+
+def backwards(smaller: Sequence[Case]) -> Iterator[Case]:
+    """Of cases, each of which came of the one before it, the last, and by steps back that double
+    earlier ones, to the first."""
+    back = step = 1
+    while back < len(smaller):
+        yield smaller[-back]
+        back += step
+        step *= 2
+    yield from smaller[:1]
 
 
 @dataclass(slots=True)

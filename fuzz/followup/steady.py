@@ -17,12 +17,13 @@ from functools import partial
 from typing import TypeAlias
 
 from corpus.blocks import has_block
-from corpus.case import Case
+from corpus.case import MAX_OPS, Case
 from corpus.fields import MAX_PROGRAM
-from corpus.isa.system import HVC_LOOP
+from corpus.isa.system import HVC_LOOP, WFI_LOOP
 from corpus.isa.table import insn
 from corpus.ops import Disturb, Run, Threads
 from corpus.wire import Stranger
+from fuzz.followup.minimise import backwards
 from fuzz.followup.suspicion import Shown, Suspicion
 from fuzz.followup.window import found, timing_of, with_delay
 from fuzz.oracle.attribution import alike
@@ -48,8 +49,13 @@ ROUNDS = 300
 lets one CPU run."""
 LATER_NS = 8_000_000
 """From when on the second of them runs then, about: in the middle of the first one's calls."""
+SCALES = (1, 0.4, 0.16)
+"""By how much sooner a stranger has to come where the same takes less time by that clock, about."""
 RUNS_EACH = 20
-"""For each of these a minimiser may make so many runs: where each costs a restart, they are few."""
+"""For each of these a minimiser may make so many runs: where those are dear, they are few."""
+RESTARTS = 3
+"""How often it is run where each time that it shows costs a restart, be that after a line in the
+kernel's log alone: twenty of them took longer than all else."""
 
 Shows: TypeAlias = Callable[[Case], bool]
 """Whether a case shows it."""
@@ -148,14 +154,14 @@ def steadied(
         return True
 
     counted = partial(often, suspicion, legs=steady)
-    sure = there = surest_of(given_time(suspicion.case), surely, counted)
+    sure = there = surest_of(ways(suspicion.case), surely, counted)
     there = there or relocated(suspicion.case, seldom)
     if there is None:
         return Steadied(None, _told(often(suspicion, suspicion.case, legs)), again=False)
     settled = suspicion.settle(there, steady)
     smaller = [there]
     small = minimal(suspicion.at(settled), comes_again) if settled else there
-    if suspicion.runs // RUNS_EACH >= COUNTED_RUNS:
+    if _worth(suspicion) >= COUNTED_RUNS:
         small = centred(suspicion, last_sure(smaller, counted) if sure else small, steady)
     here = relocated(small, lambda case: suspicion.shows(case, legs))
     shown = suspicion.settle(here, legs) if here else None
@@ -186,17 +192,15 @@ def last_sure(smaller: Sequence[Case], counted: Callable[[Case], Often]) -> Case
     """Of cases, each of which came of the one before it, the last that shows it in nearly all runs,
     as far as steps back tell that double: few runs each do not keep a case from becoming rarer
     little by little. Where none does, the one that shows it in most."""
-    back, step = 0, 1
     best: tuple[float, Case] | None = None
-    while True:
-        case = smaller[-1 - back]
+    for case in backwards(smaller):
         part = counted(case).part
         if best is None or part > best[0]:
             best = part, case
-        if part >= ENOUGH or back == len(smaller) - 1:
-            return best[1]
-        back = min(back + step, len(smaller) - 1)
-        step *= 2
+        if part >= ENOUGH:
+            break
+    assert best is not None
+    return best[1]
 
 
 def centred(suspicion: Suspicion, case: Case, steady: Everywhere) -> Case:
@@ -217,9 +221,20 @@ def delays(case: Case) -> list[int]:
 
 
 def given_time(case: Case) -> Iterator[Case]:
-    """The case, and where guests run at once the one in which they make calls before and after all
-    else: QEMU changes CPUs at few moments, and each has to be in its run at some of them."""
+    """The case, and where guests run at once those in which they make calls before and after all
+    else, and do so in place of waiting, too: QEMU changes CPUs at few moments, and each has to be
+    in its run at some of them. A guest that waits is put, and has nothing to lose."""
+    told = [case]
     yield case
+    for waits in (True, False):
+        timed = _with_calls(case, waits)
+        if timed not in told:
+            told.append(timed)
+            yield timed
+
+
+def _with_calls(case: Case, waits: bool) -> Case:
+    """The case with calls around what guests do that run at once, which `waits` or does not."""
     leads = {
         place
         for at, op in enumerate(case.ops)
@@ -231,13 +246,36 @@ def given_time(case: Case) -> Iterator[Case]:
     for at in leads:
         op = ops[at]
         if isinstance(op, Run):
-            ops[at] = replace(op, program=(calls, *op.program[: MAX_PROGRAM - 2], calls))
+            code = [each for each in op.program if waits or each.form.name != WFI_LOOP]
+            ops[at] = replace(op, program=(calls, *code[: MAX_PROGRAM - 2], calls))
     if ops == list(case.ops):
-        return
+        return case
     for at, op in enumerate(ops):
         if isinstance(op, Threads):
             ops[at] = replace(op, after=max(op.after, LATER_NS))
-    yield replace(case, ops=tuple(ops))
+    return replace(case, ops=tuple(ops))
+
+
+def in_company(case: Case) -> Iterator[Case]:
+    """The case with a thread on the same CPU around its strangers, if there is none: while the
+    clock runs, the kernel's own threads come at any time."""
+    strangers = [at for at, op in enumerate(case.ops) if isinstance(op, Disturb)]
+    threads = any(isinstance(op, Disturb) and op.by == Stranger.THREAD for op in case.ops)
+    if not strangers or threads or len(case.ops) == MAX_OPS:
+        return
+    at = strangers[0]
+    for scale in SCALES:
+        ops = [replace(op, after=int(op.after * scale)) if has_block(op) else op for op in case.ops]
+        first = ops[at]
+        assert isinstance(first, Disturb)
+        thread = replace(first, by=Stranger.THREAD, span=1 + first.span)
+        yield replace(case, ops=(*ops[:at], thread, *ops[at:]))
+
+
+def ways(case: Case) -> Iterator[Case]:
+    """In which cases what one shows is sought where the clock goes by instructions."""
+    yield from given_time(case)
+    yield from in_company(case)
 
 
 def relocated(case: Case, shows: Shows) -> Case | None:
@@ -258,10 +296,15 @@ def _shows_at(case: Case, at: int, shows: Shows, delay: int) -> bool:
 def often(suspicion: Suspicion, case: Case, legs: Everywhere, runs: int = 0) -> Often:
     """In how many runs a case shows it; 0: of as many as are worth their time. Raises
     TransportError."""
-    runs = runs or min(COUNTED_RUNS, suspicion.runs // RUNS_EACH)
+    runs = runs or _worth(suspicion)
     name, leg = suspicion.name, legs.leg(suspicion.name)
     verdicts = (legs.judge_one(case, name, leg.run(case)) for _ in range(runs))
     return Often(sum(alike(verdict, suspicion.verdict) for verdict in verdicts), runs)
+
+
+def _worth(suspicion: Suspicion) -> int:
+    """How many runs it is worth to tell how often it shows."""
+    return RESTARTS if suspicion.restarts else min(COUNTED_RUNS, suspicion.runs // RUNS_EACH)
 
 
 def _told(running: Often, counting: Often | None = None, after: Sequence[int] = ()) -> str:

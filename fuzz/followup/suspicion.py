@@ -102,6 +102,11 @@ class Suspicion(ABC):
         """What minimising it may cost."""
         return MINIMIZE_RUNS
 
+    @property
+    def restarts(self) -> bool:
+        """Whether each time that it shows costs a machine."""
+        return False
+
     @abstractmethod
     def confirm(
         self, legs: Everywhere, note: Callable[[str], None], seconds: float

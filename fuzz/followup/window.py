@@ -1,8 +1,7 @@
 """When has a stranger to strike, that something shows? The range of delays in which it does.
 
 One delay shows a defect by luck. Its window, from the earliest to the latest around it, says
-between which instructions the defect lies. The window is taken to have no gaps: each edge is
-sought by halves.
+between which instructions the defect lies. Each edge is sought by halves.
 """
 
 from __future__ import annotations
@@ -20,6 +19,8 @@ from fuzz.oracle.verdict import Diverge, Verdict
 FINE_NS = 100
 """An edge is known to so many ns, or to this part of its distance from the delay known to show:"""
 FINE_PART = 1 / 64
+GROWTH = 4
+"""By which a step away from the delay known to show it is longer than the one before."""
 STEPS = 64
 """Delays that are tried where the given one does not show anything, up to a few times that: a power
 of two, by which the grid becomes finer."""
@@ -39,22 +40,22 @@ class Window:
 
 
 def window(shows: Shows, at: int) -> Window:
-    """The window around the delay `at`, which shows it."""
-    first = 0 if shows(0) else _edge(shows, at, 0)
-    beyond = _beyond(shows, at)
-    return Window(first, DELAY_LIMIT if beyond is None else _edge(shows, at, beyond))
+    """The window around the delay `at`, which shows it, as far as it has no gaps that show when one
+    goes ever further from there: what takes a guest that comes to the same again and again shows
+    in one part of each round."""
+    return Window(_furthest(shows, at, 0), _furthest(shows, at, DELAY_LIMIT))
 
 
-def _beyond(shows: Shows, at: int) -> int | None:
-    """A longer delay that does not show it; None if the longest does."""
-    step = max(at, 1000)
-    while True:
-        later = min(at + step, DELAY_LIMIT)
-        if not shows(later):
-            return later
-        if later == DELAY_LIMIT:
-            return None
-        step *= 2
+def _furthest(shows: Shows, at: int, limit: int) -> int:
+    """The furthest delay on the way from `at` to `limit` that shows it, in steps that grow."""
+    step = FINE_NS
+    while at != limit:
+        further = min(at + step, limit) if limit > at else max(at - step, limit)
+        if not shows(further):
+            return _edge(shows, at, further)
+        at = further
+        step *= GROWTH
+    return limit
 
 
 def _edge(shows: Shows, inside: int, outside: int) -> int:

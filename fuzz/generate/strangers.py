@@ -11,6 +11,7 @@ from corpus.case import MAX_OPS, Case
 from corpus.fields import DelayDomain
 from corpus.ops import HOST_VLS, Disturb, HostRun, Op, Run, Threads
 from corpus.wire import DELAY_LIMIT, Stranger
+from fuzz.generate.concise import concise
 from fuzz.generate.programs import source
 from fuzz.generate.staying import LEAST_NS, staying
 from fuzz.generate.streaming import streaming
@@ -21,6 +22,8 @@ SHARE = 0.2
 """Of all cases, how many are disturbed where some leg can be: each takes some ms longer."""
 THREADS_SHARE = 0.3
 """Of those, how many have two threads at work, where that can be."""
+CONCISE = 0.6
+"""How many cases are cut down to what is disturbed: that one case takes half of the time."""
 CROWDED = 0.2
 """How many of those have a stranger, too."""
 _END_RUNS = (Stranger.SIGNAL, Stranger.STEP)
@@ -63,7 +66,12 @@ def sometimes(rng: random.Random, case: Case, beside: Beside, share: float = SHA
 
 
 def accompanied(rng: random.Random, case: Case, beside: Beside) -> Case:
-    """The case with two threads at work, or with strangers."""
+    """The case with two threads at work, or with strangers, and often little else."""
+    case = _accompanied(rng, case, beside)
+    return concise(case) if rng.random() < CONCISE else case
+
+
+def _accompanied(rng: random.Random, case: Case, beside: Beside) -> Case:
     if beside.threads and (not beside.kinds or rng.random() < THREADS_SHARE):
         case = threaded(rng, case)
         crowded = beside.kinds and rng.random() < CROWDED

@@ -15,7 +15,7 @@ from corpus.case import Case
 from corpus.ops import Finalize, GetReg, Init, ReadAll, Run, SetReg
 from corpus.text import format_op, parse_case
 from fuzz.followup import passes
-from fuzz.followup.minimise import Minimizer, ShrinkPass
+from fuzz.followup.minimise import Minimizer, ShrinkPass, backwards
 from fuzz.followup.passes import PASSES, cost
 
 CASE = parse_case(
@@ -331,3 +331,12 @@ def test_two_runs_that_are_too_long_for_one_stay() -> None:
     assert joined([mov] * 24, [mov] * 23) == [47, 48]
     assert joined([mov] * 24, [mov] * 24) == [48]
     assert joined([mov] * 24, [mov] * 25) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "back"),
+    [(0, []), (1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (4, [1, 2, 4]), (9, [1, 2, 4, 8, 9])],
+)
+def test_steps_back_double(count: int, back: list[int]) -> None:
+    smaller = [Case((A,) * (count - number)) for number in range(count)]
+    assert [len(case.ops) for case in backwards(smaller)] == back

@@ -222,8 +222,8 @@ def test_what_is_followed_up_once_in_a_case() -> None:
 def test_what_a_minimiser_may_cost() -> None:
     verdict = diverge(fault=WARN)
     assert departure(Scripted("a")).runs == suspicion.MINIMIZE_RUNS == 1000
-    assert Breakage(CASE, "a", verdict, broken(WARN)).runs == breakage.FAULT_RUNS == 60
-    logged = broken(WARN, Ending.HOST_LOG)  # nothing has to start again
+    assert Breakage(CASE, "a", verdict, broken(WARN)).runs == breakage.FAULT_RUNS == 200
+    logged = broken(WARN, Ending.HOST_LOG)  # what does not show costs no restart
     assert Breakage(CASE, "a", verdict, logged).runs == 1000
     assert Disagreement(CASE, {"a": verdict}).runs == 1000
 
