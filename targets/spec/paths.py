@@ -109,7 +109,7 @@ def united(a: State, b: State) -> State:
 def _either(name: str, a: Any, b: Any) -> Any:
     if a == b or name == "origins":
         return a
-    if name in ("z", "p", "ffr", "x"):
+    if name in ("z", "own_v", "p", "ffr", "x"):
         return [
             one if one == other else either((*one, *other)) for one, other in zip(a, b, strict=True)
         ]

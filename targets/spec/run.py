@@ -11,7 +11,7 @@ from corpus.isa.system import ANY
 from corpus.kept import Effect
 from corpus.ops import NISV_TO_USER, machine_code
 from targets.profile import Profile
-from targets.spec import stage1
+from targets.spec import protected, stage1
 from targets.spec.controls import Forks
 from targets.spec.cpu import Cpu, access_check
 from targets.spec.defects import spoiled, worst
@@ -146,9 +146,10 @@ def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> Ended:
         for index, insn in enumerate(program):  # noqa: B007 (a handler wants it)
             try:
                 _step(cpu, insn)
-            except GuestException as exception:
-                if not cpu.returns:
-                    raise
+            except (GuestException, RunFailed) as stop:
+                exception = protected.abort(cpu, stop) if cpu.vm.protected else stop
+                if isinstance(exception, RunFailed) or not cpu.returns:
+                    raise exception from None
                 come_back(cpu, exception, insn)
         return Ended(0, _epilogue(cpu), cpu.rule)
     except Unpredictable as stop:

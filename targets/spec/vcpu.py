@@ -101,6 +101,8 @@ class Vcpu:
     reset_requested: bool = False
     """CPU_ON's reset is still to come: the next access or run performs it."""
     z: list[Set] = field(default_factory=lambda: _zeros(32))
+    own_v: list[Set] = field(default_factory=lambda: _zeros(32))
+    """V registers of the guest of a protected VM, where user space has Z registers."""
     p: list[Set] = field(default_factory=lambda: _zeros(16))
     ffr: list[Set] = field(default_factory=lambda: _zeros(1))
     x: list[Set] = field(default_factory=lambda: _zeros(31))
@@ -132,6 +134,7 @@ class Vcpu:
         self.origins.clear()
         self.origins.update(RESET_ORIGINS)
         self.z = _zeros(32)
+        self.own_v = _zeros(32)
         self.p = _zeros(16)
         self.ffr = _zeros(1)
         self.x = _zeros(31)
@@ -166,7 +169,7 @@ RESET_ORIGINS: dict[str, str] = {
 """Which rule gives a register its value at a reset, for attribution."""
 
 
-_CONTAINERS = ("z", "p", "ffr", "x", "core", "sys", "origins")
+_CONTAINERS = ("z", "own_v", "p", "ffr", "x", "core", "sys", "origins")
 
 
 @dataclass(slots=True)
@@ -197,6 +200,12 @@ class Vm:
     """Hypercalls about which user space has a say."""
     caps: frozenset[int] = frozenset()
     """Capabilities that were enabled."""
+    protected: bool = False
+    """Its memory and what it is are the hypervisor's business (pkvm.rst)."""
+    given: bool = False
+    """Of a protected one: RAM may be its guest's."""
+    code_used: int = 0
+    """Of a protected one: bytes behind CODE_BASE that programs so far take up."""
     stepped: int = 0
     """Bits of PSTATE that are not known because somebody single-stepped some run: SS."""
 
