@@ -177,8 +177,6 @@ def _unfit(world: World, vcpu: Vcpu, immediate: bool, waits: bool) -> Permitted 
         _fix_bits(world)
     if lacks_pmu(vm, vcpu):
         return _failed("run.pmu-not-created", EINVAL, 0, None)
-    if vcpu.pmu_ready and vm.protected:
-        raise Unpredictable("a PMU in a protected VM is not modelled", Decides.KERNEL)
     if vcpu.pmu_ready and vm.may_have_gic:
         raise Unpredictable("a PMU beside an interrupt controller is not modelled", Decides.KERNEL)
     if vcpu.late and world.profile.mode == protected.MODE and in_force(LATE, world.profile.kernel):
