@@ -12,6 +12,7 @@ from corpus.isa.system import ANY
 from targets.spec.controls import Forks
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.memory import Memory
+from targets.spec.semantics.maybe import FORKING
 from targets.spec.sets import either
 from targets.spec.vcpu import Vcpu
 from targets.spec.world import World
@@ -19,7 +20,7 @@ from targets.spec.world import World
 MOST_PATHS = 64
 """More paths than this through one run are not followed."""
 
-_FORKS = frozenset({"msr", "mrs", ANY})
+_FORKS = frozenset({"msr", "mrs", ANY}) | FORKING
 """Forms without which a run has one path."""
 
 E = TypeVar("E")

@@ -8,14 +8,16 @@ leave: bits on which the two agree are known.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from corpus.isa.form import Form
 from corpus.isa.table import FORMS
 from targets.spec.cpu import Cpu
-from targets.spec.errors import GuestException, MmioExit, RunFailed, Unpredictable
+from targets.spec.errors import GuestException, RunFailed, Unpredictable
+from targets.spec.memory import Memory
 from targets.spec.semantics import sve_gather, sve_mem
 from targets.spec.semantics.registry import SEMANTICS, Semantic
-from targets.spec.sets import Candidate, exact, join
+from targets.spec.sets import Candidate, Set, exact, join
 
 _GROUPS = frozenset(
     {
@@ -26,7 +28,11 @@ _GROUPS = frozenset(
 """Scatters are none of them: two of their elements may have one address."""
 
 
-def _either(semantic: Semantic, place: int) -> Semantic:
+_FIRST_ELEMENT_DECIDES = frozenset({"ff-load", "nf-load", "ff-gather"})
+"""Groups of loads that abort by their first active element alone, or never."""
+
+
+def _either(semantic: Semantic, place: int, *, in_turn: bool) -> Semantic:
     """`semantic`, also where the predicate that operand `place` names is not known."""
 
     def run(cpu: Cpu, *args: int) -> None:
@@ -34,25 +40,37 @@ def _either(semantic: Semantic, place: int) -> Semantic:
         if not mask:
             semantic(cpu, *args)
         else:
-            _both(cpu, args[place], lambda: semantic(cpu, *args))
+            _both(cpu, args[place], lambda: semantic(cpu, *args), in_turn=in_turn)
 
     return run
 
 
-def _both(cpu: Cpu, pg: int, access: Callable[[], None]) -> None:
-    """The access by the least that P register pg may be, and by the most, as one. Raises
-    Unpredictable where the most reaches beyond RAM."""
+def _both(cpu: Cpu, pg: int, access: Callable[[], None], *, in_turn: bool) -> None:
+    """The access by the least that P register pg may be, and by the most, as one. Where the most
+    aborts, whether it does is a choice; raises Unpredictable if not `in_turn`, where what aborts
+    depends on what is accessed first."""
     vcpu, mem = cpu.vcpu, cpu.mem
     value, mask = cpu.p(pg)
     predicate, vectors, ffr, ram = vcpu.p[pg], list(vcpu.z), vcpu.ffr[0], mem.copy()
-    vcpu.p[pg] = exact(value | mask)
+    most = value | mask
+    vcpu.p[pg] = exact(most)
     try:
         access()
-    except (RunFailed, MmioExit, GuestException):
+    except (RunFailed, GuestException) as stop:
         vcpu.p[pg] = predicate
-        raise Unpredictable("the predicate of a memory access is not known") from None
+        if not in_turn:
+            raise Unpredictable("the predicate of a memory access is not known") from None
+        aborted = _Left(list(vcpu.z), mem.copy())
+        before = _Left(vectors, ram)
+        innocent = _without_abort(cpu, pg, access, before)
+        if innocent is None or cpu.forks.choose(2):
+            aborted.restore(cpu)
+            raise _of_any_element(stop) from None
+        before.restore(cpu)
+        vcpu.p[pg] = exact(innocent)
+        access()
     written = [n for n, old in enumerate(vectors) if vcpu.z[n] is not old]
-    most, most_ram, most_ffr = [cpu.z(n) for n in written], mem.copy(), cpu.ffr()
+    highest, most_ram, most_ffr = [cpu.z(n) for n in written], mem.copy(), cpu.ffr()
 
     def as_it_was() -> None:
         vcpu.z[:], vcpu.ffr[0] = vectors, ffr
@@ -64,15 +82,61 @@ def _both(cpu: Cpu, pg: int, access: Callable[[], None]) -> None:
     mem.become(ram)
     vcpu.p[pg] = exact(value)
     access()
-    least, least_ffr = [cpu.z(n) for n in written], cpu.ffr()
+    lowest, least_ffr = [cpu.z(n) for n in written], cpu.ffr()
     as_it_was()
     mem.unite(most_ram)
     vcpu.p[pg] = predicate
-    for n, one, other in zip(written, least, most, strict=True):
+    for n, one, other in zip(written, lowest, highest, strict=True):
         cpu.set_z(n, *join((one, other)))
     both = join((least_ffr, most_ffr))
     if both != cpu.ffr():
         cpu.set_ffr(*both)
+
+
+@dataclass(slots=True)
+class _Left:
+    """What an access leaves of vectors and RAM."""
+
+    z: list[Set]
+    mem: Memory
+
+    def restore(self, cpu: Cpu) -> None:
+        """As it was."""
+        cpu.vcpu.z[:] = self.z
+        cpu.mem.become(self.mem)
+
+
+def _without_abort(cpu: Cpu, pg: int, access: Callable[[], None], before: _Left) -> int | None:
+    """The most that P register pg may be without an abort; None if what it surely has aborts.
+    Each element aborts or not, whatever the others do."""
+    vcpu = cpu.vcpu
+    predicate = vcpu.p[pg]
+    value, mask = cpu.p(pg)
+    innocent = None if _aborts(cpu, pg, value, access, before) else value
+    for bit in range(mask.bit_length()):
+        one = mask & 1 << bit
+        if innocent is not None and one and not _aborts(cpu, pg, value | one, access, before):
+            innocent |= one
+    vcpu.p[pg] = predicate
+    return innocent
+
+
+def _aborts(cpu: Cpu, pg: int, value: int, access: Callable[[], None], before: _Left) -> bool:
+    """Whether the access does, by a predicate of this value."""
+    before.restore(cpu)
+    cpu.vcpu.p[pg] = exact(value)
+    try:
+        access()
+    except (RunFailed, GuestException):
+        return True
+    return False
+
+
+def _of_any_element(stop: RunFailed | GuestException) -> RunFailed | GuestException:
+    """An abort of which nobody knows which element's it is."""
+    if isinstance(stop, RunFailed):
+        return stop
+    return GuestException(stop.esr, ret=stop.ret, to_el2=stop.to_el2, far_rule=stop.far_rule)
 
 
 def _surely_cleared(before: Candidate, after: Candidate) -> bool:
@@ -85,12 +149,21 @@ def _place(form: Form) -> int | None:
     return names.index("pg") if "pg" in names else None
 
 
+FORKING = frozenset(
+    form.name
+    for form in FORMS.values()
+    if form.group in _GROUPS - _FIRST_ELEMENT_DECIDES and _place(form) is not None
+)
+"""Forms that may abort or not where their predicate is not known."""
+
+
 def _register() -> None:
     assert sve_mem, sve_gather  # what is wrapped here must be there
     for form in FORMS.values():
         place = _place(form)
         if form.group in _GROUPS and place is not None:
-            SEMANTICS[form.name] = _either(SEMANTICS[form.name], place)
+            in_turn = form.group not in _FIRST_ELEMENT_DECIDES
+            SEMANTICS[form.name] = _either(SEMANTICS[form.name], place, in_turn=in_turn)
 
 
 _register()
