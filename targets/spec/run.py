@@ -144,13 +144,7 @@ def _load_banked(vcpu: Vcpu, esr: str, spsr: str) -> None:
 def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> Ended:
     try:
         for index, insn in enumerate(program):  # noqa: B007 (a handler wants it)
-            try:
-                _step(cpu, insn)
-            except (GuestException, RunFailed) as stop:
-                exception = protected.abort(cpu, stop) if cpu.vm.protected else stop
-                if isinstance(exception, RunFailed) or not cpu.returns:
-                    raise exception from None
-                come_back(cpu, exception, insn)
+            _step_outlived(cpu, insn)
         return Ended(0, _epilogue(cpu), cpu.rule)
     except Unpredictable as stop:
         stop.left = program[index:]
@@ -170,6 +164,18 @@ def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> Ended:
     except Waits:
         cpu.pc += 4
         return Ended(EINTR, cause=cpu.rule)
+
+
+def _step_outlived(cpu: Cpu, insn: Insn) -> None:
+    """An instruction, and what comes behind the exception that it takes where a handler returns."""
+    try:
+        _step(cpu, insn)
+    except (GuestException, RunFailed) as stop:
+        exception = protected.abort(cpu, stop) if cpu.vm.protected else stop
+        if isinstance(exception, RunFailed) or not cpu.returns:
+            raise exception from None
+        for word in come_back(cpu, exception, insn):
+            _step_outlived(cpu, word)
 
 
 def _step(cpu: Cpu, insn: Insn) -> None:

@@ -22,17 +22,19 @@ from targets.spec.sets import Candidate, Set, exact, join
 _GROUPS = frozenset(
     {
         *("sve-load", "sve-load-structure", "sve-load-broadcast", "sve-gather"),
-        *("ff-load", "nf-load", "ff-gather", "sve-store", "sve-store-structure"),
+        *("ff-load", "nf-load", "ff-gather", "sve-store", "sve-store-structure", "sve-scatter"),
     }
 )
-"""Scatters are none of them: two of their elements may have one address."""
+_SCATTER = "sve-scatter"
+"""Two of its elements may have one address: the later one that is active is stored there, which
+may be any of them."""
 
 
 _FIRST_ELEMENT_DECIDES = frozenset({"ff-load", "nf-load", "ff-gather"})
 """Groups of loads that abort by their first active element alone, or never."""
 
 
-def _either(semantic: Semantic, place: int, *, in_turn: bool) -> Semantic:
+def _either(semantic: Semantic, place: int, group: str) -> Semantic:
     """`semantic`, also where the predicate that operand `place` names is not known."""
 
     def run(cpu: Cpu, *args: int) -> None:
@@ -40,15 +42,15 @@ def _either(semantic: Semantic, place: int, *, in_turn: bool) -> Semantic:
         if not mask:
             semantic(cpu, *args)
         else:
-            _both(cpu, args[place], lambda: semantic(cpu, *args), in_turn=in_turn)
+            _both(cpu, args[place], lambda: semantic(cpu, *args), group)
 
     return run
 
 
-def _both(cpu: Cpu, pg: int, access: Callable[[], None], *, in_turn: bool) -> None:
+def _both(cpu: Cpu, pg: int, access: Callable[[], None], group: str) -> None:
     """The access by the least that P register pg may be, and by the most, as one. Where the most
-    aborts, whether it does is a choice; raises Unpredictable if not `in_turn`, where what aborts
-    depends on what is accessed first."""
+    aborts, whether it does is a choice. Raises Unpredictable where what aborts depends on what is
+    accessed first."""
     vcpu, mem = cpu.vcpu, cpu.mem
     value, mask = cpu.p(pg)
     predicate, vectors, ffr, ram = vcpu.p[pg], list(vcpu.z), vcpu.ffr[0], mem.copy()
@@ -58,7 +60,7 @@ def _both(cpu: Cpu, pg: int, access: Callable[[], None], *, in_turn: bool) -> No
         access()
     except (RunFailed, GuestException) as stop:
         vcpu.p[pg] = predicate
-        if not in_turn:
+        if group in _FIRST_ELEMENT_DECIDES:
             raise Unpredictable("the predicate of a memory access is not known") from None
         aborted = _Left(list(vcpu.z), mem.copy())
         before = _Left(vectors, ram)
@@ -69,6 +71,11 @@ def _both(cpu: Cpu, pg: int, access: Callable[[], None], *, in_turn: bool) -> No
         before.restore(cpu)
         vcpu.p[pg] = exact(innocent)
         access()
+        most = innocent
+    if group == _SCATTER:
+        vcpu.p[pg] = predicate
+        _scattered(cpu, pg, most, access, _Left(vectors, ram))
+        return
     written = [n for n, old in enumerate(vectors) if vcpu.z[n] is not old]
     highest, most_ram, most_ffr = [cpu.z(n) for n in written], mem.copy(), cpu.ffr()
 
@@ -91,6 +98,27 @@ def _both(cpu: Cpu, pg: int, access: Callable[[], None], *, in_turn: bool) -> No
     both = join((least_ffr, most_ffr))
     if both != cpu.ffr():
         cpu.set_ffr(*both)
+
+
+def _scattered(cpu: Cpu, pg: int, most: int, access: Callable[[], None], before: _Left) -> None:
+    """The store by each element in question alone, as one."""
+    vcpu, mem = cpu.vcpu, cpu.mem
+    predicate = vcpu.p[pg]
+    least = cpu.p(pg)[0]
+    found: Memory | None = None
+    for bit in (0, *(1 << n for n in range(most.bit_length()))):
+        if bit & ~(most & ~least):
+            continue
+        before.restore(cpu)
+        vcpu.p[pg] = exact(least | bit)
+        access()
+        if found is None:
+            found = mem.copy()
+        else:
+            found.unite(mem)
+    assert found
+    mem.become(found)
+    vcpu.p[pg] = predicate
 
 
 @dataclass(slots=True)
@@ -162,8 +190,7 @@ def _register() -> None:
     for form in FORMS.values():
         place = _place(form)
         if form.group in _GROUPS and place is not None:
-            in_turn = form.group not in _FIRST_ELEMENT_DECIDES
-            SEMANTICS[form.name] = _either(SEMANTICS[form.name], place, in_turn=in_turn)
+            SEMANTICS[form.name] = _either(SEMANTICS[form.name], place, form.group)
 
 
 _register()

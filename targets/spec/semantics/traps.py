@@ -4,8 +4,9 @@ that it takes."""
 from __future__ import annotations
 
 from corpus.isa.form import Insn
-from corpus.isa.system import LOOP_HANDLER, LOOP_VECTORS, RETURN_VECTORS, UNDEF_LOOP
+from corpus.isa.system import ANY, LOOP_HANDLER, LOOP_VECTORS, RETURN_VECTORS, UNDEF_LOOP
 from corpus.isa.table import FORMS
+from corpus.isa.table import insn as any_word
 from targets.spec.cpu import U64, Cpu
 from targets.spec.errors import (
     UNDEFINED,
@@ -103,14 +104,16 @@ _TO_MSR = 4 * _WORDS.index(0xD518_C01D)
 """Where in the form these instructions are."""
 
 
-def come_back(cpu: Cpu, exception: GuestException, insn: Insn) -> None:
-    """The guest takes an exception, and its handler returns to the instruction behind. Raises
-    Unpredictable."""
+def come_back(cpu: Cpu, exception: GuestException, insn: Insn) -> tuple[Insn, ...]:
+    """The guest takes an exception, and its handler returns to the instruction behind; of MOVPRFX
+    that is what it prefixes, which is then to be executed. Raises Unpredictable."""
     vcpu = cpu.vcpu
     pstate, mask = join(vcpu.core["pstate"])
-    if exception.ret or len(insn.form.words) > 1 or (pstate | mask) & PSTATE_IL:
+    whole = len(insn.form.words) == 1 or insn.form.group == "sve-prefixed"
+    if exception.ret or not whole or (pstate | mask) & PSTATE_IL:
         raise Unpredictable("a handler that returns to elsewhere than the next instruction")
     _return_behind(cpu, exception)
+    return tuple(any_word(ANY, word) for word in insn.words()[1:])
 
 
 def _return_behind(cpu: Cpu, exception: GuestException) -> None:
