@@ -47,7 +47,10 @@ def explore(world: World, program: Sequence[Insn], execute: Callable[[Forks], E]
     as that path leaves it. Raises Unpredictable, also where any path does."""
     forks = Forks()
     if not any(insn.form.name in _FORKS for insn in program):
-        return [Path(execute(forks), None)]
+        ended = execute(forks)
+        if forks.taken:
+            raise Unpredictable("a choice that no form is known to have", Decides.NOTHING)
+        return [Path(ended, None)]
     before = capture(world)
     ended = execute(forks)
     if not forks.taken:

@@ -196,8 +196,8 @@ class Vm:
     """User space may have chosen other interrupts for timers."""
     counts_stolen: bool | None = None
     """Whether the host counts stolen time; None until that was seen."""
-    filtered: tuple[range, ...] = ()
-    """Hypercalls about which user space has a say."""
+    filtered: tuple[tuple[range, int], ...] = ()
+    """Hypercalls about which user space has a say, and what that is."""
     caps: frozenset[int] = frozenset()
     """Capabilities that were enabled."""
     protected: bool = False
@@ -241,7 +241,8 @@ class Vm:
             raise Unpredictable("INIT may or may not reset an MPIDR_EL1 that was written")
 
     def by_mpidr(self, mpidr: int) -> Vcpu | None:
-        """The vcpu with an affinity. Raises Unpredictable where KVM's table is out of date."""
+        """The vcpu with an affinity; of several that run one of them. Raises Unpredictable where
+        KVM's table is out of date."""
         self.check_mpidrs()
         if self.affinities and any(
             self.vcpus[slot].mpidr != seen for slot, seen in self.affinities.items()
@@ -250,7 +251,7 @@ class Vm:
                 "a vcpu was initialised after KVM had noted every MPIDR_EL1", Decides.KERNEL
             )
         found = [v for v in self.vcpus.values() if v.mpidr == mpidr]
-        if len(found) > 1:
+        if len(found) > 1 and any(vcpu.stopped == MP_STOPPED for vcpu in found):
             raise Unpredictable(
                 "two vcpus have this MPIDR_EL1: 6.12 takes the last, 6.1 the first", Decides.KERNEL
             )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from corpus.isa.form import Form
 from corpus.isa.table import FORMS
+from targets.spec.controls import Forks
 from targets.spec.cpu import Cpu
 from targets.spec.errors import GuestException, RunFailed, Unpredictable
 from targets.spec.memory import Memory
@@ -150,13 +151,16 @@ def _without_abort(cpu: Cpu, pg: int, access: Callable[[], None], before: _Left)
 
 
 def _aborts(cpu: Cpu, pg: int, value: int, access: Callable[[], None], before: _Left) -> bool:
-    """Whether the access does, by a predicate of this value."""
+    """Whether the access does, by a predicate of this value, which is only tried."""
     before.restore(cpu)
     cpu.vcpu.p[pg] = exact(value)
+    forks, cpu.forks = cpu.forks, Forks()
     try:
         access()
     except (RunFailed, GuestException):
         return True
+    finally:
+        cpu.forks = forks
     return False
 
 

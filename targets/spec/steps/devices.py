@@ -215,9 +215,10 @@ def _filter(world: World, op: SmcccFilter) -> Permitted:
     if any(_meet(wanted, reserved) for reserved in _RESERVED):
         world.rules.add("filter.reserved")
         return fails("filter.overlap", EEXIST)
-    if any(_meet(wanted, other) for other in world.vm.filtered):
+    if any(_meet(wanted, other) for other, _ in world.vm.filtered):
         return fails("filter.overlap", EEXIST)
-    taken = partial(setattr, world.vm, "filtered", (*world.vm.filtered, wanted))
+    ranges = (*world.vm.filtered, (wanted, op.action))
+    taken = partial(setattr, world.vm, "filtered", ranges)
     return Permitted("filter.set", (Outcome(effect=taken),))
 
 
