@@ -36,6 +36,7 @@ from corpus.wire import (
     RAM_SIZE,
     ROOM_EXACT,
     SVCR_SHIFT,
+    VM_PROTECTED,
     Ask,
     Kind,
     Stranger,
@@ -361,6 +362,22 @@ class EnableCap(Op):
         return WireOp(Kind.ENABLE_CAP, a=self.cap, b=self.flags)
 
 
+VM_RESERVED = 1 << 30
+"""A bit of a VM's type that means nothing."""
+_VM_TYPE = Choice({"protected": VM_PROTECTED, "reserved": VM_RESERVED})
+
+
+@dataclass(frozen=True, slots=True)
+class CreateVm(Op):
+    """KVM_CREATE_VM with a type of its own, for a VM in place of the one that a case begins in."""
+
+    code, word = 25, "create-vm"
+    type: int = _at(_VM_TYPE)
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.CREATE_VM, a=self.type)
+
+
 _OFFSET = IntRange(0x8000, RAM_SIZE - 16, 16)
 _LENGTH = IntRange(16, 512, 16)
 
@@ -476,6 +493,7 @@ OPS: dict[str, type[Op]] = {
         *(CreateVcpu, PreferredTarget, Init, SetVls, GetVls, Finalize, SetReg, GetReg),
         *(RegList, Run, ReadAll, SetMp, GetMp, ReadMem, WriteMem, HostRun, Migrate, Disturb),
         *(Threads, SetEvents, GetEvents, DeviceAttr, SmcccFilter, EnableCap),
+        CreateVm,
     )
 }
 BY_CODE: dict[int, type[Op]] = {op.code: op for op in OPS.values()}

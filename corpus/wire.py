@@ -70,6 +70,14 @@ DEVICE_ATTR   a = `Ask`, b = group | attribute << 32; payload = u64 value.
 SMCCC_FILTER  payload = u32 base | u32 count | u32 action.  KVM_SET_DEVICE_ATTR on the VM of
               KVM_ARM_VM_SMCCC_FILTER.
 ENABLE_CAP    a = capability, b = flags.  KVM_ENABLE_CAP on the VM.
+CREATE_VM     a = what the VM's type has beside its IPA size.  KVM_CREATE_VM. What follows is
+              about the new VM, or, after an error, still about the one before. EEXIST, and
+              nothing done, once a vcpu was created. Of a protected VM (VM_PROTECTED) user space
+              cannot reach memory that its guest has: the programs of all RUNs and HOST_RUNs
+              behind the op lie in RAM from then on, one behind the other from CODE_BASE on, each
+              at a multiple of CODE_ALIGNMENT, and those that do not end within CODE_SIZE
+              nowhere: their runs are ENOSPC. After the first run READ_MEM and WRITE_MEM are
+              EFAULT, and no vcpu is helped out of AArch32 state.
 READ_MEM      a = offset in guest RAM, b = length (clipped to RAM) -> bytes.
 WRITE_MEM     a = offset in guest RAM; payload = bytes (clipped to RAM).
 HOST_RUN      RUN (a, payload, aux and err as there) by a host thread with vector state
@@ -167,6 +175,10 @@ VECTOR_BASE = RAM_BASE
 CODE_BASE = RAM_BASE + 0x1000
 CODE_SIZE = 0x3000
 ASIDE_CODE_BASE = RAM_BASE + 0x5000
+CODE_ALIGNMENT = 64
+"""Of each program in a protected VM."""
+VM_PROTECTED = 1 << 31
+"""Bit of a VM's type (uapi linux/kvm.h, KVM_VM_TYPE_ARM_PROTECTED)."""
 DATA_BASE = RAM_BASE + 0x8000
 MMIO_BASE = 0x5000_0000
 VECTOR_MMIO = MMIO_BASE + 0x100
@@ -232,6 +244,7 @@ class Kind(IntEnum):
     DEVICE_ATTR = 20
     SMCCC_FILTER = 21
     ENABLE_CAP = 22
+    CREATE_VM = 23
 
 
 class Ask(IntEnum):

@@ -32,6 +32,7 @@ FOLDER = Path(__file__).parents[1] / "corpus" / "seeds"
 PROFILES = (
     Profile(),
     Profile(features=0xFF, kernel=(7, 2)),
+    Profile(kernel=(7, 2), mode="protected", fpmr=True),
     Profile(vqs=0b1011, features=0x35, el0_32bit=False),
     Profile(kernel=(0, 0), host_thread=False, lacks=frozenset({"sve2", "bf16", "i8mm"})),
     Profile(kernel=(6, 1)),
@@ -47,6 +48,7 @@ WITHOUT = {
         ("self.reading", "self.set-order", "self.split-run", "self.writing-back", "legs.agree"),
         "is about several runs",
     ),
+    "run.late-init-in-protected-mode": "is what machines panic of, so that it is in corpus/known",
     "exception.no-memory-at-vectors": "takes an INIT between the parts of another thread's run",
     "ending.ok": "is about how a machine ends",
 }

@@ -8,6 +8,7 @@ from model_guest import guest, run
 from corpus.isa.table import parse_insn
 from corpus.kept import Effect
 from targets.spec.bus import NO_CPU_HAS
+from targets.spec.controls import Forks
 from targets.spec.defects import spoiled
 from targets.spec.errors import UNDEFINED, GuestException, MmioExit, RunFailed, Unpredictable
 from targets.spec.semantics import SEMANTICS
@@ -66,13 +67,18 @@ def test_what_a_vm_may_have_or_not_is_not_judged() -> None:
         run(cpu, "ldr z3, [x1, #0, mul vl]")
 
 
-def test_elements_that_abort_in_different_ways_are_not_judged() -> None:
+@pytest.mark.parametrize("insn", ["ld1d {z3.d}, p0/z, [x1, z4.d]", "st1d {z3.d}, p0, [x1, z4.d]"])
+@pytest.mark.parametrize(("choice", "stop"), [(0, RunFailed), (1, GuestException)])
+def test_of_elements_that_abort_in_different_ways_it_is_any(
+    insn: str, choice: int, stop: type[Exception]
+) -> None:
     cpu = guest(1)
+    cpu.forks = Forks((choice,))
     cpu.vcpu.p[0] = exact(0x0101)
     cpu.vcpu.z[4] = exact(FAR_AWAY << 64 | 0x1000)
-    for insn in ("ld1d {z3.d}, p0/z, [x1, z4.d]", "st1d {z3.d}, p0, [x1, z4.d]"):
-        with pytest.raises(Unpredictable):
-            run(cpu, insn)
+    with pytest.raises(stop):
+        run(cpu, insn)
+    assert cpu.forks.taken == [(choice, 2)]
 
 
 def test_where_an_instruction_is_undefined_there_is_no_result_that_a_defect_spoils() -> None:

@@ -123,7 +123,7 @@ def test_a_host_counts_stolen_time_or_does_not() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "filter 0xc2000000\ninit v0 features=sve,psci_0_2\nfinalize v0\n"
+        "filter 0xc2000000 action=forward\ninit v0 features=sve,psci_0_2\nfinalize v0\n"
         "run v0 {\nmovz x0, #0xc200, lsl #16\nhvc #0\n}",
         "enable-cap system_suspend\ninit v0 features=sve,psci_0_2\nfinalize v0\n"
         "run v0 {\nmovz x0, #0x8400, lsl #16\nmovk x0, #0xe\nhvc #0\n}",

@@ -6,11 +6,13 @@ from __future__ import annotations
 import random
 
 import pytest
-from model_guest import DATA, STOPS, aim, draw, guest, registers, shuffle
+from model_guest import DATA, STOPS, aim, draw, guest, registers, run, shuffle
 
 from corpus.isa.table import FORMS, parse_insn
+from corpus.wire import RAM_BASE, RAM_SIZE
+from targets.spec.controls import Forks
 from targets.spec.cpu import Cpu
-from targets.spec.errors import Unpredictable
+from targets.spec.errors import RunFailed, Unpredictable
 from targets.spec.semantics import SEMANTICS
 from targets.spec.semantics.maybe import _GROUPS
 from targets.spec.sets import exact, narrow
@@ -76,14 +78,25 @@ def test_only_the_lanes_in_question_are_unknown() -> None:
     assert cpu.mem.load(DATA, 16) == (((1 << 56) - 1) << 72, 0xFF << 64)
 
 
-def test_beyond_ram_and_for_scatters_it_stays_open() -> None:
+def test_of_first_fault_loads_it_stays_open() -> None:
     cpu = guest(1)
     cpu.set_x(1, 0x1000)
     cpu.vcpu.p[0] = ((0, 1),)
-    for text in ("ld1b (z1.b), p0/z, [x1, #0, mul vl]", "st1b (z1.d), p0, [z2.d, #0]"):
-        insn = parse_insn(text)
-        with pytest.raises(Unpredictable, match="predicate"):
-            SEMANTICS[insn.form.name](cpu, *insn.args)
+    insn = parse_insn("ldff1b (z1.b), p0/z, [x1, xzr]")
+    with pytest.raises(Unpredictable, match="predicate"):
+        SEMANTICS[insn.form.name](cpu, *insn.args)
+
+
+def test_elements_of_a_scatter_that_share_an_address_may_each_be_there() -> None:
+    cpu = guest(2)
+    cpu.vcpu.z[1] = exact(0x88 << 192 | 0x44 << 128 | 0x22 << 64 | 0x11)
+    cpu.vcpu.z[2] = exact(DATA << 192 | DATA << 128 | DATA << 64 | DATA)
+    cpu.vcpu.p[0] = ((0x00_00_00_01, 0x01_00_01_00),)  # the first is stored, second and last may be
+    run(cpu, "st1b {z1.d}, p0, [z2.d]")
+    assert cpu.mem.load(DATA, 1) == (0, 0x11 ^ 0x22 | 0x11 ^ 0x88)
+    cpu.vcpu.p[0] = ((0x01_00_00_00, 0x00_01_00_01),)  # the last one surely is
+    run(cpu, "st1b {z1.d}, p0, [z2.d]")
+    assert cpu.mem.load(DATA, 1) == (0x88, 0)
 
 
 def test_what_is_known_is_as_before() -> None:
@@ -93,3 +106,53 @@ def test_what_is_known_is_as_before() -> None:
     cpu.set_p(0, 0xFFFF)
     SEMANTICS["ld1b_i"](cpu, *parse_insn("ld1b (z1.b), p0/z, [x1, #0, mul vl]").args)
     assert cpu.z(1) == (0, 0)
+
+
+LOAD, STORE = "ld1b {z5.b}, p0/z, [x1]", "st1b {z5.b}, p0, [x1]"
+
+
+def at_the_end_of_ram(predicate: tuple[int, int], script: tuple[int, ...]) -> Cpu:
+    """A guest of which 16 of 32 bytes from X1 on are RAM, on a path that `script` says."""
+    cpu = guest(2)
+    cpu.forks = Forks(script)
+    cpu.mem.store(RAM_BASE + RAM_SIZE - 16, 16, (1 << 128) - 1)
+    cpu.set_x(1, RAM_BASE + RAM_SIZE - 16)
+    cpu.vcpu.p[0] = (predicate,)
+    cpu.vcpu.z[5] = exact(0)
+    return cpu
+
+
+@pytest.mark.parametrize("text", [LOAD, STORE])
+def test_an_unsure_element_outside_ram_is_a_choice(text: str) -> None:
+    cpu = at_the_end_of_ram((0x00FF, 0x3_8000), (1,))
+    with pytest.raises(RunFailed):
+        run(cpu, text)
+    assert cpu.forks.taken == [(1, 2)]
+    assert cpu.vcpu.p[0] == ((0x00FF, 0x3_8000),)
+
+
+def test_where_it_was_not_accessed_the_rest_was() -> None:
+    cpu = at_the_end_of_ram((0x00FF, 0x3_8000), ())
+    run(cpu, LOAD)
+    assert cpu.forks.taken == [(0, 2)]
+    assert cpu.z(5) == ((1 << 64) - 1, 0xFF << 120)
+    cpu = at_the_end_of_ram((0x00FF, 0x3_8000), ())
+    run(cpu, STORE)
+    known = ((1 << 56) - 1) << 64
+    assert cpu.mem.load(RAM_BASE + RAM_SIZE - 16, 16) == (known, 0xFF << 120)
+
+
+def test_of_a_store_that_may_have_aborted_any_byte_may_be_there() -> None:
+    cpu = at_the_end_of_ram((0x00FF, 0x3_8000), (1,))
+    with pytest.raises(RunFailed):
+        run(cpu, STORE)
+    unknown = 0xFF << 120 | (1 << 64) - 1
+    assert cpu.mem.load(RAM_BASE + RAM_SIZE - 16, 16) == (((1 << 128) - 1) & ~unknown, unknown)
+
+
+@pytest.mark.parametrize("text", [LOAD, STORE])
+def test_a_sure_element_outside_ram_leaves_no_choice(text: str) -> None:
+    cpu = at_the_end_of_ram((1 << 20, 1), ())
+    with pytest.raises(RunFailed):
+        run(cpu, text)
+    assert not cpu.forks.taken

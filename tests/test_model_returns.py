@@ -96,3 +96,23 @@ def test_what_the_handler_cannot_step_over_is_not_judged(code: str) -> None:
     verdict = judge(case, ModelTarget(Profile()).run(case), Profile())
     assert isinstance(verdict, Agree)
     assert verdict.reason
+
+
+def test_put_there_again_from_el0_it_steps_over_what_el0_may_not_do() -> None:
+    run, x5, x29, esr, elr, vectors = observed(
+        "eret-to el0t\nreturn-vectors\nmov x5, #7",
+        *("x5", "x29", "esr_el1", "elr_el1", "vbar_el1"),
+    )
+    assert exit_address(run) == MMIO_BASE
+    assert (value(x5), value(x29), value(vectors)) == (7, LOOP_VECTORS, LOOP_VECTORS)
+    last = CODE_BASE + 4 * (2 * WORDS + 5 - 1)  # the ISB: MSR VBAR_EL1 is UNDEFINED
+    assert (value(esr), value(elr)) == (UNDEFINED, last)
+
+
+def test_what_movprfx_prefixes_traps_again() -> None:
+    run, x5, esr, elr = observed(
+        "movprfx+add z1.s, p0/z, z2.s, z3.s\nmov x5, #7", "x5", "esr_el1", "elr_el1"
+    )
+    assert exit_address(run) == MMIO_BASE
+    behind = CODE_BASE + 4 * WORDS + 8
+    assert (value(x5), value(esr), value(elr)) == (7, SVE_TRAP, behind)

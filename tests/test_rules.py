@@ -44,8 +44,8 @@ def test_there_are_enough_and_each_says_something() -> None:
 
 def test_generated_cases_reach_the_rules() -> None:
     rng = random.Random(20)
-    # tests/test_model_el2.py, test_journey.py and test_model_devices.py
-    elsewhere = "el2.", "carry.", "attr."
+    # tests/test_model_el2.py, test_journey.py, test_model_devices.py and test_model_protected.py
+    elsewhere = "el2.", "carry.", "attr.", "protected.", "vm.type-"
     missed = {r for r in RULES if not r.startswith(elsewhere)} - set(OTHERWISE_EXERCISED)
     for number in range(6000):
         profile = PROFILES[number % len(PROFILES)]

@@ -48,6 +48,7 @@ NOT_IN_THE_EMULATOR = frozenset(
         *("HOST_FPCR", "HOST_FPSR", "host_thread", "disturb"),  # it has no host thread with SVE
         *("sme", "sme_event", "FNV_BASIS", "FNV_PRIME"),
         *("threads", "interval", "ASIDE_CODE_BASE"),  # nor two threads
+        *("CODE_ALIGNMENT", "VM_PROTECTED"),  # nor protected VMs
         "FEATURE_BYTES",  # of a record that both have
     }
 )

@@ -13,10 +13,13 @@ from corpus.ops import HOST_VLS, Disturb, HostRun, Op, Run, Threads
 from corpus.wire import DELAY_LIMIT, Stranger
 from fuzz.generate.concise import concise
 from fuzz.generate.programs import source
+from fuzz.generate.protected import SHARE as PROTECTED_SHARE
+from fuzz.generate.protected import protected
 from fuzz.generate.staying import LEAST_NS, staying
 from fuzz.generate.streaming import streaming
 from fuzz.generate.threads import WHOLE, threaded
 from targets.profile import Profile
+from targets.spec.protected import can_be
 
 SHARE = 0.2
 """Of all cases, how many are disturbed where some leg can be: each takes some ms longer."""
@@ -33,11 +36,13 @@ _DELAY = DelayDomain()
 @dataclass(frozen=True, slots=True)
 class Beside:
     """What can go on beside a case on some machine: the `kinds` of strangers, whether two
-    threads can be at work, and whether the thread that makes KVM_RUN has SME (`sme`)."""
+    threads can be at work, whether the thread that makes KVM_RUN has SME (`sme`), and whether a VM
+    may be `protected`."""
 
     kinds: tuple[int, ...] = ()
     threads: bool = False
     sme: bool = False
+    protected: bool = False
 
     @classmethod
     def of(cls, profiles: Sequence[Profile]) -> Beside:
@@ -47,6 +52,7 @@ class Beside:
             tuple(known),
             threads=any(profile.threads for profile in profiles),
             sme=any(profile.svqs for profile in profiles),
+            protected=any(True in can_be(profile) for profile in profiles),
         )
 
     @property
@@ -60,6 +66,8 @@ NOTHING = Beside()
 
 def sometimes(rng: random.Random, case: Case, beside: Beside, share: float = SHARE) -> Case:
     """The case, or in a fair share of cases one with something beside it."""
+    if beside.protected and rng.random() < PROTECTED_SHARE:
+        return protected(rng, case)
     if beside.others and rng.random() < share:
         case = accompanied(rng, case, beside)
     return streaming(rng, case) if beside.sme else case

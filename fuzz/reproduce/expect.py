@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from corpus.case import Case
-from corpus.ops import Disturb, HostRun, Migrate, Op, Threads
+from corpus.ops import CreateVm, Disturb, HostRun, Migrate, Op, Threads
 from corpus.wire import OTHER_SLOT
 from targets.profile import Profile
 from targets.spec.errors import Unpredictable
@@ -114,6 +114,7 @@ class Expectation:
 _REFUSED: dict[type[Op], str] = {
     Disturb: "a stranger (disturb) needs threads, signals or a driver of its own",
     Threads: "two threads at once come to what some order explains, which one run cannot know",
+    CreateVm: "the programs of a protected VM (create-vm) have to be in its RAM beforehand",
     HostRun: "host-run looks at the vector registers of the thread itself",
 }
 

@@ -206,6 +206,10 @@ def _enable_cap(op: o.EnableCap, seen: Observation | None) -> Iterator[str]:
     yield _ioctl(VM, "KVM_ENABLE_CAP", f"{{cap={op.cap}, flags={op.flags:#x}}}", seen)
 
 
+def _create_vm(op: o.CreateVm, seen: Observation | None) -> Iterator[str]:
+    yield _ioctl(KVM, "KVM_CREATE_VM", f"36 | {op.type:#x}", seen, str(VM))
+
+
 def _read_mem(op: o.ReadMem, seen: Observation | None) -> Iterator[str]:
     yield f"/* ram[{op.offset:#x}], {op.length} bytes, reads as {_data(seen)} */"
 
@@ -252,6 +256,7 @@ _CALLS: dict[type[Op], Callable[[Any, Observation | None], Iterator[str]]] = {
     o.DeviceAttr: _device_attr,
     o.SmcccFilter: _smccc_filter,
     o.EnableCap: _enable_cap,
+    o.CreateVm: _create_vm,
     o.ReadMem: _read_mem,
     o.WriteMem: _write_mem,
     o.Migrate: _migrate,

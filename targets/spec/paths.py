@@ -12,6 +12,7 @@ from corpus.isa.system import ANY
 from targets.spec.controls import Forks
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.memory import Memory
+from targets.spec.semantics.maybe import FORKING
 from targets.spec.sets import either
 from targets.spec.vcpu import Vcpu
 from targets.spec.world import World
@@ -19,7 +20,7 @@ from targets.spec.world import World
 MOST_PATHS = 64
 """More paths than this through one run are not followed."""
 
-_FORKS = frozenset({"msr", "mrs", ANY})
+_FORKS = frozenset({"msr", "mrs", ANY}) | FORKING
 """Forms without which a run has one path."""
 
 E = TypeVar("E")
@@ -46,7 +47,10 @@ def explore(world: World, program: Sequence[Insn], execute: Callable[[Forks], E]
     as that path leaves it. Raises Unpredictable, also where any path does."""
     forks = Forks()
     if not any(insn.form.name in _FORKS for insn in program):
-        return [Path(execute(forks), None)]
+        ended = execute(forks)
+        if forks.taken:
+            raise Unpredictable("a choice that no form is known to have", Decides.NOTHING)
+        return [Path(ended, None)]
     before = capture(world)
     ended = execute(forks)
     if not forks.taken:
@@ -109,7 +113,7 @@ def united(a: State, b: State) -> State:
 def _either(name: str, a: Any, b: Any) -> Any:
     if a == b or name == "origins":
         return a
-    if name in ("z", "p", "ffr", "x"):
+    if name in ("z", "own_v", "p", "ffr", "x"):
         return [
             one if one == other else either((*one, *other)) for one, other in zip(a, b, strict=True)
         ]

@@ -11,7 +11,7 @@ from corpus.isa.system import ANY
 from corpus.kept import Effect
 from corpus.ops import NISV_TO_USER, machine_code
 from targets.profile import Profile
-from targets.spec import stage1
+from targets.spec import protected, stage1
 from targets.spec.controls import Forks
 from targets.spec.cpu import Cpu, access_check
 from targets.spec.defects import spoiled, worst
@@ -144,12 +144,7 @@ def _load_banked(vcpu: Vcpu, esr: str, spsr: str) -> None:
 def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> Ended:
     try:
         for index, insn in enumerate(program):  # noqa: B007 (a handler wants it)
-            try:
-                _step(cpu, insn)
-            except GuestException as exception:
-                if not cpu.returns:
-                    raise
-                come_back(cpu, exception, insn)
+            _step_outlived(cpu, insn)
         return Ended(0, _epilogue(cpu), cpu.rule)
     except Unpredictable as stop:
         stop.left = program[index:]
@@ -169,6 +164,18 @@ def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> Ended:
     except Waits:
         cpu.pc += 4
         return Ended(EINTR, cause=cpu.rule)
+
+
+def _step_outlived(cpu: Cpu, insn: Insn) -> None:
+    """An instruction, and what comes behind the exception that it takes where a handler returns."""
+    try:
+        _step(cpu, insn)
+    except (GuestException, RunFailed) as stop:
+        exception = protected.abort(cpu, stop) if cpu.vm.protected else stop
+        if isinstance(exception, RunFailed) or not cpu.returns:
+            raise exception from None
+        for word in come_back(cpu, exception, insn):
+            _step_outlived(cpu, word)
 
 
 def _step(cpu: Cpu, insn: Insn) -> None:

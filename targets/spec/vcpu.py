@@ -101,6 +101,8 @@ class Vcpu:
     reset_requested: bool = False
     """CPU_ON's reset is still to come: the next access or run performs it."""
     z: list[Set] = field(default_factory=lambda: _zeros(32))
+    own_v: list[Set] = field(default_factory=lambda: _zeros(32))
+    """V registers of the guest of a protected VM, where user space has Z registers."""
     p: list[Set] = field(default_factory=lambda: _zeros(16))
     ffr: list[Set] = field(default_factory=lambda: _zeros(1))
     x: list[Set] = field(default_factory=lambda: _zeros(31))
@@ -132,6 +134,7 @@ class Vcpu:
         self.origins.clear()
         self.origins.update(RESET_ORIGINS)
         self.z = _zeros(32)
+        self.own_v = _zeros(32)
         self.p = _zeros(16)
         self.ffr = _zeros(1)
         self.x = _zeros(31)
@@ -166,7 +169,7 @@ RESET_ORIGINS: dict[str, str] = {
 """Which rule gives a register its value at a reset, for attribution."""
 
 
-_CONTAINERS = ("z", "p", "ffr", "x", "core", "sys", "origins")
+_CONTAINERS = ("z", "own_v", "p", "ffr", "x", "core", "sys", "origins")
 
 
 @dataclass(slots=True)
@@ -193,10 +196,16 @@ class Vm:
     """User space may have chosen other interrupts for timers."""
     counts_stolen: bool | None = None
     """Whether the host counts stolen time; None until that was seen."""
-    filtered: tuple[range, ...] = ()
-    """Hypercalls about which user space has a say."""
+    filtered: tuple[tuple[range, int], ...] = ()
+    """Hypercalls about which user space has a say, and what that is."""
     caps: frozenset[int] = frozenset()
     """Capabilities that were enabled."""
+    protected: bool = False
+    """Its memory and what it is are the hypervisor's business (pkvm.rst)."""
+    given: bool = False
+    """Of a protected one: RAM may be its guest's."""
+    code_used: int = 0
+    """Of a protected one: bytes behind CODE_BASE that programs so far take up."""
     stepped: int = 0
     """Bits of PSTATE that are not known because somebody single-stepped some run: SS."""
 
@@ -232,7 +241,8 @@ class Vm:
             raise Unpredictable("INIT may or may not reset an MPIDR_EL1 that was written")
 
     def by_mpidr(self, mpidr: int) -> Vcpu | None:
-        """The vcpu with an affinity. Raises Unpredictable where KVM's table is out of date."""
+        """The vcpu with an affinity; of several that run one of them. Raises Unpredictable where
+        KVM's table is out of date."""
         self.check_mpidrs()
         if self.affinities and any(
             self.vcpus[slot].mpidr != seen for slot, seen in self.affinities.items()
@@ -241,7 +251,7 @@ class Vm:
                 "a vcpu was initialised after KVM had noted every MPIDR_EL1", Decides.KERNEL
             )
         found = [v for v in self.vcpus.values() if v.mpidr == mpidr]
-        if len(found) > 1:
+        if len(found) > 1 and any(vcpu.stopped == MP_STOPPED for vcpu in found):
             raise Unpredictable(
                 "two vcpus have this MPIDR_EL1: 6.12 takes the last, 6.1 the first", Decides.KERNEL
             )

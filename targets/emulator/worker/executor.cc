@@ -178,6 +178,8 @@ Observation Execution::Do(const Op& op) {
       return Failed(ENXIO);
     case Kind::kEnableCap:
       return Failed(EINVAL);
+    case Kind::kCreateVm:  // it has ordinary VMs
+      return Failed(vm_.created.empty() ? EINVAL : EEXIST);
     case Kind::kReadMem:
       return ReadMem(op);
     case Kind::kWriteMem:

@@ -64,6 +64,7 @@ enum class Kind : uint16_t {
   kDeviceAttr,
   kSmcccFilter,
   kEnableCap,
+  kCreateVm,
   kCount,
 };
 

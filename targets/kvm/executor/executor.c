@@ -37,6 +37,7 @@ static void execute(const struct wire_request *head, const uint8_t *at, const ui
         answer->status = STATUS_NO_VM;
         return;
     }
+    m->end = end;
     if (request_names_other(head, at, end) && vm_begin_other(m) != 0) {
         vm_end(m);
         answer->status = STATUS_NO_VM;

@@ -131,9 +131,11 @@ static const uint32_t code_offsets[CODE_AREAS] = {CODE_OFFSET, ASIDE_CODE_OFFSET
 
 void ram_write(struct machine *m, uint32_t offset, const void *bytes, size_t size)
 {
-    for (unsigned area = 0; area < CODE_AREAS; area++)
-        if (offset == code_offsets[area] && size > m->code_used[area])
-            m->code_used[area] = (uint32_t)size;
+    for (unsigned area = 0; area < CODE_AREAS; area++) {
+        const uint32_t end = offset - code_offsets[area] + (uint32_t)size;
+        if (offset - code_offsets[area] < CODE_SIZE && end > m->code_used[area])
+            m->code_used[area] = end;
+    }
     volatile uint8_t *to = m->ram + offset;
     for (size_t i = 0; i < size; i++)
         to[i] = ((const uint8_t *)bytes)[i];
@@ -184,9 +186,9 @@ void ram_reset(struct machine *m)
         clear(m->ram + at, VECTOR_SIZE);
 }
 
-int machine_create_vm(const struct machine *m)
+int machine_create_vm(const struct machine *m, unsigned long type)
 {
-    int vm = ioctl(m->kvm, KVM_CREATE_VM, m->vm_type);
+    int vm = ioctl(m->kvm, KVM_CREATE_VM, m->vm_type | type);
     if (vm < 0)
         return -1;
     struct kvm_userspace_memory_region region = {

@@ -34,6 +34,10 @@ struct machine {
     uint32_t code_used[CODE_AREAS]; /* bytes from where code begins that programs were put in */
     struct edge in, out; /* `in` is all zero between ops */
     struct vcpu vcpus[SLOTS];
+    const uint8_t *end;      /* of the request that it serves */
+    const uint8_t *programs; /* of a protected VM: where ops of the request begin whose programs
+                              * lie in RAM; NULL: an ordinary VM */
+    bool given;              /* a protected VM has run, so that RAM may be its guest's */
     bool el2;                /* a vcpu of the current case has EL2 */
     int gic;                 /* of a VM with such vcpus, from its first run on; else -1 */
     int spares[NAMED_SLOTS]; /* vcpus that were created before it; -1: none */
@@ -46,8 +50,8 @@ struct machine *machine_get(void);
 /* What another VM has beside `m`, which lends it its buffers; NULL and errno if it cannot be had. */
 struct machine *machine_other(const struct machine *m);
 
-/* A new VM with RAM, or -1 and errno. */
-int machine_create_vm(const struct machine *m);
+/* A new VM with RAM, or -1 and errno; `type` beside the usual one. */
+int machine_create_vm(const struct machine *m, unsigned long type);
 
 /* A buffer of its own; false if it cannot be had. */
 bool edge_map(struct edge *e);

@@ -7,6 +7,7 @@
 #include "migrate.h"
 #include "ops.h"
 #include "probe.h"
+#include "protected.h"
 #include "run.h"
 
 static handler *const handlers[KIND_COUNT] = {
@@ -27,6 +28,7 @@ static handler *const handlers[KIND_COUNT] = {
     [KIND_DEVICE_ATTR] = op_device_attr,
     [KIND_SMCCC_FILTER] = op_smccc_filter,
     [KIND_ENABLE_CAP] = op_enable_cap,
+    [KIND_CREATE_VM] = op_create_vm,
     [KIND_READ_MEM] = op_read_mem,
     [KIND_WRITE_MEM] = op_write_mem,
     [KIND_HOST_RUN] = op_host_run,

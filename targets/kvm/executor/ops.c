@@ -218,6 +218,8 @@ static uint64_t clip(uint64_t offset, uint64_t length)
 struct outcome op_read_mem(struct machine *m, const struct op *op, struct sink *out)
 {
     uint64_t length = clip(op->head.a, op->head.b);
+    if (m->given)
+        return only(EFAULT);
     if (length) {
         sync_data(m->ram + op->head.a, length);
         sink_put(out, m->ram + op->head.a, length);
@@ -229,6 +231,8 @@ struct outcome op_write_mem(struct machine *m, const struct op *op, struct sink 
 {
     (void)out;
     uint64_t length = clip(op->head.a, op->head.size);
+    if (m->given)
+        return only(EFAULT);
     if (length)
         ram_write(m, (uint32_t)op->head.a, op->payload, length);
     return only(0);

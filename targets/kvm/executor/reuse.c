@@ -61,7 +61,8 @@ static bool note_features(struct features *seen, const struct op *op)
 /* Whether an op may leave behind what INIT does not take back. */
 static bool changes_vm(unsigned kind)
 {
-    return kind == KIND_DEVICE_ATTR || kind == KIND_SMCCC_FILTER || kind == KIND_ENABLE_CAP;
+    return kind == KIND_DEVICE_ATTR || kind == KIND_SMCCC_FILTER || kind == KIND_ENABLE_CAP ||
+           kind == KIND_CREATE_VM;
 }
 
 struct reuse reuse_of(const struct wire_request *head, const uint8_t *at, const uint8_t *end)

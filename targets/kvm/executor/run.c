@@ -10,6 +10,7 @@
 #include "limit.h"
 #include "nested.h"
 #include "phase.h"
+#include "protected.h"
 #include "run.h"
 #include "stranger_signal.h"
 #include "stranger_step.h"
@@ -160,6 +161,8 @@ int run_enter(const struct vcpu *v, const struct ready *ready, const struct entr
               struct wire_run *seen)
 {
     struct kvm_run *run = v->run;
+    if (ready->nowhere)
+        return ENOSPC;
     if (ready->not_runnable)
         seen->flags |= RUN_NOT_RUNNABLE;
     if (!run)
@@ -213,9 +216,12 @@ struct ready run_prepare(struct machine *m, const struct op *op, bool aside)
     const struct vcpu *v = &m->vcpus[op->head.vcpu];
     struct ready ready = {.immediate = op->head.a & RUN_IMMEDIATE, .aside = aside};
     ready.code_offset = aside ? ASIDE_CODE_OFFSET : CODE_OFFSET;
+    if (m->programs)
+        ready.nowhere = !protected_prepare(m, op, &ready.code_offset);
+    else
+        ram_write(m, ready.code_offset, op->payload, op->head.size);
     const uint64_t pc = RAM_BASE + ready.code_offset, vectors = VECTOR_BASE;
 
-    ram_write(m, ready.code_offset, op->payload, op->head.size);
     ready.errors = (uint64_t)set_reg(v->fd, CORE_REG(regs.pc), &pc);
     ready.errors |= (uint64_t)set_reg(v->fd, VBAR_EL1, &vectors) << 32;
     if (m->el2) {
@@ -224,10 +230,11 @@ struct ready run_prepare(struct machine *m, const struct op *op, bool aside)
     }
     ready.not_runnable = !runnable(v->fd);
     ready.immediate |= ready.not_runnable;
-    ready.aarch32 = in_aarch32(v->fd);
-    memcpy(ready.code, m->ram + ready.code_offset, sizeof ready.code);
-    if (ready.aarch32)
+    ready.aarch32 = !m->programs && in_aarch32(v->fd);
+    if (ready.aarch32) {
+        memcpy(ready.code, m->ram + ready.code_offset, sizeof ready.code);
         ram_write(m, ready.code_offset, a32_exit, sizeof a32_exit);
+    }
     ready.loops = code_loops(op->payload, op->head.size);
     ready.limit_ms = ready.aarch32 ? BRIEF_MS : ready.loops.any ? LOOP_LIMIT_MS : RUN_LIMIT_MS;
     return ready;

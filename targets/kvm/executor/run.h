@@ -27,6 +27,7 @@ struct ready {
     bool immediate, not_runnable, aarch32;
     bool watched; /* by another thread */
     bool aside;
+    bool nowhere; /* its program is not in RAM */
     struct code_loops loops;
     uint32_t code_offset;
     unsigned limit_ms;

@@ -26,7 +26,7 @@ static void drop(struct shared *vm)
 
 static bool fill(const struct machine *m, struct shared *vm)
 {
-    int fd = machine_create_vm(m);
+    int fd = machine_create_vm(m, 0);
     if (fd < 0)
         return false;
     for (unsigned long id = 0; id < POOL; id++) {

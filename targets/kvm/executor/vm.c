@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "nested.h"
+#include "protected.h"
 #include "shared.h"
 
 #define HAS_EL2 7 /* KVM_ARM_VCPU_HAS_EL2, newer than some headers */
@@ -19,7 +20,7 @@ int vm_begin(struct machine *m, const struct reuse *reuse)
     if (reuse->allowed)
         m->vm = home ? home->vm : -1;
     else
-        m->vm = machine_create_vm(m);
+        m->vm = machine_create_vm(m, 0);
     if (m->vm < 0)
         return errno;
     ram_reset(m);
@@ -31,11 +32,24 @@ int vm_begin_other(struct machine *m)
     struct machine *other = machine_other(m);
     if (!other)
         return errno;
-    other->vm = machine_create_vm(other);
+    other->vm = machine_create_vm(other, 0);
     if (other->vm < 0)
         return errno;
     ram_reset(other);
     m->other = other;
+    return 0;
+}
+
+int vm_replace(struct machine *m, unsigned long type)
+{
+    for (unsigned slot = 0; slot < SLOTS; slot++)
+        if (m->vcpus[slot].fd >= 0)
+            return EEXIST;
+    int vm = machine_create_vm(m, type);
+    if (vm < 0)
+        return errno;
+    close(m->vm);
+    m->vm = vm;
     return 0;
 }
 
@@ -58,6 +72,7 @@ void vm_end(struct machine *m)
     if (!home)
         close(m->vm);
     m->vm = -1;
+    protected_forget(m);
 }
 
 static int get_vcpu(struct machine *m, uint8_t slot, unsigned *id)

@@ -13,6 +13,10 @@ int vm_begin(struct machine *m, const struct reuse *reuse);
 int vm_begin_other(struct machine *m);
 void vm_end(struct machine *m);
 
+/* Another VM in its place, before it has a vcpu; `type` beside the usual one. Not of a VM that
+ * cases share. 0 or an errno. */
+int vm_replace(struct machine *m, unsigned long type);
+
 /* 0 or an errno. */
 int vm_create_vcpu(struct machine *m, uint8_t slot);
 

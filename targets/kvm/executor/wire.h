@@ -17,6 +17,8 @@
 #define CODE_BASE (RAM_BASE + 0x1000)
 #define CODE_SIZE 0x3000u
 #define ASIDE_CODE_BASE (RAM_BASE + 0x5000)
+#define CODE_ALIGNMENT 64u      /* of each program in a protected VM */
+#define VM_PROTECTED 0x80000000u /* of a VM's type */
 #define RUN_LIMIT_MS 500
 #define LOOP_LIMIT_MS 2000
 
@@ -70,6 +72,7 @@ enum wire_kind {
     KIND_DEVICE_ATTR,
     KIND_SMCCC_FILTER,
     KIND_ENABLE_CAP,
+    KIND_CREATE_VM,
     KIND_COUNT
 };
 

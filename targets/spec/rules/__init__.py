@@ -14,6 +14,7 @@ from targets.spec.rules import (
     identity,
     lives,
     metamorphic,
+    protected,
     translation,
     vectors,
 )
@@ -21,7 +22,7 @@ from targets.spec.rules.rule import Rule
 
 CHAPTERS: tuple[ModuleType, ...] = (
     *(lives, accesses, carried, devices, identity, guests, vectors, translation),
-    *(hypercalls, el2, metamorphic),
+    *(hypercalls, el2, protected, metamorphic),
 )
 """Rules that belong together, as modules, in the order in which they are read."""
 

@@ -18,6 +18,11 @@ TABLE: tuple[Rule, ...] = (
                 "hypercalls.c, psci.c",
                 "a call that some kernel knows changes no register but X0 to X3",
             ),
+            "smccc.denied": (
+                "ABI",
+                "vm.rst 5, hypercalls.c",
+                "a call that user space denies gives NOT_SUPPORTED, and zero in X1 to X3",
+            ),
             "psci.suspend": (
                 "ABI",
                 "psci.c",
@@ -95,6 +100,11 @@ TABLE: tuple[Rule, ...] = (
                 "ABI",
                 "psci.c",
                 "PSCI_FEATURES of another gives NOT_SUPPORTED",
+            ),
+            "psci.features-perhaps": (
+                "ABI",
+                "psci.c",
+                "PSCI_FEATURES of one that some kernel has changes no register but X0 to X3",
             ),
         }
     ),

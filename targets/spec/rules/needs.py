@@ -11,6 +11,7 @@ from corpus.isa.table import FORMS
 from corpus.isa.unallocated import NEWER
 from corpus.wire import Stranger
 from targets.profile import Profile
+from targets.spec.protected import can_be
 from targets.spec.rules.el2 import ZCR_MASKED
 from targets.spec.rules.rule import FIRST
 
@@ -42,6 +43,9 @@ NEEDS: dict[str, Need] = {
     "init.unsupported-feature": lambda profile: profile.features & 0x7F != 0x7F,
     "run.pmu-not-created": _feature("pmu_v3"),
     "run.late-*-in-protected-mode": lambda profile: profile.mode == "protected",
+    "vm.type-protected": lambda profile: True in can_be(profile),
+    "vm.type-not-protected": lambda profile: False in can_be(profile),
+    "protected.*": lambda profile: True in can_be(profile),
     "run.unallocated": lambda profile: NEWER in profile.lacks,
     "run.undefined-feature": lambda profile: bool(profile.lacks & _CAPS),
     "vl.rounded-down": _a_gap_in_its_lengths,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from targets.spec.cpu import U64, Cpu
-from targets.spec.errors import Decides, Unpredictable
+from targets.spec.errors import Unpredictable
 from targets.spec.semantics.lanes import SINT, UINT, join_lanes, ones, split
 
 
@@ -41,29 +41,32 @@ def load_span(cpu: Cpu, address: int, size: int, registers: Sequence[int]) -> tu
     return cpu.load(address, size)
 
 
-def fault_alike(
+def aborting(
     cpu: Cpu, addresses: Sequence[int | None], size: int, *, write: bool = False
-) -> None:
-    """Which of several elements aborts is up to the CPU. Raises Unpredictable if it matters."""
-    ways = {
-        cpu.aborts_as(a, size, write=write)
-        for a in addresses
-        if a is not None and not cpu.reaches(a, size, write=write)
-    }
-    if len(ways) > 1:
-        raise Unpredictable("which element aborts is up to the CPU", Decides.NOTHING)
+) -> tuple[int, int] | None:
+    """An element that aborts, by its index and its address: the first of its kind, and of several
+    kinds up to the CPU. None if none does."""
+    ways: dict[int, tuple[int, int]] = {}
+    for index, address in enumerate(addresses):
+        if address is not None and not cpu.reaches(address, size, write=write):
+            ways.setdefault(cpu.aborts_as(address, size, write=write), (index, address))
+    kinds = list(ways.values())
+    if len(kinds) > 1:
+        return kinds[cpu.forks.choose(len(kinds))]
+    return kinds[0] if kinds else None
 
 
 def load_elements(
     cpu: Cpu, addresses: Sequence[int | None], size: int, registers: Sequence[int]
 ) -> tuple[int, int]:
     """Elements of `size` bytes at `addresses`, one after another; None: not accessed, zero."""
+    outside = aborting(cpu, addresses, size)
+    if outside is not None:
+        spoil(cpu, registers)
+        cpu.load(outside[1], size)
     value = mask = at = 0
     for address in addresses:
         if address is not None:
-            if not cpu.reaches(address, size):
-                fault_alike(cpu, addresses, size)
-                spoil(cpu, registers)
             loaded, unknown = cpu.load(address, size)
             value |= loaded << at
             mask |= unknown << at
@@ -76,11 +79,7 @@ def store_elements(
 ) -> None:
     """Store elements of `size` bytes at `addresses`, in order; None: not accessed."""
     keep = ones(8 * size)
-    outside = None
-    for index, address in enumerate(addresses):
-        if address is not None and not cpu.reaches(address, size, write=True):
-            outside = index, address
-            break
+    outside = aborting(cpu, addresses, size, write=True)
     for index, address in enumerate(addresses):
         if address is None:
             continue
@@ -91,7 +90,6 @@ def store_elements(
             cpu.perhaps_store(address, size, new, unknown)
     if outside is not None:
         index, address = outside
-        fault_alike(cpu, addresses, size, write=True)
         cpu.store(address, size, value >> 8 * size * index & keep, mask >> 8 * size * index & keep)
 
 

@@ -24,6 +24,8 @@ from targets.spec.vcpu import MP_RUNNABLE, MP_STOPPED, Vcpu
 SUCCESS, NOT_SUPPORTED, INVALID, ALREADY_ON, FAILURE = 0, -1, -2, -4, -6
 """PSCI return values (DEN 0022, 5.2.2)."""
 AFFINITY_ON, AFFINITY_OFF = 0, 1
+HANDLE, DENY = 0, 1
+"""What a filter says of a call: KVM_SMCCC_FILTER_*."""
 SHUTDOWN, RESET = 1, 2
 """KVM_SYSTEM_EVENT_*."""
 RESET_IS_RESET2 = 1
@@ -34,7 +36,8 @@ HWID = 0xFF_00FF_FFFF
 WIDE = 1 << 30
 """Set in the function ids of 64-bit calls."""
 
-_Call = Callable[[Cpu, bool], int]
+_Call = Callable[[Cpu, bool], int | None]
+"""What a call gives X0; None: that is not known."""
 
 
 def _argument(cpu: Cpu, n: int, wide: bool = True) -> int:
@@ -151,11 +154,12 @@ def _cut_arguments(cpu: Cpu) -> None:
         cpu.set_x(n, value & 0xFFFF_FFFF, mask & 0xFFFF_FFFF)
 
 
-def _features(cpu: Cpu, wide: bool) -> int:
+def _features(cpu: Cpu, wide: bool) -> int | None:
     asked = _argument(cpu, 1, wide=False)
     known = asked in _CALLS or asked == SMCCC_VERSION
     if not known and not _is_unallocated(asked):
-        raise Unpredictable(f"whether PSCI has function {asked:#x} is not modelled", Decides.KERNEL)
+        _by(cpu, "psci.features-perhaps")
+        return None
     _by(cpu, "psci.features" if known else "psci.features-unknown")
     return SUCCESS if known else NOT_SUPPORTED
 
@@ -254,14 +258,22 @@ def hvc(cpu: Cpu, imm: int) -> None:
     cpu.leave()
     cpu.synchronise()
     function = _argument(cpu, 0, wide=False)
-    if any(function in filtered for filtered in cpu.vm.filtered):
-        raise Unpredictable("a hypercall that user space filters is not modelled", Decides.KERNEL)
+    action = next((what for calls, what in cpu.vm.filtered if function in calls), HANDLE)
+    if action == DENY:
+        _by(cpu, "smccc.denied")
+        _answer(cpu, NOT_SUPPORTED)
+        return
+    if action != HANDLE:
+        raise Unpredictable("a hypercall that user space wants is not modelled", Decides.KERNEL)
     if SYSTEM_SUSPEND in cpu.vm.caps and function in _TELL_OF_SUSPEND:
         raise Unpredictable("SYSTEM_SUSPEND for user space is not modelled", Decides.KERNEL)
     calls = _CALLS if _has_psci(cpu) else _OLD_CALLS
     call = _smccc_version if function == SMCCC_VERSION else calls.get(function)
     if call is not None:
-        _answer(cpu, call(cpu, not _has_psci(cpu) or bool(function & WIDE)))
+        given = call(cpu, not _has_psci(cpu) or bool(function & WIDE))
+        _answer(cpu, given or 0)
+        if given is None:
+            cpu.set_x(0, 0, U64)
         return
     if function in _ANSWERED:
         _by(cpu, "smccc.answers")

@@ -208,13 +208,15 @@ def _sys_access(cpu: Cpu, name: str, xt: int, reads: int) -> str:
 def _need_fpmr(cpu: Cpu) -> None:
     if cpu.el == 0 or cpu.vcpu.el2:  # SCTLR_ELx.EnFPM and the guest's HCRX_EL2 have a say
         raise Unpredictable("FPMR at another EL than EL1, or below EL2, is not modelled")
-    if cpu.fpmr:
+    if cpu.fpmr and not cpu.vm.protected:
         cpu.need_fp()
         return
     if cpu.fpmr is None or not cpu.enabled(FPEN_SHIFT):
         raise Unpredictable(
             "FPMR where KVM may keep it from guests is not modelled", Decides.KERNEL
         )
+    if cpu.vm.protected:
+        cpu.rules.add("protected.no-fpmr")
     cpu.rules.add("run.no-fpmr")  # the CPU has none, or KVM, to which it traps, gives it to nobody
     cpu.leave()
     raise GuestException(UNDEFINED)
@@ -240,6 +242,10 @@ def _read_id(cpu: Cpu, xt: int, name: str) -> None:
         # UNDEFINED or trapped with FEAT_IDST; the guest's own HCR_EL2.TID3.
         raise Unpredictable("an ID register that is read below EL1, or EL2, is not modelled")
     cpu.leave()
+    if cpu.vm.protected:
+        cpu.rules.update((cpu.rule, "protected.own-ids"))
+        cpu.set_x(xt, 0, U64)
+        return
     cpu.rules.update((cpu.rule, "id.guest-reads"))
     cpu.rule = "id.guest-reads"
     cpu.set_x(xt, *join(idregs.find(cpu.vm, name).candidates))

@@ -198,6 +198,8 @@ def smccc_filter(world: World, op: SmcccFilter) -> Permitted:
     kernel = world.profile.kernel
     if kernel != FIRST and in_force("filter.none", kernel):
         return fails("filter.none", EINVAL)
+    if world.vm.protected:
+        return fails("protected.no-filter", EINVAL)
     permitted = _filter(world, op)
     if kernel == FIRST:
         return _or(permitted, Outcome(ENXIO), "attr.none", world)
@@ -213,9 +215,10 @@ def _filter(world: World, op: SmcccFilter) -> Permitted:
     if any(_meet(wanted, reserved) for reserved in _RESERVED):
         world.rules.add("filter.reserved")
         return fails("filter.overlap", EEXIST)
-    if any(_meet(wanted, other) for other in world.vm.filtered):
+    if any(_meet(wanted, other) for other, _ in world.vm.filtered):
         return fails("filter.overlap", EEXIST)
-    taken = partial(setattr, world.vm, "filtered", (*world.vm.filtered, wanted))
+    ranges = (*world.vm.filtered, (wanted, op.action))
+    taken = partial(setattr, world.vm, "filtered", ranges)
     return Permitted("filter.set", (Outcome(effect=taken),))
 
 
@@ -230,6 +233,8 @@ def _meet(a: range, b: range) -> bool:
 def enable_cap(world: World, op: EnableCap) -> Permitted:
     if op.flags:
         return fails("enable.flags", EINVAL)
+    if world.vm.protected:
+        return fails("protected.no-capability", EINVAL)
     if op.cap == EAGER_SPLIT:
         return fails("enable.late-split", EINVAL)
     if op.cap not in (NISV_TO_USER, SYSTEM_SUSPEND):

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from corpus.ops import (
     FEATURE_SVE,
     FINALIZE_SVE,
     GENERIC_V8,
     CreateVcpu,
+    CreateVm,
     Finalize,
     Init,
     PreferredTarget,
 )
-from corpus.wire import OTHER_SLOT
-from targets.spec import el2
+from corpus.wire import OTHER_SLOT, VM_PROTECTED
+from targets.spec import el2, protected
 from targets.spec.errno import EEXIST, EINVAL, ENOENT, ENOEXEC, EOPNOTSUPP, EPERM
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.permitted import Outcome, Part, Permitted, fails
 from targets.spec.rules import by_kernel, in_force
 from targets.spec.sets import exact
 from targets.spec.steps.registry import step
-from targets.spec.vcpu import MP_RUNNABLE, MP_STOPPED, Vcpu
+from targets.spec.vcpu import MP_RUNNABLE, MP_STOPPED, Vcpu, Vm
 from targets.spec.world import World
 
 POWER_OFF = 1
@@ -40,6 +42,24 @@ def create(world: World, op: CreateVcpu) -> Permitted:
         return fails("vcpu.create-twice", EEXIST)
     world.vm.add(op.vcpu)
     return Permitted("vcpu.create", (Outcome(),))
+
+
+@step(CreateVm)
+def create_vm(world: World, op: CreateVm) -> Permitted:
+    if world.vm.vcpus:
+        return fails("vm.type-late", EEXIST)
+    if op.type != VM_PROTECTED:
+        return fails("vm.type-reserved", EINVAL)
+    refused = Outcome(EINVAL)
+    made = Outcome(effect=partial(_begin_protected, world))
+    can_be = protected.can_be(world.profile)
+    rule = "vm.type-protected" if True in can_be else "vm.type-not-protected"
+    return Permitted(rule, tuple(made if can else refused for can in can_be))
+
+
+def _begin_protected(world: World) -> None:
+    world.vm = Vm(stepped=world.vm.stepped)
+    protected.begin(world.vm, world.mem)
 
 
 @step(PreferredTarget)

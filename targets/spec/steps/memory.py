@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from corpus import wire
 from corpus.ops import ReadMem, WriteMem
-from targets.spec.permitted import Outcome, Part, Permitted
+from targets.spec.errno import EFAULT
+from targets.spec.permitted import Outcome, Part, Permitted, fails
 from targets.spec.sets import unknown
 from targets.spec.steps.registry import step
 from targets.spec.world import World
@@ -12,6 +13,8 @@ from targets.spec.world import World
 
 @step(ReadMem)
 def read_mem(world: World, op: ReadMem) -> Permitted:
+    if world.vm.given:
+        return fails("protected.memory", EFAULT)
     length = min(op.length, wire.RAM_SIZE - op.offset)
     value, mask = world.mem.load(wire.RAM_BASE + op.offset, length)
     part = Part("ram", length, unknown(value, mask))
@@ -22,6 +25,8 @@ def read_mem(world: World, op: ReadMem) -> Permitted:
 
 @step(WriteMem)
 def write_mem(world: World, op: WriteMem) -> Permitted:
+    if world.vm.given:
+        return fails("protected.memory", EFAULT)
     length = min(op.length, wire.RAM_SIZE - op.offset)
     value = int.from_bytes(op.value.expand(op.length)[:length], "little")
     world.mem.store(wire.RAM_BASE + op.offset, length, value)

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from corpus import wire
 from corpus.isa.form import Insn
 from corpus.ops import Run
-from targets.spec import el2, idregs
+from targets.spec import el2, idregs, protected
+from targets.spec.controls import Forks
 from targets.spec.errno import EBADF, EINTR, EINVAL, ENOEXEC, EPERM
 from targets.spec.errors import Decides, SystemEvent, Unpredictable
 from targets.spec.paths import Path, State, explore, restore, united
@@ -26,7 +27,7 @@ from targets.spec.world import World
 
 PMU_V3 = 1 << 3
 KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT, KVM_EXIT_ARM_NISV = 6, 24, 28
-PROTECTED, LATE = "protected", "run.late-vcpu-in-protected-mode"
+LATE = "run.late-vcpu-in-protected-mode"
 LATE_INIT = "run.late-init-in-protected-mode"
 
 
@@ -45,7 +46,10 @@ def run_vcpu(world: World, slot: int, program: tuple[Insn, ...], immediate: bool
 
 
 def prepare(world: World, slot: int, program: tuple[Insn, ...], base: int = wire.CODE_BASE) -> None:
-    """What the harness does before KVM_RUN; `base`: where the program goes."""
+    """What the harness does before KVM_RUN; `base`: where the program goes, but for a protected
+    VM, in which it is already. Raises Unpredictable."""
+    if world.vm.protected:
+        base = protected.place(world.vm, program)
     place_code(world.mem, program, base)
     vcpu = world.vm.vcpus.get(slot)
     if vcpu is None or not vcpu.initialised:
@@ -85,13 +89,13 @@ def enter(
         raise Unpredictable("a run that may take an SError is not modelled", Decides.KERNEL)
     if any(other.stolen is not None for other in world.vm.vcpus.values()):
         raise Unpredictable("a run with stolen time in RAM is not modelled", Decides.KERNEL)
-    paths = explore(
-        world,
-        program,
-        lambda forks: finish(
-            vcpu, run(vcpu, world.profile, world.mem, program, world.rules, world.vm, forks)
-        ),
-    )
+
+    def execute(forks: Forks) -> Ended:
+        with protected.as_its_guest_has_it(world.vm, vcpu, world.rules):
+            ended = run(vcpu, world.profile, world.mem, program, world.rules, world.vm, forks)
+        return finish(vcpu, ended)
+
+    paths = explore(world, program, execute)
     ended = paths[0].ended
     rule = "run.exit" if ended.exit else "psci.waits" if ended.err == EINTR else "run.fails"
     cause = None
@@ -105,7 +109,7 @@ def enter(
 def _copies_vcpus(world: World) -> bool:
     """Whether the hypervisor has copies of its own of the vcpus."""
     profile = world.profile
-    return profile.mode == PROTECTED and in_force(LATE_INIT, profile.kernel)
+    return profile.mode == protected.MODE and in_force(LATE_INIT, profile.kernel)
 
 
 def _outcomes(world: World, paths: Sequence[Path[Ended]]) -> tuple[Outcome, ...]:
@@ -175,7 +179,7 @@ def _unfit(world: World, vcpu: Vcpu, immediate: bool, waits: bool) -> Permitted 
         return _failed("run.pmu-not-created", EINVAL, 0, None)
     if vcpu.pmu_ready and vm.may_have_gic:
         raise Unpredictable("a PMU beside an interrupt controller is not modelled", Decides.KERNEL)
-    if vcpu.late and world.profile.mode == PROTECTED and in_force(LATE, world.profile.kernel):
+    if vcpu.late and world.profile.mode == protected.MODE and in_force(LATE, world.profile.kernel):
         return _failed(LATE, EINVAL, 0, None)
     vm.ran_once = vcpu.run_once = True
     if waits:

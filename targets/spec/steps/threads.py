@@ -57,6 +57,8 @@ class Lead:
     def prepare(cls, world: World, run: Run, base: int = wire.CODE_BASE) -> Lead:
         """What the harness does before KVM_RUN."""
         world.turn_to(run)
+        if world.vm.protected:
+            raise Unpredictable("two threads in a protected VM are not modelled", _NOTHING)
         prepare(world, run.vcpu, run.program, base)
         vcpu = world.vm.vcpus.get(run.vcpu)
         return cls(run, base, bool(vcpu and vcpu.initialised), bool(vcpu and vcpu.stopped))
