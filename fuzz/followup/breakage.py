@@ -17,6 +17,8 @@ from targets.base import Ran
 
 FAULT_RUNS = 200
 """Runs of a minimiser that each cost a restart if they show it; most of them do not."""
+FRESH_RUNS = 60
+"""Runs that each cost a restart."""
 
 
 class Breakage(Suspicion):
@@ -44,8 +46,9 @@ class Breakage(Suspicion):
 
     @property
     def runs(self) -> int:
-        restarts = self._trace.ending is not Ending.HOST_LOG or self._once_per_boot
-        return FAULT_RUNS if restarts else super().runs
+        if self._once_per_boot:
+            return FRESH_RUNS
+        return super().runs if self._trace.ending is Ending.HOST_LOG else FAULT_RUNS
 
     @property
     def restarts(self) -> bool:

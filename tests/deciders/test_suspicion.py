@@ -280,7 +280,7 @@ def test_what_a_kernel_warns_of_once_is_looked_for_in_a_fresh_machine(once: bool
     found = one.confirm(legs, said, 10)
     assert isinstance(found, Confirmed)
     assert (found.seen, found.tried) == (3, 3)
-    assert one.runs == (breakage.FAULT_RUNS if once else 1000)
+    assert one.runs == (breakage.FRESH_RUNS if once else 1000)
     leg.log.clear()
     assert one.shows(SMALL, legs)
     shown = one.settle(SMALL, legs)

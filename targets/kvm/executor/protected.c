@@ -63,9 +63,3 @@ bool protected_prepare(struct machine *m, const struct op *op, uint32_t *offset)
             return *offset;
     return false;
 }
-
-void protected_forget(struct machine *m)
-{
-    m->programs = NULL;
-    m->given = false;
-}

@@ -11,7 +11,4 @@ handler op_create_vm;
  * not ours. */
 bool protected_prepare(struct machine *m, const struct op *op, uint32_t *offset);
 
-/* The VM is gone, and its RAM ours again. */
-void protected_forget(struct machine *m);
-
 #endif

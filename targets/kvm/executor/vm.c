@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "nested.h"
-#include "protected.h"
 #include "shared.h"
 
 #define HAS_EL2 7 /* KVM_ARM_VCPU_HAS_EL2, newer than some headers */
@@ -72,7 +71,8 @@ void vm_end(struct machine *m)
     if (!home)
         close(m->vm);
     m->vm = -1;
-    protected_forget(m);
+    m->programs = NULL; /* a protected one's: RAM is ours again */
+    m->given = false;
 }
 
 static int get_vcpu(struct machine *m, uint8_t slot, unsigned *id)
