@@ -67,7 +67,19 @@ def test_the_machines_own_is_used_where_it_can(
     monkeypatch.setattr(newer_qemu, "cached", lambda major=10: None)
     assert newer_qemu.program_for(mode, int(own.partition(".")[0])) == str(program)
     assert newer_qemu.program_for(mode, 11) == "/newer/11"
-    assert newer_qemu.program_for(mode) == {"own": str(program), "newer": "/newer/10"}[used]
+    assert newer_qemu.program_for(mode) == {"own": str(program), "newer": "/newer/11"}[used]
+
+    def moved_on(major: int = 10) -> Path:
+        if major == 11:
+            raise TransportError("sid has 12.")
+        return Path(f"/newer/{major}")
+
+    with monkeypatch.context() as later:
+        later.setattr(newer_qemu, "fetch", moved_on)
+        assert newer_qemu.program_for(mode) == {"own": str(program), "newer": "/newer/10"}[used]
+    with monkeypatch.context() as kept:
+        kept.setattr(newer_qemu, "cached", lambda major=10: {10: Path("/kept/10")}.get(major))
+        assert newer_qemu.program_for(mode) == {"own": str(program), "newer": "/kept/10"}[used]
     monkeypatch.setattr(newer_qemu, "cached", {11: Path("/kept/11")}.get)
     assert newer_qemu.program_for(mode) == "/kept/11"
     monkeypatch.setenv(qemu.VARIABLE, str(program))

@@ -48,7 +48,18 @@ def program_for(mode: str, major: int | None = None) -> str:
     best = cached(BEST)
     if best and (own_major() or 0) < BEST:
         return str(best)
-    return qemu.find() if mode != "nested" or own_suffices() else str(fetch())
+    if mode != "nested" or own_suffices():
+        return qemu.find()
+    return str(cached() or _best_to_be_had())
+
+
+def _best_to_be_had() -> Path:
+    """The best version for nested mode, which it is by far the fastest for, or where its suite has
+    moved on the first that will do. Raises TransportError."""
+    try:
+        return fetch(BEST)
+    except TransportError:
+        return fetch()
 
 
 def own_major() -> int | None:
