@@ -46,8 +46,9 @@ unsigned int g_array_get_element_size(struct array *);
 #define PARANGE 0xfu                 /* bits of it (Arm ARM, D24.2.85) */
 #define BITS_40 2u
 
-static struct qemu_plugin_register *registers[REGISTERS];
-static struct array *value;
+/* Of a thread, as CPUs may run in threads of their own. */
+static _Thread_local struct qemu_plugin_register *registers[REGISTERS];
+static _Thread_local struct array *value;
 
 /* They can be asked for only where a CPU executes. */
 static void find_registers(void)
