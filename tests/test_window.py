@@ -173,6 +173,11 @@ def test_timing_says_how_often_and_from_when_to_when() -> None:
 
     timing = timing_of(Alone(), case, 0, expected, 4)  # type: ignore[arg-type]
     assert timing is not None
+    assert asked[0:2] == [5_000, 3_000]  # chance is not looked at closely
+    assert timing.window == Window(3_000, 9_000)
+    asked.clear()
+    timing = timing_of(Alone(), case, 0, expected, 4, 2)  # type: ignore[arg-type]
+    assert timing is not None
     assert (timing.often, timing.runs) == (4, 4)
     assert 5_900 <= timing.delay <= 6_100
     assert 3_000 <= timing.window.first <= 3_100

@@ -19,6 +19,8 @@ from fuzz.oracle.verdict import Diverge, Verdict
 FINE_NS = 100
 """An edge is known to so many ns, or to this part of its distance from the delay known to show:"""
 FINE_PART = 1 / 64
+CHANCE_NS = 2000
+"""Where it is chance, a delay is no more exact than this, or than FINE_PART of it."""
 GROWTH = 4
 """By which a step away from the delay known to show it is longer than the one before."""
 STEPS = 64
@@ -39,28 +41,28 @@ class Window:
     last: int
 
 
-def window(shows: Shows, at: int) -> Window:
+def window(shows: Shows, at: int, fine: int = FINE_NS) -> Window:
     """The window around the delay `at`, which shows it, as far as it has no gaps that show when one
     goes ever further from there: what takes a guest that comes to the same again and again shows
-    in one part of each round."""
-    return Window(_furthest(shows, at, 0), _furthest(shows, at, DELAY_LIMIT))
+    in one part of each round. Edges are known to `fine` ns at best."""
+    return Window(_furthest(shows, at, 0, fine), _furthest(shows, at, DELAY_LIMIT, fine))
 
 
-def _furthest(shows: Shows, at: int, limit: int) -> int:
+def _furthest(shows: Shows, at: int, limit: int, fine: int) -> int:
     """The furthest delay on the way from `at` to `limit` that shows it, in steps that grow."""
-    step = FINE_NS
+    step = fine
     while at != limit:
         further = min(at + step, limit) if limit > at else max(at - step, limit)
         if not shows(further):
-            return _edge(shows, at, further)
+            return _edge(shows, at, further, fine)
         at = further
         step *= GROWTH
     return limit
 
 
-def _edge(shows: Shows, inside: int, outside: int) -> int:
+def _edge(shows: Shows, inside: int, outside: int, fine: int) -> int:
     """The last delay on the way from `inside` to `outside` that shows it."""
-    fine = max(FINE_NS, int(abs(outside - inside) * FINE_PART))
+    fine = max(fine, int(abs(outside - inside) * FINE_PART))
     while abs(outside - inside) > fine:
         middle = (inside + outside) // 2
         if shows(middle):
@@ -155,4 +157,7 @@ def timing_of(
         return sum(once(delay) for _ in range(runs))
 
     delay = found(shows, stranger.after)
-    return None if delay is None else surest(counted, runs, delay, window(shows, delay))
+    if delay is None:
+        return None
+    fine = FINE_NS if sure else max(CHANCE_NS, int(delay * FINE_PART))
+    return surest(counted, runs, delay, window(shows, delay, fine))
