@@ -29,6 +29,9 @@ CONFIRM_RUNS = 3
 DISTURBED_RUNS = 5
 """What is chance, where strangers strike or threads meet, shows in one of so many runs, or does not
 show."""
+RARE = 4
+"""How many times as often a disturbed case that did not show again is run: what takes a stranger
+within some instructions shows in one run of thirty."""
 MINIMIZE_RUNS = 1000
 """Runs of a minimiser that each cost a case."""
 
@@ -159,6 +162,10 @@ class Departure(Suspicion):
     ) -> Confirmed | Dropped:
         tries = CONFIRM_RUNS * runs_of(self.case)
         runs = [self._run_once(self.case, legs) for _ in range(tries)]
+        most = tries * RARE if tries > CONFIRM_RUNS else tries
+        while not any(shows for shows, _ in runs) and len(runs) < most:
+            runs.append(self._run_once(self.case, legs))
+        tries = len(runs)
         seen = sum(shows for shows, _ in runs)
         if not seen:
             return Dropped(f"a divergence did not reproduce ({self.verdict.rule})")

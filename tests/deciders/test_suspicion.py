@@ -117,6 +117,27 @@ def test_a_departure_that_never_shows_again_is_the_harness() -> None:
     assert len(leg.ran) == suspicion.CONFIRM_RUNS == 3
 
 
+@pytest.mark.parametrize(("turn", "seen", "tried"), [(3, 1, 15), (40, 1, 41), (60, 0, 60)])
+def test_what_takes_a_stranger_at_the_right_instruction_is_run_more_often(
+    turn: int, seen: int, tried: int
+) -> None:
+    disturbed = parse_case("create v0\ninit v0\ndisturb signal after=5 {\nfinalize v0\n}\n")
+
+    def at_last(case: Case, now: int) -> Trace:
+        return wrong(case, 3) if now == turn else sound(case)
+
+    wrong_once = Scripted("a", lambda case, _: wrong(case, 3))
+    leg = Scripted("a", at_last)
+    suspected = Departure(disturbed, "a", verdict_of(wrong_once, disturbed))
+    found = suspected.confirm(Everywhere([leg]), said, 10)
+    if seen:
+        assert isinstance(found, Confirmed)
+        assert (found.seen, found.tried) == (seen, tried)
+    else:
+        assert isinstance(found, Dropped)
+        assert len(leg.ran) == tried
+
+
 def test_a_departure_that_showed_before_but_not_at_last_keeps_its_verdict() -> None:
     leg, other = Scripted("a", on_turns((0, 1, 2))), Scripted("b", bad_finalize)
     found = departure(leg).confirm(Everywhere([leg, other]), said, 10)
