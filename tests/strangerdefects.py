@@ -268,16 +268,6 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         Edit(
-            "signal-leaves-guest-registers",
-            "a run that a signal ends leaves the guest's registers to the thread",
-            _FPSIMD,
-            _PUT_IF.format(""),
-            _PUT_IF.format(" && !signal_pending(current)"),
-        ),
-        "vhe",
-    ),
-    Defect(
-        Edit(
             "debugger-leaves-guest-registers",
             "a guest that is debugged leaves its registers to the thread",
             _FPSIMD,
