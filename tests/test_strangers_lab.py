@@ -295,7 +295,7 @@ def test_strangers_around_two_vcpus_strike_the_first(leg: Target) -> None:
         assert len(trace.observations) == len(crowd.ops)
 
 
-LOOPS = ("wfi-loop #20", "undef-loop #20", "hvc-loop #20")
+LOOPS = ("wfi-loop #20", "undef-loop #20", "hvc-loop #20", "spin-loop #60")
 
 
 @pytest.mark.parametrize("loop", LOOPS)

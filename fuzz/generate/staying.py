@@ -1,4 +1,4 @@
-"""Guests that stay in the kernel for long enough to meet what goes on beside them."""
+"""Guests that run, or stay in the kernel, for long enough to meet what goes on beside them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from corpus import registers as regs
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.form import Insn
-from corpus.isa.system import HVC_LOOP, UNDEF_LOOP, WFI_LOOP
+from corpus.isa.system import HVC_LOOP, SPIN_LOOP, UNDEF_LOOP, WFI_LOOP
 from corpus.isa.table import insn
 from corpus.ops import FEATURE_PMU, HostRun, Op, Run, SetReg
 from corpus.wire import DELAY_LIMIT
@@ -22,6 +22,8 @@ ROUNDS = (5, 20, 50, 100)
 translations of addresses."""
 CALL_NS = 50_000
 """What a call takes in the lab, about."""
+SPIN_NS = 4_000
+"""What a guest's own round takes, about."""
 WAIT_NS = 200_000
 """What it takes to wait for a timer, about."""
 
@@ -42,6 +44,7 @@ class _Loop(NamedTuple):
 
 _LOOPS = (
     _Loop(HVC_LOOP, 10, CALL_NS, any_mode=True),
+    _Loop(SPIN_LOOP, 4, SPIN_NS, 2, any_mode=True),
     _Loop(UNDEF_LOOP, 3, CALL_NS),
     _Loop(WFI_LOOP, 4, WAIT_NS, 10, ends_runs=True),
 )

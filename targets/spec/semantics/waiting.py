@@ -1,8 +1,8 @@
-"""Guests that wait in KVM for a timer of theirs, which is not seen but in the time it takes."""
+"""Guests that let time go by, in a loop of their own, or in KVM until a timer of theirs is due."""
 
 from __future__ import annotations
 
-from corpus.isa.system import WFI_LOOP
+from corpus.isa.system import SPIN_LOOP, WFI_LOOP
 from targets.spec.cpu import Cpu
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.semantics.registry import semantic
@@ -25,3 +25,10 @@ def wfi_loop(cpu: Cpu, count: int) -> None:
     cpu.synchronise()
     cpu.set_x(28, 0)
     cpu.set_x(0, 0)
+
+
+@semantic(SPIN_LOOP)
+def spin_loop(cpu: Cpu, count: int) -> None:
+    """movz x28, #count; lsl x28, x28, #8; 1: sub x28, x28, #1; cbnz x28, 1b."""
+    del count
+    cpu.set_x(28, 0)
