@@ -369,5 +369,8 @@ mended their like: 59419f10045b, fbc7e61195e2, b3eb56b629d1, d52d165d67c5, 35dcb
 three are about code that 6.12 does not have any more, so what it has in its place goes wrong in
 the way they did: registers are bound for a thread whose they are not, SVE stays on for a thread
 that should have lost it, and an update of who owns the registers is lost when it is preempted.
-The next two are what the vcpu's mutex is for. In the last two, two vcpus run at once on two CPUs,
-and what is known of each CPU's registers is not kept apart."""
+The next two are what the vcpu's mutex is for. In the two behind them, two vcpus run at once on two
+CPUs, and what is known of each CPU's registers is not kept apart. Then: what an exit does too late
+and a re-entry too soon, and what a softirq does not tell; what a debugger and a reset leave behind,
+and what a thread finds on a CPU where it was before; the host's vector length, and what the
+hypervisor of protected mode owes the host; a lock that is not taken, and the mutex once more."""
