@@ -27,7 +27,7 @@ from corpus.trace import Observation, Trace
 from corpus.wire import EVENTS, VECTOR_MMIO, Kind, WireOp
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge
-from targets.model.target import keep
+from targets.model.target import ModelTarget, keep
 from targets.profile import Profile
 from targets.spec.errors import Unpredictable
 from targets.spec.judge import invent
@@ -134,11 +134,22 @@ def test_a_host_without_ras_takes_no_syndrome_and_keeps_none() -> None:
 )
 def test_what_may_be_taken_is_not_judged(text: str, mode: str) -> None:
     *before, last = parse_case(text).ops
-    model = Model(Profile(mode=mode))
+    model = Model(Profile(mode=mode, kernel=(6, 19)))
     for op in before:
         invent(model.step(op), keep)
     with pytest.raises(Unpredictable):
         model.step(last)
+
+
+@pytest.mark.parametrize("kernel", [(6, 12), (7, 2)])
+def test_what_is_masked_goes_on_pending_in_protected_mode_too(kernel: tuple[int, int]) -> None:
+    machine = Profile(mode="protected", kernel=kernel)
+    case = parse_case(PENDS + "run v0 { }\nget-events v0\n")
+    trace = ModelTarget(machine).run(case)
+    assert trace.observations[-1].data[0] == 1
+    found = judge(case, trace, machine)
+    assert isinstance(found, Agree)
+    assert not found.reason
 
 
 def _leg_with_an_serror(leg: Leg, pstate: int) -> tuple[Observation, ...]:

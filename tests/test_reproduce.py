@@ -17,7 +17,7 @@ from corpus import registers as regs
 from corpus.case import Case
 from corpus.isa.table import FORMS
 from corpus.kept import load_kept
-from corpus.ops import OPS, Disturb, HostRun, Threads
+from corpus.ops import OPS, CreateVm, Disturb, HostRun, Threads
 from corpus.readgroups import READ_GROUPS
 from corpus.store import kept_files
 from corpus.text import parse_case
@@ -46,7 +46,7 @@ def case(*lines: str) -> Case:
     return parse_case("\n".join(lines) + "\n")
 
 
-UNSAYABLE = (Disturb, HostRun, Threads)
+UNSAYABLE = (CreateVm, Disturb, HostRun, Threads)
 PARTS = sorted((Path(module.__file__).parent / "parts").glob("*.c"))
 
 VCPU = ("create v0", "init v0", "finalize v0")
@@ -181,6 +181,7 @@ def test_what_instructions_need_is_demanded() -> None:
         (case("create v0", "disturb softirq {", "init v0", "}"), "a stranger"),
         (case(*VCPU, "host-run v0 { nop }"), "host-run"),
         (case(*VCPU, "get-mp v3"), "another VM"),
+        (case("create-vm protected", *VCPU), "protected VM"),
     ],
 )
 def test_what_c_cannot_say_is_one_sentence(made: Case, says: str) -> None:

@@ -8,6 +8,7 @@ from corpus.isa.form import Insn
 from corpus.isa.system import ANY
 from corpus.ops import GetEvents, SetEvents
 from targets.profile import Profile
+from targets.spec import protected
 from targets.spec.errno import EINVAL, ENOEXEC
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.permitted import Outcome, Part, Permitted, fails
@@ -103,6 +104,8 @@ def are_masked(vcpu: Vcpu) -> bool:
 
 def goes_on_pending(vcpu: Vcpu, program: tuple[Insn, ...], profile: Profile) -> bool:
     """Whether an SError that pends certainly does so after a run of `program`. Only words of any
-    kind can unmask it; the hypervisor of protected mode has an HCR_EL2 of its own."""
+    kind can unmask it; the hypervisor of protected mode has an HCR_EL2 of its own, which takes over
+    HCR_EL2.VSE where that was read."""
     unmasks = any(insn.form.name == ANY for insn in program)
-    return are_masked(vcpu) and not unmasks and profile.mode != "protected"
+    read = profile.kernel <= protected.LAST_WITHOUT or profile.kernel >= protected.FIRST_KERNEL
+    return are_masked(vcpu) and not unmasks and (read or profile.mode != protected.MODE)
