@@ -90,16 +90,6 @@ _PUT_IF = "\tif (guest_owns_fp_regs(){}) {{\n\t\t/*\n\t\t * Flush (save"
 _HOST_LENGTH = "\twrite_sysreg_s(sve_vq_from_vl(kvm_host_sve_max_vl) - 1, SYS_ZCR_EL2);\n"
 _SAVE_GUEST = "\t__sve_save_state(vcpu_sve_pffr(vcpu), &vcpu->arch.ctxt.fp_regs.fpsr, true);\n"
 _RESTORE_HOST = "\t__sve_restore_state(sve_state->sve_regs"
-_SYNC_HYP = "\t\tsync_hyp_vcpu(hyp_vcpu);\n"
-_SYNC_SVE = "\tfpsimd_sve_sync(&hyp_vcpu->vcpu);\n"
-_MAKE_HYP_VM = """\tif (!host_kvm->arch.pkvm.handle)
-\t\tret = __pkvm_create_hyp_vm(host_kvm);
-"""
-_CONFIG_LOCK = "\tmutex_{}(&host_kvm->arch.config_lock);\n"
-
-_LOAD_SYSREGS = "void __vcpu_load_switch_sysregs(struct kvm_vcpu *vcpu)\n"
-_RESTORE_EL1 = "\t__sysreg_restore_el1_state(guest_ctxt);\n"
-_PUT_SYSREGS = "\t__sysreg32_save_state(vcpu);\n"
 
 _LOCK = "\tif (mutex_lock_killable(&vcpu->mutex))\n\t\treturn -EINTR;\n\tswitch (ioctl) {\n"
 _WITHOUT_LOCK = "\tif (ioctl == {})\n\t\treturn kvm_arch_vcpu_ioctl(filp, ioctl, arg);\n"
@@ -257,17 +247,6 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         Edit(
-            "foreign-not-told-by-softirqs",
-            "kernel-mode NEON in a softirq does not say that the registers are gone",
-            "arch/arm64/kernel/fpsimd.c",
-            "\tset_thread_flag(TIF_FOREIGN_FPSTATE);\n}\n\nvoid fpsimd_thread_switch",
-            "\tif (!in_serving_softirq())\n"
-            "\t\tset_thread_flag(TIF_FOREIGN_FPSTATE);\n}\n\nvoid fpsimd_thread_switch",
-        ),
-        "vhe",
-    ),
-    Defect(
-        Edit(
             "debugger-leaves-guest-registers",
             "a guest that is debugged leaves its registers to the thread",
             _FPSIMD,
@@ -275,44 +254,6 @@ DEFECTS: tuple[Defect, ...] = (
             _PUT_IF.format(" && !vcpu->guest_debug"),
         ),
         "vhe",
-    ),
-    Defect(
-        Edit(
-            "reset-while-loaded",
-            "a vcpu that another one turns on is reset in memory alone",
-            f"{_KVM}/reset.c",
-            "\tloaded = (vcpu->cpu != -1);\n",
-            "\tloaded = false;\n",
-        ),
-        "vhe",
-    ),
-    Defect(
-        Edit(
-            "left-registers-reused",
-            "what a vcpu left in a CPU's EL1 registers is there when its thread comes back to it",
-            f"{_KVM}/hyp/vhe/sysreg-sr.c",
-            _RESTORE_EL1,
-            "\tif (!READ_ONCE(vcpu->scheduled_out) || __this_cpu_read(left) != vcpu)\n\t"
-            + _RESTORE_EL1,
-            (
-                (
-                    _LOAD_SYSREGS,
-                    "static DEFINE_PER_CPU(struct kvm_vcpu *, left);\n\n" + _LOAD_SYSREGS,
-                ),
-                (_PUT_SYSREGS, _PUT_SYSREGS + "\t__this_cpu_write(left, vcpu);\n"),
-            ),
-        ),
-        "vhe:smp=2",
-    ),
-    Defect(
-        Edit(
-            "host-length-not-given-back",
-            "after a run the host has the guest's longest vector length at most",
-            f"{_KVM}/hyp/include/hyp/switch.h",
-            "\t\t\tzcr_el2 = sve_vq_from_vl(kvm_host_sve_max_vl) - 1;\n",
-            "\t\t\tzcr_el2 = vcpu_sve_max_vq(vcpu) - 1;\n",
-        ),
-        "nvhe",
     ),
     Defect(
         Edit(
@@ -325,44 +266,6 @@ DEFECTS: tuple[Defect, ...] = (
         ),
         "protected",
     ),
-    Defect(
-        Edit(
-            "hypervisor-leaves-guest-on-interrupts",
-            "the hypervisor does not take the guest's registers back after an interrupt",
-            _HYP,
-            _SYNC_SVE,
-            "",
-            (
-                (
-                    _SYNC_HYP,
-                    "\t\tif (ARM_EXCEPTION_CODE(ret) != ARM_EXCEPTION_IRQ)\n\t\t"
-                    + _SYNC_SVE
-                    + _SYNC_HYP,
-                ),
-            ),
-        ),
-        "protected",
-    ),
-    Defect(
-        Edit(
-            "hypervisor-vm-made-without-lock",
-            "a vcpu runs while another one makes the hypervisor's VM",
-            f"{_KVM}/pkvm.c",
-            _CONFIG_LOCK.format("lock") + _MAKE_HYP_VM + _CONFIG_LOCK.format("unlock"),
-            _MAKE_HYP_VM,
-        ),
-        "protected:smp=2",
-    ),
-    Defect(
-        Edit(
-            "set-takes-no-mutex",
-            "a register is written while another thread is at work on the vcpu",
-            _MAIN,
-            _LOCK,
-            _WITHOUT_LOCK.format("KVM_SET_ONE_REG") + _LOCK,
-        ),
-        "vhe:smp=2",
-    ),
 )
 """What a re-entry has to look at; what an exit has to tell the host; then, by the commits that
 mended their like: 59419f10045b, fbc7e61195e2, b3eb56b629d1, d52d165d67c5, 35dcb3ac663a. Those
@@ -370,7 +273,6 @@ three are about code that 6.12 does not have any more, so what it has in its pla
 the way they did: registers are bound for a thread whose they are not, SVE stays on for a thread
 that should have lost it, and an update of who owns the registers is lost when it is preempted.
 The next two are what the vcpu's mutex is for. In the two behind them, two vcpus run at once on two
-CPUs, and what is known of each CPU's registers is not kept apart. Then: what an exit does too late
-and a re-entry too soon, and what a softirq does not tell; what a debugger and a reset leave behind,
-and what a thread finds on a CPU where it was before; the host's vector length, and what the
-hypervisor of protected mode owes the host; a lock that is not taken, and the mutex once more."""
+CPUs, and what is known of each CPU's registers is not kept apart. Last, what an exit does too late
+and a re-entry too soon, what a debugger leaves behind, and what the hypervisor of protected mode
+owes the host."""
