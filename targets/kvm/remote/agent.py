@@ -12,7 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from ipaddress import ip_address
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -170,27 +170,31 @@ def _blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
-@contextmanager
-def _child() -> Iterator[None]:
-    """In a forked process: die with the agent, and leave signals of the terminal to it, which
-    tells its children. `Stopped` is raised in here, and nowhere else."""
+def _as_child(work: Callable[[], None]) -> None:
+    """Do this in a forked process: die with the agent, and leave signals of the terminal to it,
+    which tells its children. `Stopped` is raised in `work`, and goes no further than this. (No
+    context manager of a generator does that: it may come just before the generator goes on.)"""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop_child)
-    with suppress(Stopped):
+    try:
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-            yield
+            work()
         finally:
             signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    except Stopped:
+        pass
 
 
 def _serve(door: Door, client: Proven, service: Service, say: Callable[[str], None]) -> None:
     """The life of a client's process."""
     door.close()
     said = "stopped."
-    with _child():
+
+    def serve() -> None:
+        nonlocal said
         say(f"{client.name}: connected.")
         try:
             said = converse(client.line, service, client.coverage)
@@ -200,12 +204,15 @@ def _serve(door: Door, client: Proven, service: Service, say: Callable[[str], No
             said = f"given up: {type(error).__name__}: {error}"
             if os.environ.get("VCPUFUZZ_DEBUG", "0") not in ("", "0"):
                 raise
+
+    _as_child(serve)
     say(f"{client.name}: {said}")
 
 
 def _check(door: Door, service: Service, pipe: Connection[Any, Any]) -> None:
     door.close()
-    with _child():
+
+    def check() -> None:
         facts, why = None, ""
         try:
             transport = service.open(False)
@@ -216,6 +223,8 @@ def _check(door: Door, service: Service, pipe: Connection[Any, Any]) -> None:
         except TransportError as error:
             why = str(error)
         pipe.send((facts, why))
+
+    _as_child(check)
 
 
 def _end(processes: list[Any]) -> None:
