@@ -26,7 +26,7 @@ SHARE = 0.2
 THREADS_SHARE = 0.3
 """Of those, how many have two threads at work, where that can be."""
 CONCISE = 0.6
-"""How many cases are cut down to what is disturbed: that one case takes half of the time."""
+"""How many cases are cut down to what is disturbed: a tenth more of them run in the same time."""
 CROWDED = 0.2
 """How many of those have a stranger, too."""
 _END_RUNS = (Stranger.SIGNAL, Stranger.STEP)
