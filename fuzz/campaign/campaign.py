@@ -128,8 +128,10 @@ class Campaign:
             finally:
                 if self._campaign is not None:
                     reason = self.reason or "failed"
-                    self._ledger.settle()
-                    self._store.end_campaign(self._campaign, self._statistics(), reason)
+                    try:
+                        self._ledger.settle()
+                    finally:
+                        self._store.end_campaign(self._campaign, self._statistics(), reason)
         return self.status()
 
     def _run(self, stop: stopping.Request) -> None:

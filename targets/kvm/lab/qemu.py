@@ -112,9 +112,13 @@ _SAME_AGAIN = ",dtb-randomness=off"
 def key(machine: Machine) -> str:
     """12 hexadecimal digits that change with anything of the machine but the files it boots
     and what watches it."""
-    narrow = Path("narrow") if machine.narrow else None
-    files = replace(machine, kernel=Path("kernel"), initramfs=Path("initramfs"), narrow=narrow)
-    bare = replace(files, plugin=None)
+    bare = replace(
+        machine,
+        kernel=Path("kernel"),
+        initramfs=Path("initramfs"),
+        narrow=machine.narrow and Path("narrow"),
+        plugin=None,
+    )
     text = "\0".join(command(PROGRAM, bare, Shared(0, 0, 0)))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
