@@ -13,6 +13,7 @@ from corpus.wire import RAM_BASE, RAM_SIZE
 from targets.spec.controls import Forks
 from targets.spec.cpu import Cpu
 from targets.spec.errors import RunFailed, Unpredictable
+from targets.spec.memory import Memory
 from targets.spec.semantics import SEMANTICS
 from targets.spec.semantics.maybe import _GROUPS
 from targets.spec.sets import exact, narrow
@@ -25,6 +26,18 @@ def prepared(seed: int, vq: int) -> Cpu:
     shuffle(cpu, random.Random(seed))
     cpu.vcpu.ffr = [exact((1 << 256) - 1)]
     return cpu
+
+
+def test_memory_that_may_be_either_of_two() -> None:
+    one, other = Memory(), Memory()
+    for at, size, value, mask in ((0, 4, 0x11223344, 0xFF), (RAM_SIZE - 1, 1, 0x80, 0)):
+        one.store(RAM_BASE + at, size, value, mask)
+    other.store(RAM_BASE, 4, 0x11220045, 0x0F00_0000)
+    one.unite(other)
+    assert one.load(RAM_BASE, 4) == (0x10220000, 0x0F0033FF)
+    assert one.load(RAM_BASE + RAM_SIZE - 1, 1) == (0, 0x80)
+    assert sorted(one.unknown) == [0, 1, 3, RAM_SIZE - 1]
+    assert one.load(RAM_BASE + 4, 8) == other.load(RAM_BASE + 4, 8)
 
 
 @pytest.mark.parametrize("group", sorted(_GROUPS))

@@ -32,7 +32,7 @@ from fuzz.fleet.journal import Journal
 from fuzz.fleet.slices import Kind, Order
 from fuzz.followup import origin
 from fuzz.followup.investigate import Investigator
-from fuzz.followup.passes import cost
+from fuzz.followup.passes import is_simpler
 from fuzz.followup.retest import Again, matrix, retest
 from fuzz.followup.suspicion import Departure
 from fuzz.oracle.everywhere import Everywhere
@@ -254,7 +254,7 @@ def _smaller(finding: FindingView, legs: Everywhere, seconds: float) -> FindingR
 
 def _is_shorter(found: FindingRecord, finding: FindingView) -> bool:
     same = (found.signature.rule, found.culprit) == (finding.rule, finding.culprit)
-    return same and cost(found.minimal) < cost(finding.minimal)
+    return same and is_simpler(found.minimal, finding.minimal)
 
 
 def _bisect(order: Order, _around: Around) -> Delivery:

@@ -122,7 +122,8 @@ class Investigator:
         for _ in range(TRACINGS):
             smaller = [suspicion.case]
             if not small:
-                self._minimal(suspicion, partial(self._shows, suspicion, smaller))
+                shows = partial(self._shows, suspicion, smaller)
+                self._minimal(suspicion, shows, partial(self._is_one_of_enough, suspicion))
             shown = self._last_shown(suspicion, smaller) or shown
             small = False
             traced = suspicion.at(shown).traced(self._legs)
@@ -132,7 +133,23 @@ class Investigator:
             if earlier is None:
                 break
             suspicion, shown = traced, earlier
+            if self._enough(suspicion.signature(shown, self._legs)):
+                break
         return suspicion, shown
+
+    def _is_one_of_enough(self, suspicion: Suspicion, case: Case) -> bool:
+        """Whether a smaller case tells that enough is known of this, where asking is cheap.
+        Raises TransportError."""
+        if suspicion.restarts or any(map(has_block, case.ops)):
+            return False
+        shown = suspicion.settle(case, self._legs)
+        if shown is None:
+            return False
+        here = suspicion.at(shown)
+        traced = here.traced(self._legs)
+        if traced is not here:
+            shown = traced.settle(traced.case, self._legs)
+        return shown is not None and self._enough(traced.signature(shown, self._legs))
 
     def _shows(self, suspicion: Suspicion, smaller: list[Case], case: Case) -> bool:
         """Whether a case shows it; if so, it is among the smaller ones. Raises TransportError."""
@@ -147,8 +164,13 @@ class Investigator:
         shown = (suspicion.settle(case, self._legs) for case in backwards(smaller[1:]))
         return next(filter(None, shown), None)
 
-    def _minimal(self, suspicion: Suspicion, shows: Callable[[Case], bool]) -> Case:
-        """The smallest case found that still shows it."""
+    def _minimal(
+        self,
+        suspicion: Suspicion,
+        shows: Callable[[Case], bool],
+        will_do: Callable[[Case], bool] = lambda _: False,
+    ) -> Case:
+        """The smallest case found that still shows it; one with few ops, if that `will_do`."""
         started = time.monotonic()
 
         def still(candidate: Case) -> bool:
@@ -159,7 +181,9 @@ class Investigator:
 
         left = max(0.0, self.end + self._minimize_seconds - started)
         minimizer = Minimizer(still, suspicion.runs, min(self._minimize_seconds, left))
-        minimal = minimizer.minimize(suspicion.case)
+        minimal = minimizer.fewer_ops(suspicion.case)
+        if minimal is suspicion.case or not will_do(minimal):
+            minimal = minimizer.minimize(minimal)
         spent = time.monotonic() - started
         by_pass = ", ".join(str(one) for one in minimizer.passes if one.calls)
         self._note(

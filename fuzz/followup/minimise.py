@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from corpus.case import Case
-from fuzz.followup.passes import PASSES, cost
+from fuzz.followup.passes import PASSES, is_simpler
 
 Pass = Callable[[Case], Iterator[Case]]
 
@@ -60,6 +60,10 @@ class Minimizer:
         """Cases that were run, by all passes together."""
         return sum(one.calls for one in self.passes)
 
+    def fewer_ops(self, case: Case) -> Case:
+        """The same with as few ops as leaving some out comes to: where `minimize` begins."""
+        return self._exhaust(case, self.passes[0])
+
     def minimize(self, case: Case) -> Case:
         """The smallest case found; `case` itself if nothing smaller diverges alike."""
         improved = True
@@ -83,7 +87,7 @@ class Minimizer:
             for candidate in one.propose(case):
                 if self._spent:
                     return case
-                if cost(candidate) < cost(case) and self._try(candidate, one):
+                if is_simpler(candidate, case) and self._try(candidate, one):
                     case, progress = candidate, True
                     break
         return case

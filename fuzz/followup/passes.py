@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 
 from corpus.blocks import without
@@ -20,18 +21,34 @@ from corpus.registers import REGISTERS
 def cost(case: Case) -> tuple[int, int, int, str]:
     """The total order of simplicity: fewer ops, fewer instructions, fewer bytes, then
     the smaller encoding, so that minimising always ends."""
+    return *_shape(case), _weight(case)
+
+
+def is_simpler(case: Case, than: Case) -> bool:
+    """Whether a case costs less than another; weighed only where both have the same shape."""
+    shape, other = _shape(case), _shape(than)
+    return shape < other or (shape == other and _weight(case) < _weight(than))
+
+
+def _shape(case: Case) -> tuple[int, int, int]:
     instructions = sum(len(op.program) for op in case.ops if isinstance(op, Run))
     looks = sum(isinstance(op, ReadAll) for op in case.ops)
-    return len(case.ops), instructions, looks, _weight(case)
+    return len(case.ops), instructions, looks
 
 
 def _weight(case: Case) -> str:
     """Orders cases of the same shape: how far each field is from its simplest value."""
-    distance = 0
-    for op in case.ops:
-        for field in fields_of(type(op)):
-            distance += sum(1 for _ in _some(field.domain.simpler(getattr(op, field.name))))
+    distance = sum(map(_distance, case.ops))
     return f"{distance:06d}{len(case.encoded):06d}{case.encoded.hex()}"
+
+
+@lru_cache(4096)  # of a thousand cases that are tried most differ in one op
+def _distance(op: Op) -> int:
+    return sum(
+        1
+        for field in fields_of(type(op))
+        for _ in _some(field.domain.simpler(getattr(op, field.name)))
+    )
 
 
 def _some(values: Iterator[object]) -> Iterator[object]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 
+import numpy as np
+
 from corpus.wire import RAM_BASE, RAM_SIZE, VECTOR_BASE
 
 
@@ -84,9 +86,9 @@ class Memory:
         for at, bits in other.unknown.items():
             unknown[at] = unknown.get(at, 0) | bits
         if self.data != other.data:
-            for at, (one, two) in enumerate(zip(self.data, other.data, strict=True)):
-                if one != two:
-                    unknown[at] = unknown.get(at, 0) | one ^ two
+            differing = np.frombuffer(self.data, np.uint8) ^ np.frombuffer(other.data, np.uint8)
+            for at in np.flatnonzero(differing).tolist():
+                unknown[at] = unknown.get(at, 0) | int(differing[at])
         for at, bits in unknown.items():
             self.data[at] &= ~bits
         self.touched = self.touched or other.touched

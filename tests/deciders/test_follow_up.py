@@ -213,7 +213,8 @@ def test_of_what_is_known_well_enough_only_the_bucket_is_told() -> None:
     asked.clear()
     found, notes = follow(Told(traces=[first]), second)
     assert isinstance(found, SignatureRecord)
-    assert (found.rule, asked) == ("smaller", ["first", "smaller"])
+    assert found.rule == "smaller"
+    assert asked == ["first", "smaller", "smaller"]  # before more is made of it, and at the end
     assert notes
     asked.clear()
     found, _ = follow(Told(ONE), second)
@@ -260,6 +261,37 @@ def test_where_the_cause_stays_it_is_not_looked_for_again() -> None:
     found, notes = follow(one)
     assert isinstance(found, FindingRecord)
     assert (found.minimal, len(notes)) == (ONE, 1)
+    assert one.log.count("settle") == 2  # what has few ops, and what was made small
+
+
+@pytest.mark.parametrize(
+    ("cause", "settles", "known"),
+    [("smaller", True, True), ("other", True, False), ("smaller", False, False)],
+)
+def test_what_few_ops_show_to_be_known_well_enough_is_made_no_smaller(
+    cause: str, settles: bool, known: bool
+) -> None:
+    running = parse_case("create v0\nrun v0 {\n nop\n nop\n}\n")
+    telling = Told(ONE, cause, settles=settles)
+    inner = Told(running, traces=[telling] * 2, showing=lambda case: case.ops == running.ops[1:])
+    found, (first, *_) = follow(Told(traces=[inner]), lambda bucket: bucket.rule == "smaller")
+    assert isinstance(found, SignatureRecord) == known
+    assert "drop ops 1/" in first
+    assert ("drop instructions" in first) != known
+
+
+def test_what_has_no_fewer_ops_is_not_asked_again() -> None:
+    one = Told(LAST, showing=lambda case: case == LAST)
+    follow(one)
+    assert one.log.count("settle") == 0
+
+
+def test_where_showing_costs_a_machine_few_ops_are_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Told, "restarts", True)
+    one = Told(LAST, showing=lambda case: len(case.ops) < 3)
+    follow(one)
     assert one.log.count("settle") == 1  # what was made small
 
 

@@ -194,6 +194,26 @@ def test_what_cannot_be_smaller_comes_back_itself() -> None:
     assert Minimizer(lambda _: False, 1000, 60).minimize(CASE) is CASE
 
 
+def test_the_first_pass_alone_leaves_out_ops() -> None:
+    target = SetReg(0, regs.Z_IDS[3], CASE.ops[3].value)  # type: ignore[attr-defined]
+    minimizer = Minimizer(needs(target), 1000, 60)
+    few = minimizer.fewer_ops(CASE)
+    assert few.ops == (target,)
+    assert [one.name for one in minimizer.passes if one.calls] == ["drop ops"]
+
+
+@pytest.mark.parametrize("smaller", [True, False])
+def test_what_is_simpler_costs_less(smaller: bool) -> None:
+    for one, other in (
+        (Case((A,)), Case((A, A))),
+        (Case((A,)), Case((ReadAll(0),))),
+        (case_of("set v0 z3 0x0\n"), case_of("set v0 z3 0xab*\n")),
+    ):
+        first, second = (one, other) if smaller else (other, one)
+        assert passes.is_simpler(first, second) == smaller == (cost(first) < cost(second))
+        assert not passes.is_simpler(first, first)
+
+
 def test_every_pass_takes_part() -> None:
     def still(case: Case) -> bool:
         run = next((op for op in case.ops if isinstance(op, Run)), None)
