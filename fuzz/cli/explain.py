@@ -31,13 +31,12 @@ def explain(file: Path, leg: str | None, as_json: bool) -> int:
     """
     from fuzz.cli.options import resolve_legs  # noqa: PLC0415
     from fuzz.report.remarks import remarks_of, short  # noqa: PLC0415
-    from fuzz.report.walk import folded, lines, walk  # noqa: PLC0415
-    from fuzz.reproduce.kselftest import reference  # noqa: PLC0415
+    from fuzz.report.walk import any_machine, folded, lines, walk  # noqa: PLC0415
     from targets.legs import open_leg  # noqa: PLC0415
 
     document = load_document(file)
     case, remarks = document.case, remarks_of(document)
-    profile = reference((1 << 16) - 1)
+    profile = any_machine(case)
     if leg is not None:
         (name, *_) = resolve_legs(leg, None)
         with open_leg(name) as opened:

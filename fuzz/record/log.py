@@ -12,21 +12,29 @@ from corpus.domain import TextError
 
 
 class Nr(IntEnum):
-    """Numbers of the KVM ioctls that a case can have (uapi linux/kvm.h)."""
+    """Numbers of the KVM ioctls that a case can have, and of those of which a remark tells more
+    than the name (uapi linux/kvm.h)."""
 
     CREATE_VM = 0x01
     CREATE_VCPU = 0x41
+    CREATE_IRQCHIP = 0x60
     RUN = 0x80
     GET_MP = 0x98
     SET_MP = 0x99
+    SET_GUEST_DEBUG = 0x9B
     GET_EVENTS = 0x9F
     SET_EVENTS = 0xA0
+    ENABLE_CAP = 0xA3
     GET_ONE_REG = 0xAB
     SET_ONE_REG = 0xAC
     INIT = 0xAE
     PREFERRED_TARGET = 0xAF
     REG_LIST = 0xB0
     FINALIZE = 0xC2
+    CREATE_DEVICE = 0xE0
+    SET_ATTR = 0xE1
+    GET_ATTR = 0xE2
+    HAS_ATTR = 0xE3
 
 
 class Command(msgspec.Struct, frozen=True, tag="command", tag_field="kind"):
@@ -38,9 +46,9 @@ class Command(msgspec.Struct, frozen=True, tag="command", tag_field="kind"):
 class Ioctl(msgspec.Struct, frozen=True, tag="ioctl", tag_field="kind"):
     """A KVM ioctl on descriptor `fd` of process `pid`, `of` what /proc says that is. `result`: what
     it returned, or an errno less than 0. `given`: what the argument points to, then the value of
-    SET_ONE_REG, as far as they are mapped. `got`: of GET_ONE_REG the value, of RUN the beginning
-    of struct kvm_run, else what it points to afterwards. `times`: so many alike, of which this
-    is the first."""
+    SET_ONE_REG or the beginning of that of SET_DEVICE_ATTR, as far as they are mapped. `got`: of
+    GET_ONE_REG the value, of RUN the beginning of struct kvm_run, else what it points to
+    afterwards. `times`: so many alike, of which this is the first."""
 
     pid: int
     fd: int

@@ -25,8 +25,9 @@ class Call:
 
 @dataclass(slots=True, eq=False)
 class Machine:
-    """A VM: its calls, that which made it not among them."""
+    """A VM: the call that made it, and its calls."""
 
+    made: Ioctl
     calls: list[Call] = field(default_factory=list)
 
     @property
@@ -80,7 +81,8 @@ def machines(log: Log) -> Machines:
             owner[0].calls.append(Call(owner[1], call))
         for descriptor, made in _made(call, owner):
             if made is None:
-                vms.append(Machine())
+                assert isinstance(call, Ioctl)
+                vms.append(Machine(call))
                 owners[call.pid, descriptor] = vms[-1], None
             else:
                 owners[call.pid, descriptor] = made

@@ -14,10 +14,12 @@ from corpus.case import MOST_OPS
 from corpus.ops import Op, Run
 from corpus.text import format_op
 from fuzz.printable import printable
+from fuzz.record.devices import vm_type
 from fuzz.record.exits import told
 from fuzz.record.log import Ioctl, Log, Nr, Unfinished
 from fuzz.record.machines import ENTERED, VCPU, VM, Call, Machines, machines
-from fuzz.record.ops import Unsaid, name, op_of
+from fuzz.record.ops import op_of
+from fuzz.record.unsaid import Unsaid, name
 from fuzz.report.remarks import ON, ON_VCPU, RAN
 from targets.spec.errno import error_name
 
@@ -63,6 +65,7 @@ def written(log: Log, vm: int | None = None, vcpu: int | None = None) -> Written
         has = ", ".join(map(str, ids))
         raise NotRecorded(f"VM {number + 1} had no vcpu {chosen}, but {has}.")
     body = _Body()
+    body.make(found.vms[number].made)
     for call in found.vms[number].calls:
         body.add(call, chosen)
     body.settle()
@@ -113,6 +116,12 @@ class _Body:
     _last: Op | None = None
     _unsaid: list[tuple[Unsaid, int, int]] = field(default_factory=list)
     """What was not said since the last line: with errno, and how often."""
+
+    def make(self, call: Ioctl) -> None:
+        """The call that made the VM, where it is not as that of any case."""
+        op = vm_type(call)
+        if op is not None:
+            self._say(op, replace(call, result=0))
 
     def add(self, one: Call, chosen: int) -> None:
         call = one.call

@@ -20,6 +20,8 @@ ON_VCPU = "calls on vcpu "
 """What the remark begins with that is about another vcpu."""
 SET_OTHERWISE = "set to other values"
 """What the remark begins with that is about registers of the specification."""
+_MAKES_GIC = re.compile(r"KVM_CREATE_IRQCHIP|KVM_CREATE_DEVICE(, \d+ times)?(: .*vgic|$)")
+"""What remarks begin with behind which a VM has an interrupt controller of KVM's."""
 _CHANGES = (SET_OTHERWISE, "KVM_SET_VCPU_EVENTS", "KVM_RUN")
 """What remarks begin with behind which a vcpu may have other values than its ops gave it."""
 _ERRNO = re.compile(r"E[A-Z0-9]+|errno \d+")
@@ -55,7 +57,12 @@ class Remarks:
     def changed(self, number: int) -> bool:
         """Whether something between that op and the next may have changed the vcpu's values."""
         done = (one for one in self.beside(number) if one.startswith(_CHANGES))
-        return any(not _is_errno(short(one).rpartition(", ")[2]) for one in done)
+        return any(not _failed(one) for one in done)
+
+    def makes_gic(self, number: int) -> bool:
+        """Whether something right before that op made an interrupt controller of KVM's."""
+        done = (one for one in self.said.get(number, ()) if _MAKES_GIC.match(one))
+        return bool(self.leg) and any(not _failed(one) for one in done)
 
     def _behind(self, number: int) -> tuple[str, ...]:
         return self.said.get(number + 1, ())
@@ -67,6 +74,10 @@ NONE = Remarks()
 def short(remark: str) -> str:
     """What a remark says, without the registers that it names."""
     return remark.partition(": ")[0].removesuffix(":")
+
+
+def _failed(remark: str) -> bool:
+    return _is_errno(short(remark).rpartition(", ")[2])
 
 
 def _is_errno(text: str) -> bool:

@@ -10,7 +10,11 @@ from dataclasses import dataclass, replace
 from corpus.case import MAX_OPS, Case
 from corpus.ops import (
     EXACT,
+    PMU,
+    PMU_INIT,
     CreateVcpu,
+    CreateVm,
+    DeviceAttr,
     Finalize,
     GetReg,
     Init,
@@ -23,8 +27,11 @@ from corpus.ops import (
 )
 from corpus.registers import V_IDS, Z_IDS
 from corpus.text import format_op
+from corpus.wire import VM_PROTECTED, Ask
 from fuzz.report.remarks import NONE, Remarks, short
+from fuzz.reproduce.kselftest import reference
 from targets.profile import Profile
+from targets.spec import protected
 from targets.spec.errno import EINTR, error_name
 from targets.spec.errors import Unpredictable
 from targets.spec.hexdump import show
@@ -37,8 +44,14 @@ MOST_VALUES = 12
 WIDTH = 76
 _LIVES = CreateVcpu, Init, SetVls, Finalize, Migrate
 """Ops that make up the life of a vcpu."""
-_BY_DEVICES = frozenset({"run.pmu-not-created"})
-"""Rules about what a VMM does on devices, which no op says: behind them a guest may run."""
+_BY_OTHERS = frozenset(
+    {
+        *("attr.pvtime-outside", "attr.pvtime-set"),
+        *("enable.late-split", "run.pmu-not-created"),
+    }
+)
+"""Rules about what a VMM does that no op says, with memory and devices: it may be otherwise than
+in the case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +74,13 @@ class Step:
     @property
     def is_odd(self) -> bool:
         """Whether it was recorded to end as the specification does not permit."""
+        return self.is_otherwise and self.rule not in _BY_OTHERS
+
+    @property
+    def is_otherwise(self) -> bool:
+        """Whether it was recorded to end otherwise than it does in the case."""
         if self.ran:
-            wrong = not {0, EINTR}.intersection(self.outcomes) and self.rule not in _BY_DEVICES
+            wrong = not {0, EINTR}.intersection(self.outcomes)
         else:
             wrong = self.recorded is not None and self.recorded not in self.outcomes
         return wrong and bool(self.outcomes)
@@ -73,6 +91,14 @@ class Step:
         return bool(self.outcomes) and 0 not in self.outcomes
 
 
+def any_machine(case: Case) -> Profile:
+    """The machine that a case is explained for where none is named: the newest kernel that is
+    known, with everything. What some machines have and others not, such as FPMR, is left open."""
+    machine = replace(reference((1 << 16) - 1), fpmr=None, rpres=None)
+    wants_protected = CreateVm(VM_PROTECTED) in case.ops
+    return replace(machine, mode=protected.MODE) if wants_protected else machine
+
+
 def walk(case: Case, profile: Profile, remarks: Remarks = NONE) -> Iterator[Step]:
     """Every op in order, up to where the specification says no more. Where an op may do several
     things it is taken to have done what `remarks` say, else the first. Behind a run that was only
@@ -81,6 +107,7 @@ def walk(case: Case, profile: Profile, remarks: Remarks = NONE) -> Iterator[Step
     unknown = False
     for number, op in enumerate(case.ops):
         recorded = remarks.recorded(number)
+        model.vm.gic = model.vm.gic or remarks.makes_gic(number)
         try:
             permitted = model.step(op)
         except Unpredictable as stop:
@@ -93,7 +120,7 @@ def walk(case: Case, profile: Profile, remarks: Remarks = NONE) -> Iterator[Step
         may_do_well = not outcomes or _doing_well(op) in outcomes
         if not may_do_well and (step.is_odd or not step.ran):
             step = replace(step, order=better(case, number, profile))
-        unknown = unknown or bool(step.ran) or remarks.changed(number)
+        unknown = unknown or bool(step.ran) or step.is_otherwise or remarks.changed(number)
         yield step
         chosen = _done(permitted, recorded)
         effect = chosen.effect if chosen else permitted.if_done
@@ -188,7 +215,8 @@ def _missing(ops: Sequence[Op], number: int) -> Iterator[tuple[Op, ...]]:
         return
     features = [op.features for op in ops if isinstance(op, Init | Migrate)]
     create, init, finalize = CreateVcpu(vcpu), Init(vcpu, *features[:1]), Finalize(vcpu)
-    yield from ((finalize,), (init,), (create,))
+    pmu = DeviceAttr(vcpu, Ask.SET, PMU, PMU_INIT)
+    yield from ((finalize,), (init,), (create,), (pmu,))
     yield from ((init, finalize), (create, init), (create, init, finalize))
 
 
@@ -252,6 +280,10 @@ def _recorded(step: Step) -> Iterator[str]:
     if step.is_odd:
         how = "the guest ran" if step.ran else _ended(step.recorded or 0)
         yield from _indented(f"Recorded: {how}, which the specification does not permit here.")
+    elif step.is_otherwise:
+        how = "the guest ran" if step.ran else _ended(step.recorded or 0)
+        why = "that goes by memory and devices, of which the case has not those of the VMM"
+        yield from _indented(f"Recorded: {how}; {why}.")
     elif len(step.outcomes) > 1 and step.recorded is not None and not step.ran:
         yield from _indented(f"Recorded: {_named(step.recorded)}.")
     for exit_ in step.ran:

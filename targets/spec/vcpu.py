@@ -209,11 +209,14 @@ class Vm:
     stepped: int = 0
     """Bits of PSTATE that are not known because somebody single-stepped some run: SS."""
 
+    gic: bool = False
+    """A recording tells that its VMM gave it an interrupt controller of KVM's."""
+
     @property
     def may_have_gic(self) -> bool:
-        """Whether the harness may have given it an interrupt controller of KVM's: vcpus with EL2
-        need one for their first run."""
-        return any(vcpu.el2 for vcpu in self.vcpus.values())
+        """Whether it may have an interrupt controller of KVM's: of a VMM, or of the harness, as
+        vcpus with EL2 need one for their first run."""
+        return self.gic or any(vcpu.el2 for vcpu in self.vcpus.values())
 
     def copy(self) -> Vm:
         """The same, of which no part is shared."""

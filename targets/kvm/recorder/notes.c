@@ -10,23 +10,32 @@ enum { /* numbers of ioctls, as in the kernel's uapi */
     KVM_TYPE = 0xae,
     CREATE_VM = 0x01,
     CREATE_VCPU = 0x41,
+    CREATE_IRQCHIP = 0x60,
     RUN = 0x80,
     GET_MP = 0x98,
     SET_MP = 0x99,
+    SET_GUEST_DEBUG = 0x9b,
     GET_EVENTS = 0x9f,
     SET_EVENTS = 0xa0,
+    ENABLE_CAP = 0xa3,
     GET_ONE_REG = 0xab,
     SET_ONE_REG = 0xac,
     INIT = 0xae,
     PREFERRED_TARGET = 0xaf,
     REG_LIST = 0xb0,
     FINALIZE = 0xc2,
+    CREATE_DEVICE = 0xe0,
+    SET_ATTR = 0xe1,
+    GET_ATTR = 0xe2,
+    HAS_ATTR = 0xe3,
 };
 
 static const uint8_t told_alone[] = {
-    CREATE_VM,   CREATE_VCPU, GET_MP, SET_MP,   GET_EVENTS,       SET_EVENTS,
-    GET_ONE_REG, SET_ONE_REG, INIT,   REG_LIST, PREFERRED_TARGET, FINALIZE,
+    CREATE_VM,   CREATE_VCPU,   GET_MP,         SET_MP,          GET_EVENTS,       SET_EVENTS,
+    GET_ONE_REG, SET_ONE_REG,   INIT,           REG_LIST,        PREFERRED_TARGET, FINALIZE,
+    ENABLE_CAP,  CREATE_DEVICE, CREATE_IRQCHIP, SET_GUEST_DEBUG,
 };
+static const uint8_t told_alone_of_vms[] = {SET_ATTR, GET_ATTR, HAS_ATTR};
 
 enum {
     RUN_BYTES = 64,   /* of struct kvm_run: the exit reason and what there is about it */
@@ -34,6 +43,10 @@ enum {
     MOST_IDS = 8192,  /* of a list */
     LARGEST = 2048,   /* bytes of a register that are logged */
     MOST_GIVEN = 256, /* bytes of other arguments */
+    ATTR_BYTES = 24,  /* of struct kvm_device_attr */
+    ATTR_ADDR = 16,   /* where in it the value's address is */
+    MOST_ATTR = 24,   /* bytes of an attribute's value */
+    MOST_ORIGIN = 256,
     KINDS = 64,       /* of calls that are counted, between two that are told one by one */
 };
 
@@ -151,6 +164,11 @@ void note_entry(pid_t tid, uint64_t request, uint64_t arg, struct buffer *in)
         uint64_t at = value_at(in, &size);
         buffer_read(in, tid, at, size);
     }
+    if (_IOC_NR(request) == SET_ATTR && in->length == ATTR_BYTES) {
+        uint64_t at;
+        memcpy(&at, in->bytes + ATTR_ADDR, sizeof at);
+        buffer_read(in, tid, at, MOST_ATTR);
+    }
 }
 
 static uint64_t page_of(pid_t pid, int fd)
@@ -191,23 +209,30 @@ static void read_back(pid_t tid, pid_t pid, int fd, uint64_t request, uint64_t a
 }
 
 /* What a descriptor is of, such as anon_inode:kvm-vcpu:0. */
-static void put_origin(FILE *file, pid_t pid, int fd)
+static void find_origin(char origin[MOST_ORIGIN], pid_t pid, int fd)
 {
-    char path[64], origin[256];
+    char path[64];
     snprintf(path, sizeof path, "/proc/%d/fd/%d", pid, fd);
-    ssize_t n = readlink(path, origin, sizeof origin - 1);
+    ssize_t n = readlink(path, origin, MOST_ORIGIN - 1);
     origin[n > 0 ? n : 0] = 0;
-    put_text(file, origin);
+}
+
+static const char of_vm[] = "anon_inode:kvm-vm", of_vcpu[] = "anon_inode:kvm-vcpu";
+
+static bool begins(const char *origin, const char *with)
+{
+    return strncmp(origin, with, strlen(with)) == 0;
 }
 
 static char *line_of(pid_t pid, int fd, uint64_t request, uint64_t arg, int64_t result,
                      const struct buffer *in, const struct buffer *out)
 {
-    char *line = NULL;
+    char *line = NULL, origin[MOST_ORIGIN];
     size_t size;
     FILE *file = open_memstream(&line, &size);
+    find_origin(origin, pid, fd);
     fprintf(file, "{\"kind\":\"ioctl\",\"pid\":%d,\"fd\":%d,\"of\":", pid, fd);
-    put_origin(file, pid, fd);
+    put_text(file, origin);
     fprintf(file, ",\"request\":%llu,\"arg\":%llu,\"result\":%lld",
             (unsigned long long)(uint32_t)request, (unsigned long long)arg, (long long)result);
     put_bytes(file, "given", in);
@@ -216,9 +241,14 @@ static char *line_of(pid_t pid, int fd, uint64_t request, uint64_t arg, int64_t 
     return line;
 }
 
-static bool alone(uint64_t request)
+/* Devices have attributes by the hundred, of which no case has one. */
+static bool alone(pid_t pid, int fd, uint64_t request)
 {
-    return memchr(told_alone, _IOC_NR(request), sizeof told_alone) != NULL;
+    char origin[MOST_ORIGIN];
+    if (!memchr(told_alone_of_vms, _IOC_NR(request), sizeof told_alone_of_vms))
+        return memchr(told_alone, _IOC_NR(request), sizeof told_alone) != NULL;
+    find_origin(origin, pid, fd);
+    return begins(origin, of_vm) || begins(origin, of_vcpu);
 }
 
 static uint32_t exit_reason(uint64_t request, const struct buffer *out)
@@ -249,7 +279,7 @@ void note_ioctl(pid_t tid, pid_t pid, int fd, uint64_t request, uint64_t arg, in
     static struct buffer out;
     buffer_clear(&out);
     read_back(tid, pid, fd, request, arg, result, in, &out);
-    if (alone(request)) {
+    if (alone(pid, fd, request)) {
         char *line = line_of(pid, fd, request, arg, result, in, &out);
         flush_counted();
         fprintf(log_file, "%s}\n", line);
@@ -275,10 +305,9 @@ void note_unfinished(pid_t pid, int fd, uint64_t request)
 
 void note_mmap(pid_t pid, int fd, uint64_t address)
 {
-    static const char vcpu[] = "anon_inode:kvm-vcpu";
-    char path[64], origin[sizeof vcpu] = "";
-    snprintf(path, sizeof path, "/proc/%d/fd/%d", pid, fd);
-    if (readlink(path, origin, sizeof origin - 1) <= 0 || strcmp(origin, vcpu) != 0)
+    char origin[MOST_ORIGIN];
+    find_origin(origin, pid, fd);
+    if (!begins(origin, of_vcpu))
         return;
     for (size_t i = 0; i < page_count; i++)
         if (pages[i].pid == pid && pages[i].fd == fd) {

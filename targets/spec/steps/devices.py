@@ -34,8 +34,10 @@ from targets.spec.steps.running import has_pmu
 from targets.spec.vcpu import U64, Vcpu
 from targets.spec.world import World
 
-IRQ, SET_PMU = 0, 3
-"""The first and the last attribute of a PMU."""
+IRQ, SET_PMU, COUNTERS = 0, 3, 4
+"""The first attribute of a PMU, the last that it had at first, and one that it got behind 6.12."""
+_WITHOUT_COUNTERS = (6, 12)
+"""The last kernel that surely has no attribute for the number of counters."""
 _IRQS = {0: 27, 1: 30}
 """Interrupts of the virtual and of the physical timer of EL1."""
 _EL2_TIMERS = (2, 3)
@@ -148,10 +150,16 @@ def _set_pvtime(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
 # -- PMU -------------------------------------------------------------------------------
 
 
+def _last_of_pmu(world: World) -> int:
+    """The last attribute that a PMU may have. 7.3 has that of its counters; with which kernel it
+    came is not known here, so none must have it."""
+    return COUNTERS if world.profile.kernel > _WITHOUT_COUNTERS else SET_PMU
+
+
 def _has_pmu_attr(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
-    if not has_pmu(world.vm) or op.attribute > SET_PMU:
+    if not has_pmu(world.vm) or op.attribute > _last_of_pmu(world):
         return fails("attr.unknown", ENXIO)
-    return _is_there("attr.has")
+    return _is_there("attr.has", *([ENXIO] if op.attribute > SET_PMU else []))
 
 
 def _get_pmu(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
@@ -167,7 +175,7 @@ def _set_pmu(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
         return fails("attr.no-pmu", ENODEV)
     if vcpu.pmu_ready:
         return fails("attr.pmu-twice", EBUSY)
-    if op.attribute > SET_PMU:
+    if op.attribute > _last_of_pmu(world):
         return fails("attr.unknown", ENXIO)
     if op.attribute == IRQ and not world.vm.may_have_gic:
         return fails("attr.pmu-no-gic", EINVAL)
@@ -228,6 +236,19 @@ def _meet(a: range, b: range) -> bool:
 
 # -- capabilities ----------------------------------------------------------------------
 
+OTHER_CAPS = {
+    168: "manual_dirty_log_protect2",
+    182: "halt_poll",
+    192: "dirty_log_ring",
+    205: "mte",
+    223: "dirty_log_ring_acq_rel",
+    225: "dirty_log_ring_with_bitmap",
+    239: "writable_imp_id_regs",
+    245: "sea_to_user",
+}
+"""Capabilities that some VMs can enable, by what they are given and what the machine has, and of
+which the specification says no more (arm.c and kvm_main.c of 7.3)."""
+
 
 @step(EnableCap)
 def enable_cap(world: World, op: EnableCap) -> Permitted:
@@ -237,6 +258,8 @@ def enable_cap(world: World, op: EnableCap) -> Permitted:
         return fails("protected.no-capability", EINVAL)
     if op.cap == EAGER_SPLIT:
         return fails("enable.late-split", EINVAL)
+    if op.cap in OTHER_CAPS:
+        raise Unpredictable("a capability that is not modelled", Decides.KERNEL)
     if op.cap not in (NISV_TO_USER, SYSTEM_SUSPEND):
         return fails("enable.unknown", EINVAL)
     enabled = Outcome(effect=partial(setattr, world.vm, "caps", world.vm.caps | {op.cap}))

@@ -177,7 +177,7 @@ def _unfit(world: World, vcpu: Vcpu, immediate: bool, waits: bool) -> Permitted 
         _fix_bits(world)
     if lacks_pmu(vm, vcpu):
         return _failed("run.pmu-not-created", EINVAL, 0, None)
-    if vcpu.pmu_ready and vm.may_have_gic:
+    if vcpu.pmu_ready and vm.may_have_gic and not vm.gic:
         raise Unpredictable("a PMU beside an interrupt controller is not modelled", Decides.KERNEL)
     if vcpu.late and world.profile.mode == protected.MODE and in_force(LATE, world.profile.kernel):
         return _failed(LATE, EINVAL, 0, None)
