@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 from scripted import Scripted, broken, sound, wrong
 
-from corpus.case import Case
+from corpus.case import MAX_OPS, Case
 from corpus.fault import Fault, FaultKind
-from corpus.ops import Disturb, GetReg, SetReg
+from corpus.fields import MAX_PROGRAM
+from corpus.isa.system import HVC_LOOP
+from corpus.ops import Disturb, GetReg, Run, SetReg
 from corpus.text import parse_case
 from corpus.trace import Ending, Trace
 from corpus.wire import Stranger
 from db.records import FindingRecord
+from fuzz.followup import steady
 from fuzz.followup.breakage import Breakage
 from fuzz.followup.investigate import Investigator
 from fuzz.followup.steady import (
     Often,
     StandIns,
+    Steadied,
     delays,
     given_time,
     in_company,
@@ -29,10 +33,13 @@ from fuzz.followup.steady import (
     no_stand_ins,
     often,
     relocated,
+    stand_ins,
+    steadied,
     steady_names,
+    surest_of,
     ways,
 )
-from fuzz.followup.suspicion import Departure
+from fuzz.followup.suspicion import Departure, Suspicion
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge
 from targets.base import Target
@@ -251,6 +258,7 @@ def test_which_leg_has_such_a_clock(name: str, steady: list[str]) -> None:
         ("disturb move {\nthreads { } { }\n}\n", (":smp=2",)),
         ("disturb move {\nget-mp v0\n}\n", (":smp=2",)),
         ("disturb thread {\nget-mp v0\n}\n", (":smp=2",)),
+        ("disturb thread {\nthreads { } { }\n}\n", (":smp=2", "")),
     ],
 )
 def test_threads_that_do_not_meet_where_cpus_take_turns_may_on_one(
@@ -285,6 +293,7 @@ def test_what_is_told_of_is_far_from_the_edges() -> None:
     [
         ([20], 0, [0]),
         ([20, 20, 19], 2, [2]),
+        ([15, 15], 1, [1, 0]),
         ([20, 20, 18, 17], 0, [3, 2, 0]),
         ([20, 19, 12, 12, 12, 12, 13], 0, [6, 5, 3, 0]),
         ([15, 18, 12, 12, 12, 12, 13], 0, [6, 5, 3, 0]),
@@ -357,3 +366,183 @@ def test_what_the_kernels_threads_do_by_chance_a_thread_does_by_instructions() -
     )
     assert "and in 20 of 20 by instructions" in found.explanation
     assert Stranger.THREAD in {op.by for op in found.minimal.ops if isinstance(op, Disturb)}
+
+
+# -- what it is worth ---------------------------------------------------------------------------
+
+
+class Worth(Departure):
+    """A suspicion of which minimising may cost so many runs."""
+
+    most = 1000
+
+    @property
+    def runs(self) -> int:
+        return self.most
+
+
+def suspect(leg: Struck, most: int = 1000) -> Worth:
+    legs = Everywhere([leg])
+    verdict = next(
+        v for _ in range(9) if isinstance(v := legs.judge_one(CASE, LEG, leg.run(CASE)), Diverge)
+    )
+    leg.ran.clear()
+    suspicion = Worth(CASE, LEG, verdict)
+    suspicion.most = most
+    return suspicion
+
+
+@pytest.mark.parametrize(("most", "runs"), [(1000, 20), (400, 20), (380, 19), (100, 5)])
+def test_how_many_runs_it_is_worth_to_tell_how_often(most: int, runs: int) -> None:
+    leg = Struck(0, 1 << 30, 1)
+    assert often(suspect(leg, most), CASE, Everywhere([leg])) == Often(runs, runs)
+
+
+def asked_of(
+    counting: Struck, running: Struck, most: int = 1000
+) -> tuple[Steadied, list[tuple[int, bool]]]:
+    """What comes of it, and what each of three cases costs in runs to tell, and whether it comes
+    again: one that shows it, and two that do not."""
+    costs: list[tuple[int, bool]] = []
+
+    def minimal(suspicion: Suspicion, shows: Callable[[Case], bool]) -> Case:
+        for case in (suspicion.case, PLAIN, suspicion.case):
+            before = len(counting.ran)
+            told = shows(case)
+            costs.append((len(counting.ran) - before, told))
+        return suspicion.case
+
+    suspicion = suspect(running, most)
+    return steadied(suspicion, Everywhere([running]), Everywhere([counting]), minimal), costs
+
+
+def test_what_comes_again_each_time_has_to_show_each_time() -> None:
+    found, costs = asked_of(Struck(2_000_000, 2_400_000, 1), Struck(600_000, 800_000, 1))
+    assert found.again
+    assert costs == [(5, True), (1, False), (5, True)]
+
+
+def test_what_seldom_comes_again_shows_in_one_of_two() -> None:
+    every_other, running = Struck(2_000_000, 2_400_000, 2), Struck(600_000, 800_000, 1)
+    found, costs = asked_of(every_other, running)
+    assert found.again
+    assert {told for _, told in costs[::2]} == {True}
+    assert costs[1] == (2, False)
+    assert all(runs <= 2 for runs, _ in costs)
+
+
+def test_what_does_not_show_where_it_was_found_is_not_kept() -> None:
+    class Once(Struck):
+        """What it did once it never does again."""
+
+        def _do(self, case: Case, turn: int) -> Trace:
+            return super()._do(case, turn) if not self.cured else sound(case)
+
+        cured = False
+
+    running = Once(600_000, 800_000, 1)
+    suspicion = suspect(running)
+    running.cured = True
+    counting = Struck(2_000_000, 2_400_000, 1)
+    found = steadied(
+        suspicion, Everywhere([running]), Everywhere([counting]), lambda one, _: one.case
+    )
+    assert (found.shown, found.again) == (None, True)
+    assert found.told.startswith("shows in 0 of 20 runs with the clock running, and in 20 of 20")
+    assert running.ran[-20:] == [CASE] * 20
+
+
+@pytest.mark.parametrize(("most", "centres"), [(1000, True), (400, True), (380, False)])
+def test_a_window_is_sought_where_runs_are_cheap(
+    monkeypatch: pytest.MonkeyPatch, most: int, centres: bool
+) -> None:
+    sought: list[Case] = []
+
+    def noted(_suspicion: Suspicion, case: Case, _steady: Everywhere) -> Case:
+        sought.append(case)
+        return case
+
+    monkeypatch.setattr(steady, "centred", noted)
+    asked_of(Struck(2_000_000, 2_400_000, 1), Struck(600_000, 800_000, 1), most)
+    assert bool(sought) == centres
+
+
+@pytest.mark.parametrize(
+    ("parts", "kept", "counted"),
+    [
+        ({}, None, []),
+        ({0: 20, 1: 20}, 0, [0]),
+        ({0: 18, 1: 19, 2: 20}, 1, [0, 1]),
+        ({0: 12, 1: 15, 2: 15}, 1, [0, 1, 2]),
+        ({0: 15, 2: 12}, 0, [0, 2]),
+        ({1: 12}, 1, [1]),
+        ({1: 0}, 1, [1]),
+    ],
+)
+def test_of_ways_the_one_that_shows_it_most(
+    parts: Mapping[int, int], kept: int | None, counted: list[int]
+) -> None:
+    cases = [Case(CASE.ops[number:]) for number in range(3)]
+    numbers = {len(case.ops): number for number, case in enumerate(cases)}
+    told: list[int] = []
+
+    def count(case: Case) -> Often:
+        told.append(numbers[len(case.ops)])
+        return Often(parts[told[-1]], 20)
+
+    found = surest_of(cases, lambda case: numbers[len(case.ops)] in parts, count)
+    assert (found and numbers[len(found.ops)]) == kept
+    assert told == counted
+
+
+# -- which cases, and which legs ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lists", ["{ } {\nrun v0 { }\n}", "{\nrun v0 { }\n} { }"])
+def test_a_guest_that_runs_alone_has_nobody_to_meet(lists: str) -> None:
+    case = parse_case(f"threads {lists}\n")
+    assert list(given_time(case)) == [case]
+
+
+def test_calls_take_the_place_of_what_a_program_has_no_room_for() -> None:
+    code = "nop\n" * MAX_PROGRAM
+    case = parse_case(f"threads {{\nrun v0 {{\n{code}}}\n}} {{\nget-mp v0\n}}\n")
+    (_, timed) = given_time(case)
+    names = [each.form.name for op in timed.ops if isinstance(op, Run) for each in op.program]
+    assert names == [HVC_LOOP, *["nop"] * (MAX_PROGRAM - 2), HVC_LOOP]
+
+
+@pytest.mark.parametrize(("more", "cases"), [(0, 3), (1, 0)])
+def test_a_case_that_is_full_takes_no_thread(more: int, cases: int) -> None:
+    ops = (*CASE.ops, *[GetReg(0, 0)] * (MAX_OPS - 1 - len(CASE.ops) + more))
+    assert len(list(in_company(Case(ops)))) == cases
+
+
+def test_a_leg_that_stands_in_has_the_name_of_the_other_and_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Closing(Scripted):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    opened: list[Closing] = []
+
+    def open_leg(name: str) -> Target:
+        if name.endswith("smp=2:icount=4"):
+            raise TransportError("no.")
+        opened.append(Closing(name))
+        return opened[-1]
+
+    monkeypatch.setattr(steady, "open_leg", open_leg)
+    case = parse_case("threads {\nget-mp v0\n} {\nget-mp v0\n}\n")
+    first, second = stand_ins("kvm:6.12:vhe:smp=2", case)
+    with first as none:
+        assert none is None
+    with second as leg:
+        assert leg is opened[0]
+        assert leg.name == "kvm:6.12:vhe:smp=2"
+        assert not opened[0].closed
+    assert opened[0].closed
+    assert list(stand_ins("kvm:native", case)) == []
