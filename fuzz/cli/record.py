@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from fuzz.cli.errors import Exit, UserError
+from fuzz import stopping
+from fuzz.cli.errors import Exit, UserError, stopped
 from fuzz.cli.plain_options import OUTPUT_FILE
 from fuzz.output import STDOUT, write
+
+if TYPE_CHECKING:
+    from targets.kvm.recorder.recorded import Recorded
 
 
 @click.command("record")
@@ -76,10 +81,12 @@ def record(
     from fuzz.record.written import NotRecorded, written  # noqa: PLC0415
 
     _check(command, leg, packages, brought, kept)
+    number = 0
     if kept is not None:
         text = kept.read_text("utf-8", "replace")
     else:
-        text = with_leg(*_recorded(command, leg, seconds, packages, brought))
+        done, number = _recorded(command, leg, seconds, packages, brought)
+        text = with_leg(done.log, done.leg)
     if log is not None:
         write(log, text)
     try:
@@ -90,14 +97,18 @@ def record(
     write(out, case.text)
     to_people = out == STDOUT
     remarks = sum(case.remarks.values())
+    if told.code is None:
+        ended = "; the log ends before the command did."
+    else:
+        ended = f"; the command ended with {told.code}." if told.code else "."
     click.echo(
-        f"{case.ops} ops, and {remarks} calls in remarks, are in {out}"
-        + (f"; the command ended with {told.code}." if told.code else "."),
-        err=to_people,
+        f"{case.ops} ops, and {remarks} calls in remarks, are in {out}{ended}", err=to_people
     )
     for name, count in sorted(case.failed.items()):
         click.echo(f"{count} of them failed with {name}.", err=to_people)
-    return Exit.OK
+    if kept is None and told.code is None:
+        raise UserError(f"the recorder broke off, so {out} is of what it had logged.")
+    return stopped(number) if number else Exit.OK
 
 
 def _check(
@@ -122,16 +133,20 @@ def _recorded(
     seconds: int,
     packages: tuple[str, ...],
     brought: tuple[Path, ...],
-) -> tuple[str, str]:
-    """The log, and the leg. Raises UserError, TransportError."""
+) -> tuple[Recorded, int]:
+    """What was recorded, and the signal that asked for an end meanwhile, or 0. Raises UserError,
+    TransportError."""
     from fuzz.cli.options import resolve_legs  # noqa: PLC0415
     from targets.kvm.recorder import lab, recorded  # noqa: PLC0415
 
+    number = 0
     if leg is None:
-        done = recorded.run(command, seconds)
+        with stopping.patiently() as asked:
+            done = recorded.run(command, seconds, lambda: asked.number)
+        number = asked.number
     else:
         (name, *_) = resolve_legs(leg if leg.startswith("kvm:") else f"kvm:{leg}", None)
         done = lab.run(name, command, seconds or lab.LIMIT_S, packages, brought)
         click.echo(done.output, nl=False, err=True)
     done.check(command[0])
-    return done.log, done.leg
+    return done, number

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Annotated
 
 import msgspec
 
@@ -55,10 +56,10 @@ class Ioctl(msgspec.Struct, frozen=True, tag="ioctl", tag_field="kind"):
     request: int
     result: int
     of: str = ""
-    arg: int = 0
+    arg: Annotated[int, msgspec.Meta(ge=0)] = 0
     given: str = ""
     got: str = ""
-    times: int = 1
+    times: Annotated[int, msgspec.Meta(ge=1)] = 1
 
     @property
     def number(self) -> int:
@@ -136,7 +137,8 @@ def read(text: str) -> Log:
         try:
             said = _decoder.decode(line)
             if isinstance(said, Ioctl):
-                bytes.fromhex(said.given + said.got)
+                bytes.fromhex(said.given)
+                bytes.fromhex(said.got)
         except (msgspec.MsgspecError, ValueError, UnicodeError) as error:
             raise TextError(f"line {number} is none of the recorder's: {error}") from None
         if isinstance(said, Command):

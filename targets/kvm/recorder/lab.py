@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import tempfile
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ LOG = "/log"
 LIMIT_S = 60
 """After which a command is told to end, unless somebody says otherwise."""
 _LAYOUT = Layout(slots=1, request_cap=4 << 20)
+_MOST_WORDS, _MOST_BYTES = 250, 60_000
+"""Of a command: start.c has room for some more."""
 _LATER_S = 120
 """How much longer than it may run a command may take until it has ended."""
 
@@ -65,9 +68,17 @@ def run(
     if "/" in words[0]:
         brought.append(Path(words[0]))
         words[0] = f"./{brought[-1].name}"
+    brought = list({path.resolve(): path for path in brought}.values())
+    named = [path.name for path in brought]
+    twice = next((name for name in named if named.count(name) > 1), None)
+    if twice is not None:
+        raise TextError(f"two files that are brought are called {twice}.")
+    text = _words("/recorder", LOG, str(seconds), *words)
+    if len(words) > _MOST_WORDS or len(text) > _MOST_BYTES:
+        raise TextError(f"the command is too long: {_MOST_WORDS} words and {_MOST_BYTES} bytes.")
     inside = [
         Entry("recorder", stat.S_IFREG | 0o755, build.build().read_bytes()),
-        Entry("command", stat.S_IFREG | 0o644, _words("/recorder", LOG, str(seconds), *words)),
+        Entry("command", stat.S_IFREG | 0o644, text),
         *(cpio.executable(f"{WORK}/{path.name}", path.read_bytes()) for path in brought),
         Entry("lib", stat.S_IFLNK | 0o777, b"usr/lib"),
         Entry("bin", stat.S_IFLNK | 0o777, b"usr/bin"),
@@ -90,7 +101,7 @@ def run(
 
 
 def _words(*words: str) -> bytes:
-    return b"".join(word.encode() + b"\0" for word in words)
+    return b"".join(os.fsencode(word) + b"\0" for word in words)
 
 
 def _recorded(booted: Booted, leg: str) -> Recorded:

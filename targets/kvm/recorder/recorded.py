@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,9 +37,10 @@ class Recorded:
             raise TransportError(f"{command} cannot be run: {last or 'it was not found'}.")
 
 
-def run(command: Sequence[str], seconds: int) -> Recorded:
+def run(command: Sequence[str], seconds: int, asked: Callable[[], int] = lambda: 0) -> Recorded:
     """A command on this machine, told to end after so many seconds (0: never). Its output goes
-    where ours does. Raises TransportError."""
+    where ours does. `asked`: the signal that asks for an end, 0 for none, which is passed on; that
+    of a terminal the command gets itself. Raises TransportError."""
     why = native.unavailable()
     if why:
         raise TransportError(
@@ -45,6 +49,32 @@ def run(command: Sequence[str], seconds: int) -> Recorded:
     program = build.build()
     with tempfile.TemporaryDirectory(prefix="vcpufuzz-") as place:
         log = Path(place, "log")
-        done = subprocess.run([program, log, str(seconds), *command], check=False)
+        code = _followed([str(program), str(log), str(seconds), *command], asked)
         text = log.read_text("utf-8", "replace") if log.exists() else ""
-    return Recorded(done.returncode, text, "", "kvm:native")
+    return Recorded(code, text, "", "kvm:native")
+
+
+_LOOK_S = 0.1
+_PR_SET_PDEATHSIG = 1
+
+
+def _followed(argv: Sequence[str], asked: Callable[[], int]) -> int:
+    """The exit code of the recorder, which does not outlive us."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def die_with_parent() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    told = False
+    with subprocess.Popen(argv, preexec_fn=die_with_parent) as process:  # noqa: PLW1509
+        try:
+            while process.poll() is None:
+                if asked() in (signal.SIGTERM, signal.SIGHUP) and not told:
+                    process.send_signal(asked())
+                    told = True
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_LOOK_S)
+        except BaseException:
+            process.kill()  # and with it all that it follows
+            raise
+        return process.returncode
