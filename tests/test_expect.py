@@ -39,6 +39,23 @@ def test_what_a_leg_must_be_spared_depends_on_its_machine(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("head", "mode", "kernel", "warns"),
+    [
+        ("create-vm protected\n", "protected", (7, 2), True),
+        ("create-vm protected\n", "protected", (6, 12), False),
+        ("create-vm protected\n", "vhe", (7, 2), False),
+        ("", "protected", (7, 2), False),
+    ],
+)
+def test_counters_of_a_protected_vcpu_are_foreseen(
+    head: str, mode: str, kernel: tuple[int, int], warns: bool
+) -> None:
+    case = parse_case(f"{head}create v0\ninit v0\nfinalize v0\nmigrate v0\n")
+    foresees = foreseen(case, Profile(mode=mode, kernel=kernel))
+    assert ("migrate.counters-of-a-protected-vcpu" in foresees) == warns
+
+
+@pytest.mark.parametrize(
     "line",
     [
         *("# avoid: kvm", "# avoid:", "# diverges: model", "# machine: x"),

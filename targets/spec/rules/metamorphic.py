@@ -27,6 +27,11 @@ TABLE: tuple[Rule, ...] = table(
             "api.rst 4.68, 4.69",
             "all other listed registers arrive unchanged, too, but timers, which go on counting",
         ),
+        "migrate.counters-of-a-protected-vcpu": (
+            "IMPL",
+            "arch_timer.c, timer_context_init",
+            "the counters of a protected VM's vcpus take no value, and their SET says nothing of it",
+        ),
         "host.no-thread": ("IMPL", "-", "an executor without a host thread says so"),
         "host.prctl": ("IMPL", "sve.rst 5", "PR_SVE_SET_VL rounds down to a length of the host"),
         "host.length-kept": ("ABI", "sve.rst 3", "the thread's vector length survives KVM_RUN"),

@@ -54,6 +54,8 @@ def migrate(world: World, op: Migrate) -> Permitted:
     initialise(world, destination, features, op.features & POWER_OFF)()
     destination.finalised = destination.sve
     world.rules.update(("migrate.identity", "migrate.other-registers"))
+    if world.vm.protected:
+        world.rules.add("migrate.counters-of-a-protected-vcpu")
 
     def arrive() -> None:
         copy_state(source, destination)
