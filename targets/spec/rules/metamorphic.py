@@ -30,7 +30,7 @@ TABLE: tuple[Rule, ...] = table(
         "migrate.counters-of-a-protected-vcpu": (
             "IMPL",
             "arch_timer.c, timer_context_init",
-            "the counters of a protected VM's vcpus take no value, and their SET says nothing of it",
+            "counters of a protected VM's vcpus take no value, and their SET says so to nobody",
         ),
         "host.no-thread": ("IMPL", "-", "an executor without a host thread says so"),
         "host.prctl": ("IMPL", "sve.rst 5", "PR_SVE_SET_VL rounds down to a length of the host"),
