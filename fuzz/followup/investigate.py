@@ -20,6 +20,11 @@ from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge, Verdict
 from targets.transport import TransportError
 
+BOOTS = 20
+"""Where each showing costs a machine, minimising may take as long as so many of them do to start:
+from 64 ops to 4 it takes some ten showings."""
+LONGEST_S = 240.0
+"""And no longer."""
 TRACINGS = 3
 """How often a cause is looked for anew in what was minimised, at most."""
 
@@ -164,6 +169,14 @@ class Investigator:
         shown = (suspicion.settle(case, self._legs) for case in backwards(smaller[1:]))
         return next(filter(None, shown), None)
 
+    def _seconds(self, suspicion: Suspicion) -> float:
+        """What minimising it may take."""
+        given = self._minimize_seconds
+        if given <= 0 or not suspicion.restarts:
+            return given
+        boot = self._legs.leg(suspicion.name).boot_seconds
+        return max(given, min(BOOTS * boot, LONGEST_S))
+
     def _minimal(
         self,
         suspicion: Suspicion,
@@ -180,7 +193,7 @@ class Investigator:
                 return False
 
         left = max(0.0, self.end + self._minimize_seconds - started)
-        minimizer = Minimizer(still, suspicion.runs, min(self._minimize_seconds, left))
+        minimizer = Minimizer(still, suspicion.runs, min(self._seconds(suspicion), left))
         minimal = minimizer.fewer_ops(suspicion.case)
         if minimal is suspicion.case or not will_do(minimal):
             minimal = minimizer.minimize(minimal)

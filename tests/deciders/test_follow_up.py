@@ -319,9 +319,38 @@ def test_minimising_may_outlast_the_end_by_what_it_may_take(
     assert (len(found.minimal.ops) == 1) is small
 
 
-def tick(clock: list[float]) -> float:
-    clock[0] += 0.5
+def tick(clock: list[float], seconds: float = 0.5) -> float:
+    clock[0] += seconds
     return clock[0]
+
+
+@pytest.mark.parametrize(
+    ("restarts", "boot", "minimize", "each", "runs"),
+    [
+        (False, 4.0, 5.0, 0.5, 11),
+        (True, 0.1, 5.0, 0.5, 11),
+        (True, 0.25, 5.0, 0.5, 11),
+        (True, 0.5, 5.0, 0.5, 21),
+        (True, 11.0, 5.0, 5.0, 45),
+        (True, 13.0, 5.0, 5.0, 49),
+        (True, 13.0, 0.0, 0.5, 1),
+    ],
+)
+def test_where_showing_costs_a_machine_minimising_may_take_as_long_as_many_do_to_start(
+    clock: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    restarts: bool,
+    boot: float,
+    minimize: float,
+    each: float,
+    runs: int,
+) -> None:
+    monkeypatch.setattr(Told, "restarts", restarts)
+    monkeypatch.setattr(Scripted, "boot_seconds", boot)
+    long = parse_case("".join(f"get v0 x{n % 30}\n" for n in range(60)))
+    one = Told(long, showing=lambda _: tick(clock, each) < 0)
+    follow(one, minimize=minimize)
+    assert one.log.count("shows") == runs
 
 
 def test_minimising_ends_in_time(clock: list[float]) -> None:
