@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import struct
 import time
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from corpus.domain import TextError
 from fuzz.cli.main import main
 from fuzz.record.log import read
 from targets.kvm import native
-from targets.kvm.recorder import build, lab, recorded
+from targets.kvm.lab import image
+from targets.kvm.recorder import build, elf, lab, recorded
 
 
 @pytest.fixture(autouse=True)
@@ -112,9 +114,58 @@ def test_files_of_one_name_and_commands_that_are_too_long_are_a_sentence(tmp_pat
     other = tmp_path / "other"
     other.mkdir()
     for place in (tmp_path, other):
-        (place / "vmm").write_text("")
+        (place / "vmm").write_bytes(_elf(183))
     with pytest.raises(TextError, match="two files that are brought are called vmm"):
         lab.run("kvm:6.12:vhe", [f"{tmp_path}/vmm"], 1, [], [other / "vmm"])
     for words in (["vmm", *"x" * 300], ["vmm", "x" * 70_000]):
         with pytest.raises(TextError, match="the command is too long"):
             lab.run("kvm:6.12:vhe", words, 1)
+
+
+def _elf(machine: int, *segments: int) -> bytes:
+    """The head of a program with segments of these types."""
+    head = struct.pack("<16s2HI3QI6H", b"\x7fELF\2\1\1", 2, machine, 1, 0, 64, 0, 0, 64, 56, *NONE)
+    return (
+        head[:56]
+        + struct.pack("<H", len(segments))
+        + head[58:]
+        + b"".join(struct.pack("<2I6Q", kind, *[0] * 7) for kind in segments)
+    )
+
+
+NONE = (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("head", "packages", "why"),
+    [
+        (b"", False, "is no arm64 program"),
+        (b"\x7fELF\2\1", False, "is no arm64 program"),
+        (struct.pack("<I", 0xD2A12001) * 99, False, "is no arm64 program"),
+        (_elf(62, 1), False, "but one for another machine"),
+        (_elf(62, 1), True, "but one for another machine"),
+        (_elf(183, 1, 1), False, ""),
+        (_elf(183, 1, 3), False, "link it statically"),
+        (_elf(183, 1, 3), True, ""),
+        (b"#!/bin/sh\n", False, "is a script"),
+        (b"#!/bin/sh\n", True, ""),
+    ],
+)
+def test_a_program_that_cannot_run_in_the_lab_is_told_by_its_head(
+    head: bytes, packages: bool, why: str, tmp_path: Path
+) -> None:
+    told = elf.trouble(head, packages)
+    assert (why in told, bool(told)) == (True, bool(why))
+    if why:
+        program = tmp_path / "vmm"
+        program.write_bytes(head)
+        with pytest.raises(TextError, match=f"vmm .*{why}"):
+            lab.run("kvm:6.12:vhe", [str(program)], 1, ["libc6"] if packages else [])
+
+
+def test_a_program_of_ours_can_run_there() -> None:
+    assert elf.trouble(build_for_arm().read_bytes()[: elf.HEAD], False) == ""
+
+
+def build_for_arm() -> Path:
+    return build.build_with(image.find_compiler())

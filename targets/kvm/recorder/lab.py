@@ -21,7 +21,7 @@ from targets.kvm.lab.transport import LabTransport
 from targets.kvm.lab.userland import programs
 from targets.kvm.lab.userland.tree import below, files, with_directories
 from targets.kvm.lab.vm import GuestDied
-from targets.kvm.recorder import build
+from targets.kvm.recorder import build, elf
 from targets.kvm.recorder.recorded import Recorded
 from targets.transport import TransportError
 
@@ -68,6 +68,9 @@ def run(
     if "/" in words[0]:
         brought.append(Path(words[0]))
         words[0] = f"./{brought[-1].name}"
+        why = elf.trouble(brought[-1].read_bytes()[: elf.HEAD], bool(packages))
+        if why:
+            raise TextError(f"{command[0]} {why}.")
     brought = list({path.resolve(): path for path in brought}.values())
     named = [path.name for path in brought]
     twice = next((name for name in named if named.count(name) > 1), None)
