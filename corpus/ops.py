@@ -52,6 +52,8 @@ MAX_SPAN = 39
 GENERIC_V8 = 5
 FEATURE_PMU = 1 << 3
 FEATURE_SVE = 1 << 4
+FEATURE_PTRAUTH = 3 << 5
+"""PTRAUTH_ADDRESS and PTRAUTH_GENERIC: a vcpu has both or none (api.rst 4.82)."""
 FINALIZE_SVE = 4
 
 

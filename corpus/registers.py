@@ -70,7 +70,14 @@ SYSREG_ENCODINGS: dict[str, tuple[int, int, int, int, int]] = {
     "id_aa64pfr1_el1": (3, 0, 0, 4, 1),
     "id_aa64zfr0_el1": (3, 0, 0, 4, 4),
     "id_aa64smfr0_el1": (3, 0, 0, 4, 5),
+    **{
+        f"ap{key}key{half}_el1": (3, 0, 2, crm, op2 + number)
+        for key, crm, op2 in (("ia", 1, 0), ("ib", 1, 2), ("da", 2, 0), ("db", 2, 2), ("ga", 3, 0))
+        for number, half in enumerate(("lo", "hi"))
+    },
 }
+_KINDS = {"id_": "id", "api": "key", "apd": "key", "apg": "key"}
+"""Kinds of system registers, by how their names begin."""
 
 
 def _rows() -> Iterator[Register]:
@@ -94,8 +101,7 @@ def _rows() -> Iterator[Register]:
     yield _core("fpsr", 0xD4, U32, "fpsr")
     yield _core("fpcr", 0xD5, U32, "fpcr")
     for name, encoding in SYSREG_ENCODINGS.items():
-        kind = "id" if name.startswith("id_") else "sysreg"
-        yield Register(name, sysreg_id(*encoding), kind)
+        yield Register(name, sysreg_id(*encoding), _KINDS.get(name[:3], "sysreg"))
 
 
 REGISTERS: dict[str, Register] = {row.name: row for row in _rows()}
@@ -104,6 +110,9 @@ _TAGS = TagTable({name: row.id for name, row in REGISTERS.items()})
 
 EL2_NAMES = tuple(name for name in SYSREG_ENCODINGS if name.endswith("_el2"))
 """Registers that only vcpus with EL2 have."""
+
+KEY_NAMES = tuple(row.name for row in REGISTERS.values() if row.kind == "key")
+"""The keys of pointer authentication: of each the low half, then the high one."""
 
 Z_IDS = tuple(REGISTERS[f"z{n}"].id for n in range(32))
 P_IDS = tuple(REGISTERS[f"p{n}"].id for n in range(16))

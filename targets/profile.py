@@ -64,6 +64,8 @@ class Profile:
     """Whether vcpus have FPMR; None: it was not asked."""
     rpres: bool | None = False
     """Whether the CPU's estimates have twelve bits with FPCR.AH; None: it was not asked."""
+    pauth: bool | None = True
+    """Whether the CPU has pointer authentication, if not every vcpu; None: it was not asked."""
     lacks: frozenset[str] = frozenset()
     """Instruction capabilities (`corpus.isa`) that the machine does not have: such
     instructions are UNDEFINED there."""
@@ -92,6 +94,7 @@ class Profile:
         try:
             known = msgspec.json.decode(told, type=cls)
             known = known if '"fpmr":' in told else replace(known, fpmr=None)
+            known = known if '"pauth":' in told else replace(known, pauth=None)
             return known if '"rpres":' in told else replace(known, rpres=None)
         except msgspec.MsgspecError:
             raise ValueError("its machine is described in an older form") from None
@@ -103,8 +106,7 @@ class Profile:
         for name, cap in _FEATURE_CAPS.items():
             if probe.get(cap, "0") not in ("0", ""):
                 features |= 1 << FEATURE_BITS[name]
-        release = re.match(r"(\d+)\.(\d+)", probe.get("release", ""))
-        kernel = (int(release[1]), int(release[2])) if release else (0, 0)
+        kernel = _kernel(probe)
         vqs, svqs = probe.get("vqs", ""), probe.get("svqs", "")
         return cls(
             vqs=parse_vqs(vqs) if vqs else 0,
@@ -124,6 +126,7 @@ class Profile:
             reads_on=probe.get("reads_on") == "1",
             fpmr=_has_fpmr(probe),
             rpres=_has_rpres(probe),
+            pauth=has_pauth(probe),
             lacks=lacking(probe),
         )
 
@@ -156,6 +159,7 @@ CAP_FIELDS: dict[str, tuple[str, int, int]] = {
     "sha3": ("id_aa64isar0", 32, 1),
     "sm3": ("id_aa64isar0", 36, 1),
     "sm4": ("id_aa64isar0", 40, 1),
+    "mops": ("id_aa64isar2", 16, 1),
     "sve-aes": ("id_aa64zfr0", 4, 1),
     "sve-pmull": ("id_aa64zfr0", 4, 2),
     "sve-sha3": ("id_aa64zfr0", 32, 1),
@@ -173,7 +177,29 @@ def lacking(probe: Mapping[str, str]) -> frozenset[str]:
             field = int(value, 16) >> shift & 0xF
             if field < least or (cap == "fp16" and field == 0xF):
                 missing.add(cap)
+    if has_pauth(probe) is False:
+        missing.add("pauth")
     return frozenset(missing)
+
+
+_PAUTH_FIELDS = (("id_aa64isar1", 0xFF0), ("id_aa64isar2", 0xF000))
+"""APA and API, APA3: the algorithms for addresses that a CPU may have."""
+
+
+def has_pauth(probe: Mapping[str, str]) -> bool | None:
+    """Whether a CPU has pointer authentication; None where that is not told. A kernel shows these
+    fields to vcpus with that feature alone, and whether it has that says KVM_CHECK_EXTENSION."""
+    if probe.get(_FEATURE_CAPS["ptrauth_address"], "0") not in ("0", ""):
+        return True
+    values = [_number(probe, register) for register, _ in _PAUTH_FIELDS]
+    if _kernel(probe) != (0, 0) or None in values:
+        return None
+    return any(v and v & mask for v, (_, mask) in zip(values, _PAUTH_FIELDS, strict=True))
+
+
+def _kernel(probe: Mapping[str, str]) -> tuple[int, int]:
+    release = re.match(r"(\d+)\.(\d+)", probe.get("release", ""))
+    return (int(release[1]), int(release[2])) if release else (0, 0)
 
 
 def _number(probe: Mapping[str, str], key: str) -> int | None:

@@ -34,7 +34,13 @@ PROFILES = (
     Profile(features=0xFF, kernel=(7, 2)),
     Profile(kernel=(7, 2), mode="protected", fpmr=True),
     Profile(vqs=0b1011, features=0x35, el0_32bit=False),
-    Profile(kernel=(0, 0), host_thread=False, lacks=frozenset({"sve2", "bf16", "i8mm"})),
+    Profile(
+        features=0x1F,
+        kernel=(0, 0),
+        host_thread=False,
+        pauth=False,
+        lacks=frozenset({"sve2", "bf16", "i8mm", "pauth"}),
+    ),
     Profile(kernel=(6, 1)),
     Profile(
         strangers=frozenset({"thread", "signal", "step"}), threads=True, two_vms=True, svqs=0x808B

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+from corpus.isa import mops
 from corpus.isa.form import Form, Insn
+from corpus.isa.pauth import ALL_ENABLES
 from corpus.isa.table import FORMS, parse_insn
 from corpus.stream import Source
 from corpus.wire import RAM_BASE
@@ -15,7 +17,7 @@ from targets.spec.errors import GuestException, MmioExit, RunFailed, Unpredictab
 from targets.spec.memory import Memory
 from targets.spec.semantics import SEMANTICS
 from targets.spec.sets import Set, exact
-from targets.spec.vcpu import Vcpu
+from targets.spec.vcpu import SCTLR_RESET, Vcpu
 
 MAX_VQ = 16
 DATA = RAM_BASE + 0xC000
@@ -31,9 +33,11 @@ _SPECIAL = {
 
 
 def guest(vq: int, max_vq: int = MAX_VQ) -> Cpu:
-    """A CPU at EL1 with its vector units on, VL vq quadwords, all registers zero."""
-    vcpu = Vcpu(initialised=True, finalised=True, sve=True, max_vq=max_vq)
+    """A CPU at EL1 with its vector units on, all keys enabled, VL vq quadwords, all registers
+    zero."""
+    vcpu = Vcpu(initialised=True, finalised=True, sve=True, pauth=True, max_vq=max_vq)
     vcpu.reset()
+    vcpu.sys["sctlr_el1"] = exact(SCTLR_RESET | ALL_ENABLES)
     vcpu.sys["cpacr_el1"] = exact(0x33_0000)
     vcpu.sys["zcr_el1"] = exact(vq - 1)
     cpu = Cpu(vcpu, Profile(), Memory(), set())
@@ -87,6 +91,11 @@ def aim(cpu: Cpu, insn: Insn, rng: random.Random) -> Insn:
         return insn
     names = [operand.name for operand in insn.form.operands]
     args = list(insn.args)
+    if insn.form.group == mops.GROUP:
+        places = dict(zip(names, args, strict=True))
+        for name in ("xd", *("xs" for _ in range(not insn.form.name.startswith(mops.SET)))):
+            cpu.vcpu.x[places[name]] = exact(DATA + rng.randrange(256))
+        cpu.vcpu.x[places["xc"]] = exact(rng.randrange(200))
     if "xm" in names:
         args[names.index("xm")] = 5
         cpu.vcpu.x[5] = exact(rng.randrange(64))

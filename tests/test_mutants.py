@@ -28,7 +28,7 @@ NEEDS = {
     "exit-cuts-registers": 8,
     "exit-leaves-maximum": 7,
     "asimd-keeps-tail": 8,
-    "narrowing-clears-half": 7,
+    "narrowing-clears-half": 8,
     "predicate-permute-odd": 8,
     "shift-long-keeps-tail": 8,
     "str-short-steps": 7,

@@ -9,9 +9,10 @@ from corpus.domain import Choice, IntRange
 from corpus.isa.form import Form, Insn, Operand
 from corpus.isa.fp import condition
 from corpus.isa.operands import at, bits, choice, imm, x, xsp
+from corpus.isa.pauth import ENABLE_KEYS
 from corpus.isa.stage1 import FORM as STAGE_1_FORM
 from corpus.isa.stage1 import STAGE_1_ON
-from corpus.registers import SYSREG_ENCODINGS
+from corpus.registers import KEY_NAMES, SYSREG_ENCODINGS
 from corpus.wire import DATA_BASE, RAM_BASE, RAM_SIZE
 
 _MRS_TABLE: dict[str, tuple[int, int, int, int, int]] = {
@@ -23,6 +24,7 @@ _MRS_TABLE: dict[str, tuple[int, int, int, int, int]] = {
     "zcr_el12": (3, 5, 1, 2, 0),
     "cpacr_el12": (3, 5, 1, 0, 2),
     "fpmr": SYSREG_ENCODINGS["fpmr"],
+    **{n: SYSREG_ENCODINGS[n] for n in KEY_NAMES},
 }
 
 
@@ -282,7 +284,9 @@ def unsynchronised(program: Sequence[Insn]) -> int:
     return count
 
 
-_SYNCHRONISES = frozenset({"isb", "hvc", RETURN_VECTORS, STAGE_1_ON, *LOOPS - {SPIN_LOOP}})
+_SYNCHRONISES = frozenset(
+    {"isb", "hvc", RETURN_VECTORS, STAGE_1_ON, ENABLE_KEYS, *LOOPS - {SPIN_LOOP}}
+)
 _SYSREG_NAMES = {value: name for name, value in _SYSREG.items()}
 
 FORMS: tuple[Form, ...] = (

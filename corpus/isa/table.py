@@ -19,6 +19,8 @@ from corpus.isa import (
     fp_later,
     fp_scalar,
     fp_simd,
+    mops,
+    pauth,
     prefixed,
     sve2,
     sve_count,
@@ -60,6 +62,8 @@ _TABLES = (
     fp_later.FORMS,
     fp_scalar.FORMS,
     crypto.FORMS,
+    pauth.FORMS,
+    mops.FORMS,
 )
 
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from corpus import registers as regs
 from corpus.fields import FEATURE_BITS
+from corpus.isa.pauth import KEY_ENABLES
 from corpus.opfields import fields_of
 from corpus.ops import (
     EAGER_SPLIT,
@@ -47,13 +48,13 @@ from corpus.wire import Ask
 from fuzz.generate.facts import CONTROLS, LENGTHS, class_of
 from fuzz.generate.programs import MIDDLE, random_program, source
 from fuzz.generate.registers import draw_value, malformed, random_pstate
-from targets.spec.vcpu import RESET_SYSREGS
+from targets.spec.vcpu import RESET_SYSREGS, SCTLR_RESET
 
 Maker: TypeAlias = Callable[[random.Random, int], list[Op]]
 Early: TypeAlias = Callable[[random.Random], list[Op]]
 
 STOPS_JUDGING = frozenset({"sctlr_el1"})
-"""Registers after whose SET a run is not judged."""
+"""Registers after whose SET to anything a run is not judged."""
 
 HIDDEN = frozenset(
     row.name
@@ -74,6 +75,9 @@ def value_for(rng: random.Random, name: str) -> Pattern:
         return Pattern("int", sum(rng.sample(bits, rng.randrange(1, len(bits) + 1))))
     if name == "pstate":
         return random_pstate(rng)
+    if name == "sctlr_el1":
+        enables = sum(bit for bit in KEY_ENABLES.values() if rng.random() < 0.8)
+        return Pattern("int", SCTLR_RESET | enables)
     if roll < 0.3:
         return Pattern("noise", rng.randrange(1 << 16))
     if roll < 0.5:
@@ -106,8 +110,7 @@ def _accesses() -> Iterator[tuple[tuple[str, bool], Maker]]:
             return [SetReg(0, row.id, value_for(rng, row.name))]
 
         yield (f"get {name}", fails), get
-        if name not in STOPS_JUDGING:
-            yield (f"set {name}", fails or name in ("vls", "id")), put
+        yield (f"set {name}", fails or name in ("vls", "id")), put
 
 
 def _faulting(kind: type[GetReg | SetReg], name: str) -> Maker:

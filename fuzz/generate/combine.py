@@ -22,6 +22,7 @@ from corpus.isa.form import Form, Insn
 from corpus.isa.system import ANY, RETURN_VECTORS
 from corpus.isa.table import FORMS, insn
 from corpus.ops import (
+    FEATURE_PTRAUTH,
     FEATURE_SVE,
     CreateVcpu,
     Finalize,
@@ -54,16 +55,17 @@ from fuzz.generate.programs import (
     memory_access,
     random_insn,
     synchronised_soon,
+    system_access,
 )
 from fuzz.generate.registers import draw_value
+from fuzz.generate.signing import enabled_keys
 from targets.spec.cpu import BASE_CAPS, FP_CAPS
 
 _ID = {name: row.id for name, row in regs.REGISTERS.items()}
-_PTRAUTH = 1 << FEATURE_BITS["ptrauth_address"] | 1 << FEATURE_BITS["ptrauth_generic"]
 _PMU_V3 = 1 << FEATURE_BITS["pmu_v3"]
 _SHARES = (
     (0.45, 1 << FEATURE_BITS["psci_0_2"]),
-    (0.3, _PTRAUTH),
+    (0.3, FEATURE_PTRAUTH),
     (0.07, _PMU_V3),
     (0.12, 1 << FEATURE_BITS["power_off"]),
 )
@@ -256,6 +258,12 @@ def _program(draft: _Draft, features: int) -> tuple[Insn, ...]:
     code: list[Insn] = enable_vectors(rng) if rng.random() < _enabling(draft) else []
     if rng.random() < RETURNING and not features & of_el2.HAS_EL2 and not _is_at_el0(draft):
         code.append(insn(RETURN_VECTORS))
+    if (
+        features & FEATURE_PTRAUTH == FEATURE_PTRAUTH
+        and rng.random() < 0.4
+        and not _is_at_el0(draft)
+    ):
+        code += enabled_keys(rng)
     want = rng.choice(_LENGTHS_OF_CODE)
     drawn = partial(_form, rng, _WITH_SVE if longest or rng.random() < 0.1 else _WITHOUT_SVE)
     while len(code) < want:
@@ -263,7 +271,11 @@ def _program(draft: _Draft, features: int) -> tuple[Insn, ...]:
             code += idiom(rng)
             continue
         form = draft.chooser.form(drawn, longest, effective)
-        code += memory_access(rng, form) if is_memory(form) else [random_insn(rng, form)]
+        if is_memory(form):
+            code += memory_access(rng, form)
+        else:
+            draw = system_access if form.name in ("mrs", "msr") else random_insn
+            code.append(draw(rng, form))
     if features & of_el2.HAS_EL2:
         return of_el2.program(rng, tuple(code), MAX_PROGRAM)
     whole = tuple(synchronised_soon(rng, code)[:MAX_PROGRAM])

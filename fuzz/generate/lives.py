@@ -14,6 +14,7 @@ from corpus.fields import MAX_PROGRAM
 from corpus.isa.table import insn
 from corpus.opfields import fields_of
 from corpus.ops import (
+    FEATURE_PTRAUTH,
     FEATURE_SVE,
     HOST_VLS,
     OPS,
@@ -129,6 +130,8 @@ def random_case(rng: random.Random, el2_share: float = of_el2.SHARE) -> Case:
     features = FEATURE_SVE if sve else PSCI_0_2
     if rng.random() < 0.3:
         features |= PSCI_0_2
+    if rng.random() < 0.12:
+        features |= FEATURE_PTRAUTH
     if rng.random() < 0.15:
         features = fields_of(Init)[1].domain.draw(source(rng))
     if rng.random() < el2_share:

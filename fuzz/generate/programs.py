@@ -7,13 +7,17 @@ from collections.abc import Callable, Sequence
 
 from corpus.domain import Domain, TextError
 from corpus.fields import MAX_PROGRAM
+from corpus.isa import mops
 from corpus.isa.decode import decode
 from corpus.isa.form import Form, Insn
 from corpus.isa.system import ANY, BRANCH_TO, LOOPS, OF_EL2, RETURN_VECTORS, unsynchronised
 from corpus.isa.table import FORMS, insn
 from corpus.isa.unallocated import UNALLOCATED, is_unallocated
+from corpus.registers import KEY_NAMES
 from corpus.stream import Source
 from corpus.wire import MMIO_BASE, RAM_SIZE
+from fuzz.generate.copies import copied
+from fuzz.generate.signing import signed
 
 DATA = 0x8000
 """Offset in guest RAM at which data begins."""
@@ -114,6 +118,8 @@ def _base_of(form: Form) -> tuple[int, str] | None:
 def memory_access(rng: random.Random, form: Form) -> list[Insn]:
     """A memory instruction with its base register pointed into RAM, rarely at its edge."""
     access = random_insn(rng, form)
+    if form.group == mops.GROUP:
+        return copied(rng, access, MIDDLE)
     base = _base_of(form)
     if base is None:
         return _from_vector(rng, access)
@@ -226,7 +232,7 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
             if form.name == ANY:
                 program.append(insn(ANY, strange_word(rng)))
             elif form.name in ("mrs", "msr"):
-                program.append(_system_access(rng, form))
+                program.append(system_access(rng, form))
             elif is_memory(form):
                 program += memory_access(rng, form)
             else:
@@ -254,15 +260,18 @@ def strange_word(rng: random.Random) -> int:
 _OPCODE_BITS = (*range(10, 25), 29, 30, 31)
 
 
-def _system_access(rng: random.Random, form: Form) -> Insn:
-    """An MRS or MSR; rarely of a register that is UNDEFINED below EL2, which ends a run."""
+def system_access(rng: random.Random, form: Form) -> Insn:
+    """An MRS or MSR; rarely of a register that is UNDEFINED below EL2, or without pointer
+    authentication, which ends a run."""
     access = random_insn(rng, form)
-    while rng.random() < 0.9 and any(arg in _OF_EL2 for arg in access.args):
+    while rng.random() < 0.9 and any(arg in _OFTEN_UNDEFINED for arg in access.args):
         access = random_insn(rng, form)
     return access
 
 
-_OF_EL2 = frozenset(FORMS["msr"].operands[0].domain.parse(name) for name in OF_EL2)
+_OFTEN_UNDEFINED = frozenset(
+    FORMS["msr"].operands[0].domain.parse(name) for name in (*OF_EL2, *KEY_NAMES)
+)
 
 _FUNCTIONS: dict[int, float] = {
     **dict.fromkeys((0xC400_0003, 0x8400_0003), 12),  # CPU_ON
@@ -307,6 +316,7 @@ _IDIOMS: tuple[tuple[Callable[[random.Random], list[Insn]], int], ...] = (
     (hypercall, 20),
     (lambda rng: [random_insn(rng, FORMS["eret_to"])], 10),
     (_spill, 15),
+    (signed, 20),
 )
 """With how often each is drawn."""
 _IDIOM_WEIGHTS = [weight for _, weight in _IDIOMS]

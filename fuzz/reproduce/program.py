@@ -247,5 +247,6 @@ _ID = {
     "id_aa64zfr0": "ARM64_SYS_REG(3, 0, 0, 4, 4)",
     "id_aa64isar0": "ARM64_SYS_REG(3, 0, 0, 6, 0)",
     "id_aa64isar1": "ARM64_SYS_REG(3, 0, 0, 6, 1)",
+    "id_aa64isar2": "ARM64_SYS_REG(3, 0, 0, 6, 2)",
 }
 """The ID registers of `CAP_FIELDS`."""

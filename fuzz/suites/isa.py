@@ -13,12 +13,26 @@ from dataclasses import dataclass
 from corpus import registers as regs
 from corpus.case import Case
 from corpus.isa.form import Form, Insn
+from corpus.isa.pauth import ALL_ENABLES, KEY_ENABLES
 from corpus.isa.system import ANY
-from corpus.ops import CreateVcpu, Finalize, Init, Op, ReadAll, ReadMem, Run, SetReg, WriteMem
+from corpus.ops import (
+    FEATURE_PTRAUTH,
+    FEATURE_SVE,
+    CreateVcpu,
+    Finalize,
+    Init,
+    Op,
+    ReadAll,
+    ReadMem,
+    Run,
+    SetReg,
+    WriteMem,
+)
 from corpus.values import Pattern
 from fuzz.generate import is_memory, memory_access, random_insn
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
+from targets.spec.vcpu import SCTLR_RESET
 
 LENGTHS = (1, 2, 3, 4, 16)
 """Guest vector lengths in quadwords: 128, 256, 384, 512 and 2048 bits."""
@@ -66,7 +80,9 @@ def suite(
 
 
 def _case(rng: random.Random, forms: Sequence[Form], vq: int) -> Case:
-    ops: list[Op] = [CreateVcpu(0), Init(0), Finalize(0)]
+    signs = any(form.group == "pauth" for form in forms)
+    more = FEATURE_PTRAUTH if signs and rng.random() < 0.7 else 0
+    ops: list[Op] = [CreateVcpu(0), Init(0, FEATURE_SVE | more), Finalize(0)]
     for reg in regs.Z_IDS:
         if rng.random() < 0.6:
             ops.append(SetReg(0, reg, _content(rng)))
@@ -86,6 +102,11 @@ def _case(rng: random.Random, forms: Sequence[Form], vq: int) -> Case:
     # Set from outside, so that the length does not grow in the guest and no tail is in doubt.
     ops.append(SetReg(0, regs.REGISTERS["cpacr_el1"].id, Pattern("int", 0x330000)))
     ops.append(SetReg(0, regs.REGISTERS["zcr_el1"].id, Pattern("int", vq - 1)))
+    if signs and rng.random() < 0.8:
+        enables = rng.choice((ALL_ENABLES, ALL_ENABLES, *KEY_ENABLES.values()))
+        sctlr = regs.REGISTERS["sctlr_el1"].id
+        ops.append(SetReg(0, sctlr, Pattern("int", SCTLR_RESET | enables)))
+        ops += [SetReg(0, regs.REGISTERS[name].id, _content(rng)) for name in regs.KEY_NAMES]
     program: list[Insn] = []
     for form in forms:
         program += memory_access(rng, form) if is_memory(form) else [random_insn(rng, form)]

@@ -17,6 +17,7 @@ from targets.spec.errors import (
     syndrome,
 )
 from targets.spec.memory import Memory
+from targets.spec.pauth import without_enables
 from targets.spec.sets import exact, join
 from targets.spec.vcpu import Vcpu
 
@@ -38,7 +39,7 @@ class Bus:
         self.mem = mem
         self.rules = rules
         self.unaligned = unaligned
-        self.translates = vcpu.sys["sctlr_el1"] == exact(SCTLR)
+        self.translates = without_enables(vcpu.sys["sctlr_el1"]) == exact(SCTLR)
         """Whether stage 1 is on, with our map."""
         self.rule = ""
         """Rule of the instruction being executed: the origin of what it writes."""

@@ -52,9 +52,11 @@ class Forks:
 class Controls(Bus):
     """What of a vcpu decides whether its vector units are open."""
 
-    __slots__ = ("forks", "now", "views")
+    __slots__ = ("forks", "loose_keys", "now", "views")
 
     forks: Forks
+    loose_keys: set[str]
+    """Keys of pointer authentication that were written and are not synchronised."""
     views: tuple[View, ...]
     """What may be in effect; one view while all is synchronised."""
     now: tuple[View, ...]
@@ -63,6 +65,7 @@ class Controls(Bus):
     def all_synchronised(self, forks: Forks | None = None) -> None:
         """The state at the entry to a guest."""
         self.forks = forks or Forks()
+        self.loose_keys = set()
         self.views = self.now = (_NOTHING_OLD,)
 
     def control(self, view: View, name: str) -> tuple[int, int]:
@@ -104,6 +107,7 @@ class Controls(Bus):
 
     def synchronise(self) -> None:
         """A context synchronisation event."""
+        self.loose_keys.clear()
         if len(self.views) > 1:
             self.rules.add("sync.event")
             self.views = self.now = (_NOTHING_OLD,)

@@ -56,18 +56,19 @@ FPSR_STATEFUL = 0x0800_009F
 FP_CONTROL = {"fpcr": FPCR_STATEFUL, "fpsr": FPSR_STATEFUL}
 ZCR_LEN = 0xF
 
-FPMR_IN_PROTECTED_MODE = (7, 2)
-"""The first kernel known to let guests at it there. 6.12 offers it, but its hypervisor does not
+HCRX_IN_PROTECTED_MODE = (7, 2)
+"""The first kernel known to let guests at FPMR there. 6.12 offers it, but its hypervisor does not
 take over what HCRX_EL2 is to be (flush_hyp_vcpu), so that it is UNDEFINED."""
 
-BASE_CAPS = frozenset({"base"})
+BASE_CAPS = frozenset({"base", "pauth", "mops"})
+"""Capabilities of instructions that touch no vector register."""
 FP_CAPS = frozenset(
     {
         *("fp", "fp16", "bf16-fp", "dotprod", "i8mm-fp", "fcma", "fhm", "frintts", "jscvt"),
         *("aes", "pmull", "sha1", "sha256", "sha512", "sha3", "sm3", "sm4"),
     }
 )
-"""Capabilities of instructions on V registers only; all others but `base` are SVE."""
+"""Capabilities of instructions on V registers only; all others are SVE."""
 
 
 class Cpu(Controls):
@@ -80,7 +81,9 @@ class Cpu(Controls):
             "el",
             "fp_kept",
             "host_vqs",
+            "keeps_hcrx",
             "fpmr",
+            "has_pauth",
             "has_stage1",
             "lacks",
             "rpres",
@@ -107,11 +110,13 @@ class Cpu(Controls):
         self.kernel = profile.kernel
         self.host_vqs = profile.vqs
         self.lacks = profile.lacks
-        kept = profile.mode == "protected" and profile.kernel < FPMR_IN_PROTECTED_MODE
-        self.fpmr = None if profile.fpmr and kept else profile.fpmr
+        self.keeps_hcrx = profile.mode == "protected" and profile.kernel < HCRX_IN_PROTECTED_MODE
+        """Whether what KVM chose for HCRX_EL2 may not be in effect for the guest."""
+        self.fpmr = None if profile.fpmr and self.keeps_hcrx else profile.fpmr
         self.rpres = profile.rpres
         self.reads_on = profile.reads_on
         self.has_stage1 = profile.stage1
+        self.has_pauth = profile.pauth
         self.returns = False
         self.defects = profile.defects
         self.fp_kept = {"fpcr": profile.fpcr_bits, "fpsr": profile.fpsr_bits}
@@ -440,11 +445,13 @@ def from_lanes(array: NDArray[Any]) -> int:
 def access_check(cpu: Cpu, insn: Insn) -> None:
     """The access checks of an instruction, by its form's capability."""
     cap = insn.form.cap
-    if cap in BASE_CAPS:
+    if cap == "base":
         return
     if cap in cpu.lacks:
         cpu.rules.add("run.undefined-feature")
         raise GuestException(UNDEFINED)
+    if cap in BASE_CAPS:
+        return
     if cap in FP_CAPS:
         cpu.need_fp()
     else:

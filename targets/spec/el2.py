@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from corpus.isa.pauth import ALL_ENABLES
 from targets.spec.rules import in_force
 from targets.spec.sets import ZERO, Set, exact, join, unknown
 from targets.spec.vcpu import SCTLR_RESET, U64, Release, Vcpu, Vm
@@ -53,10 +54,12 @@ def fixed(name: str, value: int, kernel: Release, mask: int = 0) -> Set:
     if name == "hcr_el2":
         return unknown(value, mask | value & ~TGE | E2H | RW)
     if name == "sctlr_el1":
-        return SCTLR_FIXED if value == SCTLR_RESET else unknown(value, U64)
+        is_usual = value & ~ALL_ENABLES == SCTLR_RESET
+        return unknown(value, _SCTLR_ANYHOW | ALL_ENABLES & value) if is_usual else unknown(0, U64)
     return unknown(value, mask)
 
 
 _FIXED = ("zcr_el2", "hcr_el2", "sctlr_el1")
-SCTLR_FIXED = unknown(SCTLR_RESET, SCTLR_RESET | 0x30D5_09D8)
+_SCTLR_ANYHOW = SCTLR_RESET | 0x30D5_09D8
+SCTLR_FIXED = unknown(SCTLR_RESET, _SCTLR_ANYHOW)
 """SCTLR_EL1 as a reset leaves it, with RES0 and RES1 bits either way: they do nothing."""

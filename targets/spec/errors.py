@@ -67,6 +67,7 @@ _EXCEPTION_RULES = {
     0x16: "el2.hvc",
     0x18: "exception.register-trap",
     0x19: "exception.sve-trap",
+    0x1C: "exception.pauth",
     **dict.fromkeys((0x20, 0x21), "exception.instruction-abort"),
     **dict.fromkeys((0x24, 0x25), "exception.data-abort"),
     0x3C: "exception.brk",

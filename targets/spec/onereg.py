@@ -186,6 +186,18 @@ def _stored(vm: Vm, name: str, kernel: Release) -> Callable[[int], Set]:
 _EL2_RULES = {"zcr_el2": "el2.zcr", "cptr_el2": "el2.cptr", "hcr_el2": "el2.hcr"}
 
 
+def _key(vcpu: Vcpu, name: str) -> Slot | Refused:
+    """A key of pointer authentication: hidden by ptrauth_visibility."""
+    if not vcpu.pauth:
+        return Refused("pauth.keys-hidden", ENOENT)
+
+    def stored(value: int) -> Set:
+        vcpu.forget_signed(name)
+        return exact(value)
+
+    return Slot("pauth.key", 8, (vcpu.sys, name), 8, name, stored=stored)
+
+
 def _sysreg(
     vm: Vm, vcpu: Vcpu, row: regs.Register, profile: Profile
 ) -> Slot | Refused | NotModelled:
@@ -198,6 +210,8 @@ def _sysreg(
         return _of_el2(vm, vcpu, name, kernel)
     if row.kind == "id":
         return idregs.find(vm, name)
+    if row.kind == "key":
+        return _key(vcpu, name)
     if name == "fpmr" and not profile.fpmr:
         return NotModelled() if profile.fpmr is None else Refused("sysreg.fpmr-hidden", ENOENT)
     if name not in vcpu.sys:

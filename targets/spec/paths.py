@@ -12,7 +12,7 @@ from corpus.isa.system import ANY
 from targets.spec.controls import Forks
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.memory import Memory
-from targets.spec.semantics.maybe import FORKING
+from targets.spec.semantics import maybe, pauth
 from targets.spec.sets import either
 from targets.spec.vcpu import Vcpu
 from targets.spec.world import World
@@ -20,7 +20,7 @@ from targets.spec.world import World
 MOST_PATHS = 64
 """More paths than this through one run are not followed."""
 
-_FORKS = frozenset({"msr", "mrs", ANY}) | FORKING
+_FORKS = frozenset({"msr", "mrs", ANY}) | maybe.FORKING | pauth.FORKING
 """Forms without which a run has one path."""
 
 E = TypeVar("E")
@@ -113,6 +113,8 @@ def united(a: State, b: State) -> State:
 def _either(name: str, a: Any, b: Any) -> Any:
     if a == b or name == "origins":
         return a
+    if name == "signed":
+        return {}
     if name in ("z", "own_v", "p", "ffr", "x"):
         return [
             one if one == other else either((*one, *other)) for one, other in zip(a, b, strict=True)

@@ -26,7 +26,7 @@ _Place: TypeAlias = tuple[Any, int, int, str]
 
 
 @cache
-def _layout(sve: bool) -> tuple[bytes, tuple[tuple[str, tuple[_Place, ...]], ...]]:
+def _layout(sve: bool, pauth: bool) -> tuple[bytes, tuple[tuple[str, tuple[_Place, ...]], ...]]:
     """The answer for a vcpu whose registers are all zero, and where each register is, by
     attribute of Vcpu, each in order."""
     data = bytearray()
@@ -34,7 +34,7 @@ def _layout(sve: bool) -> tuple[bytes, tuple[tuple[str, tuple[_Place, ...]], ...
     for group in READ_GROUPS:
         for reg in group:
             row = regs.BY_ID[reg]
-            refused = _refused(row.kind, row.name, sve)
+            refused = _refused(row.kind, row.name, sve, pauth)
             size = 0 if refused else regs.size_of(reg)
             data += _HEADER.pack(refused, size)
             if refused:
@@ -45,7 +45,9 @@ def _layout(sve: bool) -> tuple[bytes, tuple[tuple[str, tuple[_Place, ...]], ...
     return bytes(data), tuple((name, tuple(found)) for name, found in places.items())
 
 
-def _refused(kind: str, name: str, sve: bool) -> int:
+def _refused(kind: str, name: str, sve: bool, pauth: bool) -> int:
+    if kind == "key":
+        return 0 if pauth else ENOENT
     if sve:
         return EINVAL if kind == "v" else 0
     return ENOENT if kind in ("z", "p", "ffr") or name == "zcr_el1" else 0
@@ -57,7 +59,7 @@ def _home(row: regs.Register) -> tuple[str, int | str]:
         return _ENTRY_OF_KIND[row.kind], int(number) if number.isdigit() else 0
     if row.id in regs.X_IDS:
         return "x", regs.X_IDS.index(row.id)
-    return ("sys" if row.kind == "sysreg" else "core"), row.name
+    return ("sys" if row.kind in ("sysreg", "key") else "core"), row.name
 
 
 def usual_answer(vcpu: Vcpu) -> tuple[bytes, tuple[Hole, ...]] | None:
@@ -65,7 +67,7 @@ def usual_answer(vcpu: Vcpu) -> tuple[bytes, tuple[Hole, ...]] | None:
     exactly. None where the vcpu's state makes the answer another one."""
     if not vcpu.initialised or (vcpu.sve and not vcpu.finalised):
         return None
-    zeros, places = _layout(vcpu.sve)
+    zeros, places = _layout(vcpu.sve, vcpu.pauth)
     data = bytearray(zeros)
     holes: list[Hole] = []
     for attribute, registers in places:

@@ -29,6 +29,7 @@ from targets.spec.errors import (
 from targets.spec.exceptions import write_down
 from targets.spec.memory import Memory
 from targets.spec.nested import NestedCpu
+from targets.spec.pauth import without_enables
 from targets.spec.semantics import SEMANTICS, Semantic
 from targets.spec.semantics.fpops import FLAGS, ControlUnknown
 from targets.spec.semantics.system import held_fpmr, loaded_cpacr
@@ -67,9 +68,30 @@ def check_runnable(vcpu: Vcpu, mem: Memory) -> None:
     loose = NZCV | OPTIONAL_PSTATE
     if mask & ~loose or value & ~known or value & 0xF not in RUNNABLE_MODES:
         raise Unpredictable(f"a run from PSTATE {value:#x} is not modelled", Decides.KERNEL)
-    usual = vcpu.sys["sctlr_el1"] in (exact(SCTLR_RESET), SCTLR_FIXED)
-    if not usual and not stage1.is_on(vcpu, mem):
-        raise Unpredictable("a run with another SCTLR_EL1 than the reset value is not modelled")
+    sctlr = without_enables(vcpu.sys["sctlr_el1"])
+    if sctlr not in (exact(SCTLR_RESET), SCTLR_FIXED) and not stage1.is_on(vcpu, mem):
+        value, mask = join(sctlr)
+        names = ", ".join(f"SCTLR_EL1.{bit}" for bit in _names(value ^ SCTLR_RESET | mask))
+        raise Unpredictable(f"a run with {names} other than a reset leaves it is not modelled")
+
+
+_SCTLR_BITS = {
+    **{0: "M", 1: "A", 2: "C", 3: "SA", 4: "SA0", 5: "CP15BEN", 6: "nAA", 7: "ITD", 8: "SED"},
+    **{9: "UMA", 10: "EnRCTX", 11: "EOS", 12: "I", 14: "DZE", 15: "UCT", 16: "nTWI", 18: "nTWE"},
+    **{19: "WXN", 20: "TSCXT", 21: "IESB", 22: "EIS", 23: "SPAN", 24: "E0E", 25: "EE", 26: "UCI"},
+    **{28: "nTLSMD", 29: "LSMAOE", 32: "CMOW", 33: "MSCEn", 34: "EnFPM", 35: "BT0", 36: "BT1"},
+    **{37: "ITFSB", 38: "TCF0", 39: "TCF0", 40: "TCF", 41: "TCF", 42: "ATA0", 43: "ATA"},
+    **{44: "DSSBS", 57: "EPAN", 60: "EnTP2", 61: "NMI"},
+}
+"""Bits of SCTLR_EL1 by number (Arm ARM); those that enable keys of pointer authentication are
+modelled."""
+_FEW = 3
+
+
+def _names(bits: int) -> tuple[str, ...]:
+    """The names of some bits of SCTLR_EL1, the lowest ones of many."""
+    found = (_SCTLR_BITS.get(n, f"bit {n}") for n in range(64) if bits >> n & 1)
+    return tuple(dict.fromkeys(found))[:_FEW]
 
 
 def run(

@@ -25,6 +25,7 @@ from corpus.isa.stage1 import (
 from corpus.wire import MMIO_BASE, RAM_BASE, RAM_SIZE
 from targets.spec.errors import Unpredictable
 from targets.spec.memory import Memory
+from targets.spec.pauth import without_enables
 from targets.spec.sets import exact, join
 from targets.spec.vcpu import PSTATE_PAN, Vcpu
 
@@ -54,7 +55,7 @@ def in_place(mem: Memory) -> bool:
 def is_on(vcpu: Vcpu, mem: Memory) -> bool:
     """Whether a vcpu that may run has stage 1 on. Raises Unpredictable where the map is not ours,
     or PSTATE.PAN may have a say."""
-    if vcpu.sys["sctlr_el1"] != exact(SCTLR):
+    if without_enables(vcpu.sys["sctlr_el1"]) != exact(SCTLR):
         return False
     if not vcpu.mapped or vcpu.el2:
         raise Unpredictable("a run with tables of another's making is not modelled")

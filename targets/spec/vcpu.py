@@ -6,7 +6,9 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from corpus.registers import KEY_NAMES
 from targets.spec.errors import Decides, Unpredictable
+from targets.spec.pauth import Signed
 from targets.spec.sets import ZERO, Set, either, exact, unknown
 
 Release: TypeAlias = tuple[int, int]
@@ -38,6 +40,7 @@ RESET_SYSREGS: dict[str, Set] = {
     "esr_el1": unknown(0, U64),
     "far_el1": unknown(0, U64),
     "fpmr": ZERO,
+    **dict.fromkeys(KEY_NAMES, unknown(0, U64)),
 }
 """System registers that the model follows, with what INIT leaves in them. Those that the
 architecture resets to an UNKNOWN value are unknown here, too."""
@@ -73,6 +76,8 @@ class Vcpu:
     sve: bool = False
     aarch32: bool = False
     el2: bool = False
+    pauth: bool = False
+    """With pointer authentication, by address and generic."""
     e2h: bool = True
     """With EL2: whether it has VHE (HCR_EL2.E2H is fixed for a VM)."""
     power_off: int = 0
@@ -108,6 +113,8 @@ class Vcpu:
     x: list[Set] = field(default_factory=lambda: _zeros(31))
     core: dict[str, Set] = field(default_factory=dict)
     sys: dict[str, Set] = field(default_factory=dict)
+    signed: dict[int, Signed] = field(default_factory=dict)
+    """X register -> what it was signed with, as long as that key is the same."""
     origins: dict[str, str] = field(default_factory=dict, compare=False)
     """Register name -> rule of the instruction that wrote it last, for attribution."""
 
@@ -117,6 +124,19 @@ class Vcpu:
         for each in _CONTAINERS:
             setattr(other, each, getattr(self, each).copy())
         return other
+
+    def still_signed(self, n: int) -> Signed | None:
+        """What X register n was signed with, if that is what it holds."""
+        signed = self.signed.get(n)
+        if signed and (self.x[n] is signed.contents or self.origins.get(f"x{n}") == signed.rule):
+            return signed
+        return None
+
+    def forget_signed(self, name: str) -> None:
+        """The key register `name` is written: what was signed with it is no longer what it makes
+        of a pointer."""
+        key = name[2:4]
+        self.signed = {x: signed for x, signed in self.signed.items() if signed.key != key}
 
     @property
     def vector_bits(self) -> int:
@@ -142,6 +162,7 @@ class Vcpu:
         self.core = dict.fromkeys(_ZEROED, ZERO) | kept
         self.core["pstate"] = exact(0x1D3 if self.aarch32 else PSTATE_EL1H)
         self.sys = dict(RESET_SYSREGS)
+        self.signed = {}
         self.mapped = False
         if self.entry:
             pc, self.x[0] = self.entry
@@ -169,7 +190,7 @@ RESET_ORIGINS: dict[str, str] = {
 """Which rule gives a register its value at a reset, for attribution."""
 
 
-_CONTAINERS = ("z", "own_v", "p", "ffr", "x", "core", "sys", "origins")
+_CONTAINERS = ("z", "own_v", "p", "ffr", "x", "core", "sys", "signed", "origins")
 
 
 @dataclass(slots=True)

@@ -14,6 +14,8 @@ from targets.spec.rules import (
     identity,
     lives,
     metamorphic,
+    mops,
+    pauth,
     protected,
     translation,
     vectors,
@@ -21,7 +23,7 @@ from targets.spec.rules import (
 from targets.spec.rules.rule import Rule
 
 CHAPTERS: tuple[ModuleType, ...] = (
-    *(lives, accesses, carried, devices, identity, guests, vectors, translation),
+    *(lives, accesses, carried, devices, identity, guests, vectors, translation, pauth, mops),
     *(hypercalls, el2, protected, metamorphic),
 )
 """Rules that belong together, as modules, in the order in which they are read."""

@@ -13,6 +13,7 @@ from corpus.wire import Stranger
 from targets.profile import Profile
 from targets.spec.protected import can_be
 from targets.spec.rules.el2 import ZCR_MASKED
+from targets.spec.rules.pauth import PAUTH_EAGER
 from targets.spec.rules.rule import FIRST
 
 Need: TypeAlias = Callable[[Profile], bool]
@@ -24,6 +25,10 @@ _CAPS = frozenset(form.cap for form in FORMS.values())
 def _feature(*names: str) -> Need:
     wanted = sum(1 << FEATURE_BITS[name] for name in names)
     return lambda profile: profile.features & wanted == wanted
+
+
+def _has_pauth(profile: Profile) -> bool:
+    return profile.pauth is not False
 
 
 def _a_gap_in_its_lengths(profile: Profile) -> bool:
@@ -66,6 +71,19 @@ NEEDS: dict[str, Need] = {
     "threads.none": lambda profile: not profile.threads,
     "threads.some-order": lambda profile: profile.threads,
     "carry.*": lambda _: False,  # a case has one leg, a journey has two
+    "mops.*": lambda profile: "mops" not in profile.lacks,
+    "pauth.key": _feature("ptrauth_address"),
+    "pauth.key-set": _feature("ptrauth_address"),
+    "pauth.hints": lambda profile: profile.pauth is False,
+    **dict.fromkeys(("pauth.trapped", "pauth.disabled", "pauth.strips"), _has_pauth),
+    **dict.fromkeys(
+        ("pauth.signs", "pauth.gives-back", "pauth.fails", "pauth.generic", "exception.pauth"),
+        _feature("ptrauth_address"),
+    ),
+    "pauth.eager": lambda profile: (
+        (profile.kernel == FIRST or profile.kernel >= PAUTH_EAGER)
+        and _feature("ptrauth_address")(profile)
+    ),
     "legs.agree": lambda profile: profile.kernel != FIRST,
 }
 """Pattern of rule ids -> what the machine needs; every other rule can be reached anywhere."""

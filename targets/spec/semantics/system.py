@@ -5,6 +5,7 @@ from __future__ import annotations
 from corpus.isa.system import ANY, CALLS, ID_REGISTERS, OF_EL2
 from corpus.isa.system import FORMS as SYSTEM_FORMS
 from corpus.isa.unallocated import NEWER, is_unallocated
+from corpus.registers import KEY_NAMES
 from corpus.wire import RAM_BASE
 from targets.spec import idregs
 from targets.spec.cpu import FP_CONTROL, FPEN_SHIFT, U64, ZCR_LEN, Cpu
@@ -18,6 +19,7 @@ from targets.spec.errors import (
 )
 from targets.spec.nested import NestedCpu
 from targets.spec.semantics.fp import condition
+from targets.spec.semantics.pauth import need_keys, write_key
 from targets.spec.semantics.registry import semantic
 from targets.spec.sets import exact, join, unknown
 
@@ -186,7 +188,7 @@ def udf(cpu: Cpu, imm: int) -> None:
 
 _SYS_OPERAND = next(f for f in SYSTEM_FORMS if f.name == "msr").operands[0].domain
 _READABLE = next(f for f in SYSTEM_FORMS if f.name == "mrs").operands[1].domain
-_EL1_ONLY = ("zcr_el1", "cpacr_el1", "tpidr_el1")
+_EL1_ONLY = frozenset({"zcr_el1", "cpacr_el1", "tpidr_el1", *KEY_NAMES})
 
 
 def _sys_access(cpu: Cpu, name: str, xt: int, reads: int) -> str:
@@ -195,6 +197,9 @@ def _sys_access(cpu: Cpu, name: str, xt: int, reads: int) -> str:
         raise GuestException(UNDEFINED)
     if name == "fpmr":
         _need_fpmr(cpu)
+        return name
+    if name in KEY_NAMES:
+        need_keys(cpu)
         return name
     if isinstance(cpu, NestedCpu):
         return cpu.redirect(name, xt << 5 | reads)
@@ -262,6 +267,8 @@ def msr(cpu: Cpu, sys: int, xt: int) -> None:
         cpu.vcpu.core[name] = cpu.held(name, low32)
     elif name == "fpmr":
         cpu.vcpu.sys[name] = held_fpmr(value, mask)
+    elif name in KEY_NAMES:
+        write_key(cpu, name, value, mask)
     elif isinstance(cpu, NestedCpu):
         cpu.write_system(name, value, mask)
     elif name == "zcr_el1":

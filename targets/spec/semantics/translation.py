@@ -49,6 +49,7 @@ def stage_1_on(cpu: Cpu) -> None:
     vcpu.sys["sctlr_el1"] = exact(SCTLR)
     vcpu.origins["sctlr_el1"] = cpu.rule
     vcpu.mapped = cpu.translates = True
+    vcpu.signed = {}
     cpu.leave()
     cpu.synchronise()
 

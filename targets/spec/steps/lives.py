@@ -152,6 +152,7 @@ def initialise(world: World, vcpu: Vcpu, features: int, power_off: int) -> Calla
         vcpu.aarch32 = bool(features & EL1_32BIT)
         vcpu.el2 = bool(features & HAS_EL2)
         vcpu.e2h = not features & HAS_EL2_E2H0
+        vcpu.pauth = bool(features & PTRAUTH)
         # Once it has run, 6.12 leaves HCR_EL2.VSE as it is (vcpu_reset_hcr).
         vcpu.serror_left = vcpu.run_once and vcpu.serror is not None
         if not vcpu.serror_left:

@@ -79,6 +79,11 @@ def copy_state(source: Vcpu, destination: Vcpu) -> None:
     destination.max_vq = source.max_vq
     destination.mpidr = source.mpidr
     destination.mapped = source.mapped
+    destination.signed = {
+        n: signed._replace(contents=destination.x[n])
+        for n in source.signed
+        if (signed := source.still_signed(n))
+    }
     destination.origins = dict.fromkeys(
         (*regs.REGISTERS, *(f"x{n}" for n in range(31))), "migrate.identity"
     )

@@ -1,0 +1,105 @@
+"""FEAT_PAuth: pointers that are signed, authenticated and stripped, and codes of data."""
+
+from __future__ import annotations
+
+from corpus.domain import Choice
+from corpus.isa.form import Form, Operand
+from corpus.isa.operands import x, xsp
+from corpus.isa.rows import rows
+
+KEY_ENABLES: dict[str, int] = {"ia": 1 << 31, "ib": 1 << 30, "da": 1 << 27, "db": 1 << 13}
+"""SCTLR_EL1.EnIA, EnIB, EnDA and EnDB, by the key that each is about (Arm ARM, SCTLR_EL1)."""
+ALL_ENABLES = sum(KEY_ENABLES.values())
+SIGN, AUTHENTICATE = "pac", "aut"
+
+_OPCODES: dict[str, int] = {
+    what + key: first + n
+    for what, first in ((SIGN, 0), (AUTHENTICATE, len(KEY_ENABLES)))
+    for n, key in enumerate(KEY_ENABLES)
+}
+_BY_REGISTER = {name: 0xDAC1_0000 | opcode << 10 for name, opcode in _OPCODES.items()}
+_BY_ZERO = {
+    f"{name[:-1]}z{name[-1]}": 0xDAC1_23E0 | opcode << 10 for name, opcode in _OPCODES.items()
+}
+_STRIPS = {"xpaci": 0xDAC1_43E0, "xpacd": 0xDAC1_47E0}
+
+
+def _hint(number: int) -> int:
+    return 0xD503_201F | number << 5
+
+
+_HINTS: dict[str, int] = {
+    "xpaclri": _hint(7),
+    **{
+        f"{what}i{ab}1716": _hint(8 + 4 * (what == AUTHENTICATE) + 2 * (ab == "b"))
+        for what in (SIGN, AUTHENTICATE)
+        for ab in "ab"
+    },
+    **{
+        f"{what}i{ab}{by}": _hint(24 + 4 * (what == AUTHENTICATE) + 2 * (ab == "b") + (by == "sp"))
+        for what in (SIGN, AUTHENTICATE)
+        for ab in "ab"
+        for by in ("z", "sp")
+    },
+}
+"""Those that are NOPs on a CPU that knows nothing of them."""
+
+ENABLE_KEYS = "enable_keys"
+"""The form that has SCTLR_EL1 enable some keys, and no other."""
+_SETS: dict[str, int] = {
+    "+".join(key for n, key in enumerate(KEY_ENABLES) if chosen >> n & 1) or "none": sum(
+        bit for n, bit in enumerate(KEY_ENABLES.values()) if chosen >> n & 1
+    )
+    for chosen in range(1 << len(KEY_ENABLES))
+}
+_HIGH_WORD, _LOW_WORD = 4, 5
+"""Which instructions of the form have the upper and the lower half of the bits."""
+
+
+def _place(enables: int) -> int:
+    return (enables >> 16) << 32 * _HIGH_WORD + 5 | (enables & 0xFFFF) << 32 * _LOW_WORD + 5
+
+
+_ENABLES = Operand(
+    "keys",
+    Choice(_SETS),
+    _place,
+    {
+        "high": {bits: f"{bits >> 16:#x}" for bits in _SETS.values()},
+        "low": {bits: f"{bits & 0xFFFF:#x}" for bits in _SETS.values()},
+    },
+)
+
+FORMS: tuple[Form, ...] = (
+    *rows("pauth", "pauth", "{xd}, {xn}", (x("xd", 0), xsp("xn", 5)), _BY_REGISTER),
+    *rows("pauth", "pauth", "{xd}", (x("xd", 0),), _BY_ZERO | _STRIPS),
+    *rows(
+        "pauth",
+        "pauth",
+        "{xd}, {xn}, {xm}",
+        (x("xd", 0), x("xn", 5), xsp("xm", 16)),
+        {"pacga": 0x9AC0_3000},
+    ),
+    *rows("pauth", "base", "", (), _HINTS),
+    Form(
+        ENABLE_KEYS,
+        "enable-keys {keys}",
+        (
+            *(0xD538_101D, 0xD2B9_001E, 0xF284_001E, 0x8A3E_03BD),
+            *(0xD2A0_001E, 0xF280_001E, 0xAA1E_03BD, 0xD518_101D, 0xD503_3FDF),
+        ),
+        (_ENABLES,),
+        "pauth",
+        "base",
+        asm=f"""mrs x29, sctlr_el1
+movz x30, #{ALL_ENABLES >> 16:#x}, lsl #16
+movk x30, #{ALL_ENABLES & 0xFFFF:#x}
+bic x29, x29, x30
+movz x30, #{{keys.high}}, lsl #16
+movk x30, #{{keys.low}}
+orr x29, x29, x30
+msr sctlr_el1, x29
+isb""",
+    ),
+)
+"""All but the branches, returns and loads that authenticate, which programs do not have."""

@@ -1,0 +1,245 @@
+"""Semantics of pointer authentication (Arm ARM, AddPAC, Auth, Strip; see `targets.spec.pauth`)."""
+
+from __future__ import annotations
+
+from corpus.isa.pauth import ALL_ENABLES, AUTHENTICATE, ENABLE_KEYS, FORMS, KEY_ENABLES, SIGN
+from targets.spec.cpu import U64, Cpu
+from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable, syndrome
+from targets.spec.pauth import (
+    INPUT_BITS,
+    MOST_INPUT_BITS,
+    SELECT,
+    Signed,
+    code_bits,
+    is_canonical,
+)
+from targets.spec.rules import in_force
+from targets.spec.semantics.registry import SEMANTICS, semantic
+from targets.spec.sets import Candidate, exact, join
+
+LR, SP = 30, 31
+_EC_FAILED = 0x1C
+_GENERIC = U64 ^ 0xFFFF_FFFF
+"""The bits of PACGA's code."""
+FORKING = frozenset(form.name for form in FORMS) - {ENABLE_KEYS}
+"""Forms that may fault or not, on CPUs that differ in that."""
+
+
+def need_keys(cpu: Cpu) -> None:
+    """An MRS or MSR of a key at EL1. Raises GuestException, Unpredictable."""
+    _check_regime(cpu)
+    if not cpu.vcpu.pauth:
+        cpu.rules.add("pauth.keys-undefined")
+        cpu.leave()
+        raise GuestException(UNDEFINED)
+    _first_use(cpu)
+
+
+def write_key(cpu: Cpu, name: str, value: int, mask: int) -> None:
+    """MSR of a key, by which instructions may go from now on, and do once it is synchronised."""
+    vcpu = cpu.vcpu
+    vcpu.origins[name] = cpu.rule
+    vcpu.sys[name] = ((value & ~mask, mask),)
+    vcpu.forget_signed(name)
+    cpu.loose_keys.add(name[2:4])
+
+
+def _check_regime(cpu: Cpu) -> None:
+    if cpu.vcpu.el2:
+        raise Unpredictable("pointer authentication beside EL2 is not modelled", Decides.NOTHING)
+    if cpu.vm.protected:
+        raise Unpredictable(
+            "pointer authentication in a protected VM is not modelled", Decides.NOTHING
+        )
+
+
+def _first_use(cpu: Cpu) -> None:
+    """Older kernels give a vcpu its keys when it first uses them (__hyp_handle_ptrauth)."""
+    if in_force("pauth.eager", cpu.kernel):
+        cpu.rules.add("pauth.eager")
+    else:
+        cpu.leave()
+
+
+def _works(cpu: Cpu, key: str, *, is_hint: bool) -> bool:
+    """Whether an instruction with `key` is done; else it leaves its register. Raises
+    GuestException, Unpredictable."""
+    if is_hint and cpu.has_pauth is False:
+        cpu.rules.add("pauth.hints")
+        return False
+    _check_regime(cpu)
+    enabled = key == "ga" or _enables(cpu, key)
+    if cpu.vcpu.pauth:
+        if enabled:
+            _first_use(cpu)
+        else:
+            cpu.rules.add("pauth.disabled")
+        return enabled
+    if cpu.has_pauth is None and is_hint == enabled and cpu.forks.choose(2):
+        if is_hint:
+            return False
+        raise GuestException(UNDEFINED)
+    if not enabled:
+        cpu.rules.add("pauth.disabled")
+        return False
+    cpu.rules.add("pauth.trapped")
+    cpu.leave()
+    raise GuestException(UNDEFINED)
+
+
+def _enables(cpu: Cpu, key: str) -> bool:
+    sctlr, mask = join(cpu.vcpu.sys["sctlr_el1"])
+    if mask & KEY_ENABLES[key]:
+        raise Unpredictable(f"SCTLR_EL1.En{key.upper()} is not known", Decides.NOTHING)
+    return bool(sctlr & KEY_ENABLES[key])
+
+
+def _input_bits(cpu: Cpu, is_lower: bool) -> int:
+    return INPUT_BITS if cpu.vcpu.mapped and is_lower else MOST_INPUT_BITS
+
+
+def _sign(cpu: Cpu, n: int, key: str, modifier: Candidate) -> None:
+    """X register n gets a code in all upper bits but bit 55, which takes bit 63."""
+    vcpu = cpu.vcpu
+    value, mask = cpu.x(n)
+    sign_unknown = mask >> 63 & 1
+    bits = _input_bits(cpu, is_lower=not value >> 63 and not sign_unknown)
+    least = min(bits, _input_bits(cpu, is_lower=True)) if sign_unknown else bits
+    code = code_bits(least)
+    kept = ~(code | SELECT)
+    cpu.rules.add("pauth.signs")
+    cpu.set_x(n, value & kept | (value >> 63) * SELECT, mask & kept | code | sign_unknown * SELECT)
+    vcpu.signed.pop(n, None)
+    known = not mask and not modifier[1] and key not in cpu.loose_keys
+    if n != 31 and known and is_canonical(value, bits):
+        vcpu.signed[n] = Signed(vcpu.x[n], cpu.rule, key, modifier[0], value)
+
+
+def _authenticate(cpu: Cpu, n: int, key: str, modifier: Candidate) -> None:
+    """X register n gets the pointer back that it was signed from. Where it was not signed so, or
+    that is not known: without FEAT_FPAC the upper bits tell of an error, with it the instruction
+    does, and in a few of thousands of cases the code is right all the same."""
+    signed = cpu.vcpu.still_signed(n)
+    if (
+        signed
+        and (signed.key, signed.modifier, 0) == (key, *modifier)
+        and key not in cpu.loose_keys
+    ):
+        cpu.rules.add("pauth.gives-back")
+        cpu.set_x(n, signed.pointer)
+        return
+    cpu.rules.add("pauth.fails")
+    if cpu.forks.choose(2):
+        raise GuestException(syndrome(_EC_FAILED, (key[0] == "d") << 1 | (key[1] == "b")))
+    value, mask = cpu.x(n)
+    code = code_bits(_least_input_bits(cpu, value, mask))
+    cpu.set_x(n, value & ~code, mask | code)
+
+
+def _least_input_bits(cpu: Cpu, value: int, mask: int) -> int:
+    """By bit 55 of a pointer that may have a code."""
+    return _input_bits(cpu, is_lower=not value & SELECT)
+
+
+def _strip(cpu: Cpu, n: int) -> None:
+    """X register n has copies of bit 55 in place of the code. Where TCR_EL1 does not say for
+    certain where that is, only what is a copy already is known."""
+    cpu.rules.add("pauth.strips")
+    value, mask = cpu.x(n)
+    bits = _least_input_bits(cpu, value, mask)
+    code = code_bits(bits)
+    copies = code if value & SELECT else 0
+    unknown = mask & ~code
+    if mask & SELECT:
+        unknown |= code
+    elif bits == MOST_INPUT_BITS:
+        unknown |= code & (mask | value ^ copies)
+    cpu.set_x(n, value & ~code | copies, unknown)
+
+
+def _strips(cpu: Cpu, n: int, *, is_hint: bool) -> None:
+    """XPAC, which no key enables. Whether it traps without pointer authentication, manuals do not
+    agree."""
+    if is_hint and cpu.has_pauth is False:
+        cpu.rules.add("pauth.hints")
+        return
+    _check_regime(cpu)
+    if not cpu.vcpu.pauth:
+        way = cpu.forks.choose(2 + (is_hint and cpu.has_pauth is None))
+        if way == 1:
+            cpu.leave()
+            raise GuestException(UNDEFINED)
+        if way == 2:
+            return
+    _strip(cpu, n)
+
+
+@semantic("xpaci", "xpacd")
+def xpac(cpu: Cpu, xd: int) -> None:
+    _strips(cpu, xd, is_hint=False)
+
+
+@semantic("xpaclri")
+def xpaclri(cpu: Cpu) -> None:
+    _strips(cpu, LR, is_hint=True)
+
+
+@semantic("pacga")
+def pacga(cpu: Cpu, xd: int, xn: int, xm: int) -> None:
+    if _works(cpu, "ga", is_hint=False):
+        cpu.rules.add("pauth.generic")
+        cpu.set_x(xd, 0, _GENERIC)
+        cpu.vcpu.signed.pop(xd, None)
+
+
+@semantic(ENABLE_KEYS)
+def enable_keys(cpu: Cpu, enables: int) -> None:
+    """SCTLR_EL1 with other bits for the keys, by way of X29 and X30, and an ISB. While HCR_EL2.TVM
+    is set KVM writes it (vm.c, access_vm_reg). Raises GuestException, Unpredictable."""
+    vcpu = cpu.vcpu
+    if cpu.el == 0:
+        raise GuestException(UNDEFINED)
+    _check_regime(cpu)
+    sctlr, mask = join(vcpu.sys["sctlr_el1"])
+    sctlr = sctlr & ~ALL_ENABLES | enables
+    cpu.set_x(29, sctlr, mask & ~ALL_ENABLES)
+    cpu.set_x(30, enables)
+    held = exact(sctlr) if cpu.has_pauth else ((sctlr & ~enables, mask | enables),)
+    vcpu.sys["sctlr_el1"] = held
+    vcpu.origins["sctlr_el1"] = cpu.rule
+    cpu.leave()
+    cpu.synchronise()
+
+
+def _register() -> None:
+    work = {SIGN: _sign, AUTHENTICATE: _authenticate}
+
+    def hint(what: str, key: str, n: int, modifier: int | None) -> None:
+        def run(cpu: Cpu) -> None:
+            if _works(cpu, key, is_hint=True):
+                work[what](cpu, n, key, (0, 0) if modifier is None else cpu.xsp(modifier))
+
+        suffix = {None: "z", SP: "sp", 16: "1716"}[modifier]
+        SEMANTICS[f"{what}{key}{suffix}"] = run
+
+    def plain(what: str, key: str) -> None:
+        def by_register(cpu: Cpu, xd: int, xn: int) -> None:
+            if _works(cpu, key, is_hint=False):
+                work[what](cpu, xd, key, cpu.xsp(xn))
+
+        def by_zero(cpu: Cpu, xd: int) -> None:
+            if _works(cpu, key, is_hint=False):
+                work[what](cpu, xd, key, (0, 0))
+
+        SEMANTICS[what + key] = by_register
+        SEMANTICS[f"{what}{key[0]}z{key[1]}"] = by_zero
+
+    for what in work:
+        for key in KEY_ENABLES:
+            plain(what, key)
+        for key in ("ia", "ib"):
+            for n, modifier in ((LR, None), (LR, SP), (17, 16)):
+                hint(what, key, n, modifier)
+
+
+_register()
