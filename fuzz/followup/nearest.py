@@ -3,6 +3,7 @@ does not: a hint at the place."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +22,8 @@ SHARED: dict[str, Domain[Any]] = {f.name: f.domain for f in fields_of(Init) if f
 """Fields that ops of one VM have to agree on."""
 MOST = 40
 """Neighbours that are run."""
+PATIENCE_S = 90.0
+"""After so long no more neighbours are run: where it shows, each may cost a machine."""
 TURNS = 3
 """Runs of a case: what interrupts execute is not in all of them."""
 
@@ -71,8 +74,9 @@ def hint(case: Case, leg: Target, profile: Profile) -> Hint | None:
     no neighbour agrees. Raises TransportError."""
     mine = _always(case, leg)
     best: tuple[int, Case, frozenset[int]] | None = None
+    until = time.monotonic() + PATIENCE_S
     for tried, other in enumerate(neighbours(case)):
-        if tried == MOST:
+        if tried == MOST or time.monotonic() > until:
             break
         verdict = judge(other, leg.run(other), profile)
         if not isinstance(verdict, Agree) or verdict.reason:

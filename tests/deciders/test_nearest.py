@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
+import pytest
 from scripted import Scripted, sound, wrong
 
 from corpus.case import Case
 from corpus.ops import Finalize, Init, Op
 from corpus.text import parse_case
 from corpus.trace import Trace
-from fuzz.followup.nearest import MOST, TURNS, Hint, hint, neighbours
+from fuzz.followup.nearest import MOST, PATIENCE_S, TURNS, Hint, hint, neighbours
 from targets.codemap import CodeMap, Function
 from targets.profile import Profile
 
@@ -146,3 +148,17 @@ def test_no_more_than_some_neighbours_are_run() -> None:
     leg = Covered(lambda *_: [0], fails=True)
     assert hint(case, leg, Profile()) is None
     assert len(leg.ran) == TURNS + MOST
+
+
+def test_where_neighbours_take_long_few_are_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    class Slow(Covered):
+        def _does(self, case: Case, turn: int) -> Trace:
+            now[0] += 0 if case == CASE else PATIENCE_S / 3
+            return super()._does(case, turn)
+
+    leg = Slow(lambda _case, _turn: [0], fails=True)
+    assert hint(CASE, leg, Profile()) is None
+    assert len({case for case in leg.ran if case != CASE}) == 4
