@@ -56,6 +56,27 @@ def test_counters_of_a_protected_vcpu_are_foreseen(
 
 
 @pytest.mark.parametrize(
+    ("hcr", "pstate", "warns"),
+    [
+        ("0x8", "0x3c5", True),
+        ("0x10", "0x3c0", True),
+        ("0x18", "0x3c5", False),
+        ("0x0", "0x3c5", False),
+        ("0x8", "0x3c9", False),
+        ("0x20", "0x3c5", False),
+    ],
+)
+def test_one_kind_of_interrupts_that_goes_to_el2_is_foreseen_below_it(
+    hcr: str, pstate: str, warns: bool
+) -> None:
+    text = f"set v0 hcr_el2 {hcr}\nset v0 pstate {pstate}\nrun v0 {{ }}\n"
+    case = parse_case(f"create v0\ninit v0 features=sve,has_el2\nfinalize v0\n{text}")
+    machine = Profile(features=0x1FF, mode="nested", kernel=(7, 2))
+    foresees = foreseen(case, machine)
+    assert ("el2.one-of-irq-and-fiq" in foresees) == warns
+
+
+@pytest.mark.parametrize(
     "line",
     [
         *("# avoid: kvm", "# avoid:", "# diverges: model", "# machine: x"),

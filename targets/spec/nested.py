@@ -12,7 +12,7 @@ from corpus.isa.system import OF_EL2
 from targets.profile import Profile
 from targets.spec.controls import UNSYNCHRONISED, Forks, View
 from targets.spec.cpu import FP_CONTROL, FPEN_SHIFT, ZCR_LEN, ZEN_SHIFT, Cpu, effective_vl
-from targets.spec.el2 import E2H, RW, TGE
+from targets.spec.el2 import E2H, INTERRUPTS, RW, TGE
 from targets.spec.errors import (
     FP_TRAP,
     ILLEGAL_STATE,
@@ -68,6 +68,8 @@ class NestedCpu(Cpu):
     def enter(self, el: int) -> None:
         """At EL `el` from now on. Raises Unpredictable for a regime that is not followed."""
         hcr, mask = join(self.vcpu.sys["hcr_el2"])
+        if el < 2 and (hcr | mask) & INTERRUPTS not in (0, INTERRUPTS):
+            self.rules.add("el2.one-of-irq-and-fiq")
         if el < 2 and (hcr | mask) & ~(E2H | RW | TGE):
             raise Unpredictable("HCR_EL2 asks for more than is modelled")
         if mask & TGE:

@@ -12,6 +12,11 @@ ZCR_MASKED = (7, 1)
 
 _ROWS: dict[str, tuple[str, str, str]] = {
     "el2.init": ("ABI", "api.rst 4.82, arm.c", "INIT with HAS_EL2 gives a vcpu with EL2"),
+    "el2.one-of-irq-and-fiq": (
+        "IMPL",
+        "vgic-v3-nested.c, vgic_state_is_nested",
+        "below EL2, KVM does not tell IRQs that go to EL2 from FIQs that do",
+    ),
     "el2.init-without-vhe": (
         "IMPL",
         "nested.c",
