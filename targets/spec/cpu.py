@@ -82,6 +82,7 @@ class Cpu(Controls):
             "fp_kept",
             "host_vqs",
             "keeps_hcrx",
+            "mode",
             "fpmr",
             "has_pauth",
             "has_stage1",
@@ -107,7 +108,7 @@ class Cpu(Controls):
         super().__init__(vcpu, mem, rules, profile.unaligned)
         self.all_synchronised(forks)
         self.vm = vm or Vm({vcpu.slot: vcpu})
-        self.kernel = profile.kernel
+        self.kernel, self.mode = profile.kernel, profile.mode
         self.host_vqs = profile.vqs
         self.lacks = profile.lacks
         self.keeps_hcrx = profile.mode == "protected" and profile.kernel < HCRX_IN_PROTECTED_MODE

@@ -72,6 +72,7 @@ NEEDS: dict[str, Need] = {
     "threads.some-order": lambda profile: profile.threads,
     "carry.*": lambda _: False,  # a case has one leg, a journey has two
     "mops.*": lambda profile: "mops" not in profile.lacks,
+    "pauth.in-protected-mode": lambda profile: profile.mode == "protected",
     "pauth.key": _feature("ptrauth_address"),
     "pauth.key-set": _feature("ptrauth_address"),
     "pauth.hints": lambda profile: profile.pauth is False,

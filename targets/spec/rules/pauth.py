@@ -25,6 +25,11 @@ TABLE: tuple[Rule, ...] = (
                 "sys_regs.c, ptrauth_visibility",
                 "and are UNDEFINED for its guest",
             ),
+            "pauth.in-protected-mode": (
+                "ABI",
+                "api.rst 4.82; pkvm.c, pkvm_vcpu_reset_hcr",
+                "protected mode lets a vcpu with pointer authentication at it as other modes do",
+            ),
             "pauth.trapped": (
                 "ABI",
                 "handle_exit.c, kvm_handle_ptrauth",

@@ -55,6 +55,8 @@ def _check_regime(cpu: Cpu) -> None:
 
 def _first_use(cpu: Cpu) -> None:
     """Older kernels give a vcpu its keys when it first uses them (__hyp_handle_ptrauth)."""
+    if cpu.mode == "protected":
+        cpu.rules.add("pauth.in-protected-mode")
     if in_force("pauth.eager", cpu.kernel):
         cpu.rules.add("pauth.eager")
     else:
