@@ -346,6 +346,21 @@ def test_descriptors_that_are_used_again_are_of_what_they_are_now() -> None:
     assert (done.ops, done.remarks) == (1, {"calls on other descriptors": 1})
 
 
+def dup(fd: int, other: int) -> Mapping[str, Any]:
+    return {"kind": "dup", "pid": 1, "fd": fd, "other": other}
+
+
+def test_one_more_descriptor_is_of_the_same() -> None:
+    on_other, on_vm = {**line(Nr.GET_MP), "fd": 9}, {**CREATE, "fd": 8}
+    done = written(log_of(dup(VM, 8), on_vm, dup(VCPU, 9), on_other, line(Nr.GET_MP)))
+    assert done.text.partition("create v0\n")[2] == "get-mp v0\n" * 2
+    again = written(log_of(CREATE, dup(VCPU, 9), dup(7, 9), on_other))
+    assert (again.ops, again.remarks) == (
+        1,
+        {"calls on a VM or vcpu that was not seen being made": 1},
+    )
+
+
 def test_a_process_that_was_forked_has_the_descriptors_of_the_other() -> None:
     forked = {"pid": 2}
     done = written(log_of({**CREATE, **forked}, {**line(Nr.GET_MP), **forked}, line(Nr.GET_MP)))

@@ -97,4 +97,5 @@ def test_attributes_capabilities_and_filters_are_recorded(tmp_path: Path) -> Non
         *("attr v0 set pvtime value=0x40008000", "attr v0 has 7", "#: ENXIO"),
         "#: KVM_SET_GUEST_DEBUG: enable",
     ]
+    assert "#: exit mmio: write of 0x2a, 4 bytes, to 0x50000000\n#: exit interrupted\n" in text
     agrees(text)

@@ -84,6 +84,14 @@ class Unfinished(msgspec.Struct, frozen=True, tag="unfinished", tag_field="kind"
         return self.request & 0xFF
 
 
+class Dup(msgspec.Struct, frozen=True, tag="dup", tag_field="kind"):
+    """Descriptor `other` is of the same VM or vcpu as `fd` from here on."""
+
+    pid: int
+    fd: int
+    other: int
+
+
 class End(msgspec.Struct, frozen=True, tag="end", tag_field="kind"):
     """How the command ended: its exit code, or 128 and the number of the signal."""
 
@@ -102,7 +110,7 @@ class Log:
     where it ran, if that was noted."""
 
     argv: Sequence[str]
-    calls: Sequence[Ioctl | Unfinished]
+    calls: Sequence[Ioctl | Unfinished | Dup]
     code: int | None
     leg: str = ""
 
@@ -122,7 +130,7 @@ def _text(word: str) -> str:
     return word.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
-_Line = Command | Ioctl | Unfinished | End | Leg
+_Line = Command | Ioctl | Unfinished | Dup | End | Leg
 _decoder: msgspec.json.Decoder[_Line] = msgspec.json.Decoder(_Line)
 
 
@@ -130,7 +138,7 @@ def read(text: str) -> Log:
     """A log; a last line without its end was never finished, and does not count. Raises TextError
     naming the line."""
     argv: Sequence[str] = ()
-    calls: list[Ioctl | Unfinished] = []
+    calls: list[Ioctl | Unfinished | Dup] = []
     code: int | None = None
     leg = ""
     for number, line in enumerate(_whole(text).splitlines(), 1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from fuzz.record.log import Ioctl, Log, Nr, Unfinished
+from fuzz.record.log import Dup, Ioctl, Log, Nr, Unfinished
 from targets.spec.errno import EFAULT, EHWPOISON, EINTR
 
 ENTERED = (0, EINTR, EFAULT, EHWPOISON)
@@ -70,6 +70,9 @@ def machines(log: Log) -> Machines:
     beside: list[Ioctl | Unfinished] = []
     owners: dict[tuple[int, int], _Owner] = {}
     for call in log.calls:
+        if isinstance(call, Dup):
+            _share(call, owners)
+            continue
         owner = _owner(call, owners)
         if owner is None:
             if not _makes_vm(call):
@@ -102,6 +105,14 @@ def _owner(call: Ioctl | Unfinished, owners: Mapping[tuple[int, int], _Owner]) -
         return None
     (other,) = others
     return other if of == (VM if other[1] is None else f"{VCPU}:{other[1]}") else None
+
+
+def _share(dup: Dup, owners: dict[tuple[int, int], _Owner]) -> None:
+    """A descriptor that is of the same as another, whatever it was of before."""
+    owners.pop((dup.pid, dup.other), None)
+    owner = owners.get((dup.pid, dup.fd))
+    if owner:
+        owners[dup.pid, dup.other] = owner
 
 
 def _makes_vm(call: Ioctl | Unfinished) -> bool:

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define RAM 0x40000000u
 #define PC (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | 0x100 / 4)
@@ -74,6 +75,11 @@ int main(void)
     int size = must(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "KVM_GET_VCPU_MMAP_SIZE");
     struct kvm_run *run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     must(ioctl(fd, KVM_RUN, 0), "KVM_RUN");
+    /* On another descriptor of the same, and one that was another's number. */
+    int other = must(fcntl(dup(fd), F_DUPFD_CLOEXEC, 50), "F_DUPFD_CLOEXEC");
+    must(dup2(other, vm), "dup2");
+    run->immediate_exit = 1;
+    ioctl(vm, KVM_RUN, 0);
     printf("timer %u, exit %u\n", timer[0], run->exit_reason);
     return 0;
 }

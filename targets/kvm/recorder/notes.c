@@ -171,6 +171,21 @@ void note_entry(pid_t tid, uint64_t request, uint64_t arg, struct buffer *in)
     }
 }
 
+static void keep_page(pid_t pid, int fd, uint64_t address)
+{
+    for (size_t i = 0; i < page_count; i++)
+        if (pages[i].pid == pid && pages[i].fd == fd) {
+            pages[i].address = address;
+            return;
+        }
+    pages = realloc(pages, (page_count + 1) * sizeof *pages);
+    if (!pages) {
+        perror("recorder");
+        exit(1);
+    }
+    pages[page_count++] = (struct page){pid, fd, address};
+}
+
 static uint64_t page_of(pid_t pid, int fd)
 {
     for (size_t i = 0; i < page_count; i++)
@@ -303,21 +318,23 @@ void note_unfinished(pid_t pid, int fd, uint64_t request)
             (unsigned long long)(uint32_t)request);
 }
 
+void note_dup(pid_t pid, int fd, int other)
+{
+    char origin[MOST_ORIGIN];
+    find_origin(origin, pid, other);
+    if (fd == other || !(begins(origin, of_vm) || begins(origin, of_vcpu)))
+        return;
+    flush_counted();
+    fprintf(log_file, "{\"kind\":\"dup\",\"pid\":%d,\"fd\":%d,\"other\":%d}\n", pid, fd, other);
+    if (page_of(pid, fd))
+        keep_page(pid, other, page_of(pid, fd));
+}
+
 void note_mmap(pid_t pid, int fd, uint64_t address)
 {
     char origin[MOST_ORIGIN];
     find_origin(origin, pid, fd);
     if (!begins(origin, of_vcpu))
         return;
-    for (size_t i = 0; i < page_count; i++)
-        if (pages[i].pid == pid && pages[i].fd == fd) {
-            pages[i].address = address;
-            return;
-        }
-    pages = realloc(pages, (page_count + 1) * sizeof *pages);
-    if (!pages) {
-        perror("recorder");
-        exit(1);
-    }
-    pages[page_count++] = (struct page){pid, fd, address};
+    keep_page(pid, fd, address);
 }

@@ -27,6 +27,9 @@ void note_ioctl(pid_t tid, pid_t pid, int fd, uint64_t request, uint64_t arg, in
 /* An ioctl whose thread ended in it. */
 void note_unfinished(pid_t pid, int fd, uint64_t request);
 
+/* One more descriptor of what `fd` is of. */
+void note_dup(pid_t pid, int fd, int other);
+
 /* A mapping of the first page of a descriptor: that of a vcpu is its struct kvm_run. */
 void note_mmap(pid_t pid, int fd, uint64_t address);
 

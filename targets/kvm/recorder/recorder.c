@@ -102,6 +102,23 @@ static void enter(struct thread *thread, const struct __ptrace_syscall_info *inf
         note_entry(thread->tid, thread->args[1], thread->args[2], &thread->in);
 }
 
+/* Whether a call gives the file of its first argument one more descriptor. */
+static bool duplicates(uint64_t number, const uint64_t *args)
+{
+    switch (number) {
+    case SYS_dup:
+#ifdef SYS_dup2
+    case SYS_dup2:
+#endif
+    case SYS_dup3:
+        return true;
+    case SYS_fcntl:
+        return args[1] == F_DUPFD || args[1] == F_DUPFD_CLOEXEC;
+    default:
+        return false;
+    }
+}
+
 static void leave(struct thread *thread, int64_t result)
 {
     const uint64_t *args = thread->args;
@@ -112,6 +129,8 @@ static void leave(struct thread *thread, int64_t result)
         note_ioctl(thread->tid, thread->pid, (int)args[0], args[1], args[2], result, &thread->in);
     else if (thread->number == SYS_mmap && (int)args[4] >= 0 && result > 0 && args[5] == 0)
         note_mmap(thread->pid, (int)args[4], (uint64_t)result);
+    else if (result >= 0 && duplicates(thread->number, args))
+        note_dup(thread->pid, (int)args[0], (int)result);
 }
 
 static void system_call(struct thread *thread)
