@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from corpus.ops import PMU, PMU_INIT, DeviceAttr, Init
 from corpus.text import parse_case
 from corpus.trace import Observation, Trace
+from corpus.wire import Ask
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge
 from targets.model.target import ModelTarget
@@ -15,9 +19,11 @@ from targets.spec.errno import (
     EEXIST,
     EINVAL,
     ENODEV,
+    ENOENT,
     ENOSYS,
     ENXIO,
 )
+from targets.spec.model import Model
 
 MACHINE = Profile(kernel=(6, 12), features=Profile().features | 1 << 3)
 LIFE = "create v0\ninit v0 features=sve,pmu_v3,psci_0_2\nfinalize v0\n"
@@ -65,6 +71,28 @@ def rules(text: str, machine: Profile = MACHINE) -> frozenset[str]:
 def test_what_a_call_answers(text: str, err: int, rule: str) -> None:
     assert observed(LIFE + text)[-1].err == err
     assert rule in rules(LIFE + text)
+
+
+def test_a_strict_pmu_is_a_feature_of_7_3() -> None:
+    def errs(features: str, machine: Profile, *more: str) -> list[int]:
+        text = "\n".join(("create v0", f"init v0 features={features}", *more))
+        return [seen.err for seen in observed(text, machine)]
+
+    newer = replace(MACHINE, kernel=(7, 3))
+    without = replace(newer, features=newer.features & ~(1 << 3))
+    both = "pmu_v3,pmu_v3_strict"
+    assert parse_case(f"create v0\ninit v0 features={both}").ops[1] == Init(0, 1 << 3 | 1 << 9)
+    assert errs(both, newer) == [0, 0]
+    assert errs("pmu_v3_strict", newer) == [0, EINVAL]
+    assert errs(both, without) == [0, EINVAL]
+    for older in ((6, 1), (6, 12), (7, 2)):
+        assert errs(both, replace(newer, kernel=older)) == [0, ENOENT]
+    assert errs(both, newer, "attr v0 set pmu attribute=1")[2] in (0, ENXIO)
+    strict = Model(newer)
+    for op in parse_case(f"create v0\ninit v0 features={both}").ops:
+        strict.step(op)
+    ready = strict.step(DeviceAttr(0, Ask.SET, PMU, PMU_INIT))
+    assert (ready.rule, {one.err for one in ready.outcomes}) == ("attr.pmu-strict", {0, ENXIO})
 
 
 def test_older_kernels_have_less() -> None:

@@ -107,5 +107,12 @@ TABLE: tuple[Rule, ...] = (
         "VMs of older kernels have no attributes: EINVAL",
         until=(6, 3),
     ),
+    Rule(
+        "attr.pmu-strict",
+        "IMPL",
+        "pmu-emul.c",
+        "with PMU_V3_STRICT there is no PMU to set up before user space chose one: ENXIO",
+        since=(7, 3),
+    ),
     Rule("attr.el2-timers", "IMPL", "vcpu.rst 2", "EL2's timers have attributes", (6, 4), LAST),
 )

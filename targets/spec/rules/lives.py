@@ -230,6 +230,13 @@ TABLE: tuple[Rule, ...] = (
         "ABI",
         "arm.c",
         "an unassigned feature bit gives ENOENT; the values are the assigned bits",
-        values=((FIRST, 0x7F), ((6, 16), 0x1FF)),
+        values=((FIRST, 0x7F), ((6, 16), 0x1FF), ((7, 3), 0x3FF)),
+    ),
+    Rule(
+        "init.strict-alone",
+        "ABI",
+        "arm.c",
+        "PMU_V3_STRICT without PMU_V3 gives EINVAL",
+        since=(7, 3),
     ),
 )

@@ -65,6 +65,10 @@ NEEDS: dict[str, Need] = {
     "attr.none": lambda profile: profile.kernel == FIRST,
     "attr.timer-chosen": _feature("has_el2"),
     **dict.fromkeys(("attr.pmu-init", "attr.pmu-twice", "attr.pmu-other"), _feature("pmu_v3")),
+    **dict.fromkeys(
+        ("init.strict-alone", "attr.pmu-strict"),
+        lambda profile: profile.kernel >= (7, 3) and _feature("pmu_v3")(profile),
+    ),
     "filter.none": lambda profile: FIRST < profile.kernel < (6, 4),
     "disturb.step*": lambda profile: "step" in profile.strangers,
     "vcpu.one-vm": lambda profile: not profile.two_vms,

@@ -30,7 +30,7 @@ from targets.spec.rules import in_force
 from targets.spec.rules.rule import FIRST
 from targets.spec.sets import Set, exact, unknown
 from targets.spec.steps.registry import step
-from targets.spec.steps.running import has_pmu
+from targets.spec.steps.running import PMU_V3_STRICT, has_pmu
 from targets.spec.vcpu import U64, Vcpu
 from targets.spec.world import World
 
@@ -183,6 +183,8 @@ def _set_pmu(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
     if op.attribute == PMU_INIT:
         if world.vm.may_have_gic:
             return Permitted("attr.pmu-other", (Outcome(ENXIO), Outcome(ENODEV), ready))
+        if (world.vm.features or 0) & PMU_V3_STRICT:
+            return Permitted("attr.pmu-strict", (Outcome(ENXIO), ready))
         return Permitted("attr.pmu-init", (ready,))
     errors = (ENXIO, EINVAL, EBUSY, ENODEV, ENOMEM)
     return _is_there("attr.pmu-other", *errors)

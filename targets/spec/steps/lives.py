@@ -23,6 +23,7 @@ from targets.spec.permitted import Outcome, Part, Permitted, fails
 from targets.spec.rules import by_kernel, in_force
 from targets.spec.sets import exact
 from targets.spec.steps.registry import step
+from targets.spec.steps.running import PMU_V3, PMU_V3_STRICT
 from targets.spec.vcpu import MP_RUNNABLE, MP_STOPPED, Vcpu, Vm
 from targets.spec.world import World
 
@@ -114,7 +115,8 @@ def refuses(
         first = in_force("init.unknown-before-changed", profile.kernel)
         either = (ENOENT,) if first else (ENOENT, EINVAL)
         return Permitted("init.unknown-before-changed", tuple(Outcome(err) for err in either))
-    if features & ~profile.features & ~HAS_EL2_E2H0:
+    strict = PMU_V3_STRICT if profile.features & PMU_V3 else 0
+    if features & ~profile.features & ~HAS_EL2_E2H0 & ~strict:
         return fails("init.unsupported-feature", EINVAL)
     if vcpu.initialised and power_off != vcpu.power_off:
         per_call = in_force("init.power-off-per-call", profile.kernel)
@@ -125,6 +127,8 @@ def refuses(
         if vm.features is None and not in_force("init.failed-changes-nothing", profile.kernel):
             vm.width_taken = True  # 6.1's kvm_reset_vcpu calls kvm_set_vm_width first
         return fails("init.half-ptrauth", EINVAL)
+    if features & PMU_V3_STRICT and not features & PMU_V3:
+        return fails("init.strict-alone", EINVAL)
     if features & EL1_32BIT and features & HAS_EL2:
         return fails("init.aarch32-el2", EINVAL)
     if vm.features is not None and features != vm.features:

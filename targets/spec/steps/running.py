@@ -26,6 +26,7 @@ from targets.spec.vcpu import MP_RUNNABLE, Vcpu, Vm
 from targets.spec.world import World
 
 PMU_V3 = 1 << 3
+PMU_V3_STRICT = 1 << 9
 KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT, KVM_EXIT_ARM_NISV = 6, 24, 28
 LATE = "run.late-vcpu-in-protected-mode"
 LATE_INIT = "run.late-init-in-protected-mode"
