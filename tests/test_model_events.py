@@ -32,6 +32,7 @@ from targets.profile import Profile
 from targets.spec.errors import Unpredictable
 from targets.spec.judge import invent
 from targets.spec.model import Model
+from targets.spec.steps.events import ISS
 
 UP = "create v0\ninit v0\nfinalize v0\n"
 PENDS = UP + "set-events v0 serror=yes\n"
@@ -176,3 +177,17 @@ def test_an_external_abort_is_taken_at_once() -> None:
         seen = leg.do(create(), init(SVE), finalize(), put(pc, 0x4000), abort, get(pc), get(PSTATE))
     assert number(seen[5]) == 0x200
     assert number(seen[6]) & 0x1F == 5
+
+
+def test_an_abort_beside_a_syndrome_that_is_refused_may_be_taken_all_the_same() -> None:
+    text = "set-events v0 serror=yes has_esr=yes esr=0x2000000"
+    for kernel in ((0, 0), (6, 1), (6, 12)):
+        refused = SetEvents(0, 1, 1, ISS + 1, 1)
+        assert after(UP, Profile(kernel=kernel)).step(refused).rule == "events.wide-syndrome"
+    for kernel in ((7, 2), (7, 3)):
+        model = after(UP, Profile(kernel=kernel))
+        with pytest.raises(Unpredictable, match="an abort beside a syndrome"):
+            model.step(SetEvents(0, 1, 1, ISS + 1, 1))
+        assert "events.taken-before-first-run" in model.rules
+        alone = parse_case(UP + text).ops[-1]
+        assert after(UP, Profile(kernel=kernel)).step(alone).rule == "events.wide-syndrome"

@@ -18,6 +18,9 @@ from targets.spec.vcpu import Vcpu
 from targets.spec.world import World
 
 ISS = (1 << 25) - 1
+_LAST_TO_LOOK_FIRST = (6, 12)
+"""The last kernel that surely refuses a syndrome before it injects an abort. 7.2 and 7.3 have the
+vcpu take the abort, and fail all the same (guest.c, __kvm_arm_vcpu_set_events)."""
 SERRORS_MASKED = 1 << 8
 """PSTATE.A."""
 
@@ -35,6 +38,8 @@ def set_events(world: World, op: SetEvents) -> Permitted:
         return fails("events.reserved", EINVAL)
     told = bool(op.serror and op.has_esr)
     if told and op.esr & ~ISS:
+        if op.abort and world.profile.kernel > _LAST_TO_LOOK_FIRST:
+            raise _taken_at_once(world, vcpu, "an abort beside a syndrome that is refused")
         return fails("events.wide-syndrome", EINVAL)
     if op.abort:
         raise _taken_at_once(world, vcpu, "an abort that user space injects")
