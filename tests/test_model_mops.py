@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from model_guest import DATA, guest, run
 
-from corpus.isa.mops import FORMS, are_apart, make_apart
+from corpus.isa.mops import FORMS, are_apart, is_part, make_apart
 from corpus.wire import DATA_BASE, RAM_BASE, RAM_SIZE
 from fuzz.generate import is_memory, memory_access
 from targets.profile import Profile, lacking
@@ -147,6 +147,18 @@ def test_an_older_hypervisor_may_keep_it_from_guests() -> None:
         else:
             with pytest.raises(Unpredictable, match="HCRX_EL2"):
                 run(cpu, "set-pme [x0]!, x2!, x1")
+
+
+def test_a_part_alone_is_undefined_or_not_judged() -> None:
+    for form in FORMS:
+        assert all(map(is_part, memory_access(random.Random(1), form)[-1].words()))
+    assert not is_part(0x1901_0000)
+    cpu = guest(1)
+    with pytest.raises(Unpredictable, match="a part of a memory copy alone"):
+        run(cpu, ".inst 0x19410440")
+    cpu.lacks = frozenset({"mops"})
+    with pytest.raises(GuestException):
+        run(cpu, ".inst 0x19410440")
 
 
 def test_no_register_is_named_twice() -> None:

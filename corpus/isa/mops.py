@@ -30,6 +30,12 @@ def _in_each(operand: Operand) -> Operand:
     )
 
 
+def is_part(word: int) -> bool:
+    """Whether a word is in the space that prologues, main parts and epilogues have to themselves,
+    and those that set tags (Arm ARM, Memory Copy and Memory Set)."""
+    return word & 0xFB20_0C00 == 0x1900_0400
+
+
 def are_apart(args: Args) -> bool:
     """No register is named twice, which is CONSTRAINED UNPREDICTABLE."""
     return len(set(args)) == len(args)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from corpus.isa import mops
 from corpus.isa.system import ANY, CALLS, ID_REGISTERS, OF_EL2
 from corpus.isa.system import FORMS as SYSTEM_FORMS
 from corpus.isa.unallocated import NEWER, is_unallocated
@@ -178,6 +179,11 @@ def inst(cpu: Cpu, word: int) -> None:
     if is_unallocated(word) and NEWER in cpu.lacks:
         cpu.rules.add("run.unallocated")
         raise GuestException(UNDEFINED)
+    if mops.is_part(word):
+        if "mops" in cpu.lacks:
+            cpu.rules.add("run.undefined-feature")
+            raise GuestException(UNDEFINED)
+        raise Unpredictable("a part of a memory copy alone, which KVM may begin anew before it")
     raise Unpredictable(f"the instruction {word:#010x} is not modelled")
 
 
