@@ -169,6 +169,10 @@ def _enable_cap(op: o.EnableCap, _: int) -> Lines:
     return _lines(f"enable_cap({op.cap}, {op.flags:#x})", "enablecap")
 
 
+def _create_vm(op: o.CreateVm, _: int) -> Lines:
+    return _lines(f"renew_vm({op.type:#x}ul)", "renew")
+
+
 def _read_mem(op: o.ReadMem, _: int) -> Lines:
     length = min(op.length, RAM_SIZE - op.offset)
     return _lines(f"read_ram({op.offset:#x}, {length})", "readmem")
@@ -189,6 +193,7 @@ def _migrate(op: o.Migrate, _: int) -> Lines:
 
 _CALLS: dict[type[Op], Callable[[Any, int], Lines]] = {
     o.CreateVcpu: _create,
+    o.CreateVm: _create_vm,
     o.PreferredTarget: _preferred,
     o.Init: _init,
     o.SetVls: _set_vls,

@@ -18,6 +18,7 @@ from corpus.isa.unallocated import NEWER
 from corpus.ops import FEATURE_SVE, Init, Migrate, Run
 from fuzz.reproduce.expect import Expectation, Unsayable, expect
 from targets.profile import CAP_FIELDS, Profile
+from targets.spec import protected
 from targets.spec.rules import RULES
 from targets.spec.rules.rule import LAST
 
@@ -157,6 +158,7 @@ def _spans(kernel: Release, holds: Callable[[Release], bool]) -> _Spans:
         *(rule.since for rule in rules),
         *(first for rule in rules for first, _ in rule.values),
         *((rule.until[0], rule.until[1] + 1) for rule in rules if rule.until != LAST),
+        *(protected.FIRST_KERNEL, (protected.LAST_WITHOUT[0], protected.LAST_WITHOUT[1] + 1)),
     }
     spans = [EARLIEST, *sorted(change for change in changes if change > EARLIEST)]
     low = max(at for at, first in enumerate(spans) if first <= max(kernel, EARLIEST))

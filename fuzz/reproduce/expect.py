@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from corpus.case import Case
-from corpus.ops import CreateVm, Disturb, HostRun, Migrate, Op, Threads
+from corpus.ops import CreateVm, Disturb, HostRun, Migrate, Op, Run, Threads
 from corpus.wire import OTHER_SLOT
 from targets.profile import Profile
 from targets.spec.errors import Unpredictable
@@ -114,13 +114,18 @@ class Expectation:
 _REFUSED: dict[type[Op], str] = {
     Disturb: "a stranger (disturb) needs threads, signals or a driver of its own",
     Threads: "two threads at once come to what some order explains, which one run cannot know",
-    CreateVm: "the programs of a protected VM (create-vm) have to be in its RAM beforehand",
     HostRun: "host-run looks at the vector registers of the thread itself",
 }
 
 
 def expect(case: Case, profile: Profile) -> Expectation:
     """What `case` may do on the machine `profile`. Raises Unsayable."""
+    kinds = {type(op) for op in case.ops}
+    if {CreateVm, Run} <= kinds:
+        raise Unsayable(
+            "cannot be said in C: the programs of a protected VM (create-vm) have to be in its RAM"
+            " beforehand"
+        )
     for op in case.ops:
         if type(op) in _REFUSED:
             raise Unsayable(f"cannot be said in C: {_REFUSED[type(op)]}")

@@ -17,14 +17,33 @@ static void *map(size_t size)
 	return at;
 }
 
-static int create_vm(void)
+/* A VM with a few bits of address; @type: those of its type beside. */
+static int vm_of_type(unsigned long type)
 {
 	int bits = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
-	int fd = ioctl(kvm, KVM_CREATE_VM, bits > 36 ? 36 : bits > 0 ? bits : 0);
+
+	return ioctl(kvm, KVM_CREATE_VM, (bits > 36 ? 36 : bits > 0 ? bits : 0) | type);
+}
+
+static int create_vm(void)
+{
+	int fd = vm_of_type(0);
 
 	if (fd < 0)
 		broken("KVM_CREATE_VM");
 	return fd;
+}
+
+static void give_ram(void)
+{
+	struct kvm_userspace_memory_region region = {
+		.guest_phys_addr = RAM_BASE,
+		.memory_size = RAM_SIZE,
+		.userspace_addr = (unsigned long)ram,
+	};
+
+	if (call(vm, KVM_SET_USER_MEMORY_REGION, &region))
+		broken("KVM_SET_USER_MEMORY_REGION");
 }
 
 static void open_kvm(void)
@@ -36,19 +55,12 @@ static void open_kvm(void)
 
 static void begin(void)
 {
-	struct kvm_userspace_memory_region region = {
-		.guest_phys_addr = RAM_BASE,
-		.memory_size = RAM_SIZE,
-	};
-
 	ram = map(RAM_SIZE);
 	buffer = map(RAM_SIZE + GUARD);
 	if (mprotect(buffer + RAM_SIZE, GUARD, PROT_NONE))
 		broken("mprotect");
 	run_size = (size_t)ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	vm = create_vm();
-	region.userspace_addr = (unsigned long)ram;
-	if (call(vm, KVM_SET_USER_MEMORY_REGION, &region))
-		broken("KVM_SET_USER_MEMORY_REGION");
+	give_ram();
 	printf("1..%d\n", STEPS);
 }
