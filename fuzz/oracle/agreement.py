@@ -23,9 +23,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from corpus.case import Case
-from corpus.ops import FEATURE_SVE, Disturb, HostRun, Init, Migrate, Run, Threads
+from corpus.ops import FEATURE_SVE, Disturb, HostRun, Init, Migrate, Run
 from corpus.trace import Ending, Observation, Trace
-from fuzz.oracle.facts import Facts, answer, contents, end, time_ran_out
+from fuzz.oracle.facts import Facts, answer, contents, end, leaves_to_chance, time_ran_out
 from fuzz.oracle.twins import Twins
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from targets.spec.errors import Decides
@@ -56,8 +56,8 @@ def compare(
 ) -> Compared:
     """Hold twins against each other from where the model stopped on them. A larger group
     may tell which of two legs is the odd one."""
-    if any(isinstance(op, Threads) for op in case.ops):
-        return Compared()  # which of them came first is chance
+    if any(map(leaves_to_chance, case.ops)):
+        return Compared()
     legs: set[str] = set()
     worst: Mapping[str, Diverge] = {}
     for group in groups:

@@ -6,10 +6,23 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from corpus import registers as regs
-from corpus.ops import GetEvents, GetMp, GetReg, HostRun, Migrate, ReadAll, ReadMem, RegList, Run
+from corpus.ops import (
+    Disturb,
+    GetEvents,
+    GetMp,
+    GetReg,
+    HostRun,
+    Migrate,
+    Op,
+    ReadAll,
+    ReadMem,
+    RegList,
+    Run,
+    Threads,
+)
 from corpus.readgroups import READ_GROUPS
 from corpus.trace import Observation, Trace
-from corpus.wire import RUN_DATA, RUN_TIMED_OUT, WireError, unpack_values
+from corpus.wire import RUN_DATA, RUN_TIMED_OUT, Stranger, WireError, unpack_values
 from targets.spec.errno import EBADF, EINTR, ENOEXEC, EPERM, error_name
 from targets.spec.hexdump import show
 
@@ -23,6 +36,12 @@ _BEFORE_THE_GUEST = frozenset({EBADF, ENOEXEC, EPERM})
 _FOLLOWED = ("x", "sp", "pc", "z", "v")
 _LOW = 16
 """Bytes of a vector register that no kernel may clear."""
+
+
+def leaves_to_chance(op: Op) -> bool:
+    """Whether what comes of a case with this op is no fact: which of two threads came first, and
+    whether an exception saved SS of PSTATE for a debugger that steps."""
+    return isinstance(op, Threads) or (isinstance(op, Disturb) and op.by == Stranger.STEP)
 
 
 def answer(op: object, seen: Observation) -> Facts:

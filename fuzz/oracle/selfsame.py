@@ -35,12 +35,11 @@ from corpus.ops import (
     RegList,
     Run,
     SetReg,
-    Threads,
 )
 from corpus.trace import Ending, Observation, Trace
 from corpus.values import Pattern
 from corpus.wire import MMIO_BASE
-from fuzz.oracle.facts import Facts, answer, contents, end, time_ran_out
+from fuzz.oracle.facts import Facts, answer, contents, end, leaves_to_chance, time_ran_out
 from fuzz.oracle.verdict import Diverge
 from targets.spec.rules import is_strict
 
@@ -64,8 +63,8 @@ class Retold:
 
 def retellings(case: Case, trace: Trace) -> Iterator[Retold]:
     """Every way in which the case, which ran well and left `trace`, can be told otherwise; none
-    where two threads were at work, for what they come to is chance."""
-    if any(isinstance(op, Threads) for op in case.ops):
+    where what comes of it is chance."""
+    if any(map(leaves_to_chance, case.ops)):
         return
     if trace.ending is Ending.OK and len(trace.observations) == len(case.ops):
         for retell in _RETELL:

@@ -16,6 +16,7 @@ from corpus.text import format_op, parse_case
 from corpus.trace import Ending, Observation, Trace
 from corpus.values import Pattern
 from corpus.wire import HOST_THREAD_DATA, MMIO_BASE, RUN_DATA, RUN_TIMED_OUT, pack_groups
+from fuzz.oracle.facts import leaves_to_chance
 from fuzz.oracle.selfsame import (
     READING,
     SET_ORDER,
@@ -389,3 +390,20 @@ def test_tellings_that_broke_or_ran_out_of_time_say_nothing() -> None:
     assert compare(case, first(ends()), retold, second(late)) is None
     broke = replace(second(ends()), ending=Ending.HOST_LOG)
     assert compare(case, first(ends()), retold, broke) is None
+
+
+@pytest.mark.parametrize(
+    ("around", "is_chance"),
+    [
+        ("disturb step {{\n{}}}\n", True),
+        ("disturb softirq after=5000 {{\n{}}}\n", False),
+        ("{}threads {{\nget v0 x1\n}} {{\nget-mp v0\n}}\n", True),
+        ("{}", False),
+    ],
+)
+def test_what_is_chance_is_not_told_otherwise(around: str, is_chance: bool) -> None:
+    """A debugger that steps leaves SS of PSTATE in what an exception saves, or does not."""
+    case = parse_case(UP + around.format("get v0 x1\nrun v0 {\nundef-loop #3\n}\n") + "get v0 x1\n")
+    seen = Trace(tuple(Observation(0, 0, bytes(8)) for _ in case.ops))
+    assert bool(list(retellings(case, seen))) != is_chance
+    assert any(map(leaves_to_chance, case.ops)) == is_chance
