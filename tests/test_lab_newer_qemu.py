@@ -12,6 +12,8 @@ from targets.kvm import legname
 from targets.kvm.lab import apt, kernels, newer_qemu, qemu
 from targets.transport import TransportError
 
+RELEASE = "small-6.12" if kernels.cached("small-6.12") else "6.12"
+
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
@@ -158,7 +160,7 @@ def test_a_leg_runs_in_the_qemu_that_its_name_says() -> None:
 @pytest.mark.lab
 @pytest.mark.parametrize(("mode", "bits"), [("vhe", 52), ("protected", 40)])
 def test_kvm_has_little_to_walk_through_where_it_walks(mode: str, bits: int) -> None:
-    leg = legname.open_transport(legname.parse(f"kvm:small-6.12:{mode}:qemu=11"))
+    leg = legname.open_transport(legname.parse(f"kvm:{RELEASE}:{mode}:qemu=11"))
     try:
         facts = leg.start()
         assert facts["ipa_bits"] == str(bits)
