@@ -115,7 +115,7 @@ def _place(found: Stored) -> tuple[Hint | None, str, Mapping[str, str]]:
         trace = found.traces.get(name)
         names += _FRAME.findall(trace.log) if trace else []
         lines = _lines(name, leg.fingerprint.get("release", ""), leg.code, names)
-    return best, "" if best else "no neighbour of the case behaves", lines
+    return best, "" if best else "none of its neighbours that were tried behaves", lines
 
 
 _FRAME = re.compile(r"\b([A-Za-z_][\w.]*)\+0x")
