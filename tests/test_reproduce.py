@@ -342,6 +342,13 @@ def test_strace_tells_of_another_vm() -> None:
     assert told[-1] == "ioctl(9, KVM_CREATE_VCPU, 3)"
 
 
+def test_strace_tells_of_a_migration_and_what_came_of_it() -> None:
+    made = case(*VCPU, "migrate v0 to=v1")
+    assert strace(made).splitlines()[-1] == " */"
+    told = strace(made, ModelTarget(MACHINE, "model").run(made))
+    assert told.splitlines()[-1] == " * = 0 */"
+
+
 def test_strace_tells_what_a_leg_did() -> None:
     made = case(*VCPU, "finalize v0", "set v0 fpcr 3", "get v0 fpcr", "run v0 { nop }")
     told = strace(made, ModelTarget(MACHINE, "model").run(made)).splitlines()

@@ -223,7 +223,7 @@ def _migrate(op: o.Migrate, seen: Observation | None) -> Iterator[str]:
     yield f"/* KVM_GET_REG_LIST and KVM_GET_ONE_REG of all on {_fd(op.vcpu)}; then"
     yield f" * KVM_CREATE_VCPU, KVM_ARM_VCPU_INIT with features={_features(op.features)},"
     yield f" * KVM_SET_ONE_REG of all in their order, and KVM_GET_ONE_REG on {_fd(op.to)}"
-    yield f" *{result(seen)} */"
+    yield f" *{result(seen)} */" if seen else " */"
 
 
 def _disturb(op: o.Disturb, _seen: Observation | None) -> Iterator[str]:

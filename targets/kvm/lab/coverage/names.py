@@ -264,7 +264,8 @@ NAMES: dict[str, frozenset[str]] = {
         kvm_vgic_v4_set_forwarding kvm_vgic_v4_unset_forwarding kvm_vgic_vcpu_destroy
         kvm_vgic_vcpu_init kvm_vgic_vcpu_pending_irq kvm_vm_ioctl_set_counter_offset
         kvm_vm_smccc_has_attr kvm_vm_smccc_set_attr kvm_walk_nested_s2 lookup_s2_mmu
-        pkvm_create_hyp_vm pkvm_destroy_hyp_vm pkvm_init_host_vm timer_get_ctl timer_get_cval
+        pkvm_create_hyp_vm pkvm_destroy_hyp_vm pkvm_hyp_vm_is_created pkvm_init_host_vm
+        timer_get_ctl timer_get_cval
         triage_sysreg_trap update_64bit_reg vcpu_set_ich_hcr vgic_check_iorange
         vgic_data_host_to_mmio_bus vgic_data_mmio_bus_to_host vgic_debug_destroy vgic_debug_init
         vgic_enable_lpis vgic_find_mmio_region vgic_flush_pending_lpis vgic_get_mmio_region
