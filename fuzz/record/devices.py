@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import NamedTuple
 
 from corpus import ops as o
 from corpus.ops import Op
@@ -32,21 +33,38 @@ CAPABILITIES = "capabilities that no op enables"
 NOT_LOGGED = "calls that an older recorder only counted"
 
 
-def attribute(call: Ioctl) -> Op | Unsaid:
-    """KVM_{HAS,GET,SET}_DEVICE_ATTR on a vcpu."""
+class _Asked(NamedTuple):
+    """What a call names of an attribute, and what was logged of its value."""
+
+    flags: int
+    group: int
+    number: int
+    value: bytes
+
+
+def _asked(call: Ioctl) -> _Asked | Unsaid:
     given = bytes.fromhex(call.given)
     if call.times > 1:
         return Unsaid(name(call.request), "", NOT_LOGGED)
     if len(given) < _ATTR.size or call.err == EFAULT:
         return unreadable(call)
     flags, group, number, _ = _ATTR.unpack_from(given)
+    return _Asked(flags, group, number, given[_ATTR.size :])
+
+
+def attribute(call: Ioctl) -> Op | Unsaid:
+    """KVM_{HAS,GET,SET}_DEVICE_ATTR on a vcpu."""
+    asked = _asked(call)
+    if isinstance(asked, Unsaid):
+        return asked
+    flags, group, number, logged = asked
     if flags or number >> 32:
         more = f" flags={flags:#x}" if flags else ""
         return Unsaid(name(call.request), f"{group}.{number:#x}{more}", VCPU_ATTRIBUTES)
     ask, value = _ASKS[Nr(call.number)], b""
     if ask == Ask.SET:
         size = _size(group, number)
-        value = given[_ATTR.size :][:size]
+        value = logged[:size]
         if len(value) < size:
             return unreadable(call)
     return o.DeviceAttr(0, ask, group, number, int.from_bytes(value, "little"))
@@ -65,13 +83,10 @@ _OF_PMU = {0: 4, 2: 8, 3: 4, 4: 4}
 
 def vm_attribute(call: Ioctl) -> Op | Unsaid:
     """The same on a VM."""
-    given = bytes.fromhex(call.given)
-    if call.times > 1:
-        return Unsaid(name(call.request), "", NOT_LOGGED)
-    if len(given) < _ATTR.size or call.err == EFAULT:
-        return unreadable(call)
-    flags, group, number, _ = _ATTR.unpack_from(given)
-    value = given[_ATTR.size :]
+    asked = _asked(call)
+    if isinstance(asked, Unsaid):
+        return asked
+    flags, group, number, value = asked
     if call.number == Nr.SET_ATTR and (group, number) == _FILTERS and len(value) == _FILTER.size:
         base, count, action, rest = _FILTER.unpack(value)
         if not flags and not any(rest):

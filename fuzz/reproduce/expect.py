@@ -111,24 +111,24 @@ class Expectation:
         return max(len(way.steps) for way in self.ways)
 
 
-_REFUSED: dict[type[Op], str] = {
-    Disturb: "a stranger (disturb) needs threads, signals or a driver of its own",
-    Threads: "two threads at once come to what some order explains, which one run cannot know",
-    HostRun: "host-run looks at the vector registers of the thread itself",
+_REFUSED: dict[frozenset[type[Op]], str] = {
+    frozenset({Disturb}): "a stranger (disturb) needs threads, signals or a driver of its own",
+    frozenset({Threads}): "two threads at once come to what some order explains, which one run"
+    " cannot know",
+    frozenset({CreateVm, Run}): "the programs of a protected VM (create-vm) have to be in its RAM"
+    " beforehand",
+    frozenset({HostRun}): "host-run looks at the vector registers of the thread itself",
 }
+"""Kinds of ops that no program can have together."""
 
 
 def expect(case: Case, profile: Profile) -> Expectation:
     """What `case` may do on the machine `profile`. Raises Unsayable."""
     kinds = {type(op) for op in case.ops}
-    if {CreateVm, Run} <= kinds:
-        raise Unsayable(
-            "cannot be said in C: the programs of a protected VM (create-vm) have to be in its RAM"
-            " beforehand"
-        )
+    for together, why in _REFUSED.items():
+        if together <= kinds:
+            raise Unsayable(f"cannot be said in C: {why}")
     for op in case.ops:
-        if type(op) in _REFUSED:
-            raise Unsayable(f"cannot be said in C: {_REFUSED[type(op)]}")
         if getattr(op, "vcpu", 0) == OTHER_SLOT:
             raise Unsayable("cannot be said in C: a vcpu of another VM is not in the program's")
     ways: list[Way] = []
