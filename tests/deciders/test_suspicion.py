@@ -280,12 +280,12 @@ def test_a_fault_of_the_case_alone_restarts_before_each_try_and_leaves_others_wh
     assert notes == ["a: warn in f: reproduced 3 of 3"]
 
 
-def warns_once(fault: Fault) -> Breakage:
+def warns_once(fault: Fault, preceding: Sequence[Case] = ()) -> Breakage:
     """A suspicion of a leg that warns in its log alone."""
     trace = broken(fault, Ending.HOST_LOG)
     verdict = judge(CASE, trace, Scripted("a").profile)
     assert isinstance(verdict, Diverge)
-    return Breakage(CASE, "a", verdict, trace)
+    return Breakage(CASE, "a", verdict, trace, earlier(*preceding))
 
 
 @pytest.mark.parametrize("once", [True, False])
@@ -301,7 +301,7 @@ def test_what_a_kernel_warns_of_once_is_looked_for_in_a_fresh_machine(once: bool
     found = one.confirm(legs, said, 10)
     assert isinstance(found, Confirmed)
     assert (found.seen, found.tried) == (3, 3)
-    assert one.runs == (breakage.FRESH_RUNS if once else 1000)
+    assert one.runs == (60 if once else 1000)
     leg.log.clear()
     assert one.shows(SMALL, legs)
     shown = one.settle(SMALL, legs)
@@ -316,6 +316,19 @@ def test_what_never_showed_again_is_not_taken_to_show_once_per_boot() -> None:
     assert isinstance(one.confirm(Everywhere([leg]), said, 10), Confirmed)
     assert one.runs == 1000
     assert leg.log == ["restart", "run"] * 3
+
+
+def test_a_warning_that_needs_what_ran_before_is_not_one_per_boot() -> None:
+    def script(case: Case, turn: int) -> Trace:
+        again = leg.log[-3:] == ["restart", "run", "run"]
+        return broken(WARN, Ending.HOST_LOG) if again else sound(case)
+
+    leg = Scripted("a", script)
+    one = warns_once(WARN, [SMALL])
+    found = one.confirm(Everywhere([leg]), said, 10)
+    assert isinstance(found, Confirmed)
+    assert (found.seen, found.preceding) == (3, earlier(SMALL))
+    assert one.runs == 1000
 
 
 def test_a_fault_that_needs_what_ran_before_says_so() -> None:
@@ -368,6 +381,12 @@ def test_another_fault_is_not_the_same_breakage() -> None:
     assert not one.shows(CASE, legs)
     assert one.settle(CASE, legs) is None
     assert breakage_of(leg, Fault(FaultKind.WARN, "g", True)).shows(CASE, legs)
+
+
+def test_a_case_that_is_right_each_time_settles_nothing() -> None:
+    leg = Scripted("a", breaking(WARN, ()))
+    assert breakage_of(leg, WARN).settle(SMALL, Everywhere([leg])) is None
+    assert leg.ran == [SMALL]
 
 
 def test_a_breakage_settles_with_this_legs_last_trace_beside_the_others() -> None:
