@@ -77,6 +77,19 @@ def test_one_kind_of_interrupts_that_goes_to_el2_is_foreseen_below_it(
 
 
 @pytest.mark.parametrize(
+    ("ops", "stops"),
+    [
+        ("init v0 features=pmu_v3\nrun v0 { }\ninit v0 features=pmu_v3\n", True),
+        ("init v0\nrun v0 { }\ninit v0\n", False),
+        ("init v0 features=pmu_v3\nget v0 x0\ninit v0 features=pmu_v3\n", False),
+    ],
+)
+def test_another_init_behind_a_run_that_a_pmu_forbade_is_foreseen(ops: str, stops: bool) -> None:
+    foresees = foreseen(parse_case(f"create v0\n{ops}"), Profile(kernel=(6, 1)))
+    assert ("init.stops-timers" in foresees) == stops
+
+
+@pytest.mark.parametrize(
     "line",
     [
         *("# avoid: kvm", "# avoid:", "# diverges: model", "# machine: x"),

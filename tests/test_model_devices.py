@@ -102,6 +102,17 @@ def test_older_kernels_have_less() -> None:
     assert observed(begin + "attr v0 has timer attribute=3", older)[-1].err == ENXIO
 
 
+@pytest.mark.parametrize(("kernel", "err"), [((6, 1), ENODEV), ((6, 12), 0)])
+def test_a_vcpu_without_init_has_the_pmu_of_its_vm_since_features_are_the_vms(
+    kernel: tuple[int, int], err: int
+) -> None:
+    machine = replace(MACHINE, kernel=kernel)
+    text = "create v0\ncreate v1\ninit v1 features=sve,pmu_v3\n"
+    assert observed(text + "attr v0 set pmu attribute=1", machine)[-1].err == err
+    assert observed(text + "attr v1 set pmu attribute=1", machine)[-1].err == 0
+    assert observed(text + "attr v0 has pmu attribute=1", machine)[-1].err == (ENXIO if err else 0)
+
+
 def test_a_pmu_is_set_up_once_and_then_the_vcpu_runs() -> None:
     ready = "attr v0 set pmu attribute=0x1\n"
     assert observed(LIFE + "run v0 { }")[-1].err == EINVAL

@@ -98,6 +98,8 @@ class Vcpu:
     """Address of its stolen time, where user space set one."""
     pmu_ready: bool = False
     """User space set its PMU up."""
+    refused_for_pmu: bool = False
+    """It was not run since its PMU is not set up, which is found behind the start of its timers."""
     serror: Set | None = None
     """The syndrome of an SError that is pending, as KVM_GET_VCPU_EVENTS would show it; None where
     none is."""

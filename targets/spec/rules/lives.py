@@ -36,6 +36,11 @@ TABLE: tuple[Rule, ...] = (
                 "reset.c",
                 "INIT again before FINALIZE puts a written VLS back to the host maximum",
             ),
+            "init.stops-timers": (
+                "IMPL",
+                "arm.c, arch_timer.c",
+                "INIT of a vcpu that was refused to run for its PMU stops timers that were started",
+            ),
             "init.power-on": (
                 "ABI",
                 "api.rst 4.82",

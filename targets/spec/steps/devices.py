@@ -157,7 +157,7 @@ def _last_of_pmu(world: World) -> int:
 
 
 def _has_pmu_attr(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
-    if not has_pmu(world.vm) or op.attribute > _last_of_pmu(world):
+    if not has_pmu(world, vcpu) or op.attribute > _last_of_pmu(world):
         return fails("attr.unknown", ENXIO)
     return _is_there("attr.has", *([ENXIO] if op.attribute > SET_PMU else []))
 
@@ -171,7 +171,7 @@ def _get_pmu(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
 
 
 def _set_pmu(world: World, vcpu: Vcpu, op: DeviceAttr) -> Permitted:
-    if not has_pmu(world.vm):
+    if not has_pmu(world, vcpu):
         return fails("attr.no-pmu", ENODEV)
     if vcpu.pmu_ready:
         return fails("attr.pmu-twice", EBUSY)

@@ -162,6 +162,8 @@ def initialise(world: World, vcpu: Vcpu, features: int, power_off: int) -> Calla
         if not vcpu.serror_left:
             vcpu.serror = None
         vcpu.reset(world.profile.max_vq)
+        if vcpu.refused_for_pmu and not vcpu.run_once:
+            rules.add("init.stops-timers")
         if vcpu.el2:
             rules.add("el2.init")
             el2.reset(vcpu, world.vm, world.profile.kernel)

@@ -22,7 +22,7 @@ from targets.spec.sets import exact, join, unknown
 from targets.spec.steps import events
 from targets.spec.steps.registers import narrow_to_32bit
 from targets.spec.steps.registry import step
-from targets.spec.vcpu import MP_RUNNABLE, Vcpu, Vm
+from targets.spec.vcpu import MP_RUNNABLE, Vcpu
 from targets.spec.world import World
 
 PMU_V3 = 1 << 3
@@ -176,7 +176,8 @@ def _unfit(world: World, vcpu: Vcpu, immediate: bool, waits: bool) -> Permitted 
         idregs.without_irqchip(vm)
     if vcpu.el2 and not vm.fixed:
         _fix_bits(world)
-    if lacks_pmu(vm, vcpu):
+    if lacks_pmu(world, vcpu):
+        vcpu.refused_for_pmu = True
         return _failed("run.pmu-not-created", EINVAL, 0, None)
     if vcpu.pmu_ready and vm.may_have_gic and not vm.gic:
         raise Unpredictable("a PMU beside an interrupt controller is not modelled", Decides.KERNEL)
@@ -190,14 +191,15 @@ def _unfit(world: World, vcpu: Vcpu, immediate: bool, waits: bool) -> Permitted 
     return None
 
 
-def lacks_pmu(vm: Vm, vcpu: Vcpu) -> bool:
+def lacks_pmu(world: World, vcpu: Vcpu) -> bool:
     """Whether it has a PMU that user space did not set up, so that it does not run."""
-    return has_pmu(vm) and not vcpu.pmu_ready
+    return has_pmu(world, vcpu) and not vcpu.pmu_ready
 
 
-def has_pmu(vm: Vm) -> bool:
-    """Whether the VM's vcpus have PMUs."""
-    return bool((vm.features or 0) & PMU_V3)
+def has_pmu(world: World, vcpu: Vcpu) -> bool:
+    """Whether a vcpu has a PMU: as the VM's first INIT said, on old kernels as its own did."""
+    mine = vcpu.initialised or in_force("init.vm-wide-features", world.profile.kernel)
+    return mine and bool((world.vm.features or 0) & PMU_V3)
 
 
 def _fix_bits(world: World) -> None:

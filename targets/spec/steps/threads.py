@@ -70,7 +70,7 @@ class Lead:
         if vcpu and vcpu.initialised:
             if not self.initialised:
                 raise Unpredictable("a vcpu was initialised between a run's parts", _NOTHING)
-            if vcpu.sve <= vcpu.finalised and not lacks_pmu(world.vm, vcpu):
+            if vcpu.sve <= vcpu.finalised and not lacks_pmu(world, vcpu):
                 lost = self._lost(vcpu)
                 if lost:
                     return lost
