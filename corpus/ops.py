@@ -339,13 +339,14 @@ class SmcccFilter(Op):
         return WireOp(Kind.SMCCC_FILTER, payload=payload)
 
 
-NISV_TO_USER, SYSTEM_SUSPEND, EAGER_SPLIT = 177, 216, 228
+NISV_TO_USER, MTE, SYSTEM_SUSPEND, EAGER_SPLIT = 177, 205, 216, 228
 """Capabilities of a VM: KVM_CAP_ARM_..."""
 _CAP = Word(
     4,
-    (NISV_TO_USER, SYSTEM_SUSPEND, EAGER_SPLIT, 0, 0xFFFF),
+    (NISV_TO_USER, SYSTEM_SUSPEND, EAGER_SPLIT, 0, 0xFFFF, MTE),
     {
         "nisv_to_user": NISV_TO_USER,
+        "mte": MTE,
         "system_suspend": SYSTEM_SUSPEND,
         "eager_split": EAGER_SPLIT,
     },

@@ -20,6 +20,7 @@ READ_GROUPS: tuple[tuple[int, ...], ...] = (
         *(regs.REGISTERS[name].id for name in ("tpidr_el1", "tpidrro_el0", "vbar_el1")),
     ),
     tuple(regs.REGISTERS[name].id for name in regs.KEY_NAMES),
+    tuple(regs.REGISTERS[name].id for name in regs.TAGGING_NAMES),
 )
 """What ReadAll reads; an error on a group's first id leaves the rest of the group out. A new
 register goes to the end: traces that are stored have the values in this order."""

@@ -75,8 +75,15 @@ SYSREG_ENCODINGS: dict[str, tuple[int, int, int, int, int]] = {
         for key, crm, op2 in (("ia", 1, 0), ("ib", 1, 2), ("da", 2, 0), ("db", 2, 2), ("ga", 3, 0))
         for number, half in enumerate(("lo", "hi"))
     },
+    "rgsr_el1": (3, 0, 1, 0, 5),
+    "gcr_el1": (3, 0, 1, 0, 6),
+    "tfsr_el1": (3, 0, 5, 6, 0),
+    "tfsre0_el1": (3, 0, 5, 6, 1),
 }
-_KINDS = {"id_": "id", "api": "key", "apd": "key", "apg": "key"}
+_KINDS = {
+    **{"id_": "id", "api": "key", "apd": "key", "apg": "key"},
+    **{"rgs": "tagging", "gcr": "tagging", "tfs": "tagging"},
+}
 """Kinds of system registers, by how their names begin."""
 
 
@@ -113,6 +120,9 @@ EL2_NAMES = tuple(name for name in SYSREG_ENCODINGS if name.endswith("_el2"))
 
 KEY_NAMES = tuple(row.name for row in REGISTERS.values() if row.kind == "key")
 """The keys of pointer authentication: of each the low half, then the high one."""
+
+TAGGING_NAMES = tuple(row.name for row in REGISTERS.values() if row.kind == "tagging")
+"""What VMs with memory tagging have besides."""
 
 Z_IDS = tuple(REGISTERS[f"z{n}"].id for n in range(32))
 P_IDS = tuple(REGISTERS[f"p{n}"].id for n in range(16))

@@ -11,6 +11,8 @@ import msgspec
 from corpus.fields import FEATURE_BITS, parse_vqs
 from corpus.kept import Effect
 
+MEMORY_TAGS = 2
+"""Of a profile's `mte`."""
 _FEATURE_CAPS = {
     "el1_32bit": "cap.el1_32bit",
     "pmu_v3": "cap.pmu_v3",
@@ -66,6 +68,9 @@ class Profile:
     """Whether the CPU's estimates have twelve bits with FPCR.AH; None: it was not asked."""
     pauth: bool | None = True
     """Whether the CPU has pointer authentication, if not every vcpu; None: it was not asked."""
+    mte: int | None = 2
+    """What the CPU has of memory tagging: 0 nothing, 1 the instructions at least, 2 tags of memory,
+    which KVM lets VMs have; None: it was not asked."""
     lacks: frozenset[str] = frozenset()
     """Instruction capabilities (`corpus.isa`) that the machine does not have: such
     instructions are UNDEFINED there."""
@@ -95,6 +100,7 @@ class Profile:
             known = msgspec.json.decode(told, type=cls)
             known = known if '"fpmr":' in told else replace(known, fpmr=None)
             known = known if '"pauth":' in told else replace(known, pauth=None)
+            known = known if '"mte":' in told else replace(known, mte=None)
             return known if '"rpres":' in told else replace(known, rpres=None)
         except msgspec.MsgspecError:
             raise ValueError("its machine is described in an older form") from None
@@ -127,6 +133,7 @@ class Profile:
             fpmr=_has_fpmr(probe),
             rpres=_has_rpres(probe),
             pauth=has_pauth(probe),
+            mte=_number(probe, "mte"),
             lacks=lacking(probe),
         )
 
@@ -179,6 +186,8 @@ def lacking(probe: Mapping[str, str]) -> frozenset[str]:
                 missing.add(cap)
     if has_pauth(probe) is False:
         missing.add("pauth")
+    if _number(probe, "mte") == 0:
+        missing.add("mte")
     return frozenset(missing)
 
 

@@ -39,9 +39,10 @@ PROFILES = (
         kernel=(0, 0),
         host_thread=False,
         pauth=False,
-        lacks=frozenset({"sve2", "bf16", "i8mm", "pauth"}),
+        mte=0,
+        lacks=frozenset({"sve2", "bf16", "i8mm", "pauth", "mte"}),
     ),
-    Profile(kernel=(6, 1)),
+    Profile(kernel=(6, 1), mte=1),
     Profile(
         strangers=frozenset({"thread", "signal", "step"}), threads=True, two_vms=True, svqs=0x808B
     ),

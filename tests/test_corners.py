@@ -42,7 +42,8 @@ def test_a_seed_draws_the_same_defects_in_any_company() -> None:
     again = [draw(1, index, PROFILE) for index in reversed(range(COUNT))]
     assert [_words(c) for c in reversed(again)] == [_words(c) for c in CORNERS]
     others = [_words(draw(2, index, PROFILE)) for index in range(8)]
-    assert not set(others) & {_words(c) for c in CORNERS}
+    same = set(others) & {_words(c) for c in CORNERS}
+    assert len(same) < 2, "of those with one part, one may be drawn from either"
 
 
 def test_guards_have_one_to_four_predicates_in_turn() -> None:

@@ -15,7 +15,7 @@ from corpus.isa.form import Insn
 
 _EXTENSIONS = (
     "crc+fp16+rcpc+dotprod+rdma+lse+sve2+sve2-bitperm+sve2-aes+sve2-sha3+sve2-sm4+sme"
-    "+i8mm+bf16+f32mm+f64mm+fp16fml+aes+sha2+sha3+sm4+mops"
+    "+i8mm+bf16+f32mm+f64mm+fp16fml+aes+sha2+sha3+sm4+mops+memtag"
 )
 
 

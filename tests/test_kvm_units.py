@@ -40,6 +40,7 @@ def test_leg_names(name: str, kernel: str | Path, mode: str, vqs: tuple[int, ...
 _OF_MACHINES = (
     *("kvm:6.12:vhe:smp=2", "kvm:6.12:nvhe:icount=4", "kvm:6.12:vhe:icount=0"),
     *("kvm:6.12:vhe:vq=1,2:smp=3:icount=10", "kvm:6.12:vhe:qemu=11"),
+    *("kvm:6.12:vhe:mte", "kvm:6.12:nvhe:vq=1,2:smp=2:mte:icount=4:qemu=11"),
     "kvm:6.12:vhe:vq=1,2:smp=2:icount=4:qemu=10",
 )
 
@@ -47,7 +48,7 @@ _OF_MACHINES = (
 def test_a_leg_can_have_cpus_and_a_clock_that_counts_instructions() -> None:
     assert legname.parse("kvm:6.12:smp=2") == legname.LegSpec("6.12", smp=2)
     both = legname.parse("kvm:6.12:vhe:vq=1,2:smp=2:icount=4")
-    assert both == legname.LegSpec("6.12", "vhe", (1, 2), 2, 4)
+    assert both == legname.LegSpec("6.12", "vhe", (1, 2), 2, icount=4)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ OTHERWISE_EXERCISED = {
     "psci.suspend": "costs a KVM leg half a second, so nothing generates it on purpose",
     "psci.cpu-off": "as psci.suspend",
     "psci.waits": "as psci.suspend",
+    "init.aarch32-mte": "takes a VM with memory tagging; tests/test_model_mte.py",
     "init.strict-alone": "about a feature of 7.3; tests/test_model_devices.py",
     "legs.agree": "about several legs, and the model is one",
     "exception.no-memory-at-vectors": "takes an INIT between the parts of another thread's run",
@@ -35,9 +36,10 @@ PROFILES = (
         kernel=(0, 0),
         host_thread=False,
         pauth=False,
-        lacks=frozenset({"sve2", "bf16", "i8mm", "pauth"}),
+        mte=0,
+        lacks=frozenset({"sve2", "bf16", "i8mm", "pauth", "mte"}),
     ),
-    Profile(kernel=(6, 1)),
+    Profile(kernel=(6, 1), mte=1),
     Profile(strangers=frozenset({"thread", "signal", "step"}), threads=True, svqs=0x808B),
 )
 BESIDE = Beside(tuple(Stranger), threads=True, sme=True)
@@ -51,8 +53,9 @@ def test_there_are_enough_and_each_says_something() -> None:
 
 def test_generated_cases_reach_the_rules() -> None:
     rng = random.Random(20)
-    # tests/test_model_el2.py, test_journey.py, test_model_devices.py and test_model_protected.py
-    elsewhere = "el2.", "carry.", "attr.", "protected.", "vm.type-"
+    # tests/test_model_el2.py, test_journey.py, test_model_devices.py, test_model_protected.py and
+    # test_model_mte.py
+    elsewhere = "el2.", "carry.", "attr.", "protected.", "vm.type-", "mte."
     missed = {r for r in RULES if not r.startswith(elsewhere)} - set(OTHERWISE_EXERCISED)
     for number in range(6000):
         profile = PROFILES[number % len(PROFILES)]

@@ -77,6 +77,7 @@ def _moves() -> Iterator[tuple[str, Alias]]:
     for form in ("add_x", "sub_x", "eor_x"):
         yield form, Alias(f"{form[:3]} {{xd}}, {{xn}}, {{xm}}, lsl #0")
     yield "isb", Alias("isb sy")
+    yield "subps", Alias("cmpp {xn}, {xm}", {"xd": 31})
     yield "isb", Alias("isb #15")
     yield "nop", Alias("hint #0")
 

@@ -12,7 +12,7 @@ from corpus.isa.operands import at, bits, choice, imm, x, xsp
 from corpus.isa.pauth import ENABLE_KEYS
 from corpus.isa.stage1 import FORM as STAGE_1_FORM
 from corpus.isa.stage1 import STAGE_1_ON
-from corpus.registers import KEY_NAMES, SYSREG_ENCODINGS
+from corpus.registers import KEY_NAMES, SYSREG_ENCODINGS, TAGGING_NAMES
 from corpus.wire import DATA_BASE, RAM_BASE, RAM_SIZE
 
 _MRS_TABLE: dict[str, tuple[int, int, int, int, int]] = {
@@ -24,7 +24,8 @@ _MRS_TABLE: dict[str, tuple[int, int, int, int, int]] = {
     "zcr_el12": (3, 5, 1, 2, 0),
     "cpacr_el12": (3, 5, 1, 0, 2),
     "fpmr": SYSREG_ENCODINGS["fpmr"],
-    **{n: SYSREG_ENCODINGS[n] for n in KEY_NAMES},
+    **{n: SYSREG_ENCODINGS[n] for n in (*KEY_NAMES, *TAGGING_NAMES)},
+    "tco": (3, 3, 4, 2, 7),
 }
 
 
@@ -37,7 +38,11 @@ def sysreg_operand(encoding: tuple[int, int, int, int, int]) -> int:
 OF_EL2 = frozenset(name for name in _MRS_TABLE if name.endswith(("_el2", "_el12")))
 """Registers that are UNDEFINED below EL2."""
 
-_ID_TABLE = {n: code for n, code in SYSREG_ENCODINGS.items() if n.startswith("id_")}
+GMID = "gmid_el1"
+_ID_TABLE = {
+    **{n: code for n, code in SYSREG_ENCODINGS.items() if n.startswith("id_")},
+    GMID: (3, 1, 0, 0, 4),
+}
 ID_REGISTERS = frozenset(_ID_TABLE)
 """Registers that can only be read."""
 

@@ -20,6 +20,7 @@ from corpus.isa import (
     fp_scalar,
     fp_simd,
     mops,
+    mte,
     pauth,
     prefixed,
     sve2,
@@ -64,6 +65,7 @@ _TABLES = (
     crypto.FORMS,
     pauth.FORMS,
     mops.FORMS,
+    mte.FORMS,
 )
 
 

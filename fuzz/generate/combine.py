@@ -202,7 +202,7 @@ def _burst(draft: _Draft, features: int) -> None:
 
 
 _ACTING = frozenset({"pc", "pstate", "vls", "cpacr_el1", "zcr_el1", "fpcr"}) | STOPS_JUDGING
-_NOT_EVERYWHERE = frozenset({"fpmr"})
+_NOT_EVERYWHERE = frozenset({"fpmr", *regs.TAGGING_NAMES})
 _HOLD = {
     sve: [
         row.id

@@ -17,9 +17,11 @@ from corpus.ops import (
     FEATURE_PTRAUTH,
     FEATURE_SVE,
     HOST_VLS,
+    MTE,
     OPS,
     CreateVcpu,
     CreateVm,
+    EnableCap,
     Finalize,
     GetReg,
     HostRun,
@@ -126,7 +128,8 @@ def random_case(rng: random.Random, el2_share: float = of_el2.SHARE) -> Case:
     many of them have EL2."""
     vcpu = 0
     sve = rng.random() < 0.9
-    ops: list[Op] = [CreateVcpu(vcpu)]
+    ops: list[Op] = [EnableCap(MTE)] if rng.random() < 0.02 else []
+    ops.append(CreateVcpu(vcpu))
     features = FEATURE_SVE if sve else PSCI_0_2
     if rng.random() < 0.3:
         features |= PSCI_0_2

@@ -10,10 +10,10 @@ from corpus.fields import MAX_PROGRAM
 from corpus.isa import mops
 from corpus.isa.decode import decode
 from corpus.isa.form import Form, Insn
-from corpus.isa.system import ANY, BRANCH_TO, LOOPS, OF_EL2, RETURN_VECTORS, unsynchronised
+from corpus.isa.system import ANY, BRANCH_TO, GMID, LOOPS, OF_EL2, RETURN_VECTORS, unsynchronised
 from corpus.isa.table import FORMS, insn
 from corpus.isa.unallocated import UNALLOCATED, is_unallocated
-from corpus.registers import KEY_NAMES
+from corpus.registers import KEY_NAMES, TAGGING_NAMES
 from corpus.stream import Source
 from corpus.wire import MMIO_BASE, RAM_SIZE
 from fuzz.generate.copies import copied
@@ -227,7 +227,7 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
             form = (
                 rng.choice(GROUPS[rng.choice(_GROUP_NAMES)]) if roll < 0.5 else rng.choice(_FORMS)
             )
-            if form.group == "sys" and form.name in _ENDS_RUN and rng.random() < 0.6:
+            if _often_ends_run(form) and rng.random() < 0.6:
                 continue
             if form.name == ANY:
                 program.append(insn(ANY, strange_word(rng)))
@@ -240,7 +240,14 @@ def random_program(rng: random.Random, length: int | None = None) -> tuple[Insn,
     return tuple(synchronised_soon(rng, program)[:MAX_PROGRAM])
 
 
-_ENDS_RUN = ("svc", "brk", "udf", ANY)
+_ENDS_RUN = frozenset({"svc", "brk", "udf", ANY, *(f.name for f in _FORMS if f.cap == "mte")})
+
+
+def _often_ends_run(form: Form) -> bool:
+    """Whether on many machines nothing behind an instruction is executed."""
+    return form.name in _ENDS_RUN
+
+
 _SVE_FORMS = [form for form in _FORMS if form.words[0] & 0x1E00_0000 == 0x0400_0000]
 
 
@@ -262,7 +269,7 @@ _OPCODE_BITS = (*range(10, 25), 29, 30, 31)
 
 def system_access(rng: random.Random, form: Form) -> Insn:
     """An MRS or MSR; rarely of a register that is UNDEFINED below EL2, or without pointer
-    authentication, which ends a run."""
+    authentication or memory tagging, which ends a run."""
     access = random_insn(rng, form)
     while rng.random() < 0.9 and any(arg in _OFTEN_UNDEFINED for arg in access.args):
         access = random_insn(rng, form)
@@ -270,7 +277,8 @@ def system_access(rng: random.Random, form: Form) -> Insn:
 
 
 _OFTEN_UNDEFINED = frozenset(
-    FORMS["msr"].operands[0].domain.parse(name) for name in (*OF_EL2, *KEY_NAMES)
+    FORMS["mrs"].operands[1].domain.parse(name)
+    for name in (*OF_EL2, *KEY_NAMES, *TAGGING_NAMES, GMID, "tco")
 )
 
 _FUNCTIONS: dict[int, float] = {

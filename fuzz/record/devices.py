@@ -100,7 +100,7 @@ def capability(call: Ioctl) -> Op | Unsaid:
     if len(given) < _CAP.size:
         return unreadable(call)
     cap, flags, *args = _CAP.unpack_from(given)
-    without = cap in (o.NISV_TO_USER, o.SYSTEM_SUSPEND)
+    without = cap in (o.NISV_TO_USER, o.MTE, o.SYSTEM_SUSPEND)
     refused = cap not in OTHER_CAPS and call.err == EINVAL
     if flags or without or refused:
         return o.EnableCap(cap, flags)

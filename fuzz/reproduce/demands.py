@@ -17,7 +17,7 @@ from corpus.isa.system import ANY
 from corpus.isa.unallocated import NEWER
 from corpus.ops import FEATURE_SVE, Init, Migrate, Run
 from fuzz.reproduce.expect import Expectation, Unsayable, expect
-from targets.profile import CAP_FIELDS, Profile
+from targets.profile import CAP_FIELDS, MEMORY_TAGS, Profile
 from targets.spec import protected
 from targets.spec.rules import RULES
 from targets.spec.rules.rule import LAST
@@ -41,7 +41,7 @@ class Demands:
     vq - 1 each), and there is none above where `bounded`. `since`, `before`: kernels, (major,
     minor). `protected`: whether KVM is in protected mode. `features`: bits of INIT that are
     offered or not. `capabilities`: instructions that the CPU has or not. `el0_32bit`: whether
-    EL0 can be 32-bit.
+    EL0 can be 32-bit. `mte`: whether VMs can have memory tagging.
     """
 
     sve: bool | None = None
@@ -54,6 +54,7 @@ class Demands:
     features: tuple[tuple[int, bool], ...] = ()
     capabilities: tuple[tuple[str, bool], ...] = ()
     el0_32bit: bool | None = None
+    mte: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ def say(case: Case, profile: Profile) -> Said:
         capabilities=tuple(
             (cap, cap not in profile.lacks) for cap in sorted(_capabilities(case) & set(CAP_FIELDS))
         ),
+        mte=_tagging(profile, holds),
         el0_32bit=None if holds(el0_32bit=not profile.el0_32bit) else profile.el0_32bit,
     )
     able = [vqs for vqs in _samples(profile.vqs) if _meets(vqs, demands)]
@@ -106,6 +108,19 @@ def say(case: Case, profile: Profile) -> Said:
         if not all(holds(vqs=vqs, kernel=kernel) for kernel in spans.ends):
             raise Unsayable("cannot be said in C: the kernel decides with the vector lengths")
     return Said(case, expected, demands)
+
+
+def _tagging(profile: Profile, holds: Callable[..., bool]) -> bool | None:
+    """Whether VMs must be able to have memory tagging, or must not. Raises Unsayable where it
+    depends on instructions of which no kernel tells."""
+    others = profile.lacks - {"mte"}
+    without = {1: others, 0: others | {"mte"}}
+    alike = [holds(mte=n, lacks=lacks) for n, lacks in without.items() if n != profile.mte]
+    if profile.mte == MEMORY_TAGS:
+        return None if all(alike) else True
+    if not all(alike):
+        raise Unsayable("cannot be said in C: no kernel tells of FEAT_MTE alone")
+    return None if holds(mte=MEMORY_TAGS, lacks=others) else False
 
 
 _ASKED = 0x1FF & ~(1 | 1 << 2 | FEATURE_SVE | HAS_EL2_E2H0)

@@ -185,6 +185,9 @@ def _demands(demands: Demands) -> Iterator[tuple[str, str]]:
         name, *capabilities = _CAPABILITIES[bit]
         test = " || ".join(_offers(cap, wanted) for cap in capabilities)
         yield _skip(test, _has("KVM", wanted, name)), "host"
+    if demands.mte is not None:
+        test = _offers("KVM_CAP_ARM_MTE", demands.mte)
+        yield _skip(test, _has("KVM", demands.mte, "memory tagging")), "host"
     if demands.protected is not None:
         test = "!is_protected()" if demands.protected else "is_protected()"
         yield _skip(test, f"KVM is {'not ' if demands.protected else ''}in protected mode"), "mode"

@@ -1,13 +1,13 @@
 """Names of KVM legs, and the transport each name stands for.
 
-`kvm:<release>:<mode>[:vq=...][:smp=...][:icount=...][:qemu=...]`: a catalogue release (6.1, 6.12,
-newest), a kernel that `vcpufuzz lab build` made (small-6.12, small-6.12-kasan, ..., or
+`kvm:<release>:<mode>[:vq=...][:smp=...][:mte][:icount=...][:qemu=...]`: a catalogue release (6.1,
+6.12, newest), a kernel that `vcpufuzz lab build` made (small-6.12, small-6.12-kasan, ..., or
 linux@0123456789ab of a tree) or the path of an Image; a KVM mode; and the vector lengths of
 the machine in quadwords, such as `kvm:6.12:vhe`, `kvm:/src/Image:nvhe:vq=1,2,4`
 or `kvm:6.1:vhe:vq=1-4`.
-`smp=2`: with two CPUs; `icount=4`: with a clock that goes by instructions, 1 << 4 ns each, so
-that what depends on time does so again; `qemu=11`: in QEMU 11, from a Debian suite that has it
-where the machine has another.
+`smp=2`: with two CPUs; `mte`: with tags of memory, which VMs can then have; `icount=4`: with a
+clock that goes by instructions, 1 << 4 ns each, so that what depends on time does so again;
+`qemu=11`: in QEMU 11, from a Debian suite that has it where the machine has another.
 `kvm:native` is the KVM of the machine vcpufuzz runs on, `kvm:tcp=HOST:PORT` the leg that
 an agent serves there (`targets.kvm.remote`).
 """
@@ -40,6 +40,7 @@ MODES = {
 
 NATIVE = "native"
 _AGENT = "kvm:tcp="
+TAGGED = "mte"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class LegSpec:
     mode: str = "vhe"
     vqs: tuple[int, ...] = ALL_VQS
     smp: int = 1
+    mte: bool = False
+    """Whether memory has tags."""
     icount: int | None = None
     qemu: int | None = None
     """Major version; None: the machine's own, or another where the mode needs it."""
@@ -64,6 +67,7 @@ class LegSpec:
             return f"{_AGENT}{self.kernel}"
         name = named(f"kvm:{self.kernel}:{self.mode}", self.vqs)
         name += f":smp={self.smp}" if self.smp != 1 else ""
+        name += f":{TAGGED}" if self.mte else ""
         name += f":icount={self.icount}" if self.icount is not None else ""
         return name + (f":qemu={self.qemu}" if self.qemu is not None else "")
 
@@ -92,7 +96,7 @@ def parse(name: str) -> LegSpec:
             f"{name!r} names no known kernel: {', '.join(kernels.PACKAGES)}, small-6.12 and its"
             " like once built, TREE@commit, or the path of an Image."
         )
-    numbers = {option: _number(rest.pop(), option) for option in _last_of(rest)}
+    options = dict(_options(rest))
     mode, vqs = "vhe", ALL_VQS
     if rest and not rest[0].startswith("vq="):
         mode = rest.pop(0)
@@ -100,24 +104,28 @@ def parse(name: str) -> LegSpec:
             raise TextError(f"{name!r} names no KVM mode: {', '.join(MODES)}.")
     if rest:
         vqs = parse_option(":".join(rest))
-    return LegSpec(kernel, mode, vqs, **{"smp": 1, **numbers})
+    return LegSpec(kernel, mode, vqs, mte=bool(options.pop(TAGGED, 0)), **{"smp": 1, **options})
 
 
 _NUMBERS: dict[str, Sequence[int]] = {
     "qemu": tuple(newer_qemu.SUITES),
     "icount": range(11),
+    TAGGED: (),
     "smp": range(1, 5),
 }
-"""Options of a leg's machine that are numbers, the last in its name first, and their values."""
+"""Options of a leg's machine, the last in its name first, and their values, of which a number
+says which; the one without values is just there."""
 
 
-def _last_of(parts: Sequence[str]) -> Iterator[str]:
-    """The options of _NUMBERS that a name ends in, the last first."""
-    left = list(parts)
-    for option in _NUMBERS:
-        if left and left[-1].startswith(f"{option}="):
-            left.pop()
-            yield option
+def _options(parts: list[str]) -> Iterator[tuple[str, int]]:
+    """The options that a name ends in, the last first; they are taken from `parts`. Raises
+    TextError."""
+    for option, values in _NUMBERS.items():
+        if values and parts and parts[-1].startswith(f"{option}="):
+            yield option, _number(parts.pop(), option)
+        elif not values and parts and parts[-1] == option:
+            parts.pop()
+            yield option, 1
 
 
 def _number(part: str, option: str) -> int:
@@ -155,6 +163,7 @@ def open_transport(spec: LegSpec, *, depth: int = 6, coverage: bool = False) -> 
             spec.vqs,
             coverage,
             smp=spec.smp,
+            mte=spec.mte,
             icount=spec.icount,
             qemu=spec.qemu,
         ),

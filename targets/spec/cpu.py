@@ -60,7 +60,7 @@ HCRX_IN_PROTECTED_MODE = (7, 2)
 """The first kernel known to let guests at FPMR there. 6.12 offers it, but its hypervisor does not
 take over what HCRX_EL2 is to be (flush_hyp_vcpu), so that it is UNDEFINED."""
 
-BASE_CAPS = frozenset({"base", "pauth", "mops"})
+BASE_CAPS = frozenset({"base", "pauth", "mops", "mte"})
 """Capabilities of instructions that touch no vector register."""
 FP_CAPS = frozenset(
     {
@@ -84,6 +84,7 @@ class Cpu(Controls):
             "keeps_hcrx",
             "mode",
             "fpmr",
+            "has_mte",
             "has_pauth",
             "has_stage1",
             "lacks",
@@ -118,6 +119,7 @@ class Cpu(Controls):
         self.reads_on = profile.reads_on
         self.has_stage1 = profile.stage1
         self.has_pauth = profile.pauth
+        self.has_mte = profile.mte
         self.returns = False
         self.defects = profile.defects
         self.fp_kept = {"fpcr": profile.fpcr_bits, "fpsr": profile.fpsr_bits}

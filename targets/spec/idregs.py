@@ -18,13 +18,14 @@ ZFR0, SMFR0 = "id_aa64zfr0_el1", "id_aa64smfr0_el1"
 PFR0_SVE = 0xF << 32
 PFR0_GIC = 0xF << 24
 PFR1_SME = 0xF << 24
+PFR1_MTE = 0xF << 8
 FEATURE_SVE_BIT = 4
 
 
 def find(vm: Vm, name: str) -> Slot:
     """The ID register `name` of a VM."""
     if not vm.ids:
-        vm.ids.update(_initial(_sve(vm)))
+        vm.ids.update(_initial(_sve(vm), vm.mte))
     rule = _RULES[name]
     if name == ZFR0 and not _sve(vm):
         rule = "id.zfr0-without-sve"
@@ -56,10 +57,12 @@ def _sve(vm: Vm) -> bool:
     return bool(vm.features and vm.features >> FEATURE_SVE_BIT & 1)
 
 
-def _initial(sve: bool) -> dict[str, Set]:
+def _initial(sve: bool, mte: bool) -> dict[str, Set]:
+    """What they may be at first. A CPU for VMs with memory tagging has FEAT_MTE2 or FEAT_MTE3."""
+    tagging = unknown(2 << 8, 1 << 8)[0] if mte else (0, 0)
     return {
         PFR0: unknown(1 << 32 if sve else 0, U64 & ~PFR0_SVE),
-        PFR1: unknown(0, U64 & ~PFR1_SME),
+        PFR1: unknown(tagging[0], U64 & ~PFR1_SME & ~PFR1_MTE | tagging[1]),
         ZFR0: unknown(0, U64) if sve else exact(0),
         SMFR0: exact(0),
     }
@@ -87,6 +90,10 @@ _REFUSED: tuple[tuple[str, _Case], ...] = (
         lambda vm, name, value: name == PFR0 and _differs(vm.ids[name], value, PFR0_SVE),
     ),
     ("id.pfr1-sme-refused", lambda vm, name, value: name == PFR1 and bool(value & PFR1_SME)),
+    (
+        "id.pfr1-mte-refused",
+        lambda vm, name, value: name == PFR1 and _differs(vm.ids[name], value, PFR1_MTE),
+    ),
     (
         "id.zfr0-above-refused",
         lambda vm, name, value: (

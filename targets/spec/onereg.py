@@ -212,6 +212,10 @@ def _sysreg(
         return idregs.find(vm, name)
     if row.kind == "key":
         return _key(vcpu, name)
+    if row.kind == "tagging":
+        if not vm.mte:
+            return Refused("mte.registers-hidden", ENOENT)
+        return Slot("mte.registers", 8, (vcpu.sys, name), 8, name)
     if name == "fpmr" and not profile.fpmr:
         return NotModelled() if profile.fpmr is None else Refused("sysreg.fpmr-hidden", ENOENT)
     if name not in vcpu.sys:

@@ -26,7 +26,9 @@ _Place: TypeAlias = tuple[Any, int, int, str]
 
 
 @cache
-def _layout(sve: bool, pauth: bool) -> tuple[bytes, tuple[tuple[str, tuple[_Place, ...]], ...]]:
+def _layout(
+    sve: bool, pauth: bool, mte: bool
+) -> tuple[bytes, tuple[tuple[str, tuple[_Place, ...]], ...]]:
     """The answer for a vcpu whose registers are all zero, and where each register is, by
     attribute of Vcpu, each in order."""
     data = bytearray()
@@ -34,7 +36,7 @@ def _layout(sve: bool, pauth: bool) -> tuple[bytes, tuple[tuple[str, tuple[_Plac
     for group in READ_GROUPS:
         for reg in group:
             row = regs.BY_ID[reg]
-            refused = _refused(row.kind, row.name, sve, pauth)
+            refused = _refused(row, sve=sve, pauth=pauth, mte=mte)
             size = 0 if refused else regs.size_of(reg)
             data += _HEADER.pack(refused, size)
             if refused:
@@ -45,12 +47,12 @@ def _layout(sve: bool, pauth: bool) -> tuple[bytes, tuple[tuple[str, tuple[_Plac
     return bytes(data), tuple((name, tuple(found)) for name, found in places.items())
 
 
-def _refused(kind: str, name: str, sve: bool, pauth: bool) -> int:
-    if kind == "key":
-        return 0 if pauth else ENOENT
+def _refused(row: regs.Register, *, sve: bool, pauth: bool, mte: bool) -> int:
+    if row.kind in ("key", "tagging"):
+        return 0 if (pauth if row.kind == "key" else mte) else ENOENT
     if sve:
-        return EINVAL if kind == "v" else 0
-    return ENOENT if kind in ("z", "p", "ffr") or name == "zcr_el1" else 0
+        return EINVAL if row.kind == "v" else 0
+    return ENOENT if row.kind in ("z", "p", "ffr") or row.name == "zcr_el1" else 0
 
 
 def _home(row: regs.Register) -> tuple[str, int | str]:
@@ -59,7 +61,7 @@ def _home(row: regs.Register) -> tuple[str, int | str]:
         return _ENTRY_OF_KIND[row.kind], int(number) if number.isdigit() else 0
     if row.id in regs.X_IDS:
         return "x", regs.X_IDS.index(row.id)
-    return ("sys" if row.kind in ("sysreg", "key") else "core"), row.name
+    return ("sys" if row.kind in ("sysreg", "key", "tagging") else "core"), row.name
 
 
 def usual_answer(vcpu: Vcpu) -> tuple[bytes, tuple[Hole, ...]] | None:
@@ -67,7 +69,7 @@ def usual_answer(vcpu: Vcpu) -> tuple[bytes, tuple[Hole, ...]] | None:
     exactly. None where the vcpu's state makes the answer another one."""
     if not vcpu.initialised or (vcpu.sve and not vcpu.finalised):
         return None
-    zeros, places = _layout(vcpu.sve, vcpu.pauth)
+    zeros, places = _layout(vcpu.sve, vcpu.pauth, vcpu.mte)
     data = bytearray(zeros)
     holes: list[Hole] = []
     for attribute, registers in places:

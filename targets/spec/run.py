@@ -30,7 +30,7 @@ from targets.spec.exceptions import write_down
 from targets.spec.memory import Memory
 from targets.spec.nested import NestedCpu
 from targets.spec.pauth import without_enables
-from targets.spec.semantics import SEMANTICS, Semantic
+from targets.spec.semantics import SEMANTICS, Semantic, mte
 from targets.spec.semantics.fpops import FLAGS, ControlUnknown
 from targets.spec.semantics.system import held_fpmr, loaded_cpacr
 from targets.spec.semantics.traps import come_back
@@ -151,6 +151,9 @@ def enter(vcpu: Vcpu) -> None:
         _load_banked(vcpu, "esr_el2", "spsr_el2")
     if vcpu.sys["fpmr"] is not ZERO:
         vcpu.sys["fpmr"] = held_fpmr(*join(vcpu.sys["fpmr"]))
+    if vcpu.mte:
+        for name in mte.FIELDS:
+            vcpu.sys[name] = mte.held(name, *join(vcpu.sys[name]))
     pstate, mask = join(vcpu.core["pstate"])
     vcpu.core["pstate"] = unknown(pstate, mask | pstate & OPTIONAL_PSTATE)
 

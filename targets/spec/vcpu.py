@@ -6,7 +6,8 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from corpus.registers import KEY_NAMES
+from corpus.ops import MTE
+from corpus.registers import KEY_NAMES, TAGGING_NAMES
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.pauth import Signed
 from targets.spec.sets import ZERO, Set, either, exact, unknown
@@ -40,7 +41,7 @@ RESET_SYSREGS: dict[str, Set] = {
     "esr_el1": unknown(0, U64),
     "far_el1": unknown(0, U64),
     "fpmr": ZERO,
-    **dict.fromkeys(KEY_NAMES, unknown(0, U64)),
+    **dict.fromkeys((*KEY_NAMES, *TAGGING_NAMES), unknown(0, U64)),
 }
 """System registers that the model follows, with what INIT leaves in them. Those that the
 architecture resets to an UNKNOWN value are unknown here, too."""
@@ -78,6 +79,8 @@ class Vcpu:
     el2: bool = False
     pauth: bool = False
     """With pointer authentication, by address and generic."""
+    mte: bool = False
+    """In a VM with memory tagging."""
     e2h: bool = True
     """With EL2: whether it has VHE (HCR_EL2.E2H is fixed for a VM)."""
     power_off: int = 0
@@ -234,6 +237,11 @@ class Vm:
 
     gic: bool = False
     """A recording tells that its VMM gave it an interrupt controller of KVM's."""
+
+    @property
+    def mte(self) -> bool:
+        """Whether its vcpus have memory tagging."""
+        return MTE in self.caps
 
     @property
     def may_have_gic(self) -> bool:

@@ -26,8 +26,8 @@ struct Encoding {
   uint32_t mask, value;
 };
 
-// Encodings of other extensions that VIXL 5.1.0 takes for instructions of SVE, FP or AdvSIMD,
-// mostly to do nothing at all.
+// Encodings of other extensions that VIXL 5.1.0 takes for instructions of those above, mostly to
+// do nothing at all.
 constexpr Encoding kOthers[] = {
     {0xffe0e000, 0x05600000},  // EXT (constructive), SVE2
     {0xffe0e000, 0x05a00000},  // ZIP, UZP, TRN of quadwords, F64MM
@@ -48,6 +48,7 @@ constexpr Encoding kOthers[] = {
     {0xff208c00, 0x5e000000},  // SHA1, SHA256, three registers
     {0xff3e0c00, 0x5e280800},  // SHA1, SHA256, two registers
     {0xbfe0fc00, 0x0ee0e000},  // PMULL of doublewords
+    {0xffe0f800, 0x9ac01000},  // IRG, GMI, MTE
 };
 
 bool IsOther(uint32_t word) {

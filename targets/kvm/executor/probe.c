@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,6 +192,36 @@ static void fp_control(struct sink *out)
     line(out, "fpsr_bits", "%#llx", (unsigned long long)first.fpsr);
 }
 
+static sigjmp_buf no_such_instruction;
+
+static void on_sigill(int signal)
+{
+    (void)signal;
+    siglongjmp(no_such_instruction, 1);
+}
+
+/* Whether the CPU has ADDG: FEAT_MTE shows in no ID register of a VM without it, and a kernel that
+ * has no use for FEAT_MTE alone does not tell of that. */
+static bool has_addg(void)
+{
+    struct sigaction mine = {.sa_handler = on_sigill}, before;
+    volatile bool has = false;
+    sigaction(SIGILL, &mine, &before);
+    if (!sigsetjmp(no_such_instruction, 1)) {
+        __asm__ volatile(".inst 0x91810000" ::: "x0"); /* addg x0, x0, #16, #0 */
+        has = true;
+    }
+    sigaction(SIGILL, &before, NULL);
+    return has;
+}
+
+/* 2: tags of memory, which KVM lets VMs have; 1: the instructions at least; 0: none. */
+static void memory_tagging(struct machine *m, struct sink *out)
+{
+    bool tags = ioctl(m->kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_MTE) > 0;
+    line(out, "mte", "%d", tags ? 2 : has_addg() ? 1 : 0);
+}
+
 static const char *const stranger_names[STRANGER_COUNT] = {
     [STRANGER_SOFTIRQ] = "softirq",
     [STRANGER_THREAD] = "thread",
@@ -235,6 +267,7 @@ struct outcome op_probe(struct machine *m, const struct op *op, struct sink *out
     line(out, "page_size", "%ld", sysconf(_SC_PAGESIZE));
     line(out, "memory_pages", "%ld", sysconf(_SC_PHYS_PAGES));
     fp_control(out);
+    memory_tagging(m, out);
     streaming_lengths(out);
     strangers(out);
     line(out, "threads", "1");

@@ -39,6 +39,7 @@ class LabSpec:
     vqs: tuple[int, ...] = ALL_VQS
     coverage: bool = False
     smp: int = 1
+    mte: bool = False
     icount: int | None = None
     qemu: int | None = None
     """Major version of QEMU; None: the one for the mode."""
@@ -154,6 +155,7 @@ class Bootloader:
             lpa2=not walks,
             narrow=_narrow(version) if walks else None,
             smp=spec.smp,
+            mte=spec.mte,
             icount=spec.icount,
         )
 

@@ -45,6 +45,8 @@ class Machine:
     """A plugin of QEMU by which the CPU has 40 bits of physical addresses (narrow.c)."""
     smp: int = 1
     """CPUs."""
+    mte: bool = False
+    """Whether memory has tags, which the CPU has instructions for."""
     icount: int | None = None
     """The clock goes by instructions, so many powers of two of a ns each; None: with the host's."""
     plugin: Path | None = None
@@ -105,6 +107,8 @@ def cpu(vqs: Sequence[int]) -> str:
 KEEP_PHASE = "vcpufuzz.keep_phase"
 """Has the guest begin what is disturbed always as far from its kernel's ticks (init.c)."""
 
+_BOARD = "virt,virtualization=on,gic-version=3"
+_TAGGED = ",mte=on"
 _SAME_AGAIN = ",dtb-randomness=off"
 """No seeds that differ from boot to boot."""
 
@@ -130,7 +134,7 @@ def command(qemu: str, machine: Machine, shared: Shared) -> list[str]:
     argv = [
         qemu,
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-        *("-machine", "virt,virtualization=on,gic-version=3" + ("" if timed else _SAME_AGAIN)),
+        *("-machine", _BOARD + (_TAGGED if machine.mte else "") + ("" if timed else _SAME_AGAIN)),
         *("-cpu", cpu(machine.vqs) + ("" if machine.lpa2 else ",lpa2=off")),
         *("-accel", "tcg", "-smp", str(machine.smp), "-m", str(machine.memory_mib)),
         *("-chardev", f"socket,id=line,fd={shared.serial_fd}", "-serial", "chardev:line"),

@@ -15,6 +15,7 @@ from targets.spec.rules import (
     lives,
     metamorphic,
     mops,
+    mte,
     pauth,
     protected,
     translation,
@@ -23,7 +24,7 @@ from targets.spec.rules import (
 from targets.spec.rules.rule import Rule
 
 CHAPTERS: tuple[ModuleType, ...] = (
-    *(lives, accesses, carried, devices, identity, guests, vectors, translation, pauth, mops),
+    *(lives, accesses, carried, devices, identity, guests, vectors, translation, pauth, mops, mte),
     *(hypercalls, el2, protected, metamorphic),
 )
 """Rules that belong together, as modules, in the order in which they are read."""

@@ -10,7 +10,7 @@ from corpus.fields import FEATURE_BITS
 from corpus.isa.table import FORMS
 from corpus.isa.unallocated import NEWER
 from corpus.wire import Stranger
-from targets.profile import Profile
+from targets.profile import MEMORY_TAGS, Profile
 from targets.spec.protected import can_be
 from targets.spec.rules.el2 import ZCR_MASKED
 from targets.spec.rules.pauth import PAUTH_EAGER
@@ -29,6 +29,10 @@ def _feature(*names: str) -> Need:
 
 def _has_pauth(profile: Profile) -> bool:
     return profile.pauth is not False
+
+
+def _has_memory_tags(profile: Profile) -> bool:
+    return profile.mte == MEMORY_TAGS
 
 
 def _a_gap_in_its_lengths(profile: Profile) -> bool:
@@ -75,6 +79,13 @@ NEEDS: dict[str, Need] = {
     "threads.none": lambda profile: not profile.threads,
     "threads.some-order": lambda profile: profile.threads,
     "carry.*": lambda _: False,  # a case has one leg, a journey has two
+    **dict.fromkeys(("enable.mte", "init.aarch32-mte", "mte.registers"), _has_memory_tags),
+    "enable.no-mte": lambda profile: not _has_memory_tags(profile),
+    "mte.blocks-without-tags": lambda profile: profile.mte == 1,
+    **dict.fromkeys(
+        ("mte.no-tags", "mte.alignment", "mte.tco", "mte.blocks-at-el0"),
+        lambda profile: bool(profile.mte),
+    ),
     "mops.*": lambda profile: "mops" not in profile.lacks,
     "pauth.in-protected-mode": lambda profile: profile.mode == "protected",
     "pauth.key": _feature("ptrauth_address"),

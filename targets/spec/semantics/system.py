@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from corpus.isa import mops
-from corpus.isa.system import ANY, CALLS, ID_REGISTERS, OF_EL2
+from corpus.isa.system import ANY, CALLS, GMID, ID_REGISTERS, OF_EL2
 from corpus.isa.system import FORMS as SYSTEM_FORMS
 from corpus.isa.unallocated import NEWER, is_unallocated
-from corpus.registers import KEY_NAMES
+from corpus.registers import KEY_NAMES, TAGGING_NAMES
 from corpus.wire import RAM_BASE
 from targets.spec import idregs
 from targets.spec.cpu import FP_CONTROL, FPEN_SHIFT, U64, ZCR_LEN, Cpu
@@ -19,6 +19,7 @@ from targets.spec.errors import (
     syndrome,
 )
 from targets.spec.nested import NestedCpu
+from targets.spec.semantics import mte
 from targets.spec.semantics.fp import condition
 from targets.spec.semantics.pauth import need_keys, write_key
 from targets.spec.semantics.registry import semantic
@@ -194,7 +195,7 @@ def udf(cpu: Cpu, imm: int) -> None:
 
 _SYS_OPERAND = next(f for f in SYSTEM_FORMS if f.name == "msr").operands[0].domain
 _READABLE = next(f for f in SYSTEM_FORMS if f.name == "mrs").operands[1].domain
-_EL1_ONLY = frozenset({"zcr_el1", "cpacr_el1", "tpidr_el1", *KEY_NAMES})
+_EL1_ONLY = frozenset({"zcr_el1", "cpacr_el1", "tpidr_el1", *KEY_NAMES, *TAGGING_NAMES})
 
 
 def _sys_access(cpu: Cpu, name: str, xt: int, reads: int) -> str:
@@ -206,6 +207,12 @@ def _sys_access(cpu: Cpu, name: str, xt: int, reads: int) -> str:
         return name
     if name in KEY_NAMES:
         need_keys(cpu)
+        return name
+    if name in TAGGING_NAMES:
+        mte.need_registers(cpu)
+        return name
+    if name == "tco":
+        mte.need_tco(cpu)
         return name
     if isinstance(cpu, NestedCpu):
         return cpu.redirect(name, xt << 5 | reads)
@@ -243,6 +250,8 @@ def mrs(cpu: Cpu, xt: int, sys: int) -> None:
     if name == "nzcv":
         value, mask = cpu.nzcv()
         cpu.set_x(xt, value << 28, mask << 28)
+    elif name == "tco":
+        cpu.set_x(xt, *mte.read_tco(cpu))
     else:
         cpu.set_x(xt, *join((cpu.vcpu.core if name in FP_CONTROL else cpu.vcpu.sys)[name]))
 
@@ -252,6 +261,9 @@ def _read_id(cpu: Cpu, xt: int, name: str) -> None:
     if cpu.el == 0 or (cpu.vcpu.el2 and cpu.el < 2):
         # UNDEFINED or trapped with FEAT_IDST; the guest's own HCR_EL2.TID3.
         raise Unpredictable("an ID register that is read below EL1, or EL2, is not modelled")
+    if name == GMID:
+        mte.read_gmid(cpu, xt)
+        return
     cpu.leave()
     if cpu.vm.protected:
         cpu.rules.update((cpu.rule, "protected.own-ids"))
@@ -275,6 +287,10 @@ def msr(cpu: Cpu, sys: int, xt: int) -> None:
         cpu.vcpu.sys[name] = held_fpmr(value, mask)
     elif name in KEY_NAMES:
         write_key(cpu, name, value, mask)
+    elif name in TAGGING_NAMES:
+        mte.write_register(cpu, name, value, mask)
+    elif name == "tco":
+        mte.write_tco(cpu, value, mask)
     elif isinstance(cpu, NestedCpu):
         cpu.write_system(name, value, mask)
     elif name == "zcr_el1":

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from corpus.ops import (
     EAGER_SPLIT,
+    MTE,
     NISV_TO_USER,
     PMU,
     PMU_INIT,
@@ -23,6 +24,7 @@ from corpus.ops import (
     SmcccFilter,
 )
 from corpus.wire import Ask
+from targets.profile import MEMORY_TAGS
 from targets.spec.errno import EBUSY, EEXIST, EINVAL, ENODEV, ENOMEM, ENXIO
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.permitted import Outcome, Part, Permitted, fails
@@ -242,7 +244,6 @@ OTHER_CAPS = {
     168: "manual_dirty_log_protect2",
     182: "halt_poll",
     192: "dirty_log_ring",
-    205: "mte",
     223: "dirty_log_ring_acq_rel",
     225: "dirty_log_ring_with_bitmap",
     239: "writable_imp_id_regs",
@@ -262,9 +263,27 @@ def enable_cap(world: World, op: EnableCap) -> Permitted:
         return fails("enable.late-split", EINVAL)
     if op.cap in OTHER_CAPS:
         raise Unpredictable("a capability that is not modelled", Decides.KERNEL)
+    if op.cap == MTE:
+        return _enable_mte(world)
     if op.cap not in (NISV_TO_USER, SYSTEM_SUSPEND):
         return fails("enable.unknown", EINVAL)
-    enabled = Outcome(effect=partial(setattr, world.vm, "caps", world.vm.caps | {op.cap}))
+    enabled = _enabled(world, op.cap)
     if world.profile.kernel == FIRST:
         return Permitted("enable.enabled", (enabled, Outcome(EINVAL)))
     return Permitted("enable.enabled", (enabled,))
+
+
+def _enabled(world: World, cap: int) -> Outcome:
+    return Outcome(effect=partial(setattr, world.vm, "caps", world.vm.caps | {cap}))
+
+
+def _enable_mte(world: World) -> Permitted:
+    """Memory tagging, before any vcpu is (arm.c, kvm_vm_ioctl_enable_cap)."""
+    if world.vm.vcpus:
+        return fails("enable.late-mte", EINVAL)
+    here = world.profile.mte
+    if here == MEMORY_TAGS:
+        return Permitted("enable.mte", (_enabled(world, MTE),))
+    if here is None:
+        return Permitted("enable.mte", (_enabled(world, MTE), Outcome(EINVAL)))
+    return fails("enable.no-mte", EINVAL)

@@ -127,6 +127,8 @@ def refuses(
         if vm.features is None and not in_force("init.failed-changes-nothing", profile.kernel):
             vm.width_taken = True  # 6.1's kvm_reset_vcpu calls kvm_set_vm_width first
         return fails("init.half-ptrauth", EINVAL)
+    if features & EL1_32BIT and vm.mte:
+        return fails("init.aarch32-mte", EINVAL)
     if features & PMU_V3_STRICT and not features & PMU_V3:
         return fails("init.strict-alone", EINVAL)
     if features & EL1_32BIT and features & HAS_EL2:
@@ -157,6 +159,7 @@ def initialise(world: World, vcpu: Vcpu, features: int, power_off: int) -> Calla
         vcpu.el2 = bool(features & HAS_EL2)
         vcpu.e2h = not features & HAS_EL2_E2H0
         vcpu.pauth = bool(features & PTRAUTH)
+        vcpu.mte = world.vm.mte
         # Once it has run, 6.12 leaves HCR_EL2.VSE as it is (vcpu_reset_hcr).
         vcpu.serror_left = vcpu.run_once and vcpu.serror is not None
         if not vcpu.serror_left:
