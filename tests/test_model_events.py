@@ -36,6 +36,7 @@ from targets.spec.steps.events import ISS
 
 UP = "create v0\ninit v0\nfinalize v0\n"
 PENDS = UP + "set-events v0 serror=yes\n"
+NESTED = Profile(features=0x1FF, mode="nested", kernel=(7, 2))
 UNMASKED = "set v0 pstate 0x5\n"
 
 
@@ -191,3 +192,30 @@ def test_an_abort_beside_a_syndrome_that_is_refused_may_be_taken_all_the_same() 
         assert "events.taken-before-first-run" in model.rules
         alone = parse_case(UP + text).ops[-1]
         assert after(UP, Profile(kernel=kernel)).step(alone).rule == "events.wide-syndrome"
+
+
+@pytest.mark.parametrize(
+    ("hcr", "pstate", "event", "goes"),
+    [
+        (1 << 5, 0x3C5, SetEvents(0, 1), True),
+        (1 << 5, 0x3C0, SetEvents(0, 1), True),
+        (1 << 37, 0x3C5, SetEvents(0, abort=1), True),
+        (1 << 37, 0x3C5, SetEvents(0, 1), False),
+        (1 << 5, 0x3C5, SetEvents(0, abort=1), False),
+        (1 << 5, 0x3C9, SetEvents(0, 1), False),
+        (1 << 27 | 1 << 5, 0x3C0, SetEvents(0, 1), False),  # EL0 of a host is not below EL2
+        (0, 0x3C5, SetEvents(0, 1), False),
+    ],
+)
+def test_an_exception_that_goes_to_el2_is_foreseen(
+    hcr: int, pstate: int, event: SetEvents, goes: bool
+) -> None:
+    up = "create v0\ninit v0 features=sve,has_el2\nfinalize v0\nrun v0 { }\n"
+    model = after(up + f"set v0 pstate {pstate:#x}\nset v0 hcr_el2 {hcr:#x}\n", NESTED)
+    with pytest.raises(Unpredictable):
+        model.step(event)
+    assert ("events.goes-to-el2" in model.rules) == goes
+    fresh = after(up.replace("run v0 { }\n", "") + f"set v0 hcr_el2 {hcr:#x}\n", NESTED)
+    with pytest.raises(Unpredictable):
+        fresh.step(event)
+    assert "events.goes-to-el2" not in fresh.rules

@@ -13,6 +13,8 @@ TGE, RW, E2H = 1 << 27, 1 << 31, 1 << 34
 """Bits of HCR_EL2 that matter here: EL0 belongs to EL2, EL1 is AArch64, VHE."""
 INTERRUPTS = 1 << 4 | 1 << 3
 """HCR_EL2.IMO and FMO: physical IRQs and FIQs go to EL2."""
+AMO, TEA = 1 << 5, 1 << 37
+"""HCR_EL2: SErrors go to EL2; so do synchronous external aborts."""
 CPTR_RESET = 0x22FF
 """RES1 bits of the form without E2H. With E2H it means: FP and SVE trap."""
 ZCR_LEN = 0xF

@@ -190,6 +190,11 @@ TABLE: tuple[Rule, ...] = (
                 "guest.c, commit_pending_events",
                 "a vcpu that never ran takes an exception that user space injects, too",
             ),
+            "events.goes-to-el2": (
+                "IMPL",
+                "inject_fault.c, nested.c",
+                "an SError or an abort that user space injects goes to EL2 as HCR_EL2 says",
+            ),
             "events.serror": (
                 "ABI",
                 "api.rst 4.32",

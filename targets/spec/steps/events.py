@@ -8,7 +8,7 @@ from corpus.isa.form import Insn
 from corpus.isa.system import ANY
 from corpus.ops import GetEvents, SetEvents
 from targets.profile import Profile
-from targets.spec import protected
+from targets.spec import el2, protected
 from targets.spec.errno import EINVAL, ENOEXEC
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.permitted import Outcome, Part, Permitted, fails
@@ -39,16 +39,16 @@ def set_events(world: World, op: SetEvents) -> Permitted:
     told = bool(op.serror and op.has_esr)
     if told and op.esr & ~ISS:
         if op.abort and world.profile.kernel > _LAST_TO_LOOK_FIRST:
-            raise _taken_at_once(world, vcpu, "an abort beside a syndrome that is refused")
+            raise _taken_at_once(world, vcpu, op, "an abort beside a syndrome that is refused")
         return fails("events.wide-syndrome", EINVAL)
     if op.abort:
-        raise _taken_at_once(world, vcpu, "an abort that user space injects")
+        raise _taken_at_once(world, vcpu, op, "an abort that user space injects")
     if not op.serror:
         rule = "events.not-taken-back" if vcpu.serror else "events.nothing"
         return Permitted(rule, (Outcome(),))
     if not are_masked(vcpu):
         # 6.12 has it pend until the guest runs, newer kernels take the exception at once.
-        raise _taken_at_once(world, vcpu, "an SError that is not masked")
+        raise _taken_at_once(world, vcpu, op, "an SError that is not masked")
 
     def pend() -> None:
         # KVM's own syndrome is IMPLEMENTATION DEFINED; without RAS none is shown.
@@ -60,11 +60,23 @@ def set_events(world: World, op: SetEvents) -> Permitted:
     return Permitted("events.serror", (Outcome(),))
 
 
-def _taken_at_once(world: World, vcpu: Vcpu, what: str) -> Unpredictable:
+def _taken_at_once(world: World, vcpu: Vcpu, op: SetEvents, what: str) -> Unpredictable:
     """What stops judging where KVM has the vcpu take an exception within the ioctl."""
     if not vcpu.run_once:
         world.rules.add("events.taken-before-first-run")
+    elif _goes_to_el2(vcpu, el2.AMO * bool(op.serror) | el2.TEA * bool(op.abort)):
+        world.rules.add("events.goes-to-el2")
     return Unpredictable(f"{what} is not modelled", Decides.KERNEL)
+
+
+def _goes_to_el2(vcpu: Vcpu, routes: int) -> bool:
+    """Whether an exception may go from below EL2 to there, by any of `routes` of HCR_EL2."""
+    if not vcpu.el2:
+        return False
+    hcr, mask = join(vcpu.sys["hcr_el2"])
+    pstate, _ = join(vcpu.core["pstate"])
+    hyp = pstate >> 2 & 3 == 2 or (vcpu.e2h and hcr & el2.TGE)
+    return not hyp and bool((hcr | mask) & routes)
 
 
 @step(GetEvents)
