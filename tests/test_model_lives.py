@@ -4,26 +4,58 @@ from __future__ import annotations
 
 import pytest
 
+from corpus.case import Case
 from corpus.text import parse_case
 from corpus.trace import Observation, Trace
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge
 from targets.model.target import ModelTarget
 from targets.profile import Profile
-from targets.spec.errno import E2BIG
+from targets.spec.errno import E2BIG, EINVAL, ENOENT, ENXIO
 
-REFUSED = parse_case("create v0\ninit v0 features=pmu_v3,bit41\ninit v0\ninit v0\n")
+PMU_V3 = 1 << 3
 HALF_PTRAUTH = parse_case("create v0\ninit v0 features=el1_32bit,ptrauth_address\ninit v0\n")
 STOPPED_LATER = parse_case("create v0\ninit v0\ninit v0 features=sve,power_off\n")
 
 
-@pytest.mark.parametrize(("kernel", "judged"), [((6, 1), 2), ((6, 12), 4), ((7, 2), 4)])
-def test_what_a_refused_init_leaves_behind(kernel: tuple[int, int], judged: int) -> None:
-    profile = Profile(kernel=kernel)
-    verdict = judge(REFUSED, ModelTarget(profile).run(REFUSED), profile)
+@pytest.mark.parametrize(("kernel", "err"), [((6, 1), 0), ((6, 12), ENXIO), ((7, 2), ENXIO)])
+def test_what_a_refused_init_leaves_behind(kernel: tuple[int, int], err: int) -> None:
+    """A PMU, in 6.1."""
+    text = "attr v0 has pmu attribute=1\n"
+    case = parse_case(f"create v0\ninit v0 features=pmu_v3,bit41\n{text}init v0\n{text}")
+    assert errs(case, kernel) == [0, ENOENT, err, 0, err]
+
+
+def errs(case: Case, kernel: tuple[int, int]) -> list[int]:
+    """How the ops of a case end that is judged in full."""
+    profile = Profile(kernel=kernel, features=Profile().features | PMU_V3)
+    trace = ModelTarget(profile).run(case)
+    verdict = judge(case, trace, profile)
     assert isinstance(verdict, Agree)
-    assert verdict.judged == judged
-    assert ("left a part of its features" in verdict.reason) == (judged == 2)
+    assert verdict.judged == len(case.ops)
+    return [seen.err for seen in trace.observations]
+
+
+@pytest.mark.parametrize(("kernel", "err"), [((6, 1), 0), ((6, 12), EINVAL)])
+def test_vcpus_of_old_vms_have_features_of_their_own(kernel: tuple[int, int], err: int) -> None:
+    text = "create v0\ncreate v1\ninit v0 features=sve\ninit v1 features=psci_0_2\n"
+    with_sve = parse_case(text + "finalize v0\nget v0 z0\nget v0 id_aa64pfr0_el1\n")
+    assert errs(with_sve, kernel) == [0, 0, 0, err, 0, 0, 0]
+    if not err:
+        without = parse_case(text + "get v1 z0\nfinalize v1\nget v1 v0\ninit v1 features=sve\n")
+        assert errs(without, kernel)[4:] == [ENOENT, EINVAL, 0, EINVAL]
+        wide = parse_case(text + "create v2\ninit v2 features=el1_32bit\n")
+        assert errs(wide, kernel)[-1] == EINVAL
+
+
+def test_a_vcpu_may_have_sve_after_an_init_of_an_old_kernel_that_failed() -> None:
+    case = parse_case(
+        "create v0\ncreate v1\ninit v0\ninit v1 features=sve,ptrauth_address\ninit v1\n"
+    )
+    profile = Profile(kernel=(6, 1))
+    verdict = judge(case, ModelTarget(profile).run(case), profile)
+    assert isinstance(verdict, Agree)
+    assert verdict.judged == 4
 
 
 @pytest.mark.parametrize(("kernel", "judged"), [((6, 1), 2), ((6, 12), 3)])

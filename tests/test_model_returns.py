@@ -14,17 +14,18 @@ from targets.model.target import ModelTarget
 from targets.profile import Profile
 
 BEGIN = "create v0\ninit v0\nfinalize v0\n"
+MACHINE = Profile()
 WORDS = 21
 """Instructions of `return-vectors`."""
 UNDEFINED, SVE_TRAP, FP_TRAP = 0x200_0000, 0x6600_0000, 0x1FE0_0000
 
 
-def observed(code: str, *registers: str) -> tuple[Observation, ...]:
+def observed(code: str, *registers: str, machine: Profile = MACHINE) -> tuple[Observation, ...]:
     """What a run and the registers behind it show; it agrees with itself."""
     gets = "".join(f"get v0 {name}\n" for name in registers)
     case = parse_case(f"{BEGIN}run v0 {{\nreturn-vectors\n{code}\n}}\n{gets}")
-    trace = ModelTarget(Profile()).run(case)
-    verdict = judge(case, trace, Profile())
+    trace = ModelTarget(machine).run(case)
+    verdict = judge(case, trace, machine)
     assert isinstance(verdict, Agree)
     assert not verdict.reason
     return trace.observations[3:]
@@ -116,3 +117,14 @@ def test_what_movprfx_prefixes_traps_again() -> None:
     assert exit_address(run) == MMIO_BASE
     behind = CODE_BASE + 4 * WORDS + 8
     assert (value(x5), value(esr), value(elr)) == (7, SVE_TRAP, behind)
+
+
+def test_each_part_of_a_copy_that_the_cpu_does_not_have_is_stepped_over() -> None:
+    run, x5, esr, elr = observed(
+        "cpyf-pme [x1]!, [x2]!, x3!\nmov x5, #7",
+        *("x5", "esr_el1", "elr_el1"),
+        machine=Profile(lacks=frozenset({"mops"})),
+    )
+    assert exit_address(run) == MMIO_BASE
+    assert value(x5) == 7
+    assert (value(esr), value(elr)) == (UNDEFINED, CODE_BASE + 4 * (WORDS + 3))

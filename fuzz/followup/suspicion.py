@@ -198,7 +198,7 @@ class Departure(Suspicion):
         shows = alike(verdict, self.verdict)
         if not shows or not isinstance(verdict, Diverge):
             return False, False
-        return True, late_at(trace, verdict.op_index)
+        return True, late_at(case, trace, verdict.op_index)
 
     def settle(self, case: Case, legs: Everywhere) -> Shown | None:
         for _ in range(runs_of(case)):

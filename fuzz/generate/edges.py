@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 
 from corpus.fields import MAX_PROGRAM
+from corpus.isa import mops
 from corpus.isa.form import Insn
 from corpus.isa.stage1 import DEVICE, PAGE_SIZE, PAGES, STAGE_1_ON
 from corpus.isa.system import BRANCH_TO, RETURN_VECTORS
@@ -48,7 +49,7 @@ def to_edges(rng: random.Random, program: Sequence[Insn]) -> tuple[Insn, ...]:
     for _ in range(rng.choice((1, 2, 3, 5))):
         more += memory_access(rng, rng.choice(rng.choice(_ACCESSING)))
     code[ready:ready] = more
-    code = [_moved(rng, each, code[n + 1 : n + 2]) for n, each in enumerate(code)]
+    code = [_moved(rng, each, code[n + 1 : n + 4]) for n, each in enumerate(code)]
     begin = [insn(STAGE_1_ON)]
     if rng.random() < _OUTLIVING:
         begin.append(insn(RETURN_VECTORS))
@@ -61,12 +62,15 @@ def to_edges(rng: random.Random, program: Sequence[Insn]) -> tuple[Insn, ...]:
 
 
 def _moved(rng: random.Random, each: Insn, behind: Sequence[Insn]) -> Insn:
-    """The same, at an edge if it loads an address; the stack pointer must be aligned to be one."""
+    """The same, at an edge if it loads an address, by what is close behind it; the stack pointer
+    must be aligned to be one."""
     if each.form.name != "lda" or rng.random() >= _AT_EDGE:
         return each
-    aligned = any(i.form.name == "add_imm" and i.args[0] == _SP for i in behind)
+    aligned = any(i.form.name == "add_imm" and i.args[0] == _SP for i in behind[:1])
     edge, width, step = rng.choice(_EDGES), rng.choice(_WIDTHS), rng.choice(_STEPS)
     if aligned or edge in _BESIDE_DEVICE:
         step = 16
     offset = edge + rng.randrange(-width, width + 1, step)
+    if any(i.form.group == mops.GROUP for i in behind):
+        return each  # a copy that faults part of the way, or meets Device memory, is not judged
     return insn("lda", each.args[0], min(max(offset, 0), RAM_SIZE - 1))

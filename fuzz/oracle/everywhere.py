@@ -31,8 +31,8 @@ LATE_TRIES = 3
 """How often a leg is asked again whose run took too long."""
 
 
-def _late(verdict: Verdict, trace: Trace) -> bool:
-    return isinstance(verdict, Diverge) and late_at(trace, verdict.op_index)
+def _late(case: Case, trace: Trace, verdict: Verdict) -> bool:
+    return isinstance(verdict, Diverge) and late_at(case, trace, verdict.op_index)
 
 
 class Everywhere:
@@ -81,7 +81,7 @@ class Everywhere:
         traces = self.run(case)
         verdicts = self.judge(case, traces)
         for _ in range(LATE_TRIES):
-            late = [name for name, verdict in verdicts.items() if _late(verdict, traces[name])]
+            late = [n for n, verdict in verdicts.items() if _late(case, traces[n], verdict)]
             if not late:
                 break
             again = self.only(late).run(case)

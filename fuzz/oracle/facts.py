@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from corpus import registers as regs
+from corpus.case import Case
 from corpus.ops import (
     Disturb,
     GetEvents,
@@ -88,10 +89,12 @@ def time_ran_out(seen: Observation | None) -> bool:
     return bool(RUN_DATA.unpack_from(seen.data)[-1] & RUN_TIMED_OUT)
 
 
-def late_at(trace: Trace, op_index: int) -> bool:
-    """Whether the time of the run that is this op was over: what a guest without end does, and a
-    machine that is busy to any."""
-    return any(map(time_ran_out, trace.observations[op_index:][:1]))
+def late_at(case: Case, trace: Trace, op_index: int) -> bool:
+    """Whether the time of the run that is this op was over, or that of a run in its two lists: what
+    a guest without end does, and a machine that is busy to any."""
+    op = case.ops[op_index] if op_index < len(case.ops) else None
+    behind = op.span if isinstance(op, Threads) else 0
+    return any(map(time_ran_out, trace.observations[op_index:][: 1 + behind]))
 
 
 def _values(data: bytes) -> Iterator[tuple[str, int, bytes]]:

@@ -209,7 +209,7 @@ def _sysreg(
     if name in regs.EL2_NAMES:
         return _of_el2(vm, vcpu, name, kernel)
     if row.kind == "id":
-        return idregs.find(vm, name)
+        return NotModelled() if vm.mixed else idregs.find(vm, name)
     if row.kind == "key":
         return _key(vcpu, name)
     if row.kind == "tagging":

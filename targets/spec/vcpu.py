@@ -71,7 +71,11 @@ class Vcpu:
     initialised_late: bool = False
     """It was there, but had no INIT yet, when the first vcpu of the VM ran."""
     tainted: bool = False
-    """A failed INIT may have left features behind, on a kernel that does not take them back."""
+    """A failed INIT may have made it a vcpu with SVE, on a kernel that does not take that back."""
+    left_over: int = 0
+    """What a failed INIT asked for, which the next one has, too, on such a kernel."""
+    features: int = 0
+    """Those that it was initialised with; of VMs whose vcpus may differ."""
     initialised: bool = False
     finalised: bool = False
     sve: bool = False
@@ -200,11 +204,13 @@ _CONTAINERS = ("z", "own_v", "p", "ffr", "x", "core", "sys", "signed", "origins"
 
 @dataclass(slots=True)
 class Vm:
-    """What the vcpus of a VM share. `features`: those of its first initialised vcpu."""
+    """What the vcpus of a VM share. `features`: those of the vcpu that was initialised last, which
+    are those of all but in a `mixed` VM of an old kernel."""
 
     vcpus: dict[int, Vcpu] = field(default_factory=dict)
     """By slot, in the order of creation."""
     features: int | None = None
+    mixed: bool = False
     ran_once: bool = False
     width_taken: bool = False
     """A failed INIT may have decided between 32 and 64 bits, on a kernel that does not take

@@ -24,6 +24,7 @@ from fuzz.followup.investigate import Investigator
 from fuzz.followup.suspicion import Confirmed, Departure, Dropped, Shown
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.everywhere import LATE_TRIES, Everywhere, Seen
+from fuzz.oracle.facts import late_at
 from fuzz.oracle.knowledge import Knowledge
 from fuzz.oracle.verdict import Agree, Diverge
 from targets.profile import Profile
@@ -182,6 +183,20 @@ def test_a_leg_that_was_too_slow_is_asked_again() -> None:
     seen = Everywhere([stuck, wrong_otherwise]).look(RUNNING)
     assert all(isinstance(verdict, Diverge) for verdict in seen.verdicts.values())
     assert (len(stuck.ran), len(wrong_otherwise.ran)) == (1 + LATE_TRIES, 1)
+
+
+def test_a_run_in_two_lists_is_late_where_they_diverge_and_one_behind_them_is_not() -> None:
+    lists = "threads {\nrun v0 { nop }\nget v0 x1\n} {\nget v0 x0\n}\nrun v0 { nop }\n"
+    case = parse_case(f"create v0\ninit v0\nfinalize v0\n{lists}")
+    threads, first, behind = 3, 4, 7
+    ended = Observation(EINTR, 0, RUN_DATA.pack(*[0] * 5, RUN_TIMED_OUT))
+    for at, late_there in ((first, True), (behind, False)):
+        observed = [Observation(0)] * len(case.ops)
+        observed[at] = ended
+        assert late_at(case, Trace(tuple(observed)), threads) == late_there
+        assert late_at(case, Trace(tuple(observed)), at)
+        assert not late_at(case, Trace(tuple(observed)), 0)
+    assert not late_at(case, Trace(()), len(case.ops))
 
 
 def test_a_run_that_ends_otherwise_now_and_then_is_no_busy_machine() -> None:

@@ -72,6 +72,21 @@ TABLE: tuple[Rule, ...] = (
                 "api.rst 4.82",
                 "one PTRAUTH feature without the other gives EINVAL",
             ),
+            "init.vm-wide-width": (
+                "ABI",
+                "reset.c, kvm_set_vm_width",
+                "a vcpu of another register width than the VM's first one gives EINVAL",
+            ),
+            "init.other-features": (
+                "IMPL",
+                "arm.c, kvm_vcpu_set_target",
+                "vcpus of one VM may have different features, before these became the VM's",
+            ),
+            "init.has-left-over": (
+                "IMPL",
+                "arm.c, kvm_vcpu_set_target",
+                "what an INIT asked for that failed for an unassigned feature, the next has, too",
+            ),
             "init.aarch32-el2": ("IMPL", "arm.c", "EL1_32BIT with HAS_EL2 gives EINVAL"),
             "init.aarch32-sve": ("IMPL", "arm.c", "EL1_32BIT with SVE is accepted or gives EINVAL"),
             "init.features-changed": (

@@ -224,7 +224,7 @@ def _is_unallocated(function: int) -> bool:
 
 
 def _has_psci(cpu: Cpu) -> bool:
-    return bool((cpu.vm.features or 0) & PSCI_0_2)
+    return bool(cpu.vcpu.features & PSCI_0_2)
 
 
 def _answer(cpu: Cpu, value: int) -> None:

@@ -265,6 +265,9 @@ def _read_id(cpu: Cpu, xt: int, name: str) -> None:
         mte.read_gmid(cpu, xt)
         return
     cpu.leave()
+    if cpu.vm.mixed:
+        cpu.set_x(xt, 0, U64)
+        return
     if cpu.vm.protected:
         cpu.rules.update((cpu.rule, "protected.own-ids"))
         cpu.set_x(xt, 0, U64)

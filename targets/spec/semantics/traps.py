@@ -3,6 +3,7 @@ that it takes."""
 
 from __future__ import annotations
 
+from corpus.isa import mops
 from corpus.isa.form import Insn
 from corpus.isa.system import ANY, LOOP_HANDLER, LOOP_VECTORS, RETURN_VECTORS, UNDEF_LOOP
 from corpus.isa.table import FORMS
@@ -106,11 +107,14 @@ _TO_MSR = 4 * _WORDS.index(0xD518_C01D)
 
 def come_back(cpu: Cpu, exception: GuestException, insn: Insn) -> tuple[Insn, ...]:
     """The guest takes an exception, and its handler returns to the instruction behind; of MOVPRFX
-    that is what it prefixes, which is then to be executed. Raises Unpredictable."""
+    that is what it prefixes, of a copy that the CPU does not have its next part, which is then to
+    be executed. Raises Unpredictable."""
     vcpu = cpu.vcpu
     pstate, mask = join(vcpu.core["pstate"])
-    whole = len(insn.form.words) == 1 or insn.form.group == "sve-prefixed"
-    if exception.ret or not whole or (pstate | mask) & PSTATE_IL:
+    form = insn.form
+    first = len(form.words) == 1 or form.group == "sve-prefixed"
+    first |= form.group == mops.GROUP and form.cap in cpu.lacks
+    if exception.ret or not first or (pstate | mask) & PSTATE_IL:
         raise Unpredictable("a handler that returns to elsewhere than the next instruction")
     _return_behind(cpu, exception)
     return tuple(any_word(ANY, word) for word in insn.words()[1:])

@@ -52,10 +52,6 @@ def device_attr(world: World, op: DeviceAttr) -> Permitted:
         return vcpu
     if op.group not in _GROUPS:
         return fails("attr.group", ENXIO)
-    if op.group == PMU and vcpu.tainted:
-        raise Unpredictable(
-            "an INIT that failed left a part of its features behind", Decides.KERNEL
-        )
     permitted = _GROUPS[op.group][op.ask](world, vcpu, op)
     if world.profile.kernel == FIRST:  # no kernel, and perhaps no such devices
         return _or(permitted, Outcome(ENXIO), "attr.none", world)

@@ -78,12 +78,15 @@ def init(world: World, op: Init) -> Permitted:
         raise Unpredictable(
             "an INIT that failed left a part of its features behind", Decides.KERNEL
         )
-    features = op.features & ~POWER_OFF
-    refusal = refuses(world, vcpu, op.target, features, op.features & POWER_OFF)
+    asked = op.features | vcpu.left_over
+    if vcpu.left_over:
+        world.rules.add("init.has-left-over")
+    features = asked & ~POWER_OFF
+    refusal = refuses(world, vcpu, op.target, features, asked & POWER_OFF)
     if refusal:
         return refusal
     rule = "init.again" if vcpu.initialised else "init.first"
-    effect = initialise(world, vcpu, features, op.features & POWER_OFF)
+    effect = initialise(world, vcpu, features, asked & POWER_OFF)
     if features & HAS_EL2_E2H0 and not features & HAS_EL2:
         return Permitted("init.e2h0-alone", (Outcome(effect=effect), Outcome(EINVAL)))
     if features & EL1_32BIT and features & FEATURE_SVE:
@@ -104,10 +107,12 @@ def refuses(
     if target != GENERIC_V8:
         return fails("init.target", EINVAL)
     unknown = features & ~by_kernel("init.unknown-feature", profile.kernel)
+    takes_back = in_force("init.failed-changes-nothing", profile.kernel)
     if unknown:
-        vcpu.tainted = not in_force("init.failed-changes-nothing", profile.kernel)
-        if not vcpu.tainted:
+        if takes_back:
             world.rules.add("init.failed-changes-nothing")
+        elif not vcpu.initialised:
+            vcpu.left_over = (features | power_off) & ~unknown
         rule = "init.unknown-feature" if unknown & FIRST_WORD else "init.unknown-word"
         if not vcpu.initialised:
             return fails(rule, ENOENT)
@@ -115,6 +120,8 @@ def refuses(
         first = in_force("init.unknown-before-changed", profile.kernel)
         either = (ENOENT,) if first else (ENOENT, EINVAL)
         return Permitted("init.unknown-before-changed", tuple(Outcome(err) for err in either))
+    if not vcpu.initialised:
+        vcpu.left_over = 0
     strict = PMU_V3_STRICT if profile.features & PMU_V3 else 0
     if features & ~profile.features & ~HAS_EL2_E2H0 & ~strict:
         return fails("init.unsupported-feature", EINVAL)
@@ -124,8 +131,9 @@ def refuses(
             return fails("init.power-off-per-call", EINVAL)
         world.rules.add("init.power-off-per-call")
     if features & PTRAUTH not in (0, PTRAUTH):
-        if vm.features is None and not in_force("init.failed-changes-nothing", profile.kernel):
-            vm.width_taken = True  # 6.1's kvm_reset_vcpu calls kvm_set_vm_width first
+        # 6.1's kvm_reset_vcpu calls kvm_set_vm_width first, then kvm_vcpu_enable_sve.
+        vm.width_taken |= vm.features is None and not takes_back
+        vcpu.tainted |= bool(features & FEATURE_SVE) and not takes_back
         return fails("init.half-ptrauth", EINVAL)
     if features & EL1_32BIT and vm.mte:
         return fails("init.aarch32-mte", EINVAL)
@@ -133,14 +141,13 @@ def refuses(
         return fails("init.strict-alone", EINVAL)
     if features & EL1_32BIT and features & HAS_EL2:
         return fails("init.aarch32-el2", EINVAL)
+    if vcpu.initialised and features != vcpu.features:
+        return fails("init.features-changed", EINVAL)
     if vm.features is not None and features != vm.features:
-        if vcpu.initialised:
-            return fails("init.features-changed", EINVAL)
-        if not in_force("init.vm-wide-features", profile.kernel):
-            raise Unpredictable(
-                "vcpus of one VM with different features are not modelled", Decides.KERNEL
-            )
-        return fails("init.vm-wide-features", EINVAL)
+        if in_force("init.vm-wide-features", profile.kernel):
+            return fails("init.vm-wide-features", EINVAL)
+        if (features ^ vm.features) & EL1_32BIT:
+            return fails("init.vm-wide-width", EINVAL)
     return None
 
 
@@ -149,7 +156,11 @@ def initialise(world: World, vcpu: Vcpu, features: int, power_off: int) -> Calla
     rules = world.rules
 
     def effect() -> None:
-        world.vm.features = features
+        vm = world.vm
+        vm.mixed |= vm.features not in (None, features)
+        if vm.mixed:
+            rules.add("init.other-features")
+        vm.features = vcpu.features = features
         if vcpu.initialised and vcpu.sve:
             kept = vcpu.finalised
             rules.add("init.keeps-length" if kept else "init.forgets-length")
@@ -169,7 +180,7 @@ def initialise(world: World, vcpu: Vcpu, features: int, power_off: int) -> Calla
             rules.add("init.stops-timers")
         if vcpu.el2:
             rules.add("el2.init")
-            el2.reset(vcpu, world.vm, world.profile.kernel)
+            el2.reset(vcpu, vm, world.profile.kernel)
         rules.add("init.power-off" if power_off else "init.power-on")
         vcpu.power_off = power_off
         vcpu.stopped = MP_STOPPED if power_off else MP_RUNNABLE

@@ -198,8 +198,9 @@ def lacks_pmu(world: World, vcpu: Vcpu) -> bool:
 
 def has_pmu(world: World, vcpu: Vcpu) -> bool:
     """Whether a vcpu has a PMU: as the VM's first INIT said, on old kernels as its own did."""
-    mine = vcpu.initialised or in_force("init.vm-wide-features", world.profile.kernel)
-    return mine and bool((world.vm.features or 0) & PMU_V3)
+    if in_force("init.vm-wide-features", world.profile.kernel):
+        return bool((world.vm.features or 0) & PMU_V3)
+    return bool((vcpu.features | vcpu.left_over) & PMU_V3)
 
 
 def _fix_bits(world: World) -> None:
