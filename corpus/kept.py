@@ -43,6 +43,7 @@ class Effect(StrEnum):
     INPLACE = "inplace"  # every register it writes, where it reads its destination, too
     MODES = "modes"  # every register it writes, but only while FPCR is not zero
     ODD = "odd"  # as RESULT, but only where the VL is an odd number of quadwords
+    UNEVEN = "uneven"  # as RESULT, but only where the VL is no power of two
     SHORT = "short"  # as STOP, but only at a VL of 128 bits
     SP = "sp"  # as STOP, but only where an operand is the stack pointer
     TAIL = "tail"  # bits 128 up to the VL of the V register it writes

@@ -12,7 +12,7 @@ import pytest
 _FEATURES = (
     *("neon", "fullfp16", "fp16fml", "complxnum", "fptoint", "jsconv", "rdm", "dotprod"),
     *("aes", "sha2", "sha3", "sm4", "bf16", "i8mm", "f32mm", "f64mm"),
-    *("sve2", "sve2-aes", "sve2-sha3", "sve2-sm4", "sve2-bitperm"),
+    *("sve2", "sve2-aes", "sve2-sha3", "sve2-sm4", "sve2-bitperm", "sve2p1"),
 )
 
 

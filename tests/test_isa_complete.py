@@ -27,6 +27,7 @@ _SPACES = (
     (0x5E20_0000, 0xDF20_0000, 40000),  # AdvSIMD on scalars
     (0x1E20_0000, 0xFE20_0000, 12000),  # FP on scalars
     (0x0C00_0000, 0x0E00_0000, 12000),  # loads and stores
+    (0xA000_0000, 0xFE00_0000, 9000),  # of several SVE vectors
 )
 """Fixed bits, their mask, and how many words to draw."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from isa_draws import every_draw
 
+from corpus.isa import sve21
 from corpus.isa.form import Insn
 
 _EXTENSIONS = (
@@ -73,6 +74,8 @@ def _differences(insns: list[Insn], words: list[int]) -> list[str]:
 @pytest.mark.parametrize("assembler", ["llvm", "binutils"])
 def test_words_equal_the_assemblers(assembler: str, tmp_path: Path) -> None:
     insns = every_draw()
+    if assembler == "binutils":  # Debian 12's does not know SVE2.1
+        insns = [insn for insn in insns if insn.form.cap != sve21.CAP]
     if assembler == "llvm":
         command = [_llvm_mc(), "-triple=aarch64", "-mattr=+all", "-filetype=obj"]
     else:

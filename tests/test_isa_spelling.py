@@ -16,6 +16,7 @@ from corpus.domain import TextError
 from corpus.isa.aliases import ALIASES
 from corpus.isa.form import Args, Form, Insn
 from corpus.isa.spelling import Spelling, variants
+from corpus.isa.sve21 import CAP
 from corpus.isa.system import ANY
 from corpus.isa.table import FORMS, SPELLINGS, parse_insn
 from corpus.stream import Source
@@ -145,6 +146,8 @@ def test_every_alias_is_what_an_assembler_makes_of_it() -> None:
 @pytest.mark.parametrize("printer", ["llvm-mc", "objdump"])
 def test_what_a_disassembler_prints_is_read(printer: str, tmp_path: Path) -> None:
     single = [insn for insn in DRAWN if is_single(insn)]
+    if printer == "objdump":  # Debian 12's does not know SVE2.1
+        single = [insn for insn in single if insn.form.cap != CAP]
     words = [insn.words()[0] for insn in single]
     texts = disassembled(words) if printer == "llvm-mc" else dumped(words, tmp_path)
     assert len(texts) == len(words)
@@ -158,6 +161,12 @@ def test_what_a_disassembler_prints_is_read(printer: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
+        ("pmov z1, p2.d", "pmov z1[0], p2.d"),
+        ("ld1q {z0.q}, p1/z, [z2.d]", "ld1q {z0.q}, p1/z, [z2.d, xzr]"),
+        (
+            "ldnt1w {z4.s-z7.s}, pn9/z, [x1]",
+            "ldnt1w {z4.s, z5.s, z6.s, z7.s}, pn9/z, [x1, #0, mul vl]",
+        ),
         ("ld1b {z1.d}, p0/z, [x1]", "ld1b {z1.d}, p0/z, [x1, #0, mul vl]"),
         ("ld1b (z1.d), p0/z, [x1, x2]", "ld1b {z1.d}, p0/z, [x1, x2]"),
         ("ld1b z1.d, p0/z, [x1, x2]", "ld1b {z1.d}, p0/z, [x1, x2]"),

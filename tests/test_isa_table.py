@@ -31,7 +31,7 @@ def every(wrong: Callable[[Form], object]) -> None:
 
 SVE_CAPS = {
     *("sve", "sve2", "bitperm", "i8mm", "bf16", "f32mm", "f64mm"),
-    *("sve-aes", "sve-pmull", "sve-sha3", "sve-sm4"),
+    *("sve2p1", "sve-aes", "sve-pmull", "sve-sha3", "sve-sm4"),
 }
 CAPS = BASE_CAPS | FP_CAPS | SVE_CAPS
 

@@ -13,9 +13,10 @@ from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge
 from targets.model.target import ModelTarget
 from targets.profile import Profile
-from targets.spec.defects import worst
+from targets.spec.defects import spoiled, worst
 from targets.spec.errors import Unpredictable
-from targets.spec.sets import exact
+from targets.spec.semantics import SEMANTICS
+from targets.spec.sets import exact, join
 
 
 @pytest.mark.parametrize(
@@ -97,6 +98,18 @@ def test_a_defect_of_some_lengths_spoils_nothing_at_others(
     cpu, insn = guest(vq), parse_insn("zip1 z0.q, z1.q, z2.q")
     assert worst(cpu, frozenset({Effect.ODD}), insn) is odd
     assert worst(cpu, frozenset({Effect.SHORT}), insn) is short
+
+
+@pytest.mark.parametrize(
+    ("vq", "spoils"), [(1, False), (2, False), (3, True), (4, False), (6, True)]
+)
+def test_a_defect_of_uneven_lengths_spoils_flags_too(vq: int, spoils: bool) -> None:
+    cpu, insn = guest(vq), parse_insn("faddqv v0.4s, p0, z1.s")
+    assert worst(cpu, frozenset({Effect.UNEVEN}), insn) is (Effect.RESULT if spoils else None)
+    cpu.raise_fpsr(16)
+    spoiled(cpu, Effect.RESULT, SEMANTICS["faddqv"], insn)
+    assert join(cpu.vcpu.core["fpsr"]) == (16, 0x0800_008F)
+    assert join(cpu.vcpu.z[0])[1] == (1 << 2048) - 1
 
 
 def test_a_defect_of_sp_spoils_nothing_else() -> None:

@@ -123,6 +123,9 @@ def _moves_of_predicates() -> Iterator[tuple[str, Alias]]:
         yield f"orr{flags}_p", Alias(f"mov{flags} {{pd}}.b, {{pn}}.b", same)
         yield f"eor{flags}_p", Alias(f"not{flags} {{pd}}.b, {{pg}}/z, {{pn}}.b", {"pm": "pg"})
     yield "sel_p", Alias("mov {pd}.b, {pg}/m, {pn}.b", {"pm": "pd"})
+    for letter in "hsd":
+        yield f"pmov_p{letter}", Alias(f"pmov {{pd}}.{letter}, {{zn}}", {"imm": 0})
+        yield f"pmov_z{letter}", Alias(f"pmov {{zd}}, {{pn}}.{letter}", {"imm": 0})
 
 
 def _moves_of_sve() -> Iterator[tuple[str, Alias]]:

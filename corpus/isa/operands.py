@@ -105,11 +105,11 @@ def names_sp(operand: Operand, value: int) -> bool:
     return value == 31 and operand.domain.format(value).endswith("sp")
 
 
-def _following(count: int, prefix: str) -> dict[str, dict[int, str]]:
+def _following(count: int, prefix: str, all_of_them: int = 32) -> dict[str, dict[int, str]]:
     """Views `next`, `next2`, `next3`: the registers that follow, wrapping around."""
     names = ("next", "next2", "next3")
     return {
-        names[step - 1]: {n: f"{prefix}{(n + step) % 32}" for n in range(count)}
+        names[step - 1]: {n: f"{prefix}{(n + step) % all_of_them}" for n in range(count)}
         for step in (1, 2, 3)
     }
 
@@ -119,9 +119,26 @@ def z(name: str, position: int, count: int = 32) -> Operand:
     return Operand(name, IntRange(0, count - 1, prefix="z"), at(position), _following(count, "z"))
 
 
+def z_list(name: str, position: int, count: int) -> Operand:
+    """The first of `count` SVE vector registers, a multiple of `count`."""
+    domain = IntRange(0, 32 - count, count, prefix="z")
+    return Operand(name, domain, at(position), _following(32, "z"))
+
+
 def p(name: str, position: int, count: int = 16) -> Operand:
     """A predicate register; governing predicates of most instructions are p0 to p7."""
-    return Operand(name, IntRange(0, count - 1, prefix="p"), at(position))
+    domain = IntRange(0, count - 1, prefix="p")
+    return Operand(name, domain, at(position), _following(count, "p", 16))
+
+
+def p_pair(name: str, position: int) -> Operand:
+    """The first of two predicate registers, an even one."""
+    return Operand(name, IntRange(0, 14, 2, prefix="p"), at(position), _following(16, "p", 16))
+
+
+def pn(name: str, position: int) -> Operand:
+    """A predicate register as a counter, of those that most instructions take: pn8 to pn15."""
+    return Operand(name, IntRange(8, 15, prefix="pn"), bits(position, 3, offset=8))
 
 
 def v(name: str, position: int, prefix: str = "v", count: int = 32) -> Operand:
@@ -165,8 +182,10 @@ _ESIZE_VIEWS: dict[str, dict[int, str]] = {
     "wide": {0: "h", 1: "s", 2: "d"},
     "half": {1: "b", 2: "h", 3: "s"},
     "quarter": {2: "b", 3: "h"},
+    "full": {0: "16b", 1: "8h", 2: "4s", 3: "2d"},
 }
-"""Texts that follow from an element size: its general register, the double and half sizes."""
+"""Texts that follow from an element size: its general register, the double and half sizes, the
+AdvSIMD arrangement of 128 bits."""
 
 
 def esize(

@@ -190,7 +190,7 @@ _LIST = re.compile(
     r"\{\{\{(\w+)\}(\S*), \{\1\.next\}\2(?:, \{\1\.next2\}\2)?(?:, \{\1\.next3\}\2)?\}\}"
 )
 _ONE_Z = re.compile(r"\{\{(\{z\w*\}[^\s-]*)\}\}")
-_OFFSET = re.compile(r", #\{(\w+)\}(?:, mul vl)?\](?!!)")
+_OFFSET = re.compile(r"(?<!\{wv\}), #\{(\w+)\}(?:, mul vl)?\](?!!)")
 _INDEX = re.compile(r", \{(\w+)\}(?:, lsl #[1-3])?\]")
 
 
@@ -207,9 +207,13 @@ def _as_range(spelling: Spelling) -> Iterator[Spelling]:
         yield replace(spelling, syntax=spelling.syntax.replace(match[0], text))
 
 
+_BRACES_WITH = "sve2p1"
+"""With these instructions, assemblers want braces in any case."""
+
+
 def _without_braces(spelling: Spelling) -> Iterator[Spelling]:
     """A list of one SVE register without its braces."""
-    if _ONE_Z.search(spelling.syntax):
+    if spelling.form.cap != _BRACES_WITH and _ONE_Z.search(spelling.syntax):
         yield replace(spelling, syntax=_ONE_Z.sub(r"\1", spelling.syntax))
 
 

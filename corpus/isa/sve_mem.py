@@ -69,7 +69,8 @@ def _offset(count: int = 1) -> tuple[int, int, int]:
     return -8 * count, 7 * count, count
 
 
-def _register_list(count: int) -> str:
+def register_list(count: int) -> str:
+    """The registers of a list that begins with zt, their elements of size `t`."""
     names = ("zt", "zt.next", "zt.next2", "zt.next3")[:count]
     return "{{" + ", ".join(f"{{{name}}}.{{t}}" for name in names) + "}}"
 
@@ -87,7 +88,7 @@ def _by_imm(
         imm("imm", lo, hi, bits(16, 4, scale=count), step),
     )
     slash = "/z" if "load" in group else ""
-    tail = f"{_register_list(count)}, {{pg}}{slash}, [{{xn}}, #{{imm}}, mul vl]"
+    tail = f"{register_list(count)}, {{pg}}{slash}, [{{xn}}, #{{imm}}, mul vl]"
     return rows(group, "sve", tail, operands, {mnemonic: word}, "_i")
 
 
@@ -104,7 +105,7 @@ def _by_register(
     )
     slash = "/z" if "load" in group else ""
     index = scaled_index("xm", msize)
-    tail = f"{_register_list(count)}, {{pg}}{slash}, [{{xn}}, {index}]"
+    tail = f"{register_list(count)}, {{pg}}{slash}, [{{xn}}, {index}]"
     return rows(group, "sve", tail, operands, {mnemonic: word}, "_r")
 
 

@@ -24,6 +24,9 @@ from corpus.isa import (
     pauth,
     prefixed,
     sve2,
+    sve21,
+    sve21_mem,
+    sve21_pred,
     sve_count,
     sve_dot,
     sve_fp,
@@ -34,6 +37,7 @@ from corpus.isa import (
     sve_pred,
     sve_prefetch,
     system,
+    unallocated,
 )
 from corpus.isa.aliases import aliases
 from corpus.isa.form import Form, Insn
@@ -66,6 +70,9 @@ _TABLES = (
     pauth.FORMS,
     mops.FORMS,
     mte.FORMS,
+    sve21.FORMS,
+    sve21_pred.FORMS,
+    sve21_mem.FORMS,
 )
 
 
@@ -79,7 +86,13 @@ def _by_name() -> dict[str, Form]:
 
 
 FORMS: dict[str, Form] = _by_name()
-_TAGS = TagTable(FORMS)
+COMMON: dict[str, Form] = {
+    name: form for name, form in FORMS.items() if form.cap != unallocated.NEWER
+}
+"""Forms but for those that few machines have, which are drawn for these alone
+(`fuzz.generate.newer`)."""
+_TAGS, _NEAREST = TagTable(FORMS), TagTable(COMMON)
+_NEWER = {_TAGS.tag(name): FORMS[name] for name in FORMS.keys() - COMMON.keys()}
 
 
 def _by_mnemonic() -> dict[str, list[Spelling]]:
@@ -104,7 +117,8 @@ def _readers(mnemonic: str) -> list[Reader]:
 
 def draw_insn(source: Source) -> Insn:
     """An instruction from bytes; every byte string gives one."""
-    form = _TAGS.nearest(source.uint(TAG_SIZE))
+    tag = source.uint(TAG_SIZE)
+    form = _NEWER.get(tag) or _NEAREST.nearest(tag)
     return Insn(form, form.draw(source))
 
 

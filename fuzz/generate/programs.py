@@ -11,7 +11,7 @@ from corpus.isa import mops
 from corpus.isa.decode import decode
 from corpus.isa.form import Form, Insn
 from corpus.isa.system import ANY, BRANCH_TO, GMID, LOOPS, OF_EL2, RETURN_VECTORS, unsynchronised
-from corpus.isa.table import FORMS, insn
+from corpus.isa.table import COMMON, FORMS, insn
 from corpus.isa.unallocated import UNALLOCATED, is_unallocated
 from corpus.registers import KEY_NAMES, TAGGING_NAMES
 from corpus.stream import Source
@@ -64,7 +64,7 @@ def _takes(domain: Domain[int], value: int) -> bool:
         return False
 
 
-_FORMS = [form for form in FORMS.values() if form.name not in {*LOOPS, BRANCH_TO}]
+_FORMS = [form for form in COMMON.values() if form.name not in {*LOOPS, BRANCH_TO}]
 """All but loops that only take time, for which what goes on beside has a use, and a branch that
 ends what is judged unless the guest's data is mapped."""
 GROUPS: dict[str, list[Form]] = {}
@@ -260,8 +260,14 @@ def strange_word(rng: random.Random) -> int:
         word = random_insn(rng, rng.choice(_SVE_FORMS)).words()[0]
         for _ in range(rng.choice((1, 1, 2))):
             word ^= 1 << rng.choice(_OPCODE_BITS)
-        if rng.random() < 0.1 or is_unallocated(word) or decode(word):
+        if rng.random() < 0.1 or is_unallocated(word) or _is_common(word):
             return word
+
+
+def _is_common(word: int) -> bool:
+    """Whether a word is an instruction that most machines have."""
+    known = decode(word)
+    return known is not None and known.form.name in COMMON
 
 
 _OPCODE_BITS = (*range(10, 25), 29, 30, 31)

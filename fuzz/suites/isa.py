@@ -15,6 +15,7 @@ from corpus.case import Case
 from corpus.isa.form import Form, Insn
 from corpus.isa.pauth import ALL_ENABLES, KEY_ENABLES
 from corpus.isa.system import ANY
+from corpus.isa.table import COMMON
 from corpus.ops import (
     FEATURE_PTRAUTH,
     FEATURE_SVE,
@@ -29,7 +30,7 @@ from corpus.ops import (
     WriteMem,
 )
 from corpus.values import Pattern
-from fuzz.generate import is_memory, memory_access, random_insn
+from fuzz.generate import is_memory, memory_access, newer, random_insn
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from targets.spec.vcpu import SCTLR_RESET
@@ -93,6 +94,8 @@ def _case(rng: random.Random, forms: Sequence[Form], vq: int) -> Case:
             Pattern("ones", ones) if rng.random() < 0.5 else Pattern("noise", rng.randrange(999))
         )
         ops.append(SetReg(0, reg, pattern))
+    if any(form.name not in COMMON for form in forms):
+        ops += [SetReg(0, reg, _counter(rng)) for reg in regs.P_IDS[8:]]
     ops.append(SetReg(0, regs.REGISTERS["ffr"].id, Pattern("ones", rng.choice((256, 16, 7)))))
     if rng.random() < 0.3:
         ops.append(SetReg(0, regs.REGISTERS["fpcr"].id, Pattern("int", rng.choice(_FPCR))))
@@ -109,9 +112,20 @@ def _case(rng: random.Random, forms: Sequence[Form], vq: int) -> Case:
         ops += [SetReg(0, regs.REGISTERS[name].id, _content(rng)) for name in regs.KEY_NAMES]
     program: list[Insn] = []
     for form in forms:
+        if form.name not in COMMON:
+            program += newer.code(rng, form)
+            continue
         program += memory_access(rng, form) if is_memory(form) else [random_insn(rng, form)]
     ops += [Run(0, 0, tuple(program)), ReadAll(0), ReadMem(_DATA, 512)]
     return Case(tuple(ops), vq)
+
+
+def _counter(rng: random.Random) -> Pattern:
+    """What a predicate may hold that is used as a counter, which is seldom noise."""
+    if rng.random() < 0.3:
+        return Pattern("noise", rng.randrange(9999))
+    size, count = rng.randrange(5), rng.choice((0, 1, 3, 8, 17, 64, 255, rng.randrange(1 << 14)))
+    return Pattern("int", (2 * count + 1 << size | rng.getrandbits(1) << 15) & 0xFFFF)
 
 
 def _content(rng: random.Random) -> Pattern:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from corpus.case import Case, decode
 from corpus.inputs import case_of
 from corpus.trace import Trace
-from fuzz.generate import el2, strangers
+from fuzz.generate import el2, newer, strangers
 from fuzz.generate.mutate import crossed, mutated
 from fuzz.worker.steering import Steering
 from targets.base import Target
@@ -158,6 +158,7 @@ class Mutators:
         self._queue: deque[bytes] = deque()
         self._el2_share = el2.share(runner.machines)
         self._beside = strangers.Beside.of(runner.machines)
+        self._newer = newer.share(runner.machines)
 
     def mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
         """libFuzzer's custom mutator."""
@@ -177,7 +178,8 @@ class Mutators:
     def _next(self, make: Callable[[int], Case], max_size: int) -> bytes:
         """Begin children until enough are ahead; hand out the oldest."""
         for turn in range(1 + self._runner.ahead - len(self._queue)):
-            child = self._swap(make(turn))
+            child = make(turn)
+            child = self._swap(newer.with_newer(child, self._newer) if self._newer else child)
             data = child.encoded[:max_size]
             self._queue.append(data)
             child = child if data == child.encoded else decode(data)

@@ -23,10 +23,18 @@ from numpy.typing import NDArray
 
 from corpus import wire
 from corpus.isa.form import Insn
-from corpus.kept import FPSR_RULE
+from corpus.isa.sve21 import may_be_of_sme
+from corpus.kept import FPSR_RULE, Effect
 from targets.profile import Profile
 from targets.spec.controls import Controls, Forks, View
-from targets.spec.errors import FP_TRAP, SVE_TRAP, UNDEFINED, GuestException, Unpredictable
+from targets.spec.errors import (
+    FP_TRAP,
+    SVE_TRAP,
+    UNDEFINED,
+    Decides,
+    GuestException,
+    Unpredictable,
+)
 from targets.spec.memory import Memory
 from targets.spec.sets import (
     ZERO,
@@ -451,6 +459,10 @@ def access_check(cpu: Cpu, insn: Insn) -> None:
     if cap == "base":
         return
     if cap in cpu.lacks:
+        if may_be_of_sme(insn.form):
+            raise Unpredictable("without SVE2.1, SME may still have this instruction")
+        if Effect.STOP in cpu.defects.get(cpu.rule, ()):
+            raise Unpredictable(f"{cpu.rule} is a known defect of this leg", Decides.NOTHING)
         cpu.rules.add("run.undefined-feature")
         raise GuestException(UNDEFINED)
     if cap in BASE_CAPS:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from corpus.isa.form import Insn
 from corpus.isa.operands import names_sp
 from corpus.kept import Effect
-from targets.spec.cpu import Cpu
+from targets.spec.cpu import FPSR_STATEFUL, Cpu
 from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable
-from targets.spec.sets import Set, join
+from targets.spec.sets import Set, join, unknown
 
 
 def worst(cpu: Cpu, effects: frozenset[Effect], insn: Insn) -> Effect | None:
@@ -19,6 +19,7 @@ def worst(cpu: Cpu, effects: frozenset[Effect], insn: Insn) -> Effect | None:
         (Effect.MODES, not cpu.fpcr_plain(), Effect.RESULT),
         (Effect.INPLACE, _reads_its_destination(insn), Effect.RESULT),
         (Effect.ODD, cpu.vl // 16 % 2 == 1, Effect.RESULT),
+        (Effect.UNEVEN, cpu.vl & cpu.vl - 1 != 0, Effect.RESULT),
         (Effect.SHORT, cpu.vl == 16, Effect.STOP),
         (Effect.SP, any(map(names_sp, insn.form.operands, insn.args)), Effect.STOP),
     ):
@@ -35,7 +36,7 @@ def spoiled(cpu: Cpu, effect: Effect, semantic: Callable[..., None], insn: Insn)
         raise Unpredictable(f"{cpu.rule} is a known defect of this leg", Decides.NOTHING)
     vcpu = cpu.vcpu
     before = [list(group) for group in (vcpu.z, vcpu.p, vcpu.x, vcpu.ffr)]
-    flags = vcpu.core["pstate"]
+    flags, fpsr = vcpu.core["pstate"], join(vcpu.core["fpsr"])
     try:
         semantic(cpu, *args)
     except GuestException as exception:
@@ -59,6 +60,8 @@ def spoiled(cpu: Cpu, effect: Effect, semantic: Callable[..., None], insn: Insn)
             _blur(group, old, (1 << bits) - 1)
         if vcpu.core["pstate"] is not flags:
             cpu.set_nzcv(0, 15)
+        if "fp" in insn.form.group:
+            vcpu.core["fpsr"] = unknown(fpsr[0], fpsr[1] | FPSR_STATEFUL & ~fpsr[0])
 
 
 def _reads_its_destination(insn: Insn) -> bool:

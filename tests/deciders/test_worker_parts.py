@@ -19,6 +19,7 @@ from corpus.trace import Observation, Trace
 from db.records import FindingRecord, SignatureRecord
 from fuzz.generate import el2
 from fuzz.generate.mutate import crossed, mutated
+from fuzz.generate.newer import with_newer
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.oracle.selfsame import retellings
 from fuzz.worker import feedback
@@ -115,17 +116,24 @@ def test_children_are_made_of_what_is_given_with_one_seed_after_the_other() -> N
     data, other = CASE.encoded, CASES[4].encoded
     leg = Scripted("kvm:a")
     share = el2.share(Runner([leg]).machines)
+
+    def child(seed: int) -> bytes:
+        return with_newer(mutated(data, seed, share), 1).encoded
+
+    def of_two(seed: int) -> bytes:
+        return with_newer(crossed(data, other, seed), 1).encoded
+
     for seed in (3, 40):
         plain, ahead = Mutators(Runner([leg])), Mutators(Runner([deep(3)]))
-        assert plain.mutate(data, 4096, seed) == mutated(data, seed, share).encoded
-        assert plain.crossover(data, other, 4096, seed) == crossed(data, other, seed).encoded
+        assert plain.mutate(data, 4096, seed) == child(seed)
+        assert plain.crossover(data, other, 4096, seed) == of_two(seed)
         first = [ahead.mutate(data, 4096, seed)]
         first += [ahead.mutate(data, 4096, 1000) for _ in range(2)]
-        assert first == [mutated(data, seed + n, share).encoded for n in range(3)]
+        assert first == [child(seed + n) for n in range(3)]
         ahead = Mutators(Runner([deep(3)]))
         first = [ahead.crossover(data, other, 4096, seed)]
         first += [ahead.crossover(data, other, 4096, 1000) for _ in range(2)]
-        assert first == [crossed(data, other, seed + n).encoded for n in range(3)]
+        assert first == [of_two(seed + n) for n in range(3)]
 
 
 def test_a_child_is_cut_to_what_libfuzzer_takes_and_known_when_it_comes_back() -> None:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from corpus import registers as regs
 from corpus.fields import FEATURE_BITS
 from corpus.isa.form import Insn
-from corpus.isa.table import FORMS
+from corpus.isa.table import COMMON
 from corpus.ops import (
     GetMp,
     GetReg,
@@ -253,16 +253,16 @@ def _held(rng: random.Random, _: int) -> Predicate:
 
 
 _PLAIN_GROUPS = sorted(
-    {form.group for form in FORMS.values()}
+    {form.group for form in COMMON.values()}
     - {"sys", "core", "mem"}
     - {
         form.group
-        for form in FORMS.values()
+        for form in COMMON.values()
         if any(word in form.group for word in ("load", "store", "gather", "scatter"))
     }
 )
 _BY_GROUP = {
-    group: [form for form in FORMS.values() if form.group == group] for group in _PLAIN_GROUPS
+    group: [form for form in COMMON.values() if form.group == group] for group in _PLAIN_GROUPS
 }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from corpus import registers as regs
 from corpus.isa.form import Form, Insn
-from corpus.isa.table import FORMS
+from corpus.isa.table import COMMON
 from corpus.ops import (
     FEATURE_SVE,
     Finalize,
@@ -223,7 +223,7 @@ CALLS = (
 FAILURES = _failing()
 
 _GROUPS: dict[str, list[Form]] = {}
-for _form in FORMS.values():
+for _form in COMMON.values():
     if _form.group not in ("sys",):
         _GROUPS.setdefault(_form.group, []).append(_form)
 

@@ -176,8 +176,8 @@ def _matrix(cpu: Cpu, acc: Bits, x: Bits, y: Bits, size: int) -> Bits:
 _plain_multiply_add = softfloat.plain_with_ah(softfloat.multiply_add)
 
 
-def _long(top: bool) -> Lanewise:
-    """BFMLALB, BFMLALT: ordinary single-precision arithmetic, but with AH."""
+def _long(top: bool, minus: bool = False) -> Lanewise:
+    """BFMLALB and kin: ordinary single-precision arithmetic, but with AH."""
 
     def run(cpu: Cpu, acc: Bits, x: Bits, y: Bits, size: int) -> Bits:
         ctl = arithmetic(cpu)
@@ -186,7 +186,8 @@ def _long(top: bool) -> Lanewise:
             return n & 0xFFFF_0000 if top else n << 16 & 0xFFFF_0000
 
         def f(total: int, n: int, m: int) -> Result:
-            return _plain_multiply_add(total, wide(n), wide(m), 2, ctl)
+            factor = negate(wide(n), 2, ctl) if minus else wide(n)
+            return _plain_multiply_add(total, factor, wide(m), 2, ctl)
 
         return run_lanes(cpu, f, (acc, x, y), size, 2, ())
 
@@ -198,6 +199,8 @@ _BFLOAT: dict[str, Lanewise] = {
     "bfmmla": _matrix,
     "bfmlalb": _long(False),
     "bfmlalt": _long(True),
+    "bfmlslb": _long(False, minus=True),
+    "bfmlslt": _long(True, minus=True),
 }
 
 
@@ -265,6 +268,7 @@ _BUILDERS: dict[str, Callable[[Form], None]] = {
     "sve-fp-fmlal": _sve_fmlal,
     "asimd-bf16": _bfloat,
     "sve-bf16": _sve_bfloat,
+    "sve21-bf16": _sve_bfloat,
 }
 
 for _form in FORMS.values():

@@ -73,6 +73,8 @@ def spread(mask: int, size: int, t: int) -> int:
 
 def active(bits: int, size: int, t: int) -> int:
     """Predicate bits (one per byte) as a mask of all the bits of active lanes."""
+    if t > 3:
+        return join_lanes(-np.repeat(flags(bits, size, t), 1 << t - 3).astype(UINT[3]))
     return join_lanes(-flags(bits, size, t).astype(UINT[t]))
 
 

@@ -16,7 +16,7 @@ from targets.spec.controls import Forks
 from targets.spec.cpu import Cpu
 from targets.spec.errors import GuestException, RunFailed, Unpredictable
 from targets.spec.memory import Memory
-from targets.spec.semantics import sve_gather, sve_mem
+from targets.spec.semantics import sve21_mem, sve_gather, sve_mem
 from targets.spec.semantics.registry import SEMANTICS, Semantic
 from targets.spec.sets import Candidate, Set, exact, join
 
@@ -24,6 +24,8 @@ _GROUPS = frozenset(
     {
         *("sve-load", "sve-load-structure", "sve-load-broadcast", "sve-gather"),
         *("ff-load", "nf-load", "ff-gather", "sve-store", "sve-store-structure", "sve-scatter"),
+        *("sve21-quad-load", "sve21-quad-store", "sve21-load-structure", "sve21-store-structure"),
+        "sve21-quad-gather",
     }
 )
 _SCATTER = "sve-scatter"
@@ -190,7 +192,7 @@ FORKING = frozenset(
 
 
 def _register() -> None:
-    assert sve_mem, sve_gather  # what is wrapped here must be there
+    assert all((sve_mem, sve_gather, sve21_mem))  # what is wrapped here must be there
     for form in FORMS.values():
         place = _place(form)
         if form.group in _GROUPS and place is not None:

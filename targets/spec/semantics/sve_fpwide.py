@@ -82,7 +82,7 @@ def _bfloat(top: bool) -> Semantic:
 SEMANTICS["bfcvt_z"], SEMANTICS["bfcvtnt_z"] = _bfloat(False), _bfloat(True)
 
 
-def _identity(name: str, t: int, ctl: int) -> int:
+def identity(name: str, t: int, ctl: int) -> int:
     """What stands for lanes that are inactive or past the end."""
     return {
         "faddv": 0,
@@ -105,7 +105,7 @@ def _reduce(form: Form) -> None:
             cpu.raise_fpsr(0, FLAGS)
             put_v(cpu, vd, 0, ones(BITS[t]))
             return
-        fill = _identity(name, t, ctl)
+        fill = identity(name, t, ctl)
         lanes = [
             lane if g >> (index << t) & 1 else fill
             for index, lane in enumerate(split(a, vl, t).tolist())

@@ -20,7 +20,7 @@ from targets.spec.semantics.sve_pred import Pred
 from targets.spec.semantics.system import carry_mask
 
 
-def _while_count(kind: str, a: int, b: int, bits: int, elements: int) -> int:
+def while_count(kind: str, a: int, b: int, bits: int, elements: int) -> int:
     """How many elements of the loop predicate are true (Arm ARM, WHILExx)."""
     is_signed = kind in ("lt", "le", "gt", "ge")
     if is_signed:
@@ -48,7 +48,7 @@ def _while(kind: str, bits: int) -> Semantic:
         if (ma | mb) & keep:
             _put_tested(cpu, pd, (0, every(vl, t)), t)
             return
-        count = _while_count(kind, a & keep, b & keep, bits, vl >> t)
+        count = while_count(kind, a & keep, b & keep, bits, vl >> t)
         chosen = ones(count << t)
         if downwards:
             chosen <<= vl - (count << t)
