@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from corpus.isa import mops
 from corpus.isa.form import Form, Insn
-from corpus.isa.pauth import ALL_ENABLES
+from corpus.isa.pauth import ALL_ENABLES, LOADS
 from corpus.isa.table import FORMS, parse_insn
 from corpus.stream import Source
 from corpus.wire import RAM_BASE
@@ -87,6 +87,11 @@ def draw(form: Form, rng: random.Random) -> Insn:
 
 def aim(cpu: Cpu, insn: Insn, rng: random.Random) -> Insn:
     """Point the addresses of a memory access at the data area."""
+    if insn.form in LOADS:
+        base = 1 if insn.args[0] != 1 else 2
+        cpu.vcpu.x[base] = exact(DATA + 8 * rng.randrange(-8, 8))
+        SEMANTICS[f"pacdz{insn.form.mnemonic[-1]}"](cpu, base)
+        return Insn(insn.form, (insn.args[0], base, rng.randrange(-64, 64, 8)))
     if not any(word in insn.form.group for word in ("load", "store", "gather", "scatter", "mem")):
         return insn
     names = [operand.name for operand in insn.form.operands]

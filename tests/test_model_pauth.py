@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
-from model_guest import guest, run
+from model_guest import DATA, guest, run
 
+from corpus.isa.pauth import LOADS
 from corpus.registers import KEY_NAMES
 from corpus.text import parse_case
 from corpus.trace import Trace
+from fuzz.generate.signing import followed
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Verdict
 from targets.model.target import ModelTarget
 from targets.profile import Profile, has_pauth
 from targets.spec.controls import Forks
-from targets.spec.errors import UNDEFINED, GuestException
+from targets.spec.errors import UNDEFINED, GuestException, Unpredictable
 from targets.spec.pauth import code_bits
+from targets.spec.semantics import SEMANTICS
 from targets.spec.sets import exact, unknown
-from targets.spec.vcpu import U64
+from targets.spec.vcpu import SCTLR_RESET, U64
 
 POINTER, HIGH = 0x4000_8123, 0xFFFF_FF80_0000_1230
 CODE = code_bits(48)
@@ -220,3 +224,94 @@ def test_a_bit_that_stops_judging_is_named(value: int, named: str) -> None:
     verdict = judge(case, ModelTarget(Profile()).run(case), Profile())
     assert isinstance(verdict, Agree)
     assert named in verdict.reason
+
+
+# -- branches, returns and loads that authenticate -----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "register", "kept"),
+    [
+        ("braa-next x3, x4", 3, CODE),
+        ("brabz-next x5", 5, CODE),
+        ("blraa-next x6, sp", 6, CODE),
+        ("blrab-next x7, x3", 30, 0),
+        ("blrabz-next x30", 30, 0),
+        ("retab-next", 30, CODE),
+    ],
+)
+def test_a_branch_to_what_was_signed_goes_there(code: str, register: int, kept: int) -> None:
+    cpu = guest(1)
+    start = cpu.pc
+    run(cpu, code)
+    assert cpu.pc == start, "which the step over all its words comes behind"
+    assert cpu.vcpu.x[register] == unknown(start + 12, kept)
+    assert "pauth.gives-back" in cpu.rules
+
+
+def test_a_branch_without_its_key_goes_to_the_plain_pointer() -> None:
+    cpu = guest(1)
+    cpu.vcpu.sys["sctlr_el1"] = exact(SCTLR_RESET)
+    run(cpu, "blraa-next x6, x7", "retaa-next")
+    assert cpu.x(6) == cpu.x(30) == (cpu.pc + 12, 0)
+
+
+def test_a_branch_with_a_key_that_is_not_synchronised_may_go_anywhere() -> None:
+    cpu = guest(1)
+    run(cpu, "msr apiakeylo_el1, x9")
+    with pytest.raises(Unpredictable, match="may not be authentic"):
+        run(cpu, "braaz-next x3")
+    run(cpu, "isb", "braaz-next x3")
+
+
+@pytest.mark.parametrize(("code", "at"), [("braa-next x3, x4", 4), ("retaa-next", 8)])
+def test_on_a_cpu_without_the_feature_a_part_of_it_is_undefined(code: str, at: int) -> None:
+    cpu = guest(1)
+    cpu.has_pauth, cpu.lacks = False, frozenset({"pauth"})
+    cpu.vcpu.pauth = False
+    start = cpu.pc
+    with pytest.raises(GuestException) as stop:
+        run(cpu, code)
+    assert (stop.value.esr, cpu.pc) == (UNDEFINED, start + at)
+
+
+@pytest.mark.parametrize("key", "ab")
+def test_a_load_by_a_signed_pointer(key: str) -> None:
+    cpu = guest(1)
+    numbers = [n * 0x1234_5678_9ABC for n in range(8)]
+    for n, number in enumerate(numbers):
+        cpu.mem.store(DATA + 8 * n, 8, number)
+    cpu.vcpu.x[1] = exact(DATA + 16)
+    run(cpu, f"pacdz{key} x1", f"ldra{key} x2, [x1, #-8]", f"ldra{key} x3, [x1, #24]!")
+    assert (cpu.x(2), cpu.x(3)) == ((numbers[1], 0), (numbers[5], 0))
+    assert cpu.x(1) == (DATA + 40, 0), "the pointer comes back without a code"
+    with pytest.raises(Unpredictable, match="may not be authentic"):
+        run(cpu, f"ldra{key} x2, [x1]")
+    cpu.vcpu.sys["sctlr_el1"], cpu.vcpu.core["sp_el1"] = exact(SCTLR_RESET), exact(DATA)
+    run(cpu, f"ldra{key} xzr, [x1]", f"ldra{key} x2, [sp]")
+    assert cpu.x(2) == (numbers[0], 0)
+
+
+def test_a_load_by_another_key_is_not_certain() -> None:
+    cpu = guest(1)
+    cpu.vcpu.x[1] = exact(DATA)
+    run(cpu, "pacdza x1")
+    with pytest.raises(Unpredictable, match="may not be authentic"):
+        run(cpu, "ldrab x2, [x1]")
+    run(cpu, "ldraa x1, [x1]")
+
+
+def test_generated_ones_are_mostly_signed_before() -> None:
+    rng = random.Random(4)
+    cpu, done = guest(1), 0
+    for _ in range(60):
+        for form in LOADS:
+            code = followed(rng, form)
+            assert code[-1].form is form
+            try:
+                for each in code:
+                    SEMANTICS[each.form.name](cpu, *each.args)
+            except Unpredictable:
+                continue
+            done += 1
+    assert 180 < done < 240

@@ -167,6 +167,7 @@ def _clone(cpu: Cpu) -> Cpu:
         x=list(vcpu.x),
         core=dict(vcpu.core),
         sys=dict(vcpu.sys),
+        signed=dict(vcpu.signed),
     )
     twin.mem.data[:] = cpu.mem.data
     twin.mem.unknown = dict(cpu.mem.unknown)

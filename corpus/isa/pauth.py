@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from corpus.domain import Choice
-from corpus.isa.form import Form, Operand
-from corpus.isa.operands import x, xsp
+from corpus.isa.form import Args, Form, Operand
+from corpus.isa.operands import imm, split, x, x_but_31, xsp
 from corpus.isa.rows import rows
 
 KEY_ENABLES: dict[str, int] = {"ia": 1 << 31, "ib": 1 << 30, "da": 1 << 27, "db": 1 << 13}
@@ -70,6 +70,101 @@ _ENABLES = Operand(
     },
 )
 
+
+def _offset(value: int) -> int:
+    return split((12, 9), (22, 1))(value // 8 & 0x3FF)
+
+
+_LOAD = (x("xt", 0), xsp("xn", 5), imm("imm", -4096, 4088, _offset, 8))
+
+
+def _are_apart(args: Args) -> bool:
+    """The register that is loaded is not the one that is written back."""
+    return args[0] != args[1] or args[1] == 31
+
+
+LOADS = (
+    *rows(
+        "pauth",
+        "pauth",
+        "{xt}, [{xn}, #{imm}]",
+        _LOAD,
+        {"ldraa": 0xF820_0400, "ldrab": 0xF8A0_0400},
+    ),
+    *rows(
+        "pauth",
+        "pauth",
+        "{xt}, [{xn}, #{imm}]!",
+        _LOAD,
+        {"ldraa": 0xF820_0C00, "ldrab": 0xF8A0_0C00},
+        "_pre",
+        valid=_are_apart,
+        repair=lambda args: ((args[0] + 1) % 31, *args[1:]),
+    ),
+)
+"""Loads by a pointer to data, with zero as modifier."""
+
+_ADR, _TO_NEXT, NOP = 0x1000_0000, 12 << 3, 0xD503_201F
+
+
+def _in_words(operand: Operand, *positions: int) -> Operand:
+    """An operand at these bits of all words, 32 of each."""
+    return Operand(
+        operand.name, operand.domain, lambda value: sum(value << position for position in positions)
+    )
+
+
+def _branches() -> tuple[Form, ...]:
+    """A pointer to what comes next is made and signed, and branched to with the same key and
+    modifier, so that a program goes on behind: four words. The last does nothing but that it ends
+    PSTATE.BTYPE, which branches set."""
+    forms: list[Form] = []
+    pointer = _in_words(x_but_31("xn", 0), 0, 32, 64 + 5)
+    modifier = _in_words(xsp("xm", 0), 32 + 5, 64)
+    for n, letter in enumerate("ab"):
+        for branch, opcode in (("br", 0xD61F_0800), ("blr", 0xD63F_0800)):
+            name, last = f"{branch}a{letter}", opcode | n << 10
+            forms += [
+                Form(
+                    f"{name}_next",
+                    f"{name}-next {{xn}}, {{xm}}",
+                    (_ADR | _TO_NEXT, 0xDAC1_0000 | n << 10, last | 0x0100_0000, NOP),
+                    (pointer, modifier),
+                    "pauth",
+                    "base",
+                    f"adr {{xn}}, .+12\npaci{letter} {{xn}}, {{xm}}\n{name} {{xn}}, {{xm}}\nnop",
+                    lambda args: args[0] != args[1],
+                    lambda args: (args[0], (args[1] + 1) % 32),
+                ),
+                Form(
+                    f"{name}z_next",
+                    f"{name}z-next {{xn}}",
+                    (_ADR | _TO_NEXT, 0xDAC1_23E0 | n << 10, last | 0x1F, NOP),
+                    (pointer,),
+                    "pauth",
+                    "base",
+                    f"adr {{xn}}, .+12\npaciz{letter} {{xn}}\n{name}z {{xn}}\nnop",
+                ),
+            ]
+        forms.append(
+            Form(
+                f"reta{letter}_next",
+                f"reta{letter}-next",
+                (_ADR | _TO_NEXT | 30, 0xD503_233F | n << 6, 0xD65F_0BFF | n << 10, NOP),
+                (),
+                "pauth",
+                "base",
+                f"adr x30, .+12\npaci{letter}sp\nreta{letter}\nnop",
+            )
+        )
+    return tuple(forms)
+
+
+BRANCHES = _branches()
+FLOW = frozenset(form.name for form in (*LOADS, *BRANCHES))
+"""Forms that mean something only behind what signs their pointers, which `fuzz.generate.signing`
+puts there."""
+
 FORMS: tuple[Form, ...] = (
     *rows("pauth", "pauth", "{xd}, {xn}", (x("xd", 0), xsp("xn", 5)), _BY_REGISTER),
     *rows("pauth", "pauth", "{xd}", (x("xd", 0),), _BY_ZERO | _STRIPS),
@@ -101,5 +196,7 @@ orr x29, x29, x30
 msr sctlr_el1, x29
 isb""",
     ),
+    *LOADS,
+    *BRANCHES,
 )
-"""All but the branches, returns and loads that authenticate, which programs do not have."""
+"""All but ERETAA and ERETAB, which programs do not have."""

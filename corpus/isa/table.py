@@ -87,12 +87,15 @@ def _by_name() -> dict[str, Form]:
 
 FORMS: dict[str, Form] = _by_name()
 COMMON: dict[str, Form] = {
-    name: form for name, form in FORMS.items() if form.cap != unallocated.NEWER
+    name: form
+    for name, form in FORMS.items()
+    if form.cap != unallocated.NEWER and name not in pauth.FLOW
 }
 """Forms but for those that few machines have, which are drawn for these alone
-(`fuzz.generate.newer`)."""
+(`fuzz.generate.newer`), and those that mean something behind others only
+(`fuzz.generate.signing`)."""
 _TAGS, _NEAREST = TagTable(FORMS), TagTable(COMMON)
-_NEWER = {_TAGS.tag(name): FORMS[name] for name in FORMS.keys() - COMMON.keys()}
+_OTHERS = {_TAGS.tag(name): FORMS[name] for name in FORMS.keys() - COMMON.keys()}
 
 
 def _by_mnemonic() -> dict[str, list[Spelling]]:
@@ -118,7 +121,7 @@ def _readers(mnemonic: str) -> list[Reader]:
 def draw_insn(source: Source) -> Insn:
     """An instruction from bytes; every byte string gives one."""
     tag = source.uint(TAG_SIZE)
-    form = _NEWER.get(tag) or _NEAREST.nearest(tag)
+    form = _OTHERS.get(tag) or _NEAREST.nearest(tag)
     return Insn(form, form.draw(source))
 
 

@@ -18,7 +18,7 @@ from corpus.ops import HostRun, Op, Run
 from fuzz.generate.programs import is_memory, memory_access, random_insn
 from targets.profile import Profile
 
-_FORMS = [form for form in FORMS.values() if form.name not in COMMON]
+_FORMS = [form for form in FORMS.values() if form.cap == NEWER]
 _VECTORS = ("sve", "sve2")
 SHARE = len(_FORMS) / (len(_FORMS) + sum(form.cap in _VECTORS for form in COMMON.values()))
 """Of the SVE instructions of a case, as many as there are of the forms of SVE."""
@@ -69,7 +69,7 @@ def with_newer(case: Case, of_all: float) -> Case:
     rng = random.Random(case.encoded)
     if rng.random() >= of_all:
         return case
-    if any(each.form.name not in COMMON for op in case.ops for each in _program(op)):
+    if any(each.form.cap == NEWER for op in case.ops for each in _program(op)):
         return case
     ops = tuple(
         replace(op, program=_changed(rng, op.program)) if isinstance(op, Run | HostRun) else op

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 
-from corpus.isa.form import Insn
-from corpus.isa.pauth import ENABLE_KEYS, KEY_ENABLES
+from corpus.isa.form import Form, Insn
+from corpus.isa.pauth import ENABLE_KEYS, FLOW, KEY_ENABLES, LOADS
 from corpus.isa.table import FORMS, insn
 from corpus.registers import KEY_NAMES
+from corpus.stream import Source
 from corpus.wire import RAM_SIZE
 
 _KEYS = tuple(KEY_ENABLES)
@@ -23,6 +24,23 @@ def enabled_keys(rng: random.Random) -> list[Insn]:
         key = _SYS.parse(rng.choice(KEY_NAMES))
         code += [insn("movz", 9, rng.randrange(1 << 16)), insn("msr", key, 9)]
     return [*code, insn(ENABLE_KEYS, bits)]
+
+
+_FLOW = [FORMS[name] for name in sorted(FLOW)]
+
+
+def followed(rng: random.Random, form: Form) -> list[Insn]:
+    """A branch, or a load by a pointer that is, mostly, signed right before."""
+    drawn = form.draw(Source(rng.randbytes(16)))
+    if form not in LOADS:
+        return [Insn(form, drawn)]
+    destination, base, _ = drawn
+    offset = rng.randrange(-64, 64, 8)
+    code = [] if base == 31 else [insn("lda", base, rng.randrange(0x8000, 0xF000, 8))]
+    if base != 31 and rng.random() < 0.9:
+        key = form.mnemonic[-1] if rng.random() < 0.95 else rng.choice("ab")
+        code.append(insn(f"pacdz{key}", base))
+    return [*code, Insn(form, (destination, base, offset))]
 
 
 def signed(rng: random.Random) -> list[Insn]:
@@ -42,6 +60,8 @@ def signed(rng: random.Random) -> list[Insn]:
         pair = tuple(
             insn(f"{what}{of[0]}z{of[1]}", pointer) for what, of in (("pac", key), ("aut", other))
         )
+    elif roll < 0.87:
+        return [*code, *followed(rng, rng.choice(_FLOW))]
     else:
         half, by = rng.choice("ab"), rng.choice(("z", "sp", "1716"))
         pair = insn(f"paci{half}{by}"), insn(f"auti{half}{by}")

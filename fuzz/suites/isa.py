@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from corpus import registers as regs
 from corpus.case import Case
 from corpus.isa.form import Form, Insn
-from corpus.isa.pauth import ALL_ENABLES, KEY_ENABLES
+from corpus.isa.pauth import ALL_ENABLES, FLOW, KEY_ENABLES
 from corpus.isa.system import ANY
-from corpus.isa.table import COMMON
+from corpus.isa.unallocated import NEWER
 from corpus.ops import (
     FEATURE_PTRAUTH,
     FEATURE_SVE,
@@ -30,7 +30,7 @@ from corpus.ops import (
     WriteMem,
 )
 from corpus.values import Pattern
-from fuzz.generate import is_memory, memory_access, newer, random_insn
+from fuzz.generate import is_memory, memory_access, newer, random_insn, signing
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from targets.spec.vcpu import SCTLR_RESET
@@ -94,7 +94,7 @@ def _case(rng: random.Random, forms: Sequence[Form], vq: int) -> Case:
             Pattern("ones", ones) if rng.random() < 0.5 else Pattern("noise", rng.randrange(999))
         )
         ops.append(SetReg(0, reg, pattern))
-    if any(form.name not in COMMON for form in forms):
+    if any(form.cap == NEWER for form in forms):
         ops += [SetReg(0, reg, _counter(rng)) for reg in regs.P_IDS[8:]]
     ops.append(SetReg(0, regs.REGISTERS["ffr"].id, Pattern("ones", rng.choice((256, 16, 7)))))
     if rng.random() < 0.3:
@@ -112,7 +112,10 @@ def _case(rng: random.Random, forms: Sequence[Form], vq: int) -> Case:
         ops += [SetReg(0, regs.REGISTERS[name].id, _content(rng)) for name in regs.KEY_NAMES]
     program: list[Insn] = []
     for form in forms:
-        if form.name not in COMMON:
+        if form.name in FLOW:
+            program += signing.followed(rng, form)
+            continue
+        if form.cap == NEWER:
             program += newer.code(rng, form)
             continue
         program += memory_access(rng, form) if is_memory(form) else [random_insn(rng, form)]

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from corpus.isa.pauth import ALL_ENABLES, AUTHENTICATE, ENABLE_KEYS, FORMS, KEY_ENABLES, SIGN
+from corpus.isa.form import Form
+from corpus.isa.pauth import (
+    ALL_ENABLES,
+    AUTHENTICATE,
+    BRANCHES,
+    ENABLE_KEYS,
+    FORMS,
+    KEY_ENABLES,
+    LOADS,
+    NOP,
+    SIGN,
+)
 from targets.spec.cpu import U64, Cpu
 from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable, syndrome
 from targets.spec.pauth import (
@@ -14,7 +25,7 @@ from targets.spec.pauth import (
     is_canonical,
 )
 from targets.spec.rules import in_force
-from targets.spec.semantics.registry import SEMANTICS, semantic
+from targets.spec.semantics.registry import SEMANTICS, Semantic, semantic
 from targets.spec.sets import Candidate, exact, join
 
 LR, SP = 30, 31
@@ -121,14 +132,10 @@ def _authenticate(cpu: Cpu, n: int, key: str, modifier: Candidate) -> None:
     """X register n gets the pointer back that it was signed from. Where it was not signed so, or
     that is not known: without FEAT_FPAC the upper bits tell of an error, with it the instruction
     does, and in a few of thousands of cases the code is right all the same."""
-    signed = cpu.vcpu.still_signed(n)
-    if (
-        signed
-        and (signed.key, signed.modifier, 0) == (key, *modifier)
-        and key not in cpu.loose_keys
-    ):
+    pointer = _authentic(cpu, n, key, modifier)
+    if pointer is not None:
         cpu.rules.add("pauth.gives-back")
-        cpu.set_x(n, signed.pointer)
+        cpu.set_x(n, pointer)
         return
     cpu.rules.add("pauth.fails")
     if cpu.forks.choose(2):
@@ -136,6 +143,15 @@ def _authenticate(cpu: Cpu, n: int, key: str, modifier: Candidate) -> None:
     value, mask = cpu.x(n)
     code = code_bits(_least_input_bits(cpu, value, mask))
     cpu.set_x(n, value & ~code, mask | code)
+
+
+def _authentic(cpu: Cpu, n: int, key: str, modifier: Candidate) -> int | None:
+    """The pointer that X register n was signed from with this key and modifier, None if that is
+    not certain."""
+    signed = cpu.vcpu.still_signed(n)
+    if signed and (signed.key, signed.modifier, 0) == (key, *modifier):
+        return None if key in cpu.loose_keys else signed.pointer
+    return None
 
 
 def _least_input_bits(cpu: Cpu, value: int, mask: int) -> int:
@@ -213,6 +229,71 @@ def enable_keys(cpu: Cpu, enables: int) -> None:
     cpu.synchronise()
 
 
+def _load(key: str, *, writes_back: bool) -> Semantic:
+    """LDRAA, LDRAB: xt, xn, offset."""
+
+    def run(cpu: Cpu, xt: int, xn: int, imm: int) -> None:
+        if _works(cpu, key, is_hint=False):
+            pointer = _authentic(cpu, xn, key, (0, 0))
+            if pointer is None:
+                raise Unpredictable("a load by a pointer that may not be authentic")
+            cpu.rules.add("pauth.gives-back")
+        else:
+            pointer = cpu.address(xn)
+        address = pointer + imm & U64
+        if not cpu.reaches(address, 8):
+            raise Unpredictable("a load by a pointer with a code that aborts")
+        loaded = cpu.load(address, 8, vector=False)
+        if writes_back:
+            cpu.set_xsp(xn, address)
+            cpu.vcpu.signed.pop(xn, None)
+        cpu.set_x(xt, *loaded)
+
+    return run
+
+
+for _form in LOADS:
+    _key = "d" + _form.mnemonic[-1]
+    SEMANTICS[_form.name] = _load(_key, writes_back=_form.name.endswith("_pre"))
+
+
+def _branch(form: Form) -> Semantic:
+    """ADR of what comes next, its signing, and the branch: [xn[, xm]]."""
+    base = form.name.removesuffix("_next")
+    returns, zero, links = base[:3] == "ret", base.endswith("z"), base[:3] == "blr"
+    key = "i" + base.removesuffix("z")[-1]
+    signs = f"pac{key}sp" if returns else f"paciz{key[1]}" if zero else f"pac{key}"
+
+    def run(cpu: Cpu, xn: int = LR, xm: int = SP) -> None:
+        start = cpu.pc
+        behind = start + 4 * form.words.index(NOP)
+        cpu.set_x(xn, behind)
+        cpu.vcpu.signed.pop(xn, None)
+        cpu.pc = start + 4
+        if not returns:
+            _check_feature(cpu)
+        SEMANTICS[signs](cpu, *(() if returns else (xn,) if zero else (xn, xm)))
+        cpu.pc += 4
+        _check_feature(cpu)
+        if _works(cpu, key, is_hint=False):
+            modifier = (0, 0) if zero else cpu.xsp(xm)
+            if _authentic(cpu, xn, key, modifier) != behind:
+                raise Unpredictable("a branch by a pointer that may not be authentic")
+            cpu.rules.add("pauth.gives-back")
+        if links:
+            cpu.set_x(LR, behind)
+        cpu.pc = start
+
+    return run
+
+
+def _check_feature(cpu: Cpu) -> None:
+    """Whether the CPU has what is not a hint. Raises GuestException."""
+    if "pauth" in cpu.lacks:
+        cpu.rules.add("run.undefined-feature")
+        raise GuestException(UNDEFINED)
+
+
 def _register() -> None:
     work = {SIGN: _sign, AUTHENTICATE: _authenticate}
 
@@ -245,3 +326,5 @@ def _register() -> None:
 
 
 _register()
+for _form in BRANCHES:
+    SEMANTICS[_form.name] = _branch(_form)
