@@ -15,14 +15,21 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from test_strangers_lab import case as disturbed
+from test_strangers_lab import struck
+from whole_runs import run_whole
 
 from corpus.kept import load_kept
+from corpus.ops import Disturb
 from corpus.store import kept_files
 from corpus.trace import Ending
 from corpus.wire import Kind, WireOp, pack_request
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
+from fuzz.oracle.conformance import judge
+from fuzz.oracle.verdict import Agree
 from fuzz.suites.replay import Outcome, replay
+from targets.base import Target
 from targets.kvm import native
 from targets.kvm.remote import address, secret
 from targets.kvm.remote.address import Address
@@ -380,6 +387,21 @@ def test_more_clients_than_it_takes_are_turned_away() -> None:
         process.communicate(timeout=30)
 
 
+def strangers_strike(leg: Target) -> None:
+    """Each kind that needs no driver and one CPU strikes in the middle of a run, which goes on."""
+    assert leg.profile.strangers == {"thread", "signal", "step"}
+    for stranger in ("thread after=300000 vl=32", "signal after=300000", "step"):
+        case = disturbed(stranger)
+        trace = run_whole(leg, case)
+        verdict = judge(case, trace, leg.profile)
+        assert isinstance(verdict, Agree)
+        assert verdict.judged == len(case.ops)
+        at = next(index for index, op in enumerate(case.ops) if isinstance(op, Disturb))
+        fired, missed = struck(trace.observations[at])
+        assert fired >= 1
+        assert not missed
+
+
 @pytest.mark.lab
 def test_the_lab_is_served_with_its_coverage() -> None:
     leg = "kvm:6.12:vhe"
@@ -392,9 +414,12 @@ def test_the_lab_is_served_with_its_coverage() -> None:
             assert there.code is not None, there.no_coverage
             names = {f.name for b in there.blocks if (f := there.code.function_at(b))}
             assert "kvm_vcpu_ioctl" in names
+            strangers_strike(there)
+            requests = there.executions
         end = time.monotonic() + 30
         while running.children() and time.monotonic() < end:
             time.sleep(0.1)
         code, said = running.end()
     assert code == Exit.OK
-    assert f"left after {len(results)} requests" in said
+    assert requests > len(results)
+    assert f"left after {requests} requests" in said
