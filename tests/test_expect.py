@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from corpus.kept import load_kept
 from corpus.text import parse_case
 from db.records import LegRecord
 from fuzz.oracle.knowledge import Knowledge
-from targets.model.target import foreseen
+from targets.model.target import foreseen, is_avoided
 from targets.profile import Profile
 
 LATE = "run.late-vcpu-in-protected-mode"
@@ -74,6 +75,19 @@ def test_one_kind_of_interrupts_that_goes_to_el2_is_foreseen_below_it(
     machine = Profile(features=0x1FF, mode="nested", kernel=(7, 2))
     foresees = foreseen(case, machine)
     assert ("el2.one-of-irq-and-fiq" in foresees) == warns
+
+
+def test_what_cannot_be_predicted_hides_nothing_that_comes_behind_it() -> None:
+    """Neither a register that is not modelled, which may be there or not, nor an op like that."""
+    behind = "set v0 pstate 0x3c5\nset v0 hcr_el2 0x8\nrun v0 { }\n"
+    up = "create v0\ninit v0 features=sve,has_el2\nfinalize v0\n"
+    machine = Profile(features=0x1FF, mode="nested", kernel=(7, 2))
+    for before in ("set v0 0x603000000013d080 1\n", "set-events v0 serror=yes\n"):
+        assert "el2.one-of-irq-and-fiq" in foreseen(parse_case(up + before + behind), machine)
+    avoiding = replace(machine, avoid=frozenset({"el2.one-of-irq-and-fiq"}))
+    assert is_avoided(parse_case(up + behind), avoiding)
+    assert not is_avoided(parse_case(up), avoiding)
+    assert not is_avoided(parse_case(up + behind), machine)
 
 
 @pytest.mark.parametrize(

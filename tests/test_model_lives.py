@@ -48,6 +48,17 @@ def test_vcpus_of_old_vms_have_features_of_their_own(kernel: tuple[int, int], er
         assert errs(wide, kernel)[-1] == EINVAL
 
 
+@pytest.mark.parametrize(("features", "judged"), [("sve", 4), ("sve,psci_0_2", 3)])
+def test_what_a_vcpu_with_other_features_takes_of_a_migration_is_not_judged(
+    features: str, judged: int
+) -> None:
+    text = f"create v0\ninit v0 features={features}\nfinalize v0\nmigrate v0 to=v1 features=sve\n"
+    case, profile = parse_case(text), Profile(kernel=(6, 1))
+    verdict = judge(case, ModelTarget(profile).run(case), profile)
+    assert isinstance(verdict, Agree)
+    assert verdict.judged == judged
+
+
 def test_a_vcpu_may_have_sve_after_an_init_of_an_old_kernel_that_failed() -> None:
     case = parse_case(
         "create v0\ncreate v1\ninit v0\ninit v1 features=sve,ptrauth_address\ninit v1\n"

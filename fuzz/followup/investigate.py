@@ -18,6 +18,7 @@ from fuzz.followup.suspicion import Confirmed, Departure, Dropped, Shown, Suspic
 from fuzz.oracle.culprit import responsible
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge, Verdict
+from targets.model.target import is_avoided
 from targets.transport import TransportError
 
 BOOTS = 20
@@ -185,8 +186,12 @@ class Investigator:
     ) -> Case:
         """The smallest case found that still shows it; one with few ops, if that `will_do`."""
         started = time.monotonic()
+        machine = self._legs.machines[suspicion.name]
+        apart = bool(machine.avoid) and not is_avoided(suspicion.case, machine)
 
         def still(candidate: Case) -> bool:
+            if apart and is_avoided(candidate, machine):
+                return False  # it would be another's, which is recorded
             try:
                 return shows(candidate)
             except TransportError:

@@ -20,7 +20,7 @@ from fuzz.generate.mutate import crossed, mutated
 from fuzz.worker.steering import Steering
 from targets.base import Target
 from targets.kind import KINDS
-from targets.model.target import foreseen
+from targets.model.target import is_avoided
 from targets.profile import Profile
 from targets.transport import TransportError
 
@@ -135,7 +135,7 @@ class Runner:
 def _bears(profile: Profile, case: Case) -> bool:
     if case.min_vq > profile.max_vq:
         return False
-    return not profile.avoid or not profile.avoid & foreseen(case, profile)
+    return not is_avoided(case, profile)
 
 
 class Mutators:

@@ -96,9 +96,16 @@ class ModelTarget(Target):
 
 
 def foreseen(case: Case, profile: Profile) -> frozenset[str]:
-    """The rules that a case comes to on a machine, as far as the model can tell beforehand."""
+    """The rules that a case comes to on a machine, as far as the model can tell beforehand: it goes
+    on behind what it cannot predict, as if that had done nothing."""
     model = Model(profile)
-    with suppress(Unpredictable):
-        for op in case.ops:
+    for op in case.ops:
+        with suppress(Unpredictable):
             invent(model.step(op), keep)
+        model.beyond = False
     return frozenset(model.rules)
+
+
+def is_avoided(case: Case, profile: Profile) -> bool:
+    """Whether a case is likely to meet a recorded defect that its machine is kept from."""
+    return bool(profile.avoid) and bool(profile.avoid & foreseen(case, profile))

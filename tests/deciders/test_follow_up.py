@@ -18,6 +18,7 @@ from corpus.kept import KeptCase, Known
 from corpus.text import parse_case
 from corpus.trace import Observation, Trace
 from db.records import FindingRecord, SignatureRecord
+from fuzz.followup import investigate
 from fuzz.followup.cause import Cause
 from fuzz.followup.inquest import inquire, run_after
 from fuzz.followup.investigate import TRACINGS, Investigator
@@ -278,6 +279,26 @@ def test_what_few_ops_show_to_be_known_well_enough_is_made_no_smaller(
     assert isinstance(found, SignatureRecord) == known
     assert "drop ops 1/" in first
     assert ("drop instructions" in first) != known
+
+
+@pytest.mark.parametrize(
+    ("avoids", "avoided", "smallest"), [(True, 2, 3), (True, 3, 1), (False, 2, 1)]
+)
+def test_a_case_is_not_made_into_one_that_is_kept_from_its_machine(
+    avoids: bool, avoided: int, smallest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`avoided`: cases of so many ops, or fewer. One that is by itself is made as small as any."""
+    monkeypatch.setattr(
+        investigate, "is_avoided", lambda case, _: avoids and len(case.ops) <= avoided
+    )
+    legs = Everywhere([Scripted("a")])
+    machine = replace(legs.machines["a"], avoid=frozenset({"x"} if avoids else ()))
+    legs.machines = {"a": machine}
+    found = Investigator(legs, lambda _: None, 30.0).follow(
+        Told(LAST, showing=lambda case: bool(case.ops))
+    )
+    assert isinstance(found, FindingRecord)
+    assert len(found.minimal.ops) == smallest
 
 
 def test_what_has_no_fewer_ops_is_not_asked_again() -> None:

@@ -51,6 +51,8 @@ def migrate(world: World, op: Migrate) -> Permitted:
     refused = refuses(world, destination, GENERIC_V8, features, 0)
     if refused:
         return _stops("migrate.init-refused", refused.outcomes[0].err, Stage.INIT, saved)
+    if features != source.features:  # some registers are there on one side only
+        raise Unpredictable("a migration to a vcpu with other features", Decides.KERNEL)
     initialise(world, destination, features, op.features & POWER_OFF)()
     destination.finalised = destination.sve
     world.rules.update(("migrate.identity", "migrate.other-registers"))
