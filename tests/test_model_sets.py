@@ -71,3 +71,15 @@ def test_unions_stay_bounded_and_sound(candidates: list[tuple[int, int]]) -> Non
     union = sets.either(candidates)
     assert len(union) <= sets.MAX_CANDIDATES
     assert values(union) >= {value for value, _ in candidates}
+
+
+def test_what_some_candidates_have_above_may_vanish_whichever_they_are() -> None:
+    few, many = (1, 0), (0x1F2, 0)
+    for candidates in ((few, many), (many, few)):
+        kept = sets.keep_or_clear_above(candidates, 8)
+        assert values(kept) == {0x01, 0x1F2, 0xF2}
+
+
+def test_a_reader_of_low_bits_sees_nothing_above_them() -> None:
+    assert sets.low(((1, 0x100), (2, 0)), 8) == (0, 3)
+    assert sets.low(((0x101, 0x200),), 8) == (1, 0)

@@ -15,6 +15,7 @@ from corpus.ops import Finalize, Init, Op
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation, Trace
 from db.records import FindingRecord, SignatureRecord
+from fuzz.followup.kinship import Kin
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.worker import session as module
 from fuzz.worker.feedback import SOURCES
@@ -43,6 +44,7 @@ class Heard:
         self.notes: list[str] = []
         self.incidents: list[tuple[str, Incident, bool]] = []
         self.restarted: list[tuple[str, float]] = []
+        self.akin: list[Kin] = []
 
     def session(
         self,
@@ -60,6 +62,7 @@ class Heard:
             knowledge=knowledge,
             incident=lambda *told: self.incidents.append(told),
             restarted=lambda *told: self.restarted.append(told),
+            akin=self.akin.append,
             **options,  # type: ignore[arg-type]
         )
 
@@ -174,10 +177,14 @@ def test_cases_share_machines_only_when_asked() -> None:
 
 def test_a_divergence_is_followed_up_twice_and_counted_after_that() -> None:
     heard = Heard()
-    session = heard.session([Scripted("kvm:a", bad)])
+    leg = Scripted("kvm:a", bad)
+    session = heard.session([leg])
     for turn in range(4):
+        before = len(leg.ran)
         session.execute(CASE.encoded)
         assert len(heard.found) == min(turn + 1, module.FOLLOW_UPS)
+        assert (len(leg.ran) == before + 1) == (turn >= module.FOLLOW_UPS)
+    assert heard.akin == []
     assert module.FOLLOW_UPS == 2
     assert heard.again == [heard.found[0].signature] * 2
     assert session.tally.divergences == 4
@@ -211,6 +218,10 @@ def test_what_the_harness_did_is_not_held_against_the_next_of_its_kind() -> None
     session.execute(CASE.encoded)
     assert len(heard.found) == 1
     assert heard.again == []
+    session.execute(CASE.encoded)
+    before = len(leg.ran)
+    session.execute(CASE.encoded)
+    assert (len(heard.found), len(leg.ran)) == (2, before + 1)
 
 
 def test_each_fault_is_followed_up_and_told_with_what_ran_before() -> None:

@@ -15,9 +15,10 @@ from corpus.fault import Fault, FaultKind
 from corpus.isa.form import Insn
 from corpus.isa.table import FORMS, parse_insn
 from corpus.kept import FPSR_RULE, Effect
-from corpus.ops import HostRun, Run
+from corpus.ops import CreateVcpu, HostRun, Run
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation, Trace
+from corpus.wire import OTHER_SLOT
 from fuzz.generate import random_insn
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge
@@ -27,12 +28,12 @@ from targets.spec.cpu import FPCR_STATEFUL, ZCR_LEN, Cpu
 from targets.spec.decided import decided
 from targets.spec.errors import Decides, GuestException, Unpredictable
 from targets.spec.model import Model
-from targets.spec.permitted import Permitted, fails
+from targets.spec.permitted import Context, Permitted, fails
 from targets.spec.semantics import SEMANTICS
 from targets.spec.sets import Set, exact, unknown
 from targets.spec.stepper import MISSING, Stepper
 from targets.spec.vcpu import Vcpu
-from targets.spec.world import World
+from targets.spec.world import World, each_vm
 
 CASE = parse_case("create v0\ninit v0\nfinalize v0\nget v0 z3\n")
 UNKNOWN = parse_case("create v0\ninit v0 features=el1_32bit\nrun v0 { }\nget-mp v0\n")
@@ -553,6 +554,8 @@ def test_the_worst_effect_is_that_of_here_and_now(
     [
         *((1, Effect.ODD, Effect.RESULT), (3, Effect.ODD, Effect.RESULT), (4, Effect.ODD, None)),
         *((1, Effect.SHORT, Effect.STOP), (2, Effect.SHORT, None), (3, Effect.SHORT, None)),
+        *((n, Effect.UNEVEN, None) for n in (1, 2, 4, 8, 16)),
+        *((n, Effect.UNEVEN, Effect.RESULT) for n in (3, 5, 6, 7, 9, 12, 15)),
     ],
 )
 def test_some_defects_show_at_some_lengths(vq: int, effect: Effect, worst: Effect | None) -> None:
@@ -594,6 +597,22 @@ def test_what_lies_beyond_the_model_is_remembered() -> None:
     assert world.beyond is True
 
 
+def test_both_vms_are_turned_to_in_turn_if_any_world_has_two() -> None:
+    def two_vms(turned: bool) -> World:
+        world = World(Profile())
+        world.turn_to(CreateVcpu(OTHER_SLOT))
+        if not turned:
+            world.turn_to(CreateVcpu(0))
+        assert world.other == turned
+        return world
+
+    for worlds in ((World(Profile()), two_vms(True)), (two_vms(False), World(Profile()))):
+        seen = [tuple(world.other for world in worlds) for _ in each_vm(*worlds)]
+        assert seen == [(False, False), (True, True)]
+    alone = World(Profile()), World(Profile())
+    assert [tuple(world.other for world in alone) for _ in each_vm(*alone)] == [(False, False)]
+
+
 def vcpu_with(**sys: Set) -> Vcpu:
     vcpu = Vcpu(initialised=True, finalised=True, sve=True, max_vq=8)
     vcpu.reset()
@@ -603,7 +622,7 @@ def vcpu_with(**sys: Set) -> Vcpu:
 
 def test_the_context_gives_the_length_that_the_guest_has() -> None:
     world = World(Profile(vqs=0b10001011))
-    assert world.context(Vcpu()).vcpu == 0
+    assert world.context(Vcpu()) == Context(None, 0, 0)
     context = world.context(vcpu_with(zcr_el1=exact(2)))
     assert (context.guest, context.vcpu, context.host, context.zcr) == (
         32,

@@ -358,6 +358,9 @@ def test_one_case_in_some_is_told_otherwise_by_its_id() -> None:
         heard.execute(case)
         ways = len(list(retellings(case, sound(case))))
         assert heard.session.tally.retold == (ways if told else 0)
+        retold = {one.rule for one in retellings(case, sound(case))} if told else set()
+        used = heard.session.exercised["emulator:a"]
+        assert {rule for rule in used if rule.startswith("self.")} == retold
         assert heard.found == []
         assert heard.session.tally.divergences == 0
 
