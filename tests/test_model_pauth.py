@@ -249,6 +249,24 @@ def test_a_branch_to_what_was_signed_goes_there(code: str, register: int, kept: 
     assert "pauth.gives-back" in cpu.rules
 
 
+@pytest.mark.parametrize("letter", "ab")
+def test_an_exception_return_to_what_was_signed_goes_there(letter: str) -> None:
+    cpu = guest(1)
+    cpu.set_nzcv(15)
+    run(cpu, f"ereta{letter}-next")
+    assert cpu.vcpu.core["elr_el1"] == unknown(cpu.pc + 24, CODE)
+    assert cpu.vcpu.core["spsr_el1"] == cpu.vcpu.core["pstate"] == exact(0x3C5)
+    assert cpu.x(30) == (0x3C5, 0)
+    cpu.vcpu.sys["sctlr_el1"] = exact(SCTLR_RESET)
+    run(cpu, f"ereta{letter}-next")
+    assert cpu.vcpu.core["elr_el1"] == exact(cpu.pc + 24), "without the key"
+    cpu.el = 0
+    start = cpu.pc
+    with pytest.raises(GuestException) as stop:
+        run(cpu, f"ereta{letter}-next")
+    assert (stop.value.esr, cpu.pc) == (UNDEFINED, start + 8)
+
+
 def test_a_branch_without_its_key_goes_to_the_plain_pointer() -> None:
     cpu = guest(1)
     cpu.vcpu.sys["sctlr_el1"] = exact(SCTLR_RESET)
@@ -264,7 +282,9 @@ def test_a_branch_with_a_key_that_is_not_synchronised_may_go_anywhere() -> None:
     run(cpu, "isb", "braaz-next x3")
 
 
-@pytest.mark.parametrize(("code", "at"), [("braa-next x3, x4", 4), ("retaa-next", 8)])
+@pytest.mark.parametrize(
+    ("code", "at"), [("braa-next x3, x4", 4), ("retaa-next", 8), ("eretab-next", 20)]
+)
 def test_on_a_cpu_without_the_feature_a_part_of_it_is_undefined(code: str, at: int) -> None:
     cpu = guest(1)
     cpu.has_pauth, cpu.lacks = False, frozenset({"pauth"})

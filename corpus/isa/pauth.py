@@ -104,6 +104,8 @@ LOADS = (
 )
 """Loads by a pointer to data, with zero as modifier."""
 
+EL1H = 0x3C5
+"""What SPSR_EL1 holds for an exception return to EL1 with its own stack pointer."""
 _ADR, _TO_NEXT, NOP = 0x1000_0000, 12 << 3, 0xD503_201F
 
 
@@ -116,8 +118,8 @@ def _in_words(operand: Operand, *positions: int) -> Operand:
 
 def _branches() -> tuple[Form, ...]:
     """A pointer to what comes next is made and signed, and branched to with the same key and
-    modifier, so that a program goes on behind: four words. The last does nothing but that it ends
-    PSTATE.BTYPE, which branches set."""
+    modifier, so that a program goes on behind. Behind a branch stands a NOP, which ends
+    PSTATE.BTYPE, that branches set."""
     forms: list[Form] = []
     pointer = _in_words(x_but_31("xn", 0), 0, 32, 64 + 5)
     modifier = _in_words(xsp("xm", 0), 32 + 5, 64)
@@ -155,6 +157,21 @@ def _branches() -> tuple[Form, ...]:
                 "pauth",
                 "base",
                 f"adr x30, .+12\npaci{letter}sp\nreta{letter}\nnop",
+            )
+        )
+        forms.append(
+            Form(
+                f"ereta{letter}_next",
+                f"ereta{letter}-next",
+                (
+                    *(_ADR | 24 << 3 | 30, 0xD503_233F | n << 6, 0xD518_403E),
+                    *(0xD280_001E | EL1H << 5, 0xD518_401E, 0xD69F_0BFF | n << 10),
+                ),
+                (),
+                "pauth",
+                "base",
+                f"adr x30, .+24\npaci{letter}sp\nmsr elr_el1, x30\nmovz x30, #{EL1H:#x}\n"
+                f"msr spsr_el1, x30\nereta{letter}",
             )
         )
     return tuple(forms)
@@ -199,4 +216,3 @@ isb""",
     *LOADS,
     *BRANCHES,
 )
-"""All but ERETAA and ERETAB, which programs do not have."""

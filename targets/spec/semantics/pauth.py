@@ -7,6 +7,7 @@ from corpus.isa.pauth import (
     ALL_ENABLES,
     AUTHENTICATE,
     BRANCHES,
+    EL1H,
     ENABLE_KEYS,
     FORMS,
     KEY_ENABLES,
@@ -287,6 +288,42 @@ def _branch(form: Form) -> Semantic:
     return run
 
 
+def _exception_return(form: Form) -> Semantic:
+    """ERETAA, ERETAB, by way of X30: to EL1 with its own stack pointer, with SP as modifier."""
+    key = "i" + form.mnemonic[5]
+
+    def run(cpu: Cpu) -> None:
+        _check_regime(cpu)
+        vcpu, start = cpu.vcpu, cpu.pc
+        behind = start + 4 * len(form.words)
+        cpu.set_x(LR, behind)
+        vcpu.signed.pop(LR, None)
+        cpu.pc = start + 4
+        SEMANTICS[f"pac{key}sp"](cpu)
+        cpu.pc += 4
+        if cpu.el == 0:
+            cpu.rules.add("eret.undefined-at-el0")
+            raise GuestException(UNDEFINED)
+        pointer = _authentic(cpu, LR, key, cpu.xsp(SP))
+        for name, held in (("elr_el1", vcpu.x[LR]), ("spsr_el1", exact(EL1H))):
+            vcpu.origins[name] = cpu.rule
+            vcpu.core[name] = held
+        cpu.set_x(LR, EL1H)
+        vcpu.signed.pop(LR, None)
+        cpu.pc = start + 20
+        _check_feature(cpu)
+        if _works(cpu, key, is_hint=False):
+            if pointer != behind:
+                raise Unpredictable("a return by a pointer that may not be authentic")
+            cpu.rules.add("pauth.gives-back")
+        vcpu.origins["pstate"] = cpu.rule
+        vcpu.core["pstate"] = exact(EL1H)
+        cpu.rules.add("eret.to-el1")
+        cpu.pc = start
+
+    return run
+
+
 def _check_feature(cpu: Cpu) -> None:
     """Whether the CPU has what is not a hint. Raises GuestException."""
     if "pauth" in cpu.lacks:
@@ -327,4 +364,5 @@ def _register() -> None:
 
 _register()
 for _form in BRANCHES:
-    SEMANTICS[_form.name] = _branch(_form)
+    _build = _exception_return if _form.mnemonic.startswith("ereta") else _branch
+    SEMANTICS[_form.name] = _build(_form)
