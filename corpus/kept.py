@@ -46,8 +46,11 @@ class Effect(StrEnum):
     UNEVEN = "uneven"  # as RESULT, but only where the VL is no power of two
     SHORT = "short"  # as STOP, but only at a VL of 128 bits
     SP = "sp"  # as STOP, but only where an operand is the stack pointer
+    SP_TAG = "sptag"  # as STOP, but only where tags are checked, and not of this access
     TAIL = "tail"  # bits 128 up to the VL of the V register it writes
     RESULT = "result"  # every register it writes
+    TAGS = "tags"  # as STOP, but only where tags are checked, and one differs, but not from the
+    # access's first byte on, or it faults otherwise
     STOP = "stop"  # it may also trap or not trap: nothing after it can be judged
 
     @property
@@ -186,4 +189,4 @@ def _effect(word: str, line: int, path: Path) -> Effect:
         raise TextError(f"{path}: line {line}: {quoted(word)} is none of {effects}") from None
 
 
-FPSR_RULE = "fpsr.cumulative"
+FPSR_RULE, SYNDROME_RULE = "fpsr.cumulative", "mte.syndrome"

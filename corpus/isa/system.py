@@ -12,6 +12,8 @@ from corpus.isa.operands import at, bits, choice, imm, x, xsp
 from corpus.isa.pauth import ENABLE_KEYS
 from corpus.isa.stage1 import FORM as STAGE_1_FORM
 from corpus.isa.stage1 import STAGE_1_ON
+from corpus.isa.tagged import FORM as TAGS_FORM
+from corpus.isa.tagged import TAG_CHECKS
 from corpus.registers import KEY_NAMES, SYSREG_ENCODINGS, TAGGING_NAMES
 from corpus.wire import DATA_BASE, RAM_BASE, RAM_SIZE
 
@@ -290,7 +292,7 @@ def unsynchronised(program: Sequence[Insn]) -> int:
 
 
 _SYNCHRONISES = frozenset(
-    {"isb", "hvc", RETURN_VECTORS, STAGE_1_ON, ENABLE_KEYS, *LOOPS - {SPIN_LOOP}}
+    {"isb", "hvc", RETURN_VECTORS, STAGE_1_ON, TAG_CHECKS, ENABLE_KEYS, *LOOPS - {SPIN_LOOP}}
 )
 _SYSREG_NAMES = {value: name for name, value in _SYSREG.items()}
 
@@ -428,5 +430,6 @@ FORMS: tuple[Form, ...] = (
     Form("udf", "udf #{imm}", (0,), (imm("imm", 0, 65535, at(0)),), "sys", "base"),
     Form(ANY, ".inst {word}", (0,), (Operand("word", _MachineWord(), at(0)),), "sys", "base"),
     STAGE_1_FORM,
+    TAGS_FORM,
     *CALLS,
 )

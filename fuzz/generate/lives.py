@@ -34,7 +34,7 @@ from corpus.ops import (
     SetVls,
     WriteMem,
 )
-from fuzz.generate import edges
+from fuzz.generate import edges, tagging
 from fuzz.generate import el2 as of_el2
 from fuzz.generate.looks import with_looks
 from fuzz.generate.programs import MIDDLE, constant, random_program, source, stores
@@ -58,12 +58,16 @@ _KINDS = [kind for kind in OPS.values() if kind not in BLOCKS and kind is not Cr
 """What goes on beside a case, and what VM it is in, has a place of its own, where legs have any."""
 
 
-def random_run(rng: random.Random, vcpu: int, *, el2: bool = False) -> Run | HostRun:
+def random_run(
+    rng: random.Random, vcpu: int, *, el2: bool = False, tags: bool = False
+) -> Run | HostRun:
     """A run of a random program, sometimes by a host thread with vector state; `el2`: for a
-    vcpu that has EL2."""
+    vcpu that has EL2; `tags`: in a VM that asked for memory tagging."""
     program = random_program(rng)
     if el2:
         program = of_el2.program(rng, program, MAX_PROGRAM)
+    elif tags and rng.random() < tagging.SHARE:
+        program = tagging.to_tags(rng, program)
     elif rng.random() < edges.SHARE:
         program = edges.to_edges(rng, program)
     if rng.random() < 0.04:
@@ -128,7 +132,8 @@ def random_case(rng: random.Random, el2_share: float = of_el2.SHARE) -> Case:
     many of them have EL2."""
     vcpu = 0
     sve = rng.random() < 0.9
-    ops: list[Op] = [EnableCap(MTE)] if rng.random() < 0.02 else []
+    tags = rng.random() < tagging.VMS
+    ops: list[Op] = [EnableCap(MTE)] if tags else []
     ops.append(CreateVcpu(vcpu))
     features = FEATURE_SVE if sve else PSCI_0_2
     if rng.random() < 0.3:
@@ -155,7 +160,7 @@ def random_case(rng: random.Random, el2_share: float = of_el2.SHARE) -> Case:
         if el2:
             ops += of_el2.controls(rng, vcpu)
         if rng.random() < 0.9:
-            run = random_run(rng, vcpu, el2=el2)
+            run = random_run(rng, vcpu, el2=el2, tags=tags)
             ops.append(run)
             if stores(run.program) and rng.random() < 0.3:
                 ops.append(_look_at_memory(rng))

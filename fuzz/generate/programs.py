@@ -115,6 +115,10 @@ def _base_of(form: Form) -> tuple[int, str] | None:
     return None
 
 
+_NOT_THE_BASE = frozenset({"xm", "xt1", "xt2"})
+"""Operands that are to be other registers than the base: an index, and what STGP stores."""
+
+
 def memory_access(rng: random.Random, form: Form) -> list[Insn]:
     """A memory instruction with its base register pointed into RAM, rarely at its edge."""
     access = random_insn(rng, form)
@@ -132,10 +136,10 @@ def memory_access(rng: random.Random, form: Form) -> list[Insn]:
                 setup.append(insn("movz", args[index], rng.choice((0, 1, 2, 8, 16, 32))))
         elif operand.name == "imm" and form.name in _FAR and rng.random() < 0.8:
             args[index] = rng.randrange(-2, 3)
-    taken = {args[index] for index, operand in enumerate(form.operands) if operand.name == "xm"}
+    taken = {args[n] for n, operand in enumerate(form.operands) if operand.name in _NOT_THE_BASE}
     register = rng.choice((1, 2, 3, 4) if rng.random() < 0.7 else range(31))
     if register in taken:
-        register = 6
+        register = next(n for n in (6, 7, 8) if n not in taken)
     args[base[0]] = register
     middle = MIDDLE + rng.randrange(0, SPREAD, 16)
     edge = RAM_SIZE - 16 * rng.randrange(1, 40)

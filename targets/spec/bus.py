@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from corpus import wire
-from corpus.isa.stage1 import PAGE_SIZE, SCTLR
-from targets.spec import stage1
+from corpus.isa.stage1 import PAGE_SIZE
+from targets.spec import stage1, tags
 from targets.spec.errno import ENOSYS
 from targets.spec.errors import (
     Decides,
@@ -19,12 +19,15 @@ from targets.spec.errors import (
 from targets.spec.memory import Memory
 from targets.spec.pauth import without_enables
 from targets.spec.sets import exact, join
+from targets.spec.stage1 import Fault
 from targets.spec.vcpu import Vcpu
 
 UNBACKED_END = 1 << 36
 """Addresses below are within any VM's IPA space (`wire`: at least 36 bits)."""
 NO_CPU_HAS = 1 << 52
 """Physical addresses from here on are beyond what any CPU has."""
+_TOP_BITS = 0xF << 60
+"""Of FAR_EL1, UNKNOWN for a tag check fault (Arm ARM, FAR_EL1)."""
 _WRITE = 1 << 6
 """ISS.WnR of a data abort."""
 
@@ -32,15 +35,32 @@ _WRITE = 1 << 6
 class Bus:
     """A vcpu's way to memory. `unaligned`: as of a `Profile`."""
 
-    __slots__ = ("mem", "rule", "rules", "translates", "unaligned", "vcpu")
+    __slots__ = (
+        "asked",
+        "checks",
+        "differs",
+        "mem",
+        "rule",
+        "rules",
+        "translates",
+        "unaligned",
+        "vcpu",
+    )
 
     def __init__(self, vcpu: Vcpu, mem: Memory, rules: set[str], unaligned: bool) -> None:
         self.vcpu = vcpu
         self.mem = mem
         self.rules = rules
         self.unaligned = unaligned
-        self.translates = without_enables(vcpu.sys["sctlr_el1"]) == exact(SCTLR)
+        sctlr = exact(stage1.sctlr_of(vcpu.tagged))
+        self.translates = without_enables(vcpu.sys["sctlr_el1"]) == sctlr
         """Whether stage 1 is on, with our map."""
+        self.checks = False
+        """Whether the instruction being executed has its accesses checked for tags."""
+        self.asked: int | None = None
+        self.differs: int | None = None
+        """The first address that `asked` for a check since that was None, and the first one found
+        whose tag is another; both without tags."""
         self.rule = ""
         """Rule of the instruction being executed: the origin of what it writes."""
 
@@ -51,6 +71,7 @@ class Bus:
         self._check_alignment(address, size)
         if self.translates:
             self._translate(address, size, write=False)
+        address = tags.plain(self.vcpu, address)
         if self.mem.contains(address, size):
             return self.mem.load(address, size)
         self._outside(address, size, vector, write=False)
@@ -64,6 +85,7 @@ class Bus:
         if self.translates and not self.reaches(address, size, write=True):
             self.perhaps_store(address, size, value, mask)
             self._translate(address, size, write=True)
+        address = tags.plain(self.vcpu, address)
         if self.mem.contains(address, size):
             if address < wire.DATA_BASE:
                 raise Unpredictable("the guest stores into its own code")
@@ -86,7 +108,9 @@ class Bus:
             self.store(at, count, new & ~unknown, unknown)
 
     def _reached(self, address: int, size: int) -> Iterator[tuple[int, int]]:
-        parts = stage1.parts(address, size) if self.translates else ((address, size),)
+        parts: Iterable[tuple[int, int]] = ((address, size),)
+        if self.translates:
+            parts = (tags if self.vcpu.tagged else stage1).parts(address, size)
         return (part for part in parts if self.reaches(*part, write=True))
 
     def reaches(self, address: int, size: int, *, write: bool = False) -> bool:
@@ -94,19 +118,34 @@ class Bus:
         ask)."""
         if not self.translates:
             return self.mem.contains(address, size)
-        contained = self.mem.contains(address, size)
-        return contained and not stage1.fault(address, size, self.level, write=write)
+        contained = self.mem.contains(tags.plain(self.vcpu, address), size)
+        return contained and not self._fault(address, size, write=write)
+
+    def _fault(self, address: int, size: int, *, write: bool) -> Fault | None:
+        """How stage 1, or a tag, has an access fault. Raises Unpredictable."""
+        vcpu, at = self.vcpu, tags.plain(self.vcpu, address)
+        fault = stage1.fault(at, size, self.level, write=write)
+        if not (vcpu.tagged and self.checks):
+            return fault
+        before = fault.address - at if fault else size
+        other = tags.mismatch(vcpu, self.mem, address, before)
+        if self.asked is None:
+            self.asked = at
+        if self.differs is None:
+            self.differs = other
+        return fault if other is None else Fault(other, tags.TAG_CHECK_FAULT, "mte.check")
 
     def aborts_as(self, address: int, size: int, *, write: bool) -> int:
         """What tells the kinds of abort from each other, of an access that has one."""
         if not self.translates:
             return int(address >= NO_CPU_HAS)
-        fault = stage1.fault(address, size, self.level, write=write)
+        fault = self._fault(address, size, write=write)
         return fault.status if fault else 0
 
     def surely_reads(self, address: int, size: int, first: int) -> bool:
         """Whether a first-fault load that first accesses `first` has no cause to leave this access
         out: both are to one page of Normal memory, which stage 2 has, too."""
+        address, first = (tags.plain(self.vcpu, each) for each in (address, first))
         page = stage1.page_at(address) if self.translates and self.mem.populated else None
         if page is None or page.is_device:
             return False
@@ -116,11 +155,18 @@ class Bus:
         """Raises GuestException, Unpredictable."""
         if address + size > 1 << 64:
             raise Unpredictable("an access around the end of all addresses", Decides.NOTHING)
-        fault = stage1.fault(address, size, self.level, write=write)
+        fault = self._fault(address, size, write=write)
         if fault:
             self.rules.add(fault.rule)
             esr = syndrome(0x25 if self.level else 0x24, fault.status | (_WRITE if write else 0))
-            raise GuestException(esr, fault.address, far_rule="stage1.first-byte")
+            is_tag = fault.status == tags.TAG_CHECK_FAULT
+            raise GuestException(
+                esr,
+                fault.address | address ^ tags.plain(self.vcpu, address),
+                far_rule="mte.first-byte" if is_tag else "stage1.first-byte",
+                esr_rule="mte.syndrome" if is_tag else "",
+                far_unknown=_TOP_BITS if is_tag else 0,
+            )
 
     @property
     def level(self) -> int:
@@ -133,7 +179,8 @@ class Bus:
         if not address & (min(size & -size, 16) - 1):
             return
         if self.translates:
-            if any(stage1.is_device(at) for at, _ in stage1.parts(address, size)):
+            at = tags.plain(self.vcpu, address)
+            if any(stage1.is_device(at) for at, _ in stage1.parts(at, size)):
                 raise Unpredictable("an unaligned access to Device memory may fault")
             self.rules.add("stage1.unaligned")
         elif not self.unaligned:

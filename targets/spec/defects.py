@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from corpus.isa.form import Insn
+from corpus.isa.form import Args, Insn
 from corpus.isa.operands import names_sp
 from corpus.kept import Effect
 from targets.spec.cpu import FPSR_STATEFUL, Cpu
 from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable
 from targets.spec.sets import Set, join, unknown
+from targets.spec.tags import plain
 
 
 def worst(cpu: Cpu, effects: frozenset[Effect], insn: Insn) -> Effect | None:
@@ -21,6 +22,8 @@ def worst(cpu: Cpu, effects: frozenset[Effect], insn: Insn) -> Effect | None:
         (Effect.ODD, cpu.vl // 16 % 2 == 1, Effect.RESULT),
         (Effect.UNEVEN, cpu.vl & cpu.vl - 1 != 0, Effect.RESULT),
         (Effect.SHORT, cpu.vl == 16, Effect.STOP),
+        (Effect.TAGS, bool(cpu.vcpu.tagged), Effect.TAGS),
+        (Effect.SP_TAG, bool(cpu.vcpu.tagged) and not cpu.checks, Effect.STOP),
         (Effect.SP, any(map(names_sp, insn.form.operands, insn.args)), Effect.STOP),
     ):
         if conditional in here:
@@ -34,6 +37,9 @@ def spoiled(cpu: Cpu, effect: Effect, semantic: Callable[..., None], insn: Insn)
     args = insn.args
     if effect is Effect.STOP:
         raise Unpredictable(f"{cpu.rule} is a known defect of this leg", Decides.NOTHING)
+    if effect is Effect.TAGS:
+        _checked_at_first(cpu, semantic, args)
+        return
     vcpu = cpu.vcpu
     before = [list(group) for group in (vcpu.z, vcpu.p, vcpu.x, vcpu.ffr)]
     flags, fpsr = vcpu.core["pstate"], join(vcpu.core["fpsr"])
@@ -62,6 +68,27 @@ def spoiled(cpu: Cpu, effect: Effect, semantic: Callable[..., None], insn: Insn)
             cpu.set_nzcv(0, 15)
         if "fp" in insn.form.group:
             vcpu.core["fpsr"] = unknown(fpsr[0], fpsr[1] | FPSR_STATEFUL & ~fpsr[0])
+
+
+_DATA_ABORTS = (0x24, 0x25)
+"""Exception classes."""
+
+
+def _checked_at_first(cpu: Cpu, semantic: Callable[..., None], args: Args) -> None:
+    """Execute an instruction of which the leg checks no tag but that of the address it begins at,
+    accessed or not. Raises Unpredictable where that matters."""
+    cpu.asked = cpu.differs = None
+    known = Unpredictable(f"{cpu.rule} is a known defect of this leg", Decides.NOTHING)
+    try:
+        semantic(cpu, *args)
+    except GuestException as exception:
+        if exception.esr >> 26 not in _DATA_ABORTS:
+            raise
+        if exception.far and plain(cpu.vcpu, exception.far) == cpu.asked == cpu.differs:
+            raise
+        raise known from None
+    if cpu.differs is not None:
+        raise known
 
 
 def _reads_its_destination(insn: Insn) -> bool:

@@ -34,7 +34,8 @@ class GuestException(Exception):
 
     `ret`: offset of the preferred return address from the instruction (4 for SVC).
     `to_el2`: taken to EL2 from wherever. `far_rule`: the rule about FAR_ELx, where that is
-    another one than the instruction's.
+    another one than the instruction's, `esr_rule`: the same of ESR_ELx. `far_unknown`: bits of
+    FAR_ELx that are UNKNOWN.
     """
 
     def __init__(
@@ -45,6 +46,8 @@ class GuestException(Exception):
         *,
         to_el2: bool = False,
         far_rule: str = "",
+        esr_rule: str = "",
+        far_unknown: int = 0,
     ) -> None:
         super().__init__(f"exception with ESR {esr:#x}")
         self.esr = esr
@@ -52,6 +55,8 @@ class GuestException(Exception):
         self.ret = ret
         self.to_el2 = to_el2
         self.far_rule = far_rule
+        self.esr_rule = esr_rule
+        self.far_unknown = far_unknown
 
     @property
     def rule(self) -> str:

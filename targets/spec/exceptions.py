@@ -6,6 +6,8 @@ from targets.spec.cpu import U64, Cpu
 from targets.spec.errors import GuestException
 from targets.spec.sets import exact, join, unknown
 
+_SPOILED = U64 ^ 0xFFFF_FFFF | 1 << 6
+"""What of a syndrome known defects spoil: all above bit 31, and WnR."""
 _BANKED = {el: (f"elr_el{el}", f"spsr_el{el}", f"esr_el{el}", f"far_el{el}") for el in (1, 2)}
 _VECTORS = {
     1: {
@@ -32,11 +34,16 @@ def write_down(cpu: Cpu, exception: GuestException, target: int, back: int) -> i
         vcpu.origins[name] = cpu.rule
     if exception.far_rule:
         vcpu.origins[far] = exception.far_rule
+    if exception.esr_rule:
+        cpu.rules.add(exception.esr_rule)
+        vcpu.origins[esr] = exception.esr_rule
     pstate, mask = join(vcpu.core["pstate"])
     vcpu.core[elr] = exact(back)
     vcpu.core[spsr] = unknown(pstate, mask | cpu.vm.stepped)
-    vcpu.sys[esr] = exact(exception.esr)
-    vcpu.sys[far] = unknown(0, U64) if exception.far is None else exact(exception.far)
+    spoiled = _SPOILED if exception.esr_rule in cpu.defects else 0
+    vcpu.sys[esr] = unknown(exception.esr, spoiled)
+    address, loose = exception.far, exception.far_unknown
+    vcpu.sys[far] = unknown(0, U64) if address is None else unknown(address, loose)
     vector, entry = _VECTORS[target][pstate & 0xF]
     cpu.rules.update(("exception.return-address", exception.rule, entry))
     return vector

@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 
+from corpus.isa.mte import GRANULE
 from corpus.wire import RAM_BASE, RAM_SIZE, VECTOR_BASE
 
 
@@ -25,7 +26,7 @@ _INITIAL = _initial()
 class Memory:
     """RAM as bytes, plus a sparse map of unknown bits per byte offset."""
 
-    __slots__ = ("data", "populated", "touched", "unknown")
+    __slots__ = ("data", "populated", "tags", "touched", "unknown")
 
     def __init__(self) -> None:
         self.data = bytearray(_INITIAL)
@@ -34,6 +35,8 @@ class Memory:
         """Whether anything was ever stored."""
         self.populated = False
         """Whether a guest has stored into every page, so that stage 2 has them all."""
+        self.tags: dict[int, tuple[int, int]] = {}
+        """(tag, unknown bits) by number of the granule, where that is not zero."""
 
     def contains(self, address: int, size: int) -> bool:
         """Whether [address, address + size) is RAM."""
@@ -67,11 +70,24 @@ class Memory:
                 else:
                     self.unknown.pop(start + i, None)
 
+    def set_tag(self, address: int, tag: int, mask: int = 0) -> None:
+        """Give the granule at a RAM address a tag."""
+        granule = (address - RAM_BASE) // GRANULE
+        if tag | mask:
+            self.tags[granule] = tag & ~mask, mask
+        else:
+            self.tags.pop(granule, None)
+
+    def tag(self, address: int) -> tuple[int, int]:
+        """(tag, unknown bits) of the granule at a RAM address."""
+        return self.tags.get((address - RAM_BASE) // GRANULE, (0, 0))
+
     def copy(self) -> Memory:
         """The same contents."""
         other = Memory.__new__(Memory)
         other.data, other.unknown = bytearray(self.data), dict(self.unknown)
         other.touched, other.populated = self.touched, self.populated
+        other.tags = dict(self.tags)
         return other
 
     def become(self, other: Memory) -> None:
@@ -79,6 +95,7 @@ class Memory:
         self.data[:] = other.data
         self.unknown, self.touched = dict(other.unknown), other.touched
         self.populated = other.populated
+        self.tags = dict(other.tags)
 
     def unite(self, other: Memory) -> None:
         """Hold what either holds."""
@@ -91,5 +108,9 @@ class Memory:
                 unknown[at] = unknown.get(at, 0) | int(differing[at])
         for at, bits in unknown.items():
             self.data[at] &= ~bits
+        for granule in {*self.tags, *other.tags}:
+            (a, mask), (b, loose) = (mem.tags.get(granule, (0, 0)) for mem in (self, other))
+            mask |= loose | a ^ b
+            self.set_tag(RAM_BASE + granule * GRANULE, a & ~mask, mask)
         self.touched = self.touched or other.touched
         self.populated = self.populated and other.populated

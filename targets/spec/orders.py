@@ -222,6 +222,7 @@ def _same(a: Model, b: Model) -> bool:
         and a.beyond == b.beyond
         and a.mem.data == b.mem.data
         and a.mem.unknown == b.mem.unknown
+        and a.mem.tags == b.mem.tags
         for _ in each_vm(a, b)
     )
 

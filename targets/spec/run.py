@@ -33,9 +33,17 @@ from targets.spec.pauth import without_enables
 from targets.spec.semantics import SEMANTICS, Semantic, mte
 from targets.spec.semantics.fpops import FLAGS, ControlUnknown
 from targets.spec.semantics.system import held_fpmr, loaded_cpacr
+from targets.spec.semantics.tagging import is_checked
 from targets.spec.semantics.traps import come_back
 from targets.spec.sets import ZERO, either, exact, join, unknown
-from targets.spec.vcpu import BY_EXCEPTIONS, OPTIONAL_PSTATE, SCTLR_RESET, Vcpu, Vm
+from targets.spec.vcpu import (
+    BY_EXCEPTIONS,
+    OPTIONAL_PSTATE,
+    PSTATE_TCO,
+    SCTLR_RESET,
+    Vcpu,
+    Vm,
+)
 
 PLAIN_PSTATE = 0xF000_03CF
 """PSTATE bits that a run keeps: NZCV, DAIF and the mode."""
@@ -69,6 +77,8 @@ def check_runnable(vcpu: Vcpu, mem: Memory) -> None:
     if mask & ~loose or value & ~known or value & 0xF not in RUNNABLE_MODES:
         raise Unpredictable(f"a run from PSTATE {value:#x} is not modelled", Decides.KERNEL)
     sctlr = without_enables(vcpu.sys["sctlr_el1"])
+    if vcpu.tagged and sctlr == exact(SCTLR_RESET):
+        raise Unpredictable("a run with tags in addresses that are not translated", Decides.NOTHING)
     if sctlr not in (exact(SCTLR_RESET), SCTLR_FIXED) and not stage1.is_on(vcpu, mem):
         value, mask = join(sctlr)
         names = ", ".join(f"SCTLR_EL1.{bit}" for bit in _names(value ^ SCTLR_RESET | mask))
@@ -155,7 +165,7 @@ def enter(vcpu: Vcpu) -> None:
         for name in mte.FIELDS:
             vcpu.sys[name] = mte.held(name, *join(vcpu.sys[name]))
     pstate, mask = join(vcpu.core["pstate"])
-    vcpu.core["pstate"] = unknown(pstate, mask | pstate & OPTIONAL_PSTATE)
+    vcpu.core["pstate"] = unknown(pstate, mask | pstate & vcpu.loose_pstate)
 
 
 def _load_banked(vcpu: Vcpu, esr: str, spsr: str) -> None:
@@ -208,6 +218,8 @@ def _step(cpu: Cpu, insn: Insn) -> None:
         insn = meant(insn)
     cpu.rule = "isa." + insn.form.name
     cpu.now = cpu.views
+    if cpu.vcpu.tagged:
+        cpu.checks = is_checked(insn)
     access_check(cpu, insn)
     semantic = SEMANTICS.get(insn.form.name)
     if semantic is None:
@@ -251,7 +263,10 @@ def _take_exception(cpu: Cpu, exception: GuestException) -> MmioExit:
     pstate, mask = join(vcpu.core["pstate"])
     flags = pstate & NZCV
     changed = OPTIONAL_PSTATE if vcpu.el2 else BY_EXCEPTIONS
-    vcpu.core["pstate"] = unknown(flags | 0x3C1 | target << 2, mask | flags | changed)
+    if vcpu.mte and not vcpu.el2:
+        cpu.rules.add("mte.tco-of-exceptions")
+        mask, changed, flags = mask & ~PSTATE_TCO, changed & ~PSTATE_TCO, flags | PSTATE_TCO
+    vcpu.core["pstate"] = unknown(flags | 0x3C1 | target << 2, mask | flags & NZCV | changed)
     if cpu.el != target:
         cpu.go(target)
     address = wire.VECTOR_MMIO + 8 * vector

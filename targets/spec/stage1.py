@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from corpus.isa import tagged
 from corpus.isa.stage1 import (
     BLOCK_SIZE,
     ENTRIES,
@@ -52,12 +53,21 @@ def in_place(mem: Memory) -> bool:
     return True
 
 
+def sctlr_of(regime: int) -> int:
+    """SCTLR_EL1 with stage 1 on, and tags as in a regime of `corpus.isa.tagged`, 0: none."""
+    return SCTLR | (tagged.sctlr_of(regime) if regime else 0)
+
+
+_USUAL = tuple(exact(sctlr_of(regime)) for regime in (0, *tagged.REGIMES.values()))
+
+
 def is_on(vcpu: Vcpu, mem: Memory) -> bool:
     """Whether a vcpu that may run has stage 1 on. Raises Unpredictable where the map is not ours,
     or PSTATE.PAN may have a say."""
-    if without_enables(vcpu.sys["sctlr_el1"]) != exact(SCTLR):
+    sctlr = without_enables(vcpu.sys["sctlr_el1"])
+    if sctlr not in _USUAL:
         return False
-    if not vcpu.mapped or vcpu.el2:
+    if not vcpu.mapped or vcpu.el2 or sctlr != exact(sctlr_of(vcpu.tagged)):
         raise Unpredictable("a run with tables of another's making is not modelled")
     check(vcpu, mem)
     return True

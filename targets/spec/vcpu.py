@@ -22,7 +22,7 @@ OPTIONAL_PSTATE = 0x03C0_3000
 """SSBS, ALLINT, PAN, UAO, DIT, TCO: kept or dropped, as the CPU has them. None changes what
 the programs here do. Exceptions may set or clear them."""
 
-PSTATE_PAN = 1 << 22
+PSTATE_PAN, PSTATE_TCO = 1 << 22, 1 << 25
 BY_EXCEPTIONS = OPTIONAL_PSTATE & ~PSTATE_PAN
 """What of that an exception to EL1 may change: SCTLR_EL1.SPAN is set, so PAN stays."""
 
@@ -85,6 +85,8 @@ class Vcpu:
     """With pointer authentication, by address and generic."""
     mte: bool = False
     """In a VM with memory tagging."""
+    tagged: int = 0
+    """The regime of `corpus.isa.tagged` for which `tag-checks` set MAIR_EL1 and TCR_EL1; 0: no."""
     e2h: bool = True
     """With EL2: whether it has VHE (HCR_EL2.E2H is fixed for a VM)."""
     power_off: int = 0
@@ -134,6 +136,11 @@ class Vcpu:
             setattr(other, each, getattr(self, each).copy())
         return other
 
+    @property
+    def loose_pstate(self) -> int:
+        """What of OPTIONAL_PSTATE, where it is set, may be lost."""
+        return OPTIONAL_PSTATE & ~(PSTATE_TCO if self.mte else 0)
+
     def still_signed(self, n: int) -> Signed | None:
         """What X register n was signed with, if that is what it holds."""
         signed = self.signed.get(n)
@@ -172,7 +179,7 @@ class Vcpu:
         self.core["pstate"] = exact(0x1D3 if self.aarch32 else PSTATE_EL1H)
         self.sys = dict(RESET_SYSREGS)
         self.signed = {}
-        self.mapped = False
+        self.mapped, self.tagged = False, 0
         if self.entry:
             pc, self.x[0] = self.entry
             self.core["pc"] = exact(pc)

@@ -186,10 +186,10 @@ def test_an_effect_is_a_word(tmp_path: Path, effect: Effect) -> None:
 
 
 def test_the_effects_are_in_order() -> None:
-    assert [effect.rank for effect in Effect] == list(range(10))
+    assert [effect.rank for effect in Effect] == list(range(12))
     assert min(Effect, key=lambda effect: effect.rank) is Effect.FPSR
     assert Effect.FPSR.rank < Effect.INPLACE.rank < Effect.MODES.rank < Effect.TAIL.rank
-    assert list(Effect)[-3:] == [Effect.TAIL, Effect.RESULT, Effect.STOP]
+    assert list(Effect)[-4:] == [Effect.TAIL, Effect.RESULT, Effect.TAGS, Effect.STOP]
     assert KINDS == ("kvm", "emulator")
     assert Known("kvm", "x").effect is Effect.RESULT
 

@@ -186,6 +186,18 @@ void ram_reset(struct machine *m)
         clear(m->ram + at, VECTOR_SIZE);
 }
 
+void ram_untag(const struct machine *m)
+{
+    static uint8_t zeros[RAM_SIZE / 16]; /* a byte for each granule */
+    struct kvm_arm_copy_mte_tags tags = {
+        .guest_ipa = RAM_BASE,
+        .length = RAM_SIZE,
+        .addr = zeros,
+        .flags = KVM_ARM_TAGS_TO_GUEST,
+    };
+    ioctl(m->vm, KVM_ARM_MTE_COPY_TAGS, &tags);
+}
+
 int machine_create_vm(const struct machine *m, unsigned long type)
 {
     int vm = ioctl(m->kvm, KVM_CREATE_VM, m->vm_type | type);

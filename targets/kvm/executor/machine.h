@@ -63,6 +63,9 @@ void ram_write(struct machine *m, uint32_t offset, const void *bytes, size_t siz
 /* RAM as it was at first: all zero but for the vectors. */
 void ram_reset(struct machine *m);
 
+/* Its tags zero, which outlive the VM whose guest set them. m->vm: one with memory tagging. */
+void ram_untag(const struct machine *m);
+
 /* ioctl as 0 or a positive errno. */
 int call(int fd, unsigned long request, void *argument);
 int get_reg(int fd, uint64_t id, void *value);

@@ -206,7 +206,10 @@ struct outcome op_enable_cap(struct machine *m, const struct op *op, struct sink
 {
     (void)out;
     struct kvm_enable_cap cap = {.cap = (uint32_t)op->head.a, .flags = (uint32_t)op->head.b};
-    return only(call(m->vm, KVM_ENABLE_CAP, &cap));
+    int err = call(m->vm, KVM_ENABLE_CAP, &cap);
+    if (!err && cap.cap == KVM_CAP_ARM_MTE)
+        ram_untag(m);
+    return only(err);
 }
 
 static uint64_t clip(uint64_t offset, uint64_t length)

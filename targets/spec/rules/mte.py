@@ -38,6 +38,11 @@ TABLE: tuple[Rule, ...] = (
                 "a register of memory tagging is what was written last, by user space or the guest,"
                 " but for bits that mean nothing, once it was loaded",
             ),
+            "mte.registers-set": (
+                "ABI",
+                "sys_regs.c, MTE_REG",
+                "a register of memory tagging takes any value",
+            ),
             "mte.registers-hidden": (
                 "ABI",
                 "sys_regs.c, mte_visibility",
@@ -51,7 +56,7 @@ TABLE: tuple[Rule, ...] = (
             "mte.gmid": (
                 "ABI",
                 "sys_regs.c, vcpu_set_hcr",
-                "GMID_EL1 is UNDEFINED in a VM without memory tagging",
+                "GMID_EL1 is refused in a VM without memory tagging, as UNDEFINED or by its name",
             ),
             "mte.tco": (
                 "ARCH",
@@ -62,6 +67,26 @@ TABLE: tuple[Rule, ...] = (
                 "ARCH",
                 "Arm ARM, HCR_EL2.ATA, AArch64.AllocationTagAccessIsEnabled",
                 "a guest without access to tags of memory loads and makes zeros, and stores none",
+            ),
+            "mte.tags": (
+                "ARCH",
+                "Arm ARM, SCTLR_EL1.ATA, AArch64.MemTag",
+                "one with access loads the tag that was stored last for a granule",
+            ),
+            "mte.check": (
+                "ARCH",
+                "Arm ARM, AArch64.CheckTag, AArch64.TagCheckFault",
+                "an access whose tag is not that of the memory is a fault, where it is checked",
+            ),
+            "mte.syndrome": (
+                "ARCH",
+                "Arm ARM, ESR_ELx, ISS of a Data Abort",
+                "a tag check fault has DFSC 0b010001, and nothing above bit 31",
+            ),
+            "mte.tco-of-exceptions": (
+                "ARCH",
+                "Arm ARM, AArch64.TakeException; exception.c",
+                "an exception sets PSTATE.TCO, so that its handler is not checked",
             ),
             "mte.alignment": (
                 "ARCH",
@@ -81,10 +106,16 @@ TABLE: tuple[Rule, ...] = (
         }
     ),
     Rule(
+        "mte.first-byte",
+        "IMPL",
+        "Arm ARM, FAR_EL1",
+        "of an access to several granules FAR_EL1 is the first byte whose tag does not match",
+    ),
+    Rule(
         "mte.gmid-trapped",
         "IMPL",
         "sys_regs.c, vcpu_set_hcr",
-        "older kernels may not trap GMID_EL1, which the CPU then tells",
+        "older kernels, and protected mode, may not trap GMID_EL1, which the CPU then tells",
         since=(7, 2),
     ),
 )

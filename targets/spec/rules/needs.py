@@ -79,7 +79,13 @@ NEEDS: dict[str, Need] = {
     "threads.none": lambda profile: not profile.threads,
     "threads.some-order": lambda profile: profile.threads,
     "carry.*": lambda _: False,  # a case has one leg, a journey has two
-    **dict.fromkeys(("enable.mte", "init.aarch32-mte", "mte.registers"), _has_memory_tags),
+    **dict.fromkeys(
+        ("enable.mte", "init.aarch32-mte", "mte.registers", "mte.registers-set"), _has_memory_tags
+    ),
+    **dict.fromkeys(
+        ("mte.tags", "mte.check", "mte.syndrome", "mte.first-byte", "mte.tco-of-exceptions"),
+        _has_memory_tags,
+    ),
     "enable.no-mte": lambda profile: not _has_memory_tags(profile),
     "mte.blocks-without-tags": lambda profile: profile.mte == 1,
     **dict.fromkeys(

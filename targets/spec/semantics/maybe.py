@@ -170,7 +170,13 @@ def _of_any_element(stop: RunFailed | GuestException) -> RunFailed | GuestExcept
     """An abort of which nobody knows which element's it is."""
     if isinstance(stop, RunFailed):
         return stop
-    return GuestException(stop.esr, ret=stop.ret, to_el2=stop.to_el2, far_rule=stop.far_rule)
+    return GuestException(
+        stop.esr,
+        ret=stop.ret,
+        to_el2=stop.to_el2,
+        far_rule=stop.far_rule,
+        esr_rule=stop.esr_rule,
+    )
 
 
 def _surely_cleared(before: Candidate, after: Candidate) -> bool:

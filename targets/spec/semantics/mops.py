@@ -25,6 +25,8 @@ def _check(cpu: Cpu) -> None:
         raise Unpredictable(
             "memory copies beside EL2 or in a protected VM are not modelled", Decides.NOTHING
         )
+    if cpu.vcpu.tagged:
+        raise Unpredictable("memory copies with tags are not modelled", Decides.NOTHING)
     if cpu.keeps_hcrx:
         raise Unpredictable("HCRX_EL2.MSCEn may not reach the guest on this kernel", Decides.KERNEL)
     if cpu.el == 0:

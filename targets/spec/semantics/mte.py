@@ -1,33 +1,39 @@
 """Semantics of memory tagging (Arm ARM, ADDG, GMI, IRG, LDG, LDGM, STG, STGM, STGP and on).
 
-Guests have no access to tags of memory: HCR_EL2.ATA is clear in VMs without memory tagging, and
-SCTLR_EL1.ATA as a reset leaves it in others. So every tag is zero, and none is stored
-(AArch64.AllocationTagAccessIsEnabled); addresses are translated all the same, and may fault.
+Only behind `tag-checks` has a guest access to tags of memory: HCR_EL2.ATA is clear in VMs without
+memory tagging, and SCTLR_EL1.ATA as a reset leaves it in others. Else every tag is zero, and none
+is stored (AArch64.AllocationTagAccessIsEnabled); addresses are translated all the same, and may
+fault.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import TypeAlias
 
 from corpus.isa.mte import BLOCKS, GRANULE
+from corpus.wire import DATA_BASE
 from targets.profile import MEMORY_TAGS
 from targets.spec.cpu import U64, Cpu
 from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable, syndrome
 from targets.spec.rules import in_force
 from targets.spec.semantics.registry import SEMANTICS, semantic
 from targets.spec.sets import join, unknown
+from targets.spec.tags import ADDRESS, TAG_SHIFT, TAGS, is_tagged, plain
+from targets.spec.vcpu import PSTATE_TCO
 
-TAG_SHIFT = 56
-TAG = 0xF << TAG_SHIFT
+TAG = TAGS << TAG_SHIFT
 """Of an address: bits 59 to 56."""
-_ADDRESS = (1 << TAG_SHIFT) - 1
+_EXCLUDE = 0xFFFF
+"""GCR_EL1.Exclude: tags that are not chosen."""
 _LARGEST_BLOCK = 1 << 11
 """Bytes: of DCZID_EL0.BS and of GMID_EL1.BS no more than 9 is allowed."""
-_TCO = 1 << 25
 _ALIGNMENT, _WRITE = 0x21, 1 << 6
 """ISS of a data abort: DFSC of an alignment fault, and WnR."""
 GMID_BITS = 0xF
+_GMID_ISS = 3 << 20 | 4 << 17 | 1 << 14 | 1
+"""Op0, Op2, Op1, and that it is read: with FEAT_IDST exceptions tell that, and do not without."""
 
 FIELDS = {"rgsr_el1": 0xFF_FF0F, "gcr_el1": 0x1_FFFF, "tfsr_el1": 3, "tfsre0_el1": 3}
 """Register -> bits that every CPU with FEAT_MTE2 keeps."""
@@ -74,13 +80,14 @@ def read_gmid(cpu: Cpu, xt: int) -> None:
         )
     if not cpu.vm.mte:
         cpu.rules.add("mte.gmid")
-        trapped = in_force("mte.gmid-trapped", cpu.kernel)
+        trapped = in_force("mte.gmid-trapped", cpu.kernel) and cpu.mode != "protected"
         if trapped:
             cpu.rules.add("mte.gmid-trapped")
         surely = not here or trapped
         if surely or cpu.forks.choose(2):
             cpu.leave()
-            raise GuestException(UNDEFINED)
+            trap = syndrome(0x18, _GMID_ISS | xt << 5)
+            raise GuestException((UNDEFINED, trap)[cpu.forks.choose(2)])
     cpu.set_x(xt, 0, GMID_BITS)
 
 
@@ -95,7 +102,7 @@ def read_tco(cpu: Cpu) -> tuple[int, int]:
     """PSTATE.TCO, which without FEAT_MTE2 may be zero throughout."""
     cpu.rules.add("mte.tco")
     value, mask = join(cpu.vcpu.core["pstate"])
-    return value & _TCO, mask & _TCO
+    return value & PSTATE_TCO, mask & PSTATE_TCO
 
 
 def write_tco(cpu: Cpu, value: int, mask: int) -> None:
@@ -103,19 +110,62 @@ def write_tco(cpu: Cpu, value: int, mask: int) -> None:
     cpu.rules.add("mte.tco")
     old, old_mask = join(cpu.vcpu.core["pstate"])
     cpu.vcpu.origins["pstate"] = cpu.rule
-    loose = mask & _TCO
+    loose = mask & PSTATE_TCO
     if cpu.has_mte != MEMORY_TAGS:
-        loose |= value & _TCO
-    cpu.vcpu.core["pstate"] = unknown(old & ~_TCO | value & _TCO, old_mask & ~_TCO | loose)
+        loose |= value & PSTATE_TCO
+    cpu.vcpu.core["pstate"] = unknown(
+        old & ~PSTATE_TCO | value & PSTATE_TCO, old_mask & ~PSTATE_TCO | loose
+    )
 
 
 @semantic("msr_tco")
 def msr_tco(cpu: Cpu, imm: int) -> None:
     need_tco(cpu)
-    write_tco(cpu, imm and _TCO, 0)
+    write_tco(cpu, imm and PSTATE_TCO, 0)
 
 
 # -- tags of addresses -----------------------------------------------------------------
+
+Tag: TypeAlias = tuple[int, int]
+"""Value and unknown bits of four bits."""
+_NONE: Tag = (0, 0)
+
+
+def _tag_of(candidate: tuple[int, int]) -> Tag:
+    """The tag of an address."""
+    value, mask = candidate
+    return value >> TAG_SHIFT & TAGS, mask >> TAG_SHIFT & TAGS
+
+
+def _one_of(tags: Iterable[int]) -> Tag:
+    """Any of some tags."""
+    every, some = TAGS, 0
+    for tag in tags:
+        every, some = every & tag, some | tag
+    return every, some & ~every
+
+
+def _chosen(start: Tag, offset: int, exclude: tuple[int, int]) -> Tag:
+    """AArch64.ChooseNonExcludedTag: `offset` tags on from `start`, without those excluded."""
+    if exclude[1] & _EXCLUDE or start[1]:
+        return 0, TAGS
+    excluded = [bool(exclude[0] >> tag & 1) for tag in range(TAGS + 1)]
+    if all(excluded):
+        return _NONE
+    tag = start[0]
+    for step in (1,) * offset or (0,):
+        tag = (tag + step) & TAGS
+        while excluded[tag]:
+            tag = (tag + 1) & TAGS
+    return tag, 0
+
+
+def _set_address(cpu: Cpu, xd: int, xn: int, offset: int, tag: Tag) -> None:
+    """An address that was added to, with another tag."""
+    value, mask = cpu.xsp(xn)
+    mask = _carried(mask) if offset else mask
+    value, mask = value + offset & ~TAG, mask & ~TAG | tag[1] << TAG_SHIFT
+    cpu.set_xsp(xd, (value | tag[0] << TAG_SHIFT) & U64 & ~mask, mask)
 
 
 def _carried(mask: int) -> int:
@@ -123,38 +173,53 @@ def _carried(mask: int) -> int:
     return U64 & -(mask & -mask)
 
 
-def _sum(cpu: Cpu, xd: int, xn: int, offset: int) -> None:
-    """An address that was added to, with tag zero."""
-    value, mask = cpu.xsp(xn)
-    mask = _carried(mask) if offset else mask
-    cpu.rules.add("mte.no-tags")
-    cpu.set_xsp(xd, value + offset & U64 & ~(TAG | mask), mask & ~TAG)
+def _without_access(cpu: Cpu) -> bool:
+    """Whether the guest has no access to tags of memory."""
+    _check_asked(cpu)
+    cpu.rules.add("mte.tags" if cpu.vcpu.tagged else "mte.no-tags")
+    return not cpu.vcpu.tagged
+
+
+def _add(cpu: Cpu, xd: int, xn: int, offset: int, tag: int) -> None:
+    chosen = _NONE
+    if not _without_access(cpu):
+        chosen = _chosen(_tag_of(cpu.xsp(xn)), tag, join(cpu.vcpu.sys["gcr_el1"]))
+    _set_address(cpu, xd, xn, offset, chosen)
 
 
 @semantic("addg")
 def addg(cpu: Cpu, xd: int, xn: int, imm: int, tag: int) -> None:
-    _check_asked(cpu)
-    _sum(cpu, xd, xn, imm)
+    _add(cpu, xd, xn, imm, tag)
 
 
 @semantic("subg")
 def subg(cpu: Cpu, xd: int, xn: int, imm: int, tag: int) -> None:
-    _check_asked(cpu)
-    _sum(cpu, xd, xn, -imm)
+    _add(cpu, xd, xn, -imm, tag)
 
 
 @semantic("irg")
 def irg(cpu: Cpu, xd: int, xn: int, xm: int) -> None:
-    _check_asked(cpu)
-    _sum(cpu, xd, xn, 0)
+    """A tag by chance, or by an algorithm that RGSR_EL1 is the state of, which is not followed."""
+    chosen = _NONE
+    if not _without_access(cpu):
+        gcr, mask = join(cpu.vcpu.sys["gcr_el1"])
+        exclude, loose = cpu.x(xm)
+        surely = exclude & ~loose | gcr & ~mask
+        chosen = _one_of(n for n in range(TAGS + 1) if not surely >> n & 1)
+        if not ~surely & _EXCLUDE:
+            chosen = _NONE
+        elif loose | mask:
+            chosen = _one_of((0, *(n for n in range(TAGS + 1) if not surely >> n & 1)))
+        cpu.vcpu.sys["rgsr_el1"] = unknown(0, FIELDS["rgsr_el1"])
+        cpu.vcpu.origins["rgsr_el1"] = cpu.rule
+    _set_address(cpu, xd, xn, 0, chosen)
 
 
 @semantic("gmi")
 def gmi(cpu: Cpu, xd: int, xn: int, xm: int) -> None:
     """A mask of tags gets that of an address."""
     _check_asked(cpu)
-    (address, loose), (mask, unsure) = cpu.xsp(xn), cpu.x(xm)
-    tag, loose = address >> TAG_SHIFT & 0xF, loose >> TAG_SHIFT & 0xF
+    (tag, loose), (mask, unsure) = _tag_of(cpu.xsp(xn)), cpu.x(xm)
     may_be = sum(1 << n for n in range(16) if not (n ^ tag) & ~loose)
     surely = 0 if loose else may_be
     cpu.set_x(xd, mask | surely, (unsure | may_be & ~mask) & ~surely)
@@ -164,8 +229,8 @@ def _extended(candidate: tuple[int, int]) -> tuple[int, int]:
     """An address without its top byte, as a number with a sign."""
     value, mask = candidate
     top = 1 << TAG_SHIFT - 1
-    above = U64 & ~_ADDRESS
-    value, mask = value & _ADDRESS, mask & _ADDRESS
+    above = U64 & ~ADDRESS
+    value, mask = value & ADDRESS, mask & ADDRESS
     return value | (above if value & top else 0), mask | (above if mask & top else 0)
 
 
@@ -200,13 +265,14 @@ def subps(cpu: Cpu, xd: int, xn: int, xm: int) -> None:
 
 @semantic("ldg")
 def ldg(cpu: Cpu, xt: int, xn: int, imm: int) -> None:
-    _check_asked(cpu)
+    hidden = _without_access(cpu)
     address = cpu.address(xn, imm) & -GRANULE
     if not cpu.reaches(address, GRANULE):
         cpu.load(address, GRANULE)
-    cpu.rules.add("mte.no-tags")
+    at = plain(cpu.vcpu, address)
+    tag, loose = (0, 0) if hidden or not is_tagged(at) else cpu.mem.tag(at)
     value, mask = cpu.x(xt)
-    cpu.set_x(xt, value & ~TAG, mask & ~TAG)
+    cpu.set_x(xt, value & ~TAG | tag << TAG_SHIFT, mask & ~TAG | loose << TAG_SHIFT)
 
 
 def _check_granule(cpu: Cpu, address: int) -> None:
@@ -217,26 +283,49 @@ def _check_granule(cpu: Cpu, address: int) -> None:
         raise GuestException(esr, address)
 
 
-def _tag(cpu: Cpu, address: int, granules: int, *, zero: bool) -> None:
-    """Tags are stored, of which nothing is left, and data zeros, if those are."""
+def _set_tag(cpu: Cpu, address: int, tag: Tag) -> None:
+    """The tag of a granule that can be reached; only data gets another one than zero. Raises
+    Unpredictable."""
+    at = plain(cpu.vcpu, address)
+    if not cpu.vcpu.tagged or not is_tagged(at):
+        return
+    if at < DATA_BASE:
+        raise Unpredictable("a guest tags what is not its data", Decides.NOTHING)
+    cpu.mem.set_tag(at, *tag)
+
+
+def _perhaps_set_tag(cpu: Cpu, address: int, tag: Tag) -> None:
+    old, mask = cpu.mem.tag(plain(cpu.vcpu, address))
+    value, loose = tag
+    loose |= mask | old ^ value
+    _set_tag(cpu, address, (value & ~loose, loose))
+
+
+def _store_tags(cpu: Cpu, address: int, granules: int, tag: Tag, *, zero: bool) -> None:
+    """Tags are stored, where the guest has access, and data zeros, if those are. Where one granule
+    faults, any other one may have been stored."""
+    _without_access(cpu)
     _check_granule(cpu, address)
-    cpu.rules.add("mte.no-tags")
     every = range(address, address + granules * GRANULE, GRANULE)
     astray = [at for at in every if not cpu.reaches(at, GRANULE, write=True)]
-    for at in every if zero else ():
+    for at in every:
         if astray:
-            cpu.perhaps_store(at, GRANULE, 0)
+            if zero:
+                cpu.perhaps_store(at, GRANULE, 0)
+            if at not in astray:
+                _perhaps_set_tag(cpu, at, tag)
         else:
-            cpu.store(at, GRANULE, 0)
+            if zero:
+                cpu.store(at, GRANULE, 0)
+            _set_tag(cpu, at, tag)
     if astray:
         cpu.store(astray[0], GRANULE, 0)
 
 
 def _store(granules: int, suffix: str, *, zero: bool) -> Callable[[Cpu, int, int, int], None]:
     def run(cpu: Cpu, xt: int, xn: int, imm: int) -> None:
-        _check_asked(cpu)
         address = cpu.address(xn, 0 if suffix == "_post" else imm)
-        _tag(cpu, address, granules, zero=zero)
+        _store_tags(cpu, address, granules, _tag_of(cpu.xsp(xt)), zero=zero)
         if suffix:
             _write_back(cpu, xn, imm)
 
@@ -249,12 +338,12 @@ def _write_back(cpu: Cpu, xn: int, imm: int) -> None:
 
 def _pair(suffix: str) -> Callable[[Cpu, int, int, int, int], None]:
     def run(cpu: Cpu, xt1: int, xt2: int, xn: int, imm: int) -> None:
-        _check_asked(cpu)
+        _without_access(cpu)
         address = cpu.address(xn, 0 if suffix == "_post" else imm)
         _check_granule(cpu, address)
         (low, loose), (high, unsure) = cpu.x(xt1), cpu.x(xt2)
         cpu.store(address, GRANULE, high << 64 | low, unsure << 64 | loose)
-        cpu.rules.add("mte.no-tags")
+        _set_tag(cpu, address, _tag_of((address, 0)))
         if suffix:
             _write_back(cpu, xn, imm)
 
@@ -262,6 +351,7 @@ def _pair(suffix: str) -> Callable[[Cpu, int, int, int, int], None]:
 
 
 def _block(cpu: Cpu, name: str, xt: int, xn: int) -> None:
+    """Tags of a block, and of STZGM its data; both are as large as the CPU likes."""
     here = _check_asked(cpu)
     if cpu.el == 0:
         cpu.rules.add("mte.blocks-at-el0")
@@ -269,14 +359,17 @@ def _block(cpu: Cpu, name: str, xt: int, xn: int) -> None:
     if here != MEMORY_TAGS and cpu.forks.choose(2):
         cpu.rules.add("mte.blocks-without-tags")
         raise GuestException(UNDEFINED)
+    hidden = _without_access(cpu)
     address = cpu.address(xn)
     block = address & -_LARGEST_BLOCK
     if not cpu.reaches(block, _LARGEST_BLOCK, write=name != "ldgm"):
         raise Unpredictable("tags of a block that may fault in part", Decides.NOTHING)
-    cpu.rules.add("mte.no-tags")
     if name == "ldgm":
-        cpu.set_x(xt, 0)
-    elif name == "stzgm":
+        cpu.set_x(xt, 0, 0 if hidden else U64)
+        return
+    for at in range(block, block + _LARGEST_BLOCK, GRANULE) if not hidden else ():
+        _set_tag(cpu, at, (0, TAGS))
+    if name == "stzgm":
         cpu.perhaps_store(block, _LARGEST_BLOCK, 0)
         cpu.store(address & -GRANULE, GRANULE, 0)
 

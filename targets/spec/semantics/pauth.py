@@ -59,6 +59,8 @@ def write_key(cpu: Cpu, name: str, value: int, mask: int) -> None:
 def _check_regime(cpu: Cpu) -> None:
     if cpu.vcpu.el2:
         raise Unpredictable("pointer authentication beside EL2 is not modelled", Decides.NOTHING)
+    if cpu.vcpu.tagged:
+        raise Unpredictable("codes beside tags in pointers are not modelled", Decides.NOTHING)
     if cpu.vm.protected:
         raise Unpredictable(
             "pointer authentication in a protected VM is not modelled", Decides.NOTHING

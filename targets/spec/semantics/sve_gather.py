@@ -61,6 +61,8 @@ def faulting_load(
                 first = False
             elif not inside:
                 faulted = True
+                if cpu.vcpu.tagged:  # MemNF may have loaded it, and found the tag to be another
+                    data_mask = ones(8 * size)
             else:
                 data, data_mask = cpu.load(address, size)
                 reads = cpu.reads_on and cpu.surely_reads(address, size, begin)

@@ -129,6 +129,12 @@ def _structure(form: Form) -> None:
     SEMANTICS[form.name] = by_immediate if form.name.endswith("_i") else by_register
 
 
+def _note_tags(cpu: Cpu, base: int, size: int, *, write: bool = False) -> None:
+    """Ask where tags differ from that of the base, accessed or not: see `defects`."""
+    if cpu.vcpu.tagged:
+        cpu.reaches(base, size, write=write)
+
+
 def _repeated(chosen: int, vl: int, t: int, n: int) -> list[bool]:
     """Whether each of the n * lanes interleaved elements is active."""
     return [bool(chosen >> (index << t) & 1) for index in range(vl >> t) for _ in range(n)]
@@ -160,6 +166,7 @@ def _store_structure(cpu: Cpu, zt: int, t: int, pg: int, base: int, n: int) -> N
     )
     wanted = _repeated(chosen, vl, t, n)
     addresses = [base + i * size & U64 if use else None for i, use in enumerate(wanted)]
+    _note_tags(cpu, base, n * vl, write=True)
     store_elements(cpu, addresses, size, value, mask)
 
 
@@ -198,6 +205,7 @@ def _broadcast_block(form: Form) -> None:
         vl = cpu.vl
         chosen = known_predicate(cpu, pg, every(size, t))
         addresses = offsets(base, size >> t, 1 << t, chosen, t)
+        _note_tags(cpu, base, size)
         copies = vl // size
         repeat = sum(1 << 8 * size * i for i in range(copies))
         value, mask = load_elements(cpu, addresses, 1 << t, (zt,))

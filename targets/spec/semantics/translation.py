@@ -13,13 +13,14 @@ from corpus.isa.stage1 import (
     TO_FIRST_MSR,
 )
 from corpus.isa.system import BRANCH_TO
+from corpus.isa.tagged import TAG_CHECKS, tcr_of
 from corpus.wire import RAM_BASE, RAM_SIZE
 from targets.spec import stage1
 from targets.spec.cpu import Cpu
 from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable, syndrome
 from targets.spec.semantics.registry import semantic
-from targets.spec.sets import exact
-from targets.spec.vcpu import SCTLR_RESET
+from targets.spec.sets import exact, join, unknown
+from targets.spec.vcpu import PSTATE_TCO, SCTLR_RESET
 
 
 @semantic(STAGE_1_ON)
@@ -49,7 +50,30 @@ def stage_1_on(cpu: Cpu) -> None:
     vcpu.sys["sctlr_el1"] = exact(SCTLR)
     vcpu.origins["sctlr_el1"] = cpu.rule
     vcpu.mapped = cpu.translates = True
+    vcpu.tagged = 0
     vcpu.signed = {}
+    cpu.leave()
+    cpu.synchronise()
+
+
+@semantic(TAG_CHECKS)
+def tag_checks(cpu: Cpu, regime: int) -> None:
+    """Translation is switched off and on again, with tags. Raises GuestException, Unpredictable."""
+    vcpu = cpu.vcpu
+    cpu.set_x(28, SCTLR_RESET)
+    if cpu.el == 0:
+        cpu.pc += TO_FIRST_MSR
+        raise GuestException(UNDEFINED)
+    if not vcpu.mte or not cpu.translates:
+        raise Unpredictable("tags without memory tagging, or stage 1", Decides.NOTHING)
+    cpu.set_x(28, stage1.sctlr_of(regime))
+    cpu.set_x(29, TCR | tcr_of(regime))
+    vcpu.sys["sctlr_el1"] = exact(stage1.sctlr_of(regime))
+    vcpu.origins["sctlr_el1"] = cpu.rule
+    vcpu.tagged = regime
+    vcpu.signed = {}
+    pstate, mask = join(vcpu.core["pstate"])
+    vcpu.core["pstate"] = unknown(pstate & ~PSTATE_TCO, mask & ~PSTATE_TCO)
     cpu.leave()
     cpu.synchronise()
 

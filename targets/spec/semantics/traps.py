@@ -20,7 +20,6 @@ from targets.spec.exceptions import write_down
 from targets.spec.nested import PSTATE_IL
 from targets.spec.semantics.registry import semantic
 from targets.spec.sets import exact, join, unknown
-from targets.spec.vcpu import OPTIONAL_PSTATE
 
 _EL1H = 5
 _RETURN = 18 * 4
@@ -50,7 +49,7 @@ def undef_loop(cpu: Cpu, count: int) -> None:
     for register, value in ((28, 0), (29, LOOP_VECTORS), (30, back)):
         cpu.set_x(register, value)
     write_down(cpu, GuestException(UNDEFINED), 1, back)
-    vcpu.core["pstate"] = unknown(pstate, mask | pstate & OPTIONAL_PSTATE)
+    vcpu.core["pstate"] = unknown(pstate, mask | pstate & vcpu.loose_pstate)
 
 
 _HANDLER = int.from_bytes(LOOP_HANDLER, "little")
@@ -126,7 +125,7 @@ def _return_behind(cpu: Cpu, exception: GuestException) -> None:
     behind = cpu.pc + 4
     write_down(cpu, exception, 1, behind)
     cpu.rules.add("exception.returns")
-    vcpu.core["pstate"] = unknown(pstate, mask | pstate & OPTIONAL_PSTATE)
+    vcpu.core["pstate"] = unknown(pstate, mask | pstate & vcpu.loose_pstate)
     cpu.set_x(30, behind)
     if cpu.loaded:
         cpu.leave()  # it may be one of KVM's making

@@ -80,7 +80,7 @@ def copy_state(source: Vcpu, destination: Vcpu) -> None:
     destination.sys = dict(source.sys)
     destination.max_vq = source.max_vq
     destination.mpidr = source.mpidr
-    destination.mapped = source.mapped
+    destination.mapped, destination.tagged = source.mapped, source.tagged
     destination.signed = {
         n: signed._replace(contents=destination.x[n])
         for n in source.signed
