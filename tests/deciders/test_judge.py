@@ -284,6 +284,18 @@ def test_no_candidate_names_all_and_the_nearest_difference() -> None:
     assert near.detail == "byte 0"
 
 
+@pytest.mark.parametrize(
+    ("wrong", "where"),
+    [
+        *((0x01, "byte 0"), (0x80, "byte 0"), (0x100, "byte 1"), (0x8000, "byte 1")),
+        *((0x180, "bytes 0..1"), (0x8080, "bytes 0..1"), (0x18000, "bytes 1..2")),
+    ],
+)
+def test_the_bytes_that_are_wrong_are_told_to_the_bit(wrong: int, where: str) -> None:
+    outcome = permit(Outcome(0, (part(exact(0), 4),)))
+    assert told(outcome, Observation(0, 0, wrong.to_bytes(4, "little")))[3] == where
+
+
 # -- what people see -------------------------------------------------------------------------
 
 

@@ -24,7 +24,7 @@ from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge
 from targets.profile import Profile
 from targets.spec import defects
-from targets.spec.cpu import FPCR_STATEFUL, ZCR_LEN, Cpu
+from targets.spec.cpu import FPCR_STATEFUL, FPSR_STATEFUL, ZCR_LEN, Cpu
 from targets.spec.decided import decided
 from targets.spec.errors import Decides, GuestException, Unpredictable
 from targets.spec.model import Model
@@ -295,6 +295,7 @@ def test_nothing_decides_for_a_vcpu_that_is_not_there_or_not_followed() -> None:
         *(("msr nzcv, x0", None, Decides.CPU), ("msr tpidr_el0, x0", None, Decides.CPU)),
         *(("msr tpidr_el1, x0", None, Decides.CPU),),
         *(("eret_to", None, Decides.NOTHING),),
+        *((".inst 0xd50344ff", None, Decides.NOTHING), (".inst 0x0400ffff", None, Decides.CPU)),
         *(("msr zcr_el1, x0", "", Decides.CPU), ("nop", "msr zcr_el1, x0", Decides.NOTHING)),
         *(("nop", "hvc", Decides.KERNEL), ("hvc", "", Decides.CPU)),
     ],
@@ -431,6 +432,19 @@ def test_a_wrong_result_makes_what_is_written_unknown() -> None:
     assert all(
         mask == 0 for group in (cpu.vcpu.p, cpu.vcpu.x, cpu.vcpu.ffr) for ((_, mask),) in group
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "may_set"), [("fadd z3.s, z1.s, z2.s", True), ("fadd s3, s1, s2", True), (ADD, False)]
+)
+def test_a_wrong_result_of_floating_point_may_have_set_any_flag(text: str, may_set: bool) -> None:
+    cpu, held = guest(2), 0x0800_0001
+    run(cpu, *FILL)
+    cpu.vcpu.core["fpsr"] = exact(held)
+    insn = parse_insn(text)
+    defects.spoiled(cpu, Effect.RESULT, SEMANTICS[insn.form.name], insn)
+    others = FPSR_STATEFUL & ~held
+    assert cpu.vcpu.core["fpsr"] == (unknown(held, others) if may_set else exact(held))
 
 
 def test_a_wrong_tail_leaves_the_low_quadword() -> None:
