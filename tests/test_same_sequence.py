@@ -22,12 +22,15 @@ pytestmark = pytest.mark.slow
 LEG = ModelTarget(Profile())
 
 
-def _campaign(work: Path, seed: int, legs: str, corpus: Path | None = None) -> dict[str, Any]:
+def _campaign(
+    work: Path, seed: int, legs: str, corpus: Path | None = None, feedback: str = ""
+) -> dict[str, Any]:
     work.mkdir(exist_ok=True)
     told = work / "told.json"
     arguments = ["run", "--legs", legs, "--cases", "150", "--seed", str(seed)]
     arguments += ["--db", f"sqlite:///{work / 'v.db'}", "--json", str(told)]
     arguments += ["--corpus", str(corpus)] if corpus else []
+    arguments += ["--feedback", feedback] if feedback else []
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code in (0, 77), result.output
     found: dict[str, Any] = json.loads(told.read_text())
@@ -63,6 +66,13 @@ def test_a_restart_from_the_same_corpus_makes_one_sequence(tmp_path: Path) -> No
         for n, directory in enumerate((corpus, copy))
     ]
     assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("source", ["model", "rules", "semantic"])
+def test_each_source_has_libfuzzer_keep_cases(tmp_path: Path, source: str) -> None:
+    corpus = tmp_path / "corpus"
+    _campaign(tmp_path / "work", 5, "model", corpus, source)
+    assert len(list(corpus.iterdir())) > 20
 
 
 def _cases(seed: int, given: list[Case], count: int = 60) -> tuple[list[str], str]:

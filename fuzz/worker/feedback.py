@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,15 +34,21 @@ class Feedback:
         import atheris  # noqa: PLC0415 (starts libFuzzer's runtime: only workers want that)
 
         self.sources = frozenset(sources)
-        self._trace = atheris._trace_branch
+        self._atheris: Any = atheris
         self._branches: list[int] = []
+        self._gather = self._branches.append
         self._branches_seen: set[int] = set()
-        if "model" in self.sources:
-            # Instrumented code looks the function up at each branch.
-            atheris._trace_branch = self._branches.append
+        self._listen()
         self._counters = [atheris._reserve_counter() for _ in range(COUNTERS)]
         self._index: dict[Hashable, int] = {}
         self._blocks: BlockCounters | None = None
+
+    def _listen(self) -> None:
+        """Take the place of the function that tells libFuzzer of a branch: instrumented code looks
+        it up each time. atheris.Fuzz puts another one there, and the one before tells nobody."""
+        self._trace: Callable[[int], None] = self._atheris._trace_branch
+        self._installed = self._gather if "model" in self.sources else self._trace
+        self._atheris._trace_branch = self._installed
 
     @property
     def seen(self) -> int:
@@ -51,6 +58,8 @@ class Feedback:
 
     def report(self, features: Iterable[Hashable]) -> int:
         """Count each feature once for the current case; return how many are new."""
+        if self._atheris._trace_branch is not self._installed:
+            self._listen()
         new = self._report_branches() if "model" in self.sources else 0
         for feature in features:
             index = self._index.get(feature)

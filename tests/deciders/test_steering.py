@@ -125,6 +125,24 @@ def test_branches_of_the_model_are_told_once_a_case(counted: Counter[int]) -> No
     assert Feedback().sources == set(feedback.SOURCES)
 
 
+@pytest.mark.parametrize("source", ["model", "rules"])
+def test_what_atheris_puts_in_place_when_it_begins_is_told(
+    counted: Counter[int], source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steering = Feedback([source])
+    told: Counter[int] = Counter()
+    monkeypatch.setattr(atheris, "_trace_branch", lambda n: told.update([n]), raising=False)
+    atheris._trace_branch(900)  # of the first case, which nobody gathers yet
+    assert steering.report(["a"]) == 1
+    assert told == {900: 1, 0: 1}
+    atheris._trace_branch(901)
+    gathers = source == "model"
+    assert told == ({900: 1, 0: 1} if gathers else {900: 1, 0: 1, 901: 1})
+    assert steering.report(["a"]) == gathers
+    assert told == {900: 1, 0: 2, 901: 1}
+    assert counted == {}
+
+
 def test_features_share_counters_when_all_are_taken(
     counted: Counter[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
