@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+
 from hypothesis import settings
 
 pytest_plugins = ["labguard"]
+
+# Under nohup, programs that tests start and send a SIGHUP would be deaf to it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 settings.register_profile("vcpufuzz", deadline=None)
 settings.load_profile("vcpufuzz")

@@ -319,6 +319,7 @@ def test_a_password_is_asked_for(original: Path, tmp_path: Path, scripted: Seen)
         page.get_by_role("heading", name=re.compile("4 new")).wait_for()
         page.get_by_role("button", name="leave").click()
         page.get_by_role("heading", name="Log in").wait_for()
+        page.wait_for_load_state("networkidle")  # or the server's end cuts off what is on its way
     # The browser notes the wrong password's answer, at some time.
     scripted.troubles[:] = [said for said in scripted.troubles if "403" not in said]
 
