@@ -68,6 +68,38 @@ def test_few_are_deleted_one_mostly_and_the_last_never() -> None:
     assert {len(changed) for changed in changes(mutate._delete, marks(2), 40)} == {0, 1}
 
 
+def test_of_five_deletions_three_are_of_one_op() -> None:
+    ops, gone = marks(9), Counter[int]()
+    for changed in changes(mutate._delete, ops, 2000):
+        first = next(n for n in range(9) if ops[n] not in changed)
+        if first <= 5:  # further on there are no four to be deleted
+            gone[9 - len(changed)] += 1
+    assert gone.total() > 1000
+    assert 0.56 < gone[1] / gone.total() < 0.64
+    assert 0.16 < gone[2] / gone.total() < 0.24
+    assert 0.16 < gone[4] / gone.total() < 0.24
+
+
+@pytest.mark.parametrize("features", [0, el2.HAS_EL2])
+def test_a_run_that_is_put_in_knows_whether_there_is_an_el2(
+    features: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, bool]] = []
+
+    def random_run(rng: random.Random, slot: int, el2: bool) -> Op:
+        asked.append((slot, el2))
+        return Run(slot)
+
+    monkeypatch.setattr(mutate, "random_run", random_run)
+    monkeypatch.setattr(mutate, "fill_registers", lambda rng, slot: [GetReg(slot, 1)])
+    monkeypatch.setattr(el2, "controls", lambda rng, slot: [GetMp(slot)])
+    init = Init(0, features)
+    (changed,) = changes(mutate._insert_run, [init], 1)
+    changed.remove(init)
+    assert changed == [GetReg(0, 1), *[GetMp(0)] * bool(features), Run(0)]
+    assert asked == [(0, bool(features))]
+
+
 def programs(change: object, length: int) -> Iterator[list[Insn]]:
     """What a change makes of a program of so many different instructions, by seed."""
     for seed in range(SEEDS):
