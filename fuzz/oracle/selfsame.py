@@ -18,6 +18,7 @@ from itertools import groupby
 
 from corpus import registers as regs
 from corpus.case import Case
+from corpus.isa import pauth
 from corpus.isa.form import Insn
 from corpus.isa.operands import GeneralRegister
 from corpus.isa.system import RETURN_VECTORS
@@ -280,13 +281,18 @@ def _seam(program: Sequence[Insn]) -> int:
     return (max(first, 1) + len(program)) // 2 if len(program) - first > 1 else 0
 
 
+_LOADS = frozenset(form.name for form in pauth.LOADS)
+
+
 def _accesses(insn: Insn) -> bool:
-    return any(word in insn.form.group for word in ("load", "store", "gather", "scatter"))
+    return insn.form.name in _LOADS or any(
+        word in insn.form.group for word in ("load", "store", "gather", "scatter")
+    )
 
 
 def _may_follow(insn: Insn) -> bool:
-    if insn.form.group == "sys":
-        return False
+    if insn.form.group == "sys" or insn.form.name in pauth.FLOW:
+        return False  # a branch to what is next leaves behind where that is
     return not any(
         isinstance(operand.domain, GeneralRegister) and value == _LINK
         for operand, value in zip(insn.form.operands, insn.args, strict=True)

@@ -235,7 +235,7 @@ def test_a_run_is_split_in_the_middle_of_what_may_stand_alone(
     [
         *(("ldr b1, [x1, #0]", False), ("str b1, [x1, #0]", False)),
         *(("ldr x2, [x1, #0]", False), ("str x2, [x1, #0]", False)),
-        ("ldff1b {z1.b}, p0/z, [x1, x2]", False),
+        *(("ldraa x2, [x1, #8]", False), ("ldff1b {z1.b}, p0/z, [x1, x2]", False)),
         ("ld1sb {z1.s}, p0/z, [x1, z2.s, uxtw]", False),
         ("st1b {z1.s}, p0, [x1, z2.s, uxtw]", False),
         *(("ldr z1, [x1, #0, mul vl]", False), ("str z1, [x1, #0, mul vl]", False)),
@@ -255,6 +255,12 @@ def test_what_uses_the_exit_s_register_stays_with_what_comes_before() -> None:
     assert split_at([MOV, MOV, "add x1, x1, x30"]) is None
     assert split_at([MOV, MOV, "add z30.d, z30.d, z30.d"]) == 2
     assert split_at([MOV, MOV, "mov x2, #30"]) == 2
+
+
+@pytest.mark.parametrize("branch", ["brab-next x21, x11", "blraaz-next x3", "retaa-next"])
+def test_what_leaves_behind_where_it_is_stays_there(branch: str) -> None:
+    assert split_at([branch, MOV, MOV]) == 2
+    assert split_at([MOV, MOV, branch]) is None
 
 
 def test_a_handler_that_returns_is_for_one_run() -> None:
