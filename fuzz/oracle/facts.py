@@ -40,8 +40,11 @@ _LOW = 16
 
 
 def leaves_to_chance(op: Op) -> bool:
-    """Whether what comes of a case with this op is no fact: which of two threads came first, and
-    whether an exception saved SS of PSTATE for a debugger that steps."""
+    """Whether what comes of a case with this op is no fact: which of two threads came first,
+    whether an exception saved SS of PSTATE for a debugger that steps, and which tag the guest is
+    given at random."""
+    if isinstance(op, Run | HostRun):
+        return any(insn.form.name == "irg" for insn in op.program)
     return isinstance(op, Threads) or (isinstance(op, Disturb) and op.by == Stranger.STEP)
 
 

@@ -413,3 +413,12 @@ def test_what_is_chance_is_not_told_otherwise(around: str, is_chance: bool) -> N
     seen = Trace(tuple(Observation(0, 0, bytes(8)) for _ in case.ops))
     assert bool(list(retellings(case, seen))) != is_chance
     assert any(map(leaves_to_chance, case.ops)) == is_chance
+
+
+def test_a_tag_that_is_given_at_random_is_chance() -> None:
+    for line, is_chance in (("irg x1, x2, x3", True), ("addg x1, x2, #16, #3", False)):
+        for run in ("run v0", "host-run v0 vl=16"):
+            case = parse_case(f"{UP}get v0 x1\n{run} {{\n{line}\n}}\nget v0 x1\n")
+            assert any(map(leaves_to_chance, case.ops)) == is_chance
+            seen = Trace(tuple(Observation(0, 0, bytes(8)) for _ in case.ops))
+            assert bool(list(retellings(case, seen))) != is_chance
