@@ -7,10 +7,12 @@ import random
 from corpus.isa.stage1 import PAGE_SIZE, PAGES, STAGE_1_ON
 from corpus.isa.system import RETURN_VECTORS
 from corpus.isa.table import insn
-from corpus.ops import HostRun, Run
+from corpus.isa.tagged import TAG_CHECKS
+from corpus.ops import MTE, EnableCap, HostRun, Run
 from fuzz.generate import is_memory, random_case
 from fuzz.generate.edges import to_edges
 from fuzz.generate.programs import GROUPS, random_program
+from fuzz.worker.steering import Steering
 
 DRAWS = 400
 
@@ -41,3 +43,18 @@ def test_every_group_accesses_each_edge_of_the_data() -> None:
     assert groups == {name for name, forms in GROUPS.items() if any(map(is_memory, forms))}
     assert set(range(len(PAGES) // 2, len(PAGES))) <= pages
     assert DRAWS / 2 < outlive < DRAWS
+
+
+def test_only_guests_with_tagged_memory_ask_for_checks_of_it() -> None:
+    """Any other comes to no end, and costs a leg the time that a run may take."""
+    steering = Steering(3)
+    asks = 0
+    for _ in range(600):
+        case = steering.child(0.2)
+        tagged = EnableCap(MTE) in case.ops
+        for op in case.ops:
+            if isinstance(op, Run | HostRun):
+                forms = [i.form.name for i in op.program]
+                asks += TAG_CHECKS in forms
+                assert TAG_CHECKS not in forms or (tagged and STAGE_1_ON in forms)
+    assert asks

@@ -12,6 +12,7 @@ from corpus.isa.decode import decode
 from corpus.isa.form import Form, Insn
 from corpus.isa.system import ANY, BRANCH_TO, GMID, LOOPS, OF_EL2, RETURN_VECTORS, unsynchronised
 from corpus.isa.table import COMMON, FORMS, insn
+from corpus.isa.tagged import TAG_CHECKS
 from corpus.isa.unallocated import UNALLOCATED, is_unallocated
 from corpus.registers import KEY_NAMES, TAGGING_NAMES
 from corpus.stream import Source
@@ -64,9 +65,10 @@ def _takes(domain: Domain[int], value: int) -> bool:
         return False
 
 
-_FORMS = [form for form in COMMON.values() if form.name not in {*LOOPS, BRANCH_TO}]
-"""All but loops that only take time, for which what goes on beside has a use, and a branch that
-ends what is judged unless the guest's data is mapped."""
+_FORMS = [form for form in COMMON.values() if form.name not in {*LOOPS, BRANCH_TO, TAG_CHECKS}]
+"""All but loops that only take time, for which what goes on beside has a use, a branch that ends
+what is judged unless the guest's data is mapped, and what has memory tagged: where that cannot be,
+or nothing is mapped, a guest comes to no end."""
 GROUPS: dict[str, list[Form]] = {}
 for _form in _FORMS:
     GROUPS.setdefault(_form.group, []).append(_form)
