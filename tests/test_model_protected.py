@@ -130,3 +130,12 @@ def test_cases_ask_for_one_where_a_leg_has_such_alone() -> None:
     cases = [sometimes(rng, random_case(rng), Beside(protected=True)) for _ in range(300)]
     assert 4 <= sum(map(_wants_protection, cases)) <= 24
     assert not any(_wants_protection(sometimes(rng, random_case(rng), NOTHING)) for _ in range(99))
+
+
+def test_a_guest_of_a_protected_vm_that_waits_is_not_judged() -> None:
+    for vm, judged in (("create-vm protected\n", 4), ("", 4)):
+        case = parse_case(f"{vm}create v0\ninit v0\nfinalize v0\nrun v0 {{\nwfi-loop #3\n}}\n")
+        verdict = judge(case, ModelTarget(PROTECTED).run(case), PROTECTED)
+        assert isinstance(verdict, Agree)
+        assert verdict.judged == judged
+        assert bool(verdict.reason) == bool(vm)
