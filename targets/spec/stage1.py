@@ -130,10 +130,11 @@ def is_device(address: int) -> bool:
     return 0 <= address - MMIO_BASE < BLOCK_SIZE if page is None else page.is_device
 
 
-def parts(address: int, size: int) -> Iterator[tuple[int, int]]:
-    """An access in its pages: (address, size) of each part, in order."""
+def parts(address: int, size: int, unit: int = PAGE_SIZE) -> Iterator[tuple[int, int]]:
+    """An access in its pages, or in other aligned `unit`s of so many bytes, a power of two:
+    (address, size) of each part, in order."""
     end = address + size
     while address < end:
-        behind = min(end, (address | PAGE_SIZE - 1) + 1)
+        behind = min(end, (address | unit - 1) + 1)
         yield address, behind - address
         address = behind

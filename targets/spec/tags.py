@@ -28,11 +28,7 @@ def plain(vcpu: Vcpu, address: int) -> int:
 
 def parts(address: int, size: int) -> Iterator[tuple[int, int]]:
     """An access in its granules: (address, size) of each part, in order."""
-    end = address + size
-    while address < end:
-        behind = min(end, (address | GRANULE - 1) + 1)
-        yield address, behind - address
-        address = behind
+    return stage1.parts(address, size, GRANULE)
 
 
 def is_tagged(address: int) -> bool:

@@ -16,10 +16,13 @@ from targets.spec.semantics.softfloat import (
     EBF,
     FZ,
     INFINITY,
+    IOC,
     ODD,
     OFC,
     QNAN,
     ZERO_KIND,
+    Result,
+    Unpacked,
     aligned_sum,
     default_nan,
     infinity,
@@ -86,25 +89,34 @@ def dot(acc: int, a: int, b: int, ctl: int) -> int:
 @lru_cache(CACHE)
 def _sum_of_products(x: tuple[int, int], y: tuple[int, int], ctl: int) -> int:
     """x0 * x1 + y0 * y1 with one rounding; every NaN is the default one (Arm ARM, FPDot)."""
+    numbers = [unpack(n, _SINGLE, ctl) for n in (*x, *y)]
+    if any(kind >= QNAN for kind, *_ in numbers):
+        return default_nan(_SINGLE, ctl)
+    (x0, x1, y0, y1) = numbers
+    return two_products((x0, x1), (y0, y1), ctl)[0]
+
+
+def two_products(x: tuple[Unpacked, Unpacked], y: tuple[Unpacked, Unpacked], ctl: int) -> Result:
+    """x0 * x1 + y0 * y1 of numbers that are no NaNs, rounded once to single precision, and the
+    flags that this raises (Arm ARM, FPDot)."""
     signs, mantissas, exponents = [], [], []
     infinities = set()
-    for pair in (x, y):
-        (k1, s1, m1, e1, _), (k2, s2, m2, e2, _) = (unpack(n, _SINGLE, ctl) for n in pair)
-        if max(k1, k2) >= QNAN or {k1, k2} == {INFINITY, ZERO_KIND}:
-            return default_nan(_SINGLE, ctl)
+    for (k1, s1, m1, e1, _), (k2, s2, m2, e2, _) in (x, y):
+        if {k1, k2} == {INFINITY, ZERO_KIND}:
+            return default_nan(_SINGLE, ctl), IOC
         if INFINITY in (k1, k2):
             infinities.add(s1 ^ s2)
         signs.append(s1 ^ s2)
         mantissas.append(m1 * m2)
         exponents.append(e1 + e2)
     if len(infinities) > 1:
-        return default_nan(_SINGLE, ctl)
+        return default_nan(_SINGLE, ctl), IOC
     if infinities:
-        return infinity(infinities.pop(), _SINGLE)
+        return infinity(infinities.pop(), _SINGLE), 0
     if mantissas == [0, 0] and signs[0] == signs[1]:
-        return zero(signs[0], _SINGLE)
+        return zero(signs[0], _SINGLE), 0
     first, second = zip(signs, mantissas, exponents, strict=True)
-    return pack_sum(*aligned_sum(*first, *second), _SINGLE, ctl)[0]
+    return pack_sum(*aligned_sum(*first, *second), _SINGLE, ctl)
 
 
 def matrix(acc: Sequence[int], a: Sequence[int], b: Sequence[int], ctl: int) -> list[int]:

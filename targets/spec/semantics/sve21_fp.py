@@ -7,23 +7,16 @@ from functools import lru_cache
 from targets.spec.cpu import Cpu
 from targets.spec.semantics import softconvert, softfloat
 from targets.spec.semantics.fp import from_list, run_lanes, tree
+from targets.spec.semantics.fpbf16 import two_products
 from targets.spec.semantics.fpops import FLAGS, TWO, arithmetic
 from targets.spec.semantics.lanes import BITS, governing, in_segments, put_v, put_z, split
 from targets.spec.semantics.registry import SEMANTICS, Semantic, semantic
 from targets.spec.semantics.softfloat import (
     CACHE,
-    INFINITY,
-    IOC,
     QNAN,
     SNAN,
-    ZERO_KIND,
     Result,
-    aligned_sum,
-    default_nan,
-    infinity,
-    pack_sum,
     unpack,
-    zero,
 )
 from targets.spec.semantics.sve21 import unknown_columns
 from targets.spec.semantics.sve_fpwide import identity
@@ -92,23 +85,8 @@ def _sum_of_products(a: int, b: int, ctl: int) -> Result:
     for wanted in (SNAN, QNAN):
         if wanted in kinds:
             return softconvert.convert(bits[kinds.index(wanted)], _HALF, _SINGLE, ctl, None)
-    signs, mantissas, exponents, infinities = [], [], [], set()
-    for (k1, s1, m1, e1, _), (k2, s2, m2, e2, _) in zip(numbers[:2], numbers[2:], strict=True):
-        if {k1, k2} == {INFINITY, ZERO_KIND}:
-            return default_nan(_SINGLE, ctl), IOC
-        if INFINITY in (k1, k2):
-            infinities.add(s1 ^ s2)
-        signs.append(s1 ^ s2)
-        mantissas.append(m1 * m2)
-        exponents.append(e1 + e2)
-    if len(infinities) > 1:
-        return default_nan(_SINGLE, ctl), IOC
-    if infinities:
-        return infinity(infinities.pop(), _SINGLE), 0
-    if mantissas == [0, 0] and signs[0] == signs[1]:
-        return zero(signs[0], _SINGLE), 0
-    first, second = zip(signs, mantissas, exponents, strict=True)
-    return pack_sum(*aligned_sum(*first, *second), _SINGLE, ctl)
+    a0, a1, b0, b1 = numbers
+    return two_products((a0, b0), (a1, b1), ctl)
 
 
 def _dot(acc: int, a: int, b: int, ctl: int) -> Result:
