@@ -4,6 +4,9 @@ BIN := .venv/bin
 TIME ?= 2m
 ARGS ?=
 JOBS ?= $(shell n=$$(nproc); echo $$((n < 8 ? n : 8)))
+# Each command would compile hundreds of modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 SIDE_BY_SIDE = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup fuzz test test-fast mutation lint clean

@@ -16,7 +16,8 @@ from targets.spec.sets import either
 
 _N, _C = 0b1000, 0b0010
 """Flags that option B may set: the copy goes backwards; it is option B."""
-_BYTES = sum(1 << 8 * n for n in range(RAM_SIZE))
+_BYTES = int.from_bytes(b"\1" * RAM_SIZE)
+"""What a byte is times this, each byte of RAM is."""
 
 
 def _check(cpu: Cpu) -> None:
