@@ -26,11 +26,17 @@ _COUNTERS = 0.75
 """How often the counter that an instruction reads is made right before it."""
 
 
+BESIDE = 0.03
+"""How many cases have them where some machine lacks them: there a run is not judged behind one."""
+
+
 def share(machines: Sequence[Profile]) -> float:
-    """How many of the cases have such instructions: as many as there are machines that have them.
-    On the others a run is not judged behind one."""
-    having = sum(NEWER not in machine.lacks for machine in machines)
-    return having / max(1, len(machines))
+    """How many of the cases may have such instructions: all, few, or none, as all machines have
+    them, some or none."""
+    having = [NEWER not in machine.lacks for machine in machines]
+    if not any(having):
+        return 0.0
+    return 1.0 if all(having) else BESIDE
 
 
 def code(rng: random.Random, form: Form) -> list[Insn]:
