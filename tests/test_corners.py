@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -16,8 +17,9 @@ from fuzz.bench.corners.detection import Defect, found_within, rates, wilson
 from fuzz.bench.corners.draw import MOST, Corner, diverges, draw, draw_all
 from fuzz.bench.corners.hunt import Plan
 from fuzz.bench.corners.hunting import HuntingLeg, mutant_legs
+from fuzz.bench.corners.kept import keeping
 from fuzz.bench.corners.outcomes import beside, flip_register
-from fuzz.bench.corners.searches import Search, search
+from fuzz.bench.corners.searches import HuntFailed, Search, search
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
 from fuzz.oracle.conformance import judge
@@ -147,6 +149,43 @@ def test_ablation_tells_by_what_factor_guidance_is_sooner() -> None:
     assert (by_name["all"].corners, by_name["none"].corners) == (1, 2)
     assert by_name["all"].corner_cases == 1000
     assert by_name["all"].mutant_cases == 9
+
+
+def test_searches_that_were_kept_are_not_made_again(tmp_path: Path) -> None:
+    asked: list[Plan] = []
+
+    def ran(plan: Plan) -> Search:
+        asked.append(plan)
+        if plan.search_seed == 3:
+            raise HuntFailed("it died")
+        return Search({0: plan.search_seed, -1: 9}, 2.0, 7)
+
+    path = tmp_path / "searches"
+    one, two = Plan(1, 3, 1000, 1), Plan(1, 3, 1000, 2, feedback=("rules",))
+    kept = keeping(path, ran)
+    assert [kept(plan).found[0] for plan in (one, two, one)] == [1, 2, 1]
+    with pytest.raises(HuntFailed):
+        kept(Plan(1, 3, 1000, 3))
+    with path.open("ab") as file:
+        file.write(path.read_bytes()[:40])  # as a process that was killed leaves it
+    asked.clear()
+    kept = keeping(path, ran)
+    assert kept(two) == Search({0: 2, -1: 9}, 2.0, 7)
+    assert asked == []
+    kept(Plan(1, 3, 1000, 4))
+    assert [keeping(path, ran)(Plan(1, 3, 1000, n)).found[0] for n in (1, 4)] == [1, 4]
+
+
+@pytest.mark.parametrize("text", ["dear diary\n", "dear diary", '{"plan":1}\n'])
+def test_what_is_no_kept_search_is_told_and_left_alone(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "notes"
+    path.write_text(text)
+    for arguments in (["--ablation"], ["--corners", "--count", "1"]):
+        result = CliRunner().invoke(main, ["bench", *arguments, "--keep", str(path)])
+        assert result.exit_code == Exit.USAGE, result.output
+        assert "line 1" in result.output
+    assert CliRunner().invoke(main, ["bench", "--keep", str(path)]).exit_code == Exit.USAGE
+    assert path.read_text() == text
 
 
 def test_mutants_are_hunted_beside_drawn_defects() -> None:

@@ -119,6 +119,12 @@ def default_legs() -> tuple[str, ...]:
     callback=_picture,
     help="Draw the detection of drawn defects, as SVG, PNG or PDF by the name's end.",
 )
+@click.option(
+    "--keep",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="--corners, --ablation: keep each search here, and leave out those that are there.",
+)
 def bench(
     as_json: bool,
     legs: str | None,
@@ -136,6 +142,7 @@ def bench(
     budget: int,
     searches: int,
     plot: Path | None,
+    keep: Path | None,
 ) -> None:
     """Measure how many cases per second run: alone, and all together.
 
@@ -160,6 +167,8 @@ def bench(
     """
     if (kernels or only != "*") and not buckets:
         raise click.UsageError("--kernels and --only go with --buckets.")
+    if keep and not (corners or ablation):
+        raise click.UsageError("--keep goes with --corners and --ablation.")
     if buckets:
         from fuzz.cli.bench_buckets import CASES, bench_buckets  # noqa: PLC0415
 
@@ -169,7 +178,7 @@ def bench(
     if ablation:
         from fuzz.cli.bench_corners import bench_ablation  # noqa: PLC0415
 
-        bench_ablation(seed, count, budget, searches, as_json)
+        bench_ablation(seed, count, budget, searches, keep, as_json)
         return
     if profile:
         from fuzz.cli.bench_profile import bench_profile  # noqa: PLC0415
@@ -179,7 +188,7 @@ def bench(
     if corners:
         from fuzz.cli.bench_corners import bench_corners  # noqa: PLC0415
 
-        bench_corners(seed, count, budget, searches, plot, as_json)
+        bench_corners(seed, count, budget, searches, plot, keep, as_json)
         return
     names = default_legs() if legs is None else resolve_legs(legs, None)
     names = tuple(dict.fromkeys(default_kvm() if name == "kvm" else name for name in names))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -15,20 +15,28 @@ from fuzz.bench.corners.ablation import ablate
 from fuzz.bench.corners.detection import Report, report
 from fuzz.bench.corners.draw import draw_all
 from fuzz.bench.corners.hunting import mutant_legs
-from fuzz.bench.corners.searches import HuntFailed, search
-from fuzz.cli.errors import UserError
+from fuzz.bench.corners.kept import keeping
+from fuzz.bench.corners.searches import HuntFailed, Search, search
+from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.table import Column, print_table
 from targets.profile import Profile
 
 
 def bench_corners(
-    seed: int, count: int, budget: int, searches: int, plot: Path | None, as_json: bool
+    seed: int,
+    count: int,
+    budget: int,
+    searches: int,
+    plot: Path | None,
+    keep: Path | None,
+    as_json: bool,
 ) -> None:
     """Draw, hunt, and print. Raises UserError."""
+    hunt_for = _kept(keep, lambda plan: search(plan, _say))
     plans = [hunt.Plan(seed, count, budget, number + 1) for number in range(searches)]
     corners = list(draw_all(seed, count, Profile()))
     try:
-        results = [search(plan, _say) for plan in plans]
+        results = [hunt_for(plan) for plan in plans]
     except HuntFailed as error:
         raise UserError(str(error)) from None
     told = report(
@@ -43,8 +51,11 @@ def bench_corners(
         _print(told)
 
 
-def bench_ablation(seed: int, count: int, budget: int, searches: int, as_json: bool) -> None:
+def bench_ablation(
+    seed: int, count: int, budget: int, searches: int, keep: Path | None, as_json: bool
+) -> None:
     """Hunt with each source of guidance on and off, and print. Raises UserError."""
+    hunt_for = _kept(keep, search)
 
     def say(text: str) -> None:
         if sys.stderr.isatty():
@@ -52,7 +63,7 @@ def bench_ablation(seed: int, count: int, budget: int, searches: int, as_json: b
 
     numbers = [number + 1 for number in range(searches)]
     try:
-        told = ablate(seed, count, budget, numbers, len(mutant_legs()), search, say)
+        told = ablate(seed, count, budget, numbers, len(mutant_legs()), hunt_for, say)
     except HuntFailed as error:
         raise UserError(str(error)) from None
     if as_json:
@@ -78,6 +89,18 @@ _EFFECTS = (
     *(Column("Sooner", "right"), Column("Mutants", "right"), Column("Cases", "right")),
     Column("Seconds", "right"),
 )
+
+
+def _kept(path: Path | None, how: Callable[[hunt.Plan], Search]) -> Callable[[hunt.Plan], Search]:
+    """`how`, with its results kept in a file where one is named. Raises UserError."""
+    if path is None:
+        return how
+    try:
+        return keeping(path, how)
+    except ValueError as error:
+        raise UserError(f"--keep: {error}", Exit.USAGE) from None
+    except OSError as error:
+        raise UserError(f"--keep: {path}: {error.strerror}") from None
 
 
 def _say(progress: hunt.Progress) -> None:
