@@ -88,6 +88,7 @@ class Commands(click.Group):
         try:
             command: click.Command = getattr(import_module(module), attribute)
         finally:
+            gc.freeze()
             gc.enable()
         return command
 
