@@ -1,6 +1,6 @@
 """`make mutation`: every mutant of the deciding modules against the tests that come to it.
 
-    python -m mutation [--module GLOB]... [--again] [--every N] [--list] [TESTS...]
+    python -m mutation [--module GLOB]... [--again] [--every N] [--seconds S] [--list] [TESTS...]
 
 Ends with 1 when a mutant survives that `survivors.toml` does not list, when that file lists what
 no longer is, or when fewer than WANTED percent were killed.
@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -43,8 +42,9 @@ DECIDING = (
 QUICK = "not lab and not slow"
 TEST_SECONDS = 10.0
 """Seconds of the processor that the tests of one mutant may take; the quickest come first."""
-START_SECONDS = 90.0
-"""By the clock, what a mutant may take beside four times what its tests take without it."""
+HERE_SECONDS, ANEW_SECONDS = 15.0, 60.0
+"""By the clock, what a mutant may take beside four times what its tests take without it: as
+collected, or with the program imported anew."""
 LAST = ROOT / ".mutation" / "last.json"
 
 
@@ -55,6 +55,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--again", action="store_true", help="only what survived last time")
     parser.add_argument("--every", type=int, default=1, help="one of so many, for a quick look")
     parser.add_argument("--list", action="store_true", help="only list the mutants")
+    parser.add_argument(
+        "--seconds", type=float, default=TEST_SECONDS, help="of tests against one mutant"
+    )
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--marks", default=QUICK, help="pytest's -m: which tests to put against")
     parser.add_argument("tests", nargs="*", default=["tests"])
@@ -63,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
     if args.list:
         print(*found, sep="\n")
         return 0
-    hunt = Hunt(found, args.jobs)
+    hunt = Hunt(found, args.jobs, args.seconds)
     os.chdir(ROOT)
     pytest.main(
         ["-q", "-s", "-m", args.marks, "-p", "no:cacheprovider", *args.tests], plugins=[hunt]
@@ -86,8 +89,8 @@ def _mutants(globs: Sequence[str], *, again: bool) -> list[Mutant]:
 class Hunt:
     """A pytest plugin that runs mutants in place of tests."""
 
-    def __init__(self, found: Sequence[Mutant], jobs: int) -> None:
-        self._mutants, self._jobs = found, jobs
+    def __init__(self, found: Sequence[Mutant], jobs: int, seconds: float) -> None:
+        self._mutants, self._jobs, self._seconds = found, jobs, seconds
         self.fates: dict[Mutant, Fate] = {}
         self.uncovered: set[Mutant] = set()
 
@@ -97,7 +100,8 @@ class Hunt:
         if session.testsfailed:
             return False
         began = time.monotonic()
-        known = _observed(session.items, sorted({one.path for one in self._mutants}))
+        paths = [ROOT / path for path in sorted({one.path for one in self._mutants})]
+        known = covering.observed(session.items, paths, ROOT)
         print(f"{len(known.seconds)} tests in {time.monotonic() - began:.0f} s", flush=True)
         for test in sorted(known.failed):
             print(f"fails without a mutant: {test}")
@@ -119,9 +123,10 @@ class Hunt:
             self.uncovered.add(mutant)
             print(f"no test comes to {mutant}")
             return None
-        chosen = covering.quickest(tests, known, TEST_SECONDS)
+        chosen = covering.quickest(tests, known, self._seconds)
         waited = sum(known.waited[test] for test in chosen)
-        return Trial(mutant, chosen, here, START_SECONDS + 4 * waited)
+        more = HERE_SECONDS if here else ANEW_SECONDS
+        return Trial(mutant, chosen, here, more + 4 * waited)
 
     def tell(self, *, complete: bool) -> int:
         """Print what came of it; the exit code."""
@@ -143,20 +148,6 @@ class Hunt:
         for key in gone:
             print(f"is listed and no longer there: {key}")
         return int(bool(unlisted or gone) or (complete and share < WANTED))
-
-
-def _observed(items: Sequence[pytest.Item], names: Sequence[str]) -> covering.Covering:
-    """In a fork, so that here everything stays as it was collected."""
-    with tempfile.TemporaryDirectory(prefix="vcpufuzz-mutation-") as folder:
-        told = Path(folder) / "covering"
-        if not (pid := os.fork()):
-            try:
-                os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
-                covering.save(covering.observe(items, [ROOT / n for n in names], ROOT), told)
-            finally:
-                os._exit(0)
-        os.waitpid(pid, 0)
-        return covering.load(told)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import itertools
+import os
 import pickle
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -29,6 +32,16 @@ class Covering:
     waited: dict[str, float] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
 
+    def add(self, other: Covering) -> None:
+        """What was found out of other tests."""
+        for path, per_line in other.lines.items():
+            own = self.lines.setdefault(path, {})
+            for line, tests in per_line.items():
+                own[line] = own.get(line, set()) | tests
+        self.seconds.update(other.seconds)
+        self.waited.update(other.waited)
+        self.failed |= other.failed
+
     def tests_of(self, mutant: Mutant) -> tuple[set[str], bool]:
         """The tests that come to a mutant's line; if none does, or it is outside of functions,
         those that come to its module or import it. And whether it is the former."""
@@ -42,12 +55,36 @@ class Covering:
         return self.importers.get(mutant.path, set()).union(*lines.values()), False
 
 
-def observe(items: Sequence[pytest.Item], paths: Sequence[Path], root: Path) -> Covering:
-    """Run tests and see what they come to. Only in a process that ends after that."""
+def observed(items: Sequence[pytest.Item], paths: Sequence[Path], root: Path) -> Covering:
+    """Run tests and see what they come to: those of each file in a process of their own, so that
+    here everything stays as it was collected. Of a file whose process did not come to its end all
+    tests count as failed."""
+    names = [str(path.relative_to(root)) for path in paths]
+    found = Covering(importers=_importers(items, names))
+    for _, group in itertools.groupby(items, key=lambda item: item.path):
+        tests = list(group)
+        with tempfile.TemporaryDirectory(prefix="vcpufuzz-mutation-") as folder:
+            told = Path(folder) / "covering"
+            if not (pid := os.fork()):
+                try:
+                    os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
+                    told.write_bytes(pickle.dumps(_observe(tests, paths, root)))
+                finally:
+                    os._exit(0)
+            os.waitpid(pid, 0)
+            if told.exists():
+                found.add(pickle.loads(told.read_bytes()))
+            else:
+                found.failed |= {item.nodeid for item in tests}
+    return found
+
+
+def _observe(items: Sequence[pytest.Item], paths: Sequence[Path], root: Path) -> Covering:
     found = Covering()
     watch = coverage.Coverage(
         data_file=None, include=[str(path) for path in paths], config_file=False
     )
+    watch.set_option("run:disable_warnings", ["no-data-collected"])
     watch.start()
     watch.switch_context("-")
     reporter = _Reporter(found)
@@ -66,7 +103,6 @@ def observe(items: Sequence[pytest.Item], paths: Sequence[Path], root: Path) -> 
         for line, contexts in data.contexts_by_lineno(str(path)).items():
             per_line[line] = set(contexts) & set(found.seconds)
         found.lines[str(path.relative_to(root))] = dict(per_line)
-    found.importers = _importers(items, [str(path.relative_to(root)) for path in paths])
     return found
 
 
@@ -103,18 +139,6 @@ class _Reporter:
         waited[report.nodeid] = waited.get(report.nodeid, 0.0) + report.duration
         if report.failed:
             self._found.failed.add(report.nodeid)
-
-
-def save(found: Covering, path: Path) -> None:
-    """For another process of this program."""
-    path.write_bytes(pickle.dumps(found))
-
-
-def load(path: Path) -> Covering:
-    """The inverse of `save`."""
-    found = pickle.loads(path.read_bytes())
-    assert isinstance(found, Covering)
-    return found
 
 
 def quickest(tests: set[str], known: Covering, limit: float) -> list[str]:

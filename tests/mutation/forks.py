@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -22,6 +22,10 @@ import pytest
 from mutation.operators import Mutant
 
 PACKAGES = ("corpus", "targets", "db", "fuzz")
+KILLER = "killer"
+"""In a trial's folder: id of the test that failed."""
+FAR = 4
+"""So many of the tests that killed other mutants of the module go first."""
 
 
 class Fate(Enum):
@@ -45,11 +49,12 @@ class Trial:
 
 
 class Forks:
-    """Runs trials side by side."""
+    """Runs trials side by side. What killed a mutant is put first against the next ones nearby."""
 
     def __init__(self, items: Mapping[str, pytest.Item], root: Path, jobs: int) -> None:
         self._items, self._root, self._jobs = items, root, jobs
         self._functions = _functions(root)
+        self._killers: dict[tuple[str, str], list[str]] = {}
         gc.collect()
         gc.freeze()  # what is here already is not walked, and so not copied, in each fork
 
@@ -72,9 +77,25 @@ class Forks:
                 ended, status = os.waitpid(pid, 0 if late else os.WNOHANG)
                 if ended:
                     del running[pid]
+                    self._remember(trial.mutant, folder / KILLER)
                     shutil.rmtree(folder, ignore_errors=True)
                     yield trial, _fate(status, late=late)
             time.sleep(0.002)
+
+    def _remember(self, mutant: Mutant, told: Path) -> None:
+        """Which test was it? The latest of each function stands first, then of the module."""
+        if told.exists():
+            killer = told.read_text()
+            for place in ((mutant.path, mutant.scope), (mutant.path, "")):
+                known = self._killers.setdefault(place, [])
+                known[:] = [killer, *(test for test in known if test != killer)]
+
+    def _ordered(self, trial: Trial) -> Sequence[str]:
+        mutant = trial.mutant
+        near = self._killers.get((mutant.path, mutant.scope), [])
+        known = [*near, *self._killers.get((mutant.path, ""), [])[:FAR]]
+        chosen = set(trial.tests)
+        return tuple(dict.fromkeys((*(t for t in known if t in chosen), *trial.tests)))
 
     def _start(self, trial: Trial, folder: Path) -> int:
         sys.stdout.flush()
@@ -90,18 +111,19 @@ class Forks:
             silence = os.open(os.devnull, os.O_RDWR)
             for descriptor in (0, 1, 2):
                 os.dup2(silence, descriptor)
-            status = self._try(trial).value
+            status = self._try(replace(trial, tests=self._ordered(trial)), folder).value
         finally:
             os._exit(status)
 
-    def _try(self, trial: Trial) -> Fate:
+    def _try(self, trial: Trial, folder: Path) -> Fate:
+        end = _EndAtOnce(folder / KILLER)
         if trial.here:
             try:
                 self._exchange(trial.mutant)
             except ValueError:  # other free variables than before
-                return _anew(trial, self._root)
-            return self._as_collected(trial.tests)
-        return _anew(trial, self._root)
+                return _anew(trial, self._root, end)
+            return self._as_collected(trial.tests, end)
+        return _anew(trial, self._root, end)
 
     def _exchange(self, mutant: Mutant) -> None:
         """Give every function of the module that has other code now this other code."""
@@ -116,25 +138,29 @@ class Forks:
                 for function in self._functions.get((path, name), ()):
                     function.__code__ = code
 
-    def _as_collected(self, tests: Sequence[str]) -> Fate:
+    def _as_collected(self, tests: Sequence[str], end: _EndAtOnce) -> Fate:
         items = [self._items[test] for test in tests]
         first = items[0]
-        first.config.pluginmanager.register(_EndAtOnce(), "mutation-end")
+        first.config.pluginmanager.register(end, "mutation-end")
         for item, following in zip(items, [*items[1:], None], strict=True):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         return Fate.SURVIVED
 
 
 class _EndAtOnce:
-    """The first failure is enough."""
+    """The first failure is enough: its test is told in a file."""
+
+    def __init__(self, told: Path) -> None:
+        self._told = told
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """One phase of a test is over."""
         if report.failed:
+            self._told.write_text(report.nodeid)
             os._exit(Fate.KILLED.value)
 
 
-def _anew(trial: Trial, root: Path) -> Fate:
+def _anew(trial: Trial, root: Path, end: _EndAtOnce) -> Fate:
     """Import the program with the mutant in it, and run the tests from their start."""
     tests = root / "tests"
     for name, module in tuple(sys.modules.items()):
@@ -145,7 +171,7 @@ def _anew(trial: Trial, root: Path) -> Fate:
             del sys.modules[name]
     sys.meta_path.insert(0, _Finder(trial.mutant, root))
     quiet = ("-q", "-x", "-p", "no:cacheprovider", "--rootdir", str(root))
-    code = pytest.main([*quiet, *trial.tests])
+    code = pytest.main([*quiet, *trial.tests], plugins=[end])
     return Fate.SURVIVED if code == pytest.ExitCode.OK else Fate.KILLED
 
 
