@@ -23,7 +23,7 @@ from targets.model.target import ModelTarget
 from targets.profile import Profile
 from targets.spec.cpu import Cpu
 from targets.spec.defects import spoiled, worst
-from targets.spec.errors import GuestException, MmioExit, RunFailed, Unpredictable
+from targets.spec.errors import Decides, GuestException, MmioExit, RunFailed, Unpredictable
 from targets.spec.run import check_runnable
 from targets.spec.semantics import SEMANTICS
 from targets.spec.semantics.tagging import is_checked
@@ -296,6 +296,9 @@ def test_a_leg_that_checks_the_first_tag_only_is_judged_where_that_is_enough() -
     load = parse_insn("ld1b {z1.b}, p0/z, [sp]")
     cpu.checks = is_checked(load)
     assert worst(cpu, frozenset({Effect.SP_TAG}), load) is Effect.STOP
+    checked = parse_insn("ld1b {z1.b}, p0/z, [x7]")
+    cpu.checks = is_checked(checked)
+    assert worst(cpu, frozenset({Effect.SP_TAG}), checked) is None
 
 
 def test_a_known_defect_of_syndromes_leaves_the_rest_judged() -> None:
@@ -350,3 +353,44 @@ def test_what_stgp_stores_is_not_the_base_that_it_writes_back() -> None:
         *_, access = memory_access(rng, form)
         assert form.valid is not None
         assert form.valid(access.args)
+
+
+@pytest.mark.parametrize(
+    ("esr", "far", "asked", "differs", "stays"),
+    [
+        *((LOAD, AT, AT, AT, True), (LOAD - OF_EL0, AT, AT, AT, True)),
+        (LOAD, AT | TAG, AT, AT, True),
+        *((LOAD, AT, AT, None, False), (LOAD, AT, AT, AT + 16, False)),
+        *((LOAD, AT + 16, AT, AT, False), (LOAD - OF_EL0, AT, AT, None, False)),
+        *((LOAD, None, AT, AT, False), (LOAD, AT, AT + 16, AT, False)),
+        *((0x5400_0000, None, AT, AT + 16, True), (0x8600_0007, AT, AT, None, True)),
+        (0x9A00_0000, AT, None, AT, True),
+        *(
+            (None, None, AT, AT, False),
+            (None, None, AT, None, True),
+            (None, None, None, None, True),
+        ),
+    ],
+)
+def test_an_abort_stays_where_the_first_tag_of_an_access_is_what_differs(
+    esr: int | None, far: int | None, asked: int | None, differs: int | None, stays: bool
+) -> None:
+    def semantic(cpu: Cpu, *args: object) -> None:
+        assert (cpu.asked, cpu.differs) == (None, None)
+        cpu.asked, cpu.differs = asked, differs
+        if esr is not None:
+            raise GuestException(esr, far)
+
+    cpu = tagged()
+    cpu.asked = cpu.differs = AT + 64  # of an instruction before
+    insn = parse_insn("ldr x2, [x1]")
+    if stays and esr is None:
+        spoiled(cpu, Effect.TAGS, semantic, insn)
+        return
+    with pytest.raises(GuestException if stays else Unpredictable) as caught:
+        spoiled(cpu, Effect.TAGS, semantic, insn)
+    if isinstance(caught.value, GuestException):
+        assert caught.value.esr == esr
+    else:
+        assert isinstance(caught.value, Unpredictable)
+        assert caught.value.decides is Decides.NOTHING

@@ -33,6 +33,7 @@ from targets.spec.errors import Unpredictable
 from targets.spec.judge import Choices, invent, observe
 from targets.spec.model import Model
 from targets.spec.orders import Done, Lists, some_order
+from targets.spec.stepper import Stepper
 from targets.spec.steps import STEPS
 from targets.spec.steps.threads import Lead
 
@@ -324,6 +325,42 @@ def test_what_sets_cannot_say_is_not_judged_any_more() -> None:
     trace = Trace((*seen, Observation(0, 0, told), *first))
     assert isinstance(verdict := judge(case, trace, MACHINE), Agree)
     assert verdict.judged == len(case.ops)
+
+
+def test_where_more_than_sets_can_say_depends_on_who_came_last_the_rest_is_not_judged() -> None:
+    case = beside(POWER, "init v0 features=sve,psci_0_2", "get-mp v0\n")
+    trace = history(case, (0, 1))
+    nonsense = with_seen(trace, 6, Observation(0, 0, bytes([77, 0, 0, 0])))
+    for seen in (trace, nonsense):
+        assert isinstance(verdict := judge(case, seen, MACHINE), Agree)
+        assert verdict.reason == "what a vcpu is depends on which thread came first"
+        assert verdict.judged == 6
+    late = history(case, (0, 1), times=[(0, 1), (2, 3)])  # who came last is certain
+    assert isinstance(verdict := judge(case, late, MACHINE), Agree)
+    assert (verdict.reason, verdict.judged) == ("", 7)
+    assert isinstance(judge(case, with_seen(late, 6, nonsense.observations[6]), MACHINE), Diverge)
+
+
+def test_lists_that_were_not_seen_to_their_end_end_the_judging() -> None:
+    whole = history(SETS, (0, 1, 2))
+    for count in range(4, 7):  # the op itself, and not all of the lists
+        broke = Trace(whole.observations[:count], Ending.CRASH)
+        stepper = Stepper(Model(MACHINE), SETS, broke)
+        while permitted := stepper.permitted():
+            assert stepper.narrow(permitted) is None
+        assert (stepper.judged, stepper.stopped) == (4, "")
+        assert isinstance(
+            verdict := judge(SETS, replace(broke, ending=Ending.OK), MACHINE), Diverge
+        )
+        assert (verdict.op_index, verdict.label) == (3, "observation")
+
+
+def test_what_is_wrong_with_the_op_itself_is_told_first() -> None:
+    trace = history(SETS, (0, 1, 2))
+    for seen in (trace.observations[3], Observation(0, 0, b"")):
+        wrong = with_seen(trace, 3, replace(seen, aux=1))
+        assert isinstance(verdict := judge(SETS, wrong, MACHINE), Diverge)
+        assert (verdict.op_index, verdict.label) == (3, "aux")
 
 
 ASIDE = """threads {{

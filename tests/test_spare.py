@@ -8,7 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from scripted import Scripted, sound
 
+from corpus.case import Case
+from corpus.fault import Fault, FaultKind
 from corpus.text import parse_case
 from corpus.trace import Observation, Trace
 from db.records import FindingRecord, FindingView, LegRecord, RetestRecord, SignatureRecord, Status
@@ -20,9 +23,11 @@ from fuzz.campaign.options import CampaignOptions
 from fuzz.worker import events, travel
 from fuzz.worker.session import Session
 from fuzz.worker.spare import AGAIN_S, BREAKS_S, SHARE, Due, Spare
+from targets.base import Incident
 from targets.legs import open_legs
 
 CASE = parse_case("create v0\ninit v0\nfinalize v0\nfinalize v0\n")
+HANG = Fault(FaultKind.HANG, "g", True)
 LEG = LegRecord("model:zero", "model", {"leg": "model:zero"})
 
 
@@ -121,6 +126,23 @@ def test_a_session_runs_it_on_the_legs_that_it_has(store: Store) -> None:
     ((again),) = session.run_again(due)
     assert (again.name, again.seen, again.tried) == ("mutant:finalize-twice", 3, 3)
     assert session.run_again(replace(due, legs=("kvm:6.12:vhe",))) == []
+
+
+def test_what_breaks_when_it_is_run_again_is_part_of_an_investigation(store: Store) -> None:
+    def script(case: Case, turn: int) -> Trace:
+        leg.told = [Incident(HANG, f"log {turn}", case)]
+        return sound(case)
+
+    leg = Scripted("kvm:a", script)
+    told: list[tuple[str, bool]] = []
+    session = Session(
+        *([leg], None, *(lambda _: None,) * 3),
+        incident=lambda name, incident, investigating: told.append((incident.log, investigating)),
+    )
+    leg.told = [Incident(HANG, "before")]
+    session.run_again(Due(stored(store, LEG), ("kvm:a",)))
+    assert told == [("before", False), ("log 2", True)]
+    assert leg.told == []
 
 
 def test_due_is_what_is_open_with_the_legs_on_which_it_shows(store: Store, tmp_path: Path) -> None:

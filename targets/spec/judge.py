@@ -49,7 +49,7 @@ def _match(outcome: Outcome, seen: Observation, choices: Choices) -> Mismatch | 
     if outcome.aux is not None and outcome.aux != seen.aux:
         return Mismatch("aux", hex(outcome.aux), hex(seen.aux))
     data = seen.data
-    if not (data or outcome.known_parts or outcome.more or outcome.tail or outcome.whole):
+    if not (data or outcome.known_parts or outcome.more or outcome.tail):
         return None
     if outcome.whole is not None and _fits_whole(outcome.whole, outcome.holes, data):
         return _match_parts(outcome.holes, data, choices)

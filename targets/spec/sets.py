@@ -76,15 +76,9 @@ def write_low(candidates: Set, bits: int, value: int, mask: int = 0) -> Set:
         old, old_mask = candidates[0]
         if not (old | old_mask) >> bits:
             return ((value, mask),)
-    out: list[Candidate] = []
-    cleared = False
-    for old, old_mask in candidates:
-        high, high_mask = old >> bits << bits, old_mask >> bits << bits
-        out.append((high | value, high_mask | mask))
-        cleared = cleared or bool(high | high_mask)
-    if cleared:
-        out.append((value, mask))
-    return either(out)
+    high = -1 << bits
+    kept = [(old & high | value, old_mask & high | mask) for old, old_mask in candidates]
+    return either([*kept, (value, mask)])
 
 
 def low(candidates: Set, bits: int) -> Candidate:

@@ -66,11 +66,13 @@ class Stepper:
     def narrow(self, permitted: Permitted) -> Mismatch | None:
         """Narrow the model to what was observed, or say what is wrong with that: then nothing
         more is judged, and the op in question stays."""
-        seen, op = self.seen, self.op
-        mismatch = MISSING if seen is None else observe(permitted, seen, self.choices)
-        count = 1
-        if seen is not None and mismatch is None and isinstance(op, Threads) and seen.err == 0:
-            mismatch, count = self._in_some_order(op, seen)
+        seen, op, count = self.seen, self.op, 1
+        if seen is None:
+            mismatch: Mismatch | None = MISSING
+        else:
+            mismatch = observe(permitted, seen, self.choices)
+            if mismatch is None and isinstance(op, Threads) and seen.err == 0:
+                mismatch, count = self._in_some_order(op, seen)
         if mismatch:
             self._over = True
         else:

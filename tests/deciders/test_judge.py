@@ -54,6 +54,10 @@ def test_the_errno_has_to_be_one_of_those_permitted() -> None:
     assert held(both, Observation(22))[0] is None
     assert held(both, Observation(1))[0] is None
     assert held(both, Observation(0))[0] == Mismatch("errno", "EINVAL or EPERM", "success")
+    many = permit(*map(Outcome, (14, 22, 9, 1, 16, 2, 95)))
+    assert held(many, Observation(0))[0] == Mismatch(
+        "errno", "EBADF or EBUSY or EFAULT or EINVAL or ENOENT or EOPNOTSUPP or EPERM", "success"
+    )
     assert held(fails("r", 8), Observation(999))[0] == Mismatch("errno", "ENOEXEC", "errno 999")
     assert fails("r", 8) == permit(Outcome(8)).__class__("r", (Outcome(8),))
 
@@ -186,6 +190,11 @@ def test_parts_are_made_on_demand() -> None:
     assert made == []
     assert told(outcome, Observation(0, 0, b"\2")) == ("a", "0x01", "0x02", "byte 0", 3)
     assert held(outcome, Observation(0, 0, b""))[0] == Mismatch("a", "1 bytes", "0 bytes")
+
+
+def test_parts_that_are_made_on_demand_are_owed() -> None:
+    outcome = permit(Outcome(more=lambda: (part(exact(1), 1, "a"),)))
+    assert held(outcome, Observation(0))[0] == Mismatch("a", "1 bytes", "0 bytes")
 
 
 def holey(home: Any = None) -> Permitted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -268,6 +269,15 @@ def test_a_union_keeps_its_order_and_collapses_when_it_grows() -> None:
     for times in (1, 2):
         assert sets.either([(n, 0) for n in range(7)]) == ((0, 7),)
         assert sets.collapses == before + times
+
+
+def test_a_process_that_begins_has_collapsed_nothing() -> None:
+    spec = importlib.util.find_spec("targets.spec.sets")
+    assert spec
+    assert spec.loader
+    anew = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(anew)
+    assert anew.collapses == 0
 
 
 def test_joining_makes_unknown_what_differs_and_counts_nothing() -> None:

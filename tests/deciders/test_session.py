@@ -301,6 +301,24 @@ def test_begun_cases_are_waited_for_before_an_investigation() -> None:
     assert leg.executions == len(leg.ran)
 
 
+def test_what_cases_begun_before_broke_is_no_part_of_an_investigation() -> None:
+    broke = Incident(HANG, "log", OTHER)
+
+    def script(case: Case, turn: int) -> Trace:
+        leg.told = [broke] if case == OTHER else []
+        return bad(case)
+
+    leg = Scripted("kvm:a", script)
+    leg.depth = 3
+    heard = Heard()
+    session = heard.session([leg])
+    session.runner.begin(CASE.encoded, CASE)
+    session.runner.begin(OTHER.encoded, OTHER)
+    session.execute(CASE.encoded)
+    assert heard.found
+    assert heard.incidents == [("kvm:a", broke, False)]
+
+
 def test_twins_that_differ_where_the_model_is_silent_are_one_more_suspicion() -> None:
     unknown = parse_case("create v0\ninit v0 features=el1_32bit\nrun v0 { }\nget-mp v0\n")
 
@@ -453,6 +471,18 @@ class Steered:
         return [block for block in blocks if block > 8]
 
 
+class Shown:
+    """In place of steering."""
+
+    schedules = Schedules()
+
+    def __init__(self) -> None:
+        self.noted: list[tuple[object, ...]] = []
+
+    def note(self, *told: object) -> None:
+        self.noted.append(told)
+
+
 def test_features_and_new_blocks_of_each_case_are_reported() -> None:
     def script(case: Case, turn: int) -> Trace:
         leg.blocks = [4, 8, 12] if turn == 0 else [4]
@@ -486,25 +516,26 @@ def test_only_what_is_wanted_steers(sources: tuple[str, ...], kinds: set[str], n
         leg.blocks = [4, 12]
         return sound(case)
 
-    class Shown:
-        schedules = Schedules()
-
-        def note(self, *told: object) -> None:
-            noted.append(told)
-
-    noted: list[tuple[object, ...]] = []
+    shown = Shown()
     leg = Scripted("kvm:a", script)
     leg.code = CodeMap(0, 0, ())
     steered = Steered()
     steered.sources = frozenset(sources)
     focus = Focus({"kvm:a": [(8, 16)]})
-    session = Heard().session([leg], feedback=steered, steering=Shown(), focus=focus)
+    session = Heard().session([leg], feedback=steered, steering=shown, focus=focus)
     session.execute(CASE.encoded)
     assert {feature[0] for feature in steered.features[0]} == kinds  # type: ignore[index]
-    ((case, traces, count, near),) = noted
+    ((case, traces, count, near),) = shown.noted
     assert (case, [one.ending for one in traces], count) == (CASE, [Ending.OK], new)  # type: ignore[attr-defined]
     assert near == 1  # one of its two blocks lies inside
     assert len(session.reached) == 1  # whatever steers
+
+
+def test_without_a_focus_no_case_is_near_to_it() -> None:
+    shown = Shown()
+    session = Heard().session([Scripted("kvm:a")], feedback=Steered(), steering=shown)
+    session.execute(CASE.encoded)
+    assert [near for *_, near in shown.noted] == [0]
 
 
 def test_a_leg_that_is_lost_before_ends_as_lost_not_as_a_hang() -> None:

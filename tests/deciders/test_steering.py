@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -182,6 +183,41 @@ def test_block_counters_are_an_array_that_libfuzzer_reads() -> None:
     high = (1 << 26) + 4
     assert list(blocks.count("a", [high])) == [high]
     assert list(blocks.count("a", [4, 8, high])) == []
+    assert blocks.seen == 3
+
+
+def test_libfuzzer_is_told_where_both_arrays_begin_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, tuple[int | None, int | None]] = {}
+
+    class Runtime:
+        def __init__(self, _path: str) -> None:
+            pass
+
+        def __getitem__(self, name: str) -> Callable[[ctypes.c_void_p, ctypes.c_void_p], None]:
+            def init(begin: ctypes.c_void_p, end: ctypes.c_void_p) -> None:
+                told[name] = begin.value, end.value
+
+            return init
+
+    monkeypatch.setattr(ctypes, "CDLL", Runtime)
+    blocks = BlockCounters()
+    begins = blocks._counters.ctypes.data, blocks._places.ctypes.data
+    assert told == {
+        "__sanitizer_cov_8bit_counters_init": (begins[0], begins[0] + BLOCKS),
+        "__sanitizer_cov_pcs_init": (
+            begins[1],
+            begins[1] + BLOCKS * 2 * ctypes.sizeof(ctypes.c_void_p),
+        ),
+    }
+
+
+def test_a_block_may_be_the_first_of_its_kernel_or_right_behind_all_before() -> None:
+    blocks = BlockCounters()
+    assert list(blocks.count("a", [0])) == [0]
+    behind = 4 * len(blocks._numbers["a"])
+    assert list(blocks.count("a", [behind - 4])) == [behind - 4]
+    assert list(blocks.count("a", [behind])) == [behind]
+    assert list(blocks.count("a", [0, behind - 4, behind])) == []
     assert blocks.seen == 3
 
 

@@ -15,7 +15,7 @@ from corpus.fault import Fault, FaultKind
 from corpus.isa.form import Insn
 from corpus.isa.table import FORMS, parse_insn
 from corpus.kept import FPSR_RULE, Effect
-from corpus.ops import CreateVcpu, HostRun, Run
+from corpus.ops import CreateVcpu, HostRun, Op, Run
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation, Trace
 from corpus.wire import OTHER_SLOT
@@ -26,7 +26,7 @@ from targets.profile import Profile
 from targets.spec import defects
 from targets.spec.cpu import FPCR_STATEFUL, FPSR_STATEFUL, ZCR_LEN, Cpu
 from targets.spec.decided import decided
-from targets.spec.errors import Decides, GuestException, Unpredictable
+from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable
 from targets.spec.model import Model
 from targets.spec.permitted import Context, Permitted, fails
 from targets.spec.semantics import SEMANTICS
@@ -102,14 +102,6 @@ def test_more_observations_than_ops_are_not_looked_at() -> None:
     assert (broke.judged, broke.permitted()) == (4, None)
 
 
-def test_two_lists_that_were_not_seen_to_their_end_end_the_judging() -> None:
-    case = parse_case("create v0\ninit v0\nthreads {\nget-mp v0\n} {\nget-mp v0\n}\nget-mp v0\n")
-    seen = (*sound(CASE).observations[:2], sound(case).observations[2], Observation(0))
-    stepper = steps(case, Trace(seen, Ending.CRASH))
-    assert (stepper.judged, stepper.permitted()) == (3, None)
-    assert isinstance(judge(case, Trace(seen), Profile()), Diverge)
-
-
 def test_the_stepper_stops_where_the_specification_does() -> None:
     done = sound(UNKNOWN).observations
     seen = (*done, Observation(0), Observation(0))
@@ -122,6 +114,23 @@ def test_the_stepper_stops_where_the_specification_does() -> None:
     owed = steps(UNKNOWN, Trace(done))
     assert "AArch32" in owed.stopped
     assert owed.decides is Decides.NOTHING
+
+
+def test_where_the_specification_stopped_it_is_not_asked_again() -> None:
+    class Once(Model):
+        def step(self, op: Op) -> Permitted:
+            asked.append(op)
+            if len(asked) == 2:
+                raise Unpredictable("so")
+            return super().step(op)
+
+    asked: list[Op] = []
+    stepper = Stepper(Once(Profile()), CASE, sound(CASE))
+    first = stepper.permitted()
+    assert first
+    assert stepper.narrow(first) is None
+    assert [stepper.permitted() for _ in range(3)] == [None] * 3
+    assert (asked, stepper.stopped) == ([*CASE.ops[:2]], "so")
 
 
 # -- the verdict -----------------------------------------------------------------------------
@@ -447,6 +456,24 @@ def test_a_wrong_result_of_floating_point_may_have_set_any_flag(text: str, may_s
     assert cpu.vcpu.core["fpsr"] == (unknown(held, others) if may_set else exact(held))
 
 
+def test_what_was_not_written_or_not_known_before_stays_so() -> None:
+    cpu = spoiled(Effect.RESULT, "setffr", *FILL, ADD)
+    assert cpu.vcpu.ffr[0] == exact((1 << 32) - 1)
+    cpu, above = guest(2), 1 << 20
+    assert not above & FPSR_STATEFUL
+    run(cpu, *FILL)
+    cpu.vcpu.core["fpsr"] = unknown(1, above)
+    cpu.vcpu.z[1] = unknown(5, 2)
+    for text, effect in (
+        ("fadd z3.s, z2.s, z2.s", Effect.RESULT),
+        ("mov v4.16b, v1.16b", Effect.TAIL),
+    ):
+        insn = parse_insn(text)
+        defects.spoiled(cpu, effect, SEMANTICS[insn.form.name], insn)
+    assert cpu.vcpu.core["fpsr"] == unknown(1, above | FPSR_STATEFUL & ~1)
+    assert cpu.vcpu.z[4] == unknown(5, 2 | (1 << 256) - (1 << 128))
+
+
 def test_a_wrong_tail_leaves_the_low_quadword() -> None:
     cpu = spoiled(Effect.TAIL, *FILL, "add v3.2d, v1.2d, v2.2d")
     low = 10 | 10 << 64
@@ -502,6 +529,16 @@ def test_an_instruction_that_should_trap_and_may_not_ends_the_judging() -> None:
     assert caught.value.decides is Decides.NOTHING
 
 
+def test_an_instruction_that_is_undefined_here_is_judged_as_such() -> None:
+    def undefined(cpu: Cpu, *args: object) -> None:
+        raise GuestException(UNDEFINED)
+
+    for effect in (Effect.TAIL, Effect.RESULT, Effect.FPSR):
+        with pytest.raises(GuestException) as caught:
+            defects.spoiled(guest(2), effect, undefined, parse_insn(ADD))
+        assert caught.value.esr == UNDEFINED
+
+
 def test_a_wrong_result_that_was_stored_ends_the_judging() -> None:
     def stores(cpu: Cpu, *args: object) -> None:
         cpu.vcpu.origins["ram"] = cpu.rule
@@ -541,6 +578,8 @@ def test_a_wrong_result_that_was_stored_ends_the_judging() -> None:
         ({Effect.INPLACE}, 0, "add x3, x1, #3", None),
         ({Effect.INPLACE}, 0, "add x3, x1, x3", Effect.RESULT),
         ({Effect.INPLACE}, 0, "dup z3.d, x3", None),
+        ({Effect.INPLACE}, 0, "add z3.b, p0/m, z3.b, z2.b", None),
+        ({Effect.INPLACE}, 0, "add z3.b, p0/m, z3.b, z3.b", Effect.RESULT),
         ({Effect.INPLACE}, 0, "fmadd d3, d1, d2, d3", Effect.RESULT),
         ({Effect.INPLACE}, 0, "fmadd d3, d1, d2, d0", None),
         ({Effect.INPLACE}, 0, "fadd s3, s3, s2", Effect.RESULT),
@@ -566,7 +605,8 @@ def test_the_worst_effect_is_that_of_here_and_now(
 @pytest.mark.parametrize(
     ("vq", "effect", "worst"),
     [
-        *((1, Effect.ODD, Effect.RESULT), (3, Effect.ODD, Effect.RESULT), (4, Effect.ODD, None)),
+        *((n, Effect.ODD, Effect.RESULT) for n in range(1, 17, 2)),
+        *((n, Effect.ODD, None) for n in range(2, 17, 2)),
         *((1, Effect.SHORT, Effect.STOP), (2, Effect.SHORT, None), (3, Effect.SHORT, None)),
         *((n, Effect.UNEVEN, None) for n in (1, 2, 4, 8, 16)),
         *((n, Effect.UNEVEN, Effect.RESULT) for n in (3, 5, 6, 7, 9, 12, 15)),
@@ -625,6 +665,15 @@ def test_both_vms_are_turned_to_in_turn_if_any_world_has_two() -> None:
         assert seen == [(False, False), (True, True)]
     alone = World(Profile()), World(Profile())
     assert [tuple(world.other for world in alone) for _ in each_vm(*alone)] == [(False, False)]
+    assert [alone[0].other for _ in each_vm(alone[0])] == [False]
+
+
+@pytest.mark.parametrize("stepped", [0, 1 << 21])
+def test_what_a_debugger_left_unknown_is_so_in_the_other_vm_too(stepped: int) -> None:
+    world = World(Profile())
+    world.vm.stepped = stepped
+    world.turn_to(CreateVcpu(OTHER_SLOT))
+    assert (world.other, world.vm.stepped) == (True, stepped)
 
 
 def vcpu_with(**sys: Set) -> Vcpu:

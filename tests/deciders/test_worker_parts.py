@@ -17,12 +17,13 @@ from corpus.ops import Finalize
 from corpus.text import parse_case
 from corpus.trace import Observation, Trace
 from db.records import FindingRecord, SignatureRecord
-from fuzz.generate import el2
+from fuzz.generate import el2, strangers
 from fuzz.generate.mutate import crossed, mutated
 from fuzz.generate.newer import with_newer
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.oracle.selfsame import retellings
 from fuzz.worker import feedback
+from fuzz.worker import runner as runner_module
 from fuzz.worker import session as module
 from fuzz.worker.runner import AHEAD, Mutators, Runner
 from fuzz.worker.session import Session
@@ -134,6 +135,23 @@ def test_children_are_made_of_what_is_given_with_one_seed_after_the_other() -> N
         first = [ahead.crossover(data, other, 4096, seed)]
         first += [ahead.crossover(data, other, 4096, 1000) for _ in range(2)]
         assert first == [of_two(seed + n) for n in range(3)]
+
+
+def test_what_stands_beside_children_is_what_some_machine_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[strangers.Beside] = []
+
+    def noted(data: bytes, seed: int, share: float, beside: strangers.Beside) -> Case:
+        told.append(beside)
+        return CASE
+
+    monkeypatch.setattr(runner_module, "mutated", noted)
+    for machine in (Profile(), Profile(threads=True, strangers=frozenset({"signal"}))):
+        runner = Runner([Scripted("kvm:a", profile=machine), ModelTarget(Profile(threads=True))])
+        assert runner.machines == [machine]
+        Mutators(runner).mutate(b"", 4096, 1)
+        assert told.pop() == strangers.Beside.of([machine])
 
 
 def test_a_child_is_cut_to_what_libfuzzer_takes_and_known_when_it_comes_back() -> None:
@@ -381,3 +399,17 @@ def test_what_was_begun_is_waited_for_before_a_case_is_told_otherwise() -> None:
     heard.execute(case)
     assert ended[:2] == [case, OTHER]
     assert len(ended) > 2
+
+
+def test_what_is_wrong_as_it_was_told_is_not_held_against_the_leg_twice() -> None:
+    case = with_id(lambda i: int(i[:4], 16) % module.RETOLD_SHARE == 0)
+    at = len(parse_case(UP).ops)
+
+    def script(one: Case, turn: int) -> Trace:
+        return wrong(one, at, Observation(0, 0, b"\1" * 8)) if one == case else sound(one)
+
+    heard = Heard([Scripted("emulator:a", script, kind="emulator")])
+    heard.execute(case)
+    assert heard.session.tally.retold
+    assert [record.signature.oracle for record in heard.found] == ["conformance"]
+    assert heard.session.tally.divergences == 1
