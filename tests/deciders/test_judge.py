@@ -81,6 +81,10 @@ def test_errnos_have_names(err: int, name: str) -> None:
     assert error_name(err) == name
 
 
+def test_a_mismatch_that_is_no_value_has_no_wrong_bits() -> None:
+    assert told(fails("r", 8), Observation(0)) == ("errno", "ENOEXEC", "success", "", 0)
+
+
 def test_aux_has_to_match_unless_it_is_not_checked() -> None:
     assert held(permit(Outcome(aux=5)), Observation(0, 5))[0] is None
     assert held(permit(Outcome(aux=5)), Observation(0, 6))[0] == Mismatch("aux", "0x5", "0x6")

@@ -13,6 +13,7 @@ from scripted import sound, wrong
 from corpus.case import Case
 from corpus.fault import Fault, FaultKind
 from corpus.isa.form import Insn
+from corpus.isa.system import LOOPS
 from corpus.isa.table import FORMS, parse_insn
 from corpus.kept import FPSR_RULE, Effect
 from corpus.ops import CreateVcpu, HostRun, Op, Run
@@ -297,6 +298,7 @@ def test_nothing_decides_for_a_vcpu_that_is_not_there_or_not_followed() -> None:
         *(
             ("nop", None, Decides.CPU),
             ("hvc", None, Decides.KERNEL),
+            *((loop, None, Decides.KERNEL) for loop in sorted(LOOPS)),
             ("mrs x1, zcr_el1", None, Decides.KERNEL),
         ),
         *(("msr zcr_el1, x0", None, Decides.NOTHING), ("msr cpacr_el1, x0", None, Decides.NOTHING)),
