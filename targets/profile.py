@@ -13,6 +13,9 @@ from corpus.kept import Effect
 
 MEMORY_TAGS = 2
 """Of a profile's `mte`."""
+HCRX_IN_PROTECTED_MODE = (7, 2)
+"""The first kernel known to let guests at FPMR there. 6.12 offers it, but its hypervisor does not
+take over what HCRX_EL2 is to be (flush_hyp_vcpu), so that it is UNDEFINED."""
 _FEATURE_CAPS = {
     "el1_32bit": "cap.el1_32bit",
     "pmu_v3": "cap.pmu_v3",
@@ -83,6 +86,11 @@ class Profile:
     def max_vq(self) -> int:
         """The largest host vector length in quadwords; 0 without SVE."""
         return self.vqs.bit_length()
+
+    @property
+    def keeps_hcrx(self) -> bool:
+        """Whether what KVM chose for HCRX_EL2 may not be in effect for the guest."""
+        return self.mode == "protected" and self.kernel < HCRX_IN_PROTECTED_MODE
 
     @property
     def described(self) -> str:

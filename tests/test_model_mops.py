@@ -8,9 +8,13 @@ from dataclasses import replace
 import pytest
 from model_guest import DATA, guest, run
 
+from corpus.case import Case
 from corpus.isa.mops import FORMS, are_apart, is_part, make_apart
+from corpus.isa.table import parse_insn
+from corpus.ops import HostRun, Run
 from corpus.wire import DATA_BASE, RAM_BASE, RAM_SIZE
 from fuzz.generate import is_memory, memory_access
+from fuzz.generate.copies import DOUBTFUL, are_doubtful, with_few
 from targets.profile import Profile, lacking
 from targets.spec.cpu import Cpu, access_check
 from targets.spec.errors import UNDEFINED, GuestException, Unpredictable
@@ -182,3 +186,21 @@ def test_generated_copies_mostly_stay_in_ram() -> None:
             continue
         judged += 1
     assert judged > 250
+
+
+def test_few_are_drawn_where_guests_may_not_have_them() -> None:
+    old, new = (Profile(kernel=kernel, mode="protected") for kernel in ((6, 12), (7, 2)))
+    assert are_doubtful([Profile(kernel=(6, 12), mode="vhe"), old])
+    assert not are_doubtful([new, Profile(kernel=(6, 12), mode="nvhe")])
+    rng = random.Random(3)
+    add, kept = parse_insn("add z0.d, z1.d, z2.d"), 0
+    for number in range(300):
+        copy = memory_access(rng, FORMS[number % len(FORMS)])
+        case = Case((Run(0, 0, (add, *copy)), HostRun(0, 32, program=(*copy[-1:], add))))
+        few = with_few(case)
+        assert few == with_few(case)
+        kept += few is case
+        if few is not case:
+            assert few.ops == (Run(0, 0, (add, *copy[:-1])), HostRun(0, 32, program=(add,)))
+            assert with_few(few) is few
+    assert 0.5 * DOUBTFUL < kept / 300 < 2 * DOUBTFUL

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from corpus.case import Case, decode
 from corpus.inputs import case_of
 from corpus.trace import Trace
-from fuzz.generate import el2, newer, strangers
+from fuzz.generate import arriving, copies, el2, newer, strangers
 from fuzz.generate.mutate import crossed, mutated
 from fuzz.worker.steering import Steering
 from targets.base import Target
@@ -159,6 +159,8 @@ class Mutators:
         self._el2_share = el2.share(runner.machines)
         self._beside = strangers.Beside.of(runner.machines)
         self._newer = newer.share(runner.machines)
+        self._few_copies = copies.are_doubtful(runner.machines)
+        self._takes_others = arriving.takes_others(runner.machines)
 
     def mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
         """libFuzzer's custom mutator."""
@@ -175,11 +177,16 @@ class Mutators:
             return self.mutate(first, max_size, seed)
         return self._next(lambda turn: crossed(first, second, seed + turn), max_size)
 
+    def _fitting(self, child: Case) -> Case:
+        """`child` with more of what the machines have, and less of what is not judged on them."""
+        child = arriving.to_its_own(child) if self._takes_others else child
+        child = copies.with_few(child) if self._few_copies else child
+        return newer.with_newer(child, self._newer) if self._newer else child
+
     def _next(self, make: Callable[[int], Case], max_size: int) -> bytes:
         """Begin children until enough are ahead; hand out the oldest."""
         for turn in range(1 + self._runner.ahead - len(self._queue)):
-            child = make(turn)
-            child = self._swap(newer.with_newer(child, self._newer) if self._newer else child)
+            child = self._swap(self._fitting(make(turn)))
             data = child.encoded[:max_size]
             self._queue.append(data)
             child = child if data == child.encoded else decode(data)

@@ -64,10 +64,6 @@ FPSR_STATEFUL = 0x0800_009F
 FP_CONTROL = {"fpcr": FPCR_STATEFUL, "fpsr": FPSR_STATEFUL}
 ZCR_LEN = 0xF
 
-HCRX_IN_PROTECTED_MODE = (7, 2)
-"""The first kernel known to let guests at FPMR there. 6.12 offers it, but its hypervisor does not
-take over what HCRX_EL2 is to be (flush_hyp_vcpu), so that it is UNDEFINED."""
-
 BASE_CAPS = frozenset({"base", "pauth", "mops", "mte"})
 """Capabilities of instructions that touch no vector register."""
 FP_CAPS = frozenset(
@@ -120,8 +116,7 @@ class Cpu(Controls):
         self.kernel, self.mode = profile.kernel, profile.mode
         self.host_vqs = profile.vqs
         self.lacks = profile.lacks
-        self.keeps_hcrx = profile.mode == "protected" and profile.kernel < HCRX_IN_PROTECTED_MODE
-        """Whether what KVM chose for HCRX_EL2 may not be in effect for the guest."""
+        self.keeps_hcrx = profile.keeps_hcrx
         self.fpmr = None if profile.fpmr and self.keeps_hcrx else profile.fpmr
         self.rpres = profile.rpres
         self.reads_on = profile.reads_on
