@@ -32,16 +32,13 @@ def record(place: Path, script: str, *more: str) -> Result:
     return CliRunner().invoke(main, ["record", *words, "--", "sh", "-c", script])
 
 
-US = os.getpid()
-
-
 def test_a_command_that_ctrl_c_ends_is_recorded_up_to_there(tmp_path: Path) -> None:
-    record(tmp_path, f"kill -INT {US}; sleep 0.5; exit 6")
+    record(tmp_path, f"kill -INT {os.getpid()}; sleep 0.5; exit 6")
     assert read((tmp_path / "log").read_text()).code == 6
 
 
 def test_sigterm_reaches_the_command(tmp_path: Path) -> None:
-    script = f"trap 'exit 7' TERM; kill -TERM {US}; while :; do sleep 0.1; done"
+    script = f"trap 'exit 7' TERM; kill -TERM {os.getpid()}; while :; do sleep 0.1; done"
     record(tmp_path, script)
     assert read((tmp_path / "log").read_text()).code == 7
 
@@ -49,7 +46,7 @@ def test_sigterm_reaches_the_command(tmp_path: Path) -> None:
 def test_a_second_signal_ends_it_and_the_command(tmp_path: Path) -> None:
     mark = tmp_path / "went-on"
     script = (
-        f"trap '' INT TERM; kill -INT {US}; sleep 0.5; kill -INT {US}; sleep 3;"
+        f"trap '' INT TERM; kill -INT {os.getpid()}; sleep 0.5; kill -INT {os.getpid()}; sleep 3;"
         f" touch {shlex.quote(str(mark))}"
     )
     done = record(tmp_path, script)
@@ -86,7 +83,7 @@ def test_a_signal_that_ended_it_is_its_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(*_: object) -> recorded.Recorded:
-        os.kill(US, 2)
+        os.kill(os.getpid(), 2)
         return recorded.Recorded(0, MADE, "", "kvm:x")
 
     monkeypatch.setattr(recorded, "run", run)

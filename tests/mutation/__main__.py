@@ -9,6 +9,8 @@ no longer is, or when fewer than WANTED percent were killed.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 import json
 import os
 import sys
@@ -107,6 +109,7 @@ class Hunt:
             print(f"fails without a mutant: {test}")
         trials = [trial for one in self._mutants if (trial := self._trial(one, known))]
         print(f"{len(self._mutants)} mutants, {len(trials)} of which tests come to", flush=True)
+        _import({covering.module_of(one.path) for one in self._mutants}, known.libraries)
         forks = Forks({item.nodeid: item for item in session.items}, ROOT, self._jobs)
         for trial, fate in forks.run(trials):
             self.fates[trial.mutant] = fate
@@ -148,6 +151,16 @@ class Hunt:
         for key in gone:
             print(f"is listed and no longer there: {key}")
         return int(bool(unlisted or gone) or (complete and share < WANTED))
+
+
+def _import(mutated: set[str], libraries: set[str]) -> None:
+    """Here, so that no fork has to; nor could a function be exchanged that is not there yet.
+    What cannot be imported by itself is left to those who do."""
+    for name in sorted(mutated):
+        importlib.import_module(name)
+    for name in sorted(libraries):
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,14 @@ import ast
 import itertools
 import os
 import pickle
+import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 import coverage
 import pytest
@@ -24,13 +26,15 @@ class Covering:
     """`lines`: by path, per line, ids of tests that come to it; `importers`: by path, ids of tests
     whose file imports it, and so may see what stands outside of functions; `seconds` of the
     processor that each test takes, and by the clock (`waited`); `failed`: tests that fail as
-    things are, and say nothing of mutants."""
+    things are, and say nothing of mutants; `libraries`: modules of others that tests import when
+    they run."""
 
     lines: dict[str, dict[int, set[str]]] = field(default_factory=dict)
     importers: dict[str, set[str]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     waited: dict[str, float] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
+    libraries: set[str] = field(default_factory=set)
 
     def add(self, other: Covering) -> None:
         """What was found out of other tests."""
@@ -41,6 +45,7 @@ class Covering:
         self.seconds.update(other.seconds)
         self.waited.update(other.waited)
         self.failed |= other.failed
+        self.libraries |= other.libraries
 
     def tests_of(self, mutant: Mutant) -> tuple[set[str], bool]:
         """The tests that come to a mutant's line; if none does, or it is outside of functions,
@@ -81,6 +86,7 @@ def observed(items: Sequence[pytest.Item], paths: Sequence[Path], root: Path) ->
 
 def _observe(items: Sequence[pytest.Item], paths: Sequence[Path], root: Path) -> Covering:
     found = Covering()
+    before = set(sys.modules)
     watch = coverage.Coverage(
         data_file=None, include=[str(path) for path in paths], config_file=False
     )
@@ -103,17 +109,25 @@ def _observe(items: Sequence[pytest.Item], paths: Sequence[Path], root: Path) ->
         for line, contexts in data.contexts_by_lineno(str(path)).items():
             per_line[line] = set(contexts) & set(found.seconds)
         found.lines[str(path.relative_to(root))] = dict(per_line)
+    fresh = {name: sys.modules[name] for name in sys.modules.keys() - before}
+    found.libraries = {name for name, module in fresh.items() if _is_library(module)}
     return found
+
+
+def _is_library(module: ModuleType) -> bool:
+    return "site-packages" in (getattr(module, "__file__", None) or "")
 
 
 def _importers(items: Sequence[pytest.Item], paths: Sequence[str]) -> dict[str, set[str]]:
     files = {item.path: _imported(item.path.read_text()) for item in items}
     return {
-        path: {item.nodeid for item in items if _module(path) in files[item.path]} for path in paths
+        path: {item.nodeid for item in items if module_of(path) in files[item.path]}
+        for path in paths
     }
 
 
-def _module(path: str) -> str:
+def module_of(path: str) -> str:
+    """The module that a path from the root is."""
     return ".".join(Path(path).with_suffix("").parts)
 
 
