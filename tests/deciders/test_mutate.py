@@ -129,6 +129,11 @@ def test_below_el2_half_of_what_is_put_in_crosses_levels(
     for _ in changes(mutate._program, [Init(0, 0), run]):
         pass
     assert made == {"plain": SEEDS}
+    made.clear()
+    monkeypatch.setattr(mutate, "_PROGRAM_CHANGES", (lambda *_: made.update(["else"]),))
+    for _ in changes(mutate._program, [Init(0, el2.HAS_EL2), run], 20):
+        pass
+    assert made == {"else": 20}, "only what is put in may be another thing"
 
 
 def test_what_is_no_case_makes_a_new_one() -> None:
