@@ -31,7 +31,7 @@ def campaign(store: Store, end: float) -> dict[str, int]:
     """What a campaign writes: findings, sightings, how far it is."""
     number = store.begin_campaign(1, [MODEL, KVM], {})
     done = {"findings": 0, "sightings": 0}
-    while time.monotonic() < end:
+    while time.monotonic() < end or not done["findings"]:
         signature = replace(SIGNATURE, register_class=f"r{done['findings'] % KINDS}")
         store.add_finding(number, replace(RECORD, signature=signature))
         done["findings"] += 1
@@ -45,7 +45,7 @@ def campaign(store: Store, end: float) -> dict[str, int]:
 def person(store: Store, end: float) -> dict[str, int]:
     """Notes, owners, and changes that are taken back."""
     done = {"notes": 0, "undone": 0}
-    while time.monotonic() < end:
+    while time.monotonic() < end or not done["undone"]:
         try:
             bucket = store.buckets(limit=1)[0].id
         except IndexError:
@@ -65,7 +65,7 @@ def person(store: Store, end: float) -> dict[str, int]:
 def reader(store: Store, end: float) -> dict[str, int]:
     """What a page in a browser asks, all the time."""
     done = {"pages": 0}
-    while time.monotonic() < end:
+    while time.monotonic() < end or not done["pages"]:
         for bucket in store.buckets(BucketFilter(), Order.WEIGHT, 50):
             lines = store.finding_lines(bucket.id, 5)
             # One statement after another: what was counted later is there, too.

@@ -182,12 +182,17 @@ def test_workers_do_not_outlive_a_campaign_that_is_killed(started: Callable[...,
 
 
 def test_a_worker_that_somebody_stops_is_replaced(started: Callable[..., Run]) -> None:
-    run = started("--legs", "model,mutant:finalize-twice", "--time", "15s")
+    run = started("--legs", "model,mutant:finalize-twice")
     wait_for(run.began)
-    os.kill(children(run.process.pid)[0], signal.SIGTERM)
+    (stopped,) = children(run.process.pid)
+    os.kill(stopped, signal.SIGTERM)
+    wait_for(lambda: children(run.process.pid) not in ([stopped], []))
+    so_far = run.cases()
+    wait_for(lambda: run.cases() > so_far)
+    run.process.send_signal(signal.SIGINT)
     out, _ = run.process.communicate(timeout=90)
     assert b"was told to stop by SIGTERM; restarting it" in out
-    assert run.totals()["ended"] == "time"
+    assert run.totals()["ended"] == "interrupted"
 
 
 def test_a_database_that_is_deleted_is_missed(started: Callable[..., Run]) -> None:
