@@ -23,9 +23,11 @@ class Leg(Target):
         self.submitted: list[Case] = []
         self.most = 0
         self.gone = False
+        self.refused = 0
 
     def submit(self, case: Case) -> int:
         if self.gone:
+            self.refused += 1
             raise TransportError("gone.")
         self.submitted.append(case)
         self.waiting[len(self.submitted)] = case
@@ -124,5 +126,6 @@ def test_a_leg_that_is_gone_is_told_by_the_run_of_a_case() -> None:
     mutators = Mutators(runner)
     slow.gone = True
     data = mutators.mutate(b"", 4096, 1)
+    assert slow.refused == 1, "it is not asked for what would come next"
     with pytest.raises(TransportError, match="gone"):
         _results(runner, data)

@@ -145,6 +145,21 @@ def test_what_breaks_when_it_is_run_again_is_part_of_an_investigation(store: Sto
     assert leg.told == []
 
 
+def test_what_was_begun_is_waited_for_before_anything_is_run_again(store: Store) -> None:
+    ended: list[int] = []
+
+    def script(case: Case, turn: int) -> Trace:
+        ended.append(turn)
+        return sound(case)
+
+    leg = Scripted("kvm:a", script)
+    leg.depth = 3
+    session = Session([leg], None, *(lambda _: None,) * 3)
+    session.runner.begin(b"", CASE)
+    session.run_again(Due(stored(store, LEG), ("kvm:a",)))
+    assert ended == [0, 1, 2, 3]
+
+
 def test_due_is_what_is_open_with_the_legs_on_which_it_shows(store: Store, tmp_path: Path) -> None:
     finding = stored(store, LEG)
     soon = datetime.now(UTC) + timedelta(minutes=1)

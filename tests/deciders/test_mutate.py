@@ -185,10 +185,12 @@ def test_a_mutation_has_a_few_changes_and_often_a_look(monkeypatch: pytest.Monke
     assert 0.2 < looked / SEEDS < 0.4
     # A look that is not at the end says nothing of what is behind it.
     earlier = [
-        mutate.mutated_case(Case((ReadAll(0), GetMp(0))), random.Random(seed)).ops[-1]
+        mutate.mutated_case(Case((GetMp(0), ReadAll(0), GetMp(0))), random.Random(seed)).ops[-1]
         for seed in range(SEEDS)
     ]
     assert 0.2 < earlier.count(ReadAll(0)) / SEEDS < 0.4
+    none = [mutate.mutated_case(Case(()), random.Random(seed)).ops for seed in range(SEEDS)]
+    assert 0.2 < none.count((ReadAll(0),)) / SEEDS < 0.4
     full = Case((*[GetMp(0)] * (MAX_OPS - 1), GetMp(1)), 3)
     ends = {mutate.mutated_case(full, random.Random(seed)) for seed in range(40)}
     assert {(len(one.ops), one.min_vq) for one in ends} == {(MAX_OPS, 3)}

@@ -31,6 +31,7 @@ from targets.spec.model import Model
 
 CASE = parse_case("create v0\ninit v0\nfinalize v0\nget v0 z3\n")
 OTHER = parse_case("create v0\nget-mp v0\n")
+SIGNATURE = SignatureRecord("conformance", "get", "sve.z", "z", "-", "kvm:a")
 WARN = Fault(FaultKind.WARN, "f", True, "WARNING: f")
 HANG = Fault(FaultKind.HANG, "g", True)
 
@@ -191,6 +192,17 @@ def test_a_divergence_is_followed_up_twice_and_counted_after_that() -> None:
     assert session.tally.infra_errors == 0
 
 
+def test_kin_of_a_finding_are_told() -> None:
+    heard = Heard()
+    session = heard.session([Scripted("kvm:a", bad)])
+    kin = [Kin(SIGNATURE, SIGNATURE, "so"), None]
+    session._family.relate = lambda record: kin[len(heard.found) - 1]  # type: ignore[method-assign]
+    for _ in range(2):
+        session.execute(CASE.encoded)
+    assert len(heard.found) == 2
+    assert heard.akin == kin[:1]
+
+
 def test_legs_that_do_the_same_wrong_are_followed_up_once_in_a_case() -> None:
     heard = Heard()
     heard.session([Scripted("kvm:a", bad), Scripted("kvm:b", bad), model()]).execute(CASE.encoded)
@@ -279,6 +291,12 @@ def test_a_leg_that_comes_back_is_told_once_with_what_its_start_took() -> None:
     session.tell_incidents()
     assert heard.restarted == [("kvm:a", 2.5)]
     assert [investigating for *_, investigating in heard.incidents] == [False, True]
+    leg.told = [Incident(HANG, "log")]
+    session.tell_incidents()
+    assert len(heard.restarted) == 1, "what it did before this broke it is no coming back"
+    leg.boots += 1
+    session.tell_incidents()
+    assert len(heard.restarted) == 2
 
 
 def test_what_broke_and_came_back_at_once_is_told() -> None:
@@ -529,6 +547,15 @@ def test_only_what_is_wanted_steers(sources: tuple[str, ...], kinds: set[str], n
     assert (case, [one.ending for one in traces], count) == (CASE, [Ending.OK], new)  # type: ignore[attr-defined]
     assert near == 1  # one of its two blocks lies inside
     assert len(session.reached) == 1  # whatever steers
+
+
+def test_new_blocks_of_all_legs_count() -> None:
+    shown = Shown()
+    legs = [Scripted(f"kvm:{name}") for name in "ab"]
+    for leg, blocks in zip(legs, ([4, 12], [16, 20]), strict=True):
+        leg.code, leg.blocks = CodeMap(0, 0, ()), blocks
+    Heard().session(legs, feedback=Steered(), steering=shown).execute(CASE.encoded)
+    assert [new for _, _, new, _ in shown.noted] == [5 + 1 + 2]
 
 
 def test_without_a_focus_no_case_is_near_to_it() -> None:

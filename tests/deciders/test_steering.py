@@ -81,6 +81,10 @@ def test_only_the_first_trace_tells_of_ops_and_only_as_far_as_it_goes() -> None:
     assert found == {("op", "create", 0, "")}
     of_vm = parse_case("preferred-target\n")
     assert features(of_vm, Trace((Observation(0),))) == {("op", "preferred-target", 0, "")}
+    behind = parse_case("init v1\ninit v0\npreferred-target\n")  # by the first vcpu's life
+    assert ("op", "preferred-target", 0, "i") in features(behind, Trace((Observation(0),) * 3))
+    never = parse_case("init v1\npreferred-target\n")
+    assert ("op", "preferred-target", 0, "") in features(never, Trace((Observation(0),) * 2))
 
 
 # -- counters --------------------------------------------------------------------------------
@@ -124,6 +128,14 @@ def test_branches_of_the_model_are_told_once_a_case(counted: Counter[int]) -> No
     assert 902 not in counted
     assert (set(other.sources), other.seen) == ({"rules"}, 1)
     assert Feedback().sources == set(feedback.SOURCES)
+
+
+def test_branches_are_told_in_the_order_of_their_numbers(counted: Counter[int]) -> None:
+    steering = Feedback(["model"])
+    for number in (64, 8, 1, 0):
+        atheris._trace_branch(number)
+    steering.report([])
+    assert list(counted) == [0, 1, 8, 64]
 
 
 @pytest.mark.parametrize("source", ["model", "rules"])

@@ -73,6 +73,15 @@ def test_a_case_fits_if_no_leg_is_known_to_die_of_it() -> None:
     assert not fits(Runner([Scripted("kvm:b"), leg], machines=dies), CASE)
 
 
+@pytest.mark.parametrize("share", [None, False, True])
+def test_vms_are_shared_only_when_asked(share: bool | None) -> None:
+    leg = Scripted("kvm:a")
+    runner = Runner([leg]) if share is None else Runner([leg], share_vms=share)
+    ((ran, result),) = runner.run(runner.take(CASE.encoded))
+    assert (ran, result.trace) == (leg, sound(CASE))
+    assert leg.shared == [CASE] * bool(share)
+
+
 def test_what_was_begun_too_early_is_given_up_one_at_a_time() -> None:
     leg = deep(3)
     runner = Runner([leg])
@@ -355,6 +364,20 @@ def test_incidents_of_recorded_cases_are_told_as_they_come() -> None:
     assert leg.told == []
 
 
+def test_what_a_recorded_case_broke_as_recorded_is_no_investigation() -> None:
+    def script(case: Case, turn: int) -> Trace:
+        leg.told = [Incident(WARN, f"log {turn}", case)]
+        return broken(WARN)
+
+    leg = Scripted("kvm:a", script)
+    known = Knowledge([KeptCase(Path("k.case"), CASE, (Known("kvm", "ending.warn@f"),), "known")])
+    heard = Heard([leg], known)
+    heard.session.show_known()
+    assert [record.reproduced for record in heard.found] == [(1, 1)]
+    assert heard.broke[0] is False
+    assert all(heard.broke[1:])
+
+
 # -- told otherwise ----------------------------------------------------------------------------
 
 
@@ -413,3 +436,12 @@ def test_what_is_wrong_as_it_was_told_is_not_held_against_the_leg_twice() -> Non
     assert heard.session.tally.retold
     assert [record.signature.oracle for record in heard.found] == ["conformance"]
     assert heard.session.tally.divergences == 1
+
+
+def test_what_is_wrong_only_as_it_is_told_otherwise_is_a_suspicion_like_any_other() -> None:
+    case = with_id(lambda i: int(i[:4], 16) % module.RETOLD_SHARE == 0)
+    leg = Scripted("emulator:a", lambda one, _: sound(one) if one == case else bad(one), "emulator")
+    heard = Heard([leg])
+    heard.execute(case)
+    found = {record.signature.oracle: record for record in heard.found}
+    assert found["conformance"].signature.op_kind == "finalize"
