@@ -13,11 +13,12 @@ from corpus.domain import TextError
 from corpus.fault import Fault, FaultKind
 from corpus.headers import KINDS
 from corpus.isa.table import FORMS
-from corpus.kept import FPSR_RULE, Effect, KeptCase, Known, load_kept
+from corpus.kept import FPSR_RULE, SYNDROME_RULE, Effect, KeptCase, Known, load_kept
 from corpus.text import parse_case
 from db.records import LegRecord
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from targets.profile import Profile
+from targets.spec.rules import RULES
 
 ONE = parse_case("create v0\ninit v0\n")
 TWO = parse_case("create v0\ninit v0\nfinalize v0\nrun v0 {\n ptrue p0.b, all\n}\n")
@@ -64,6 +65,13 @@ def test_what_a_defect_spoils_is_looked_up_by_pattern_and_adds_up() -> None:
     assert spoiled["isa.xtn_v"] == {Effect.TAIL}
     assert spoiled[FPSR_RULE] == {Effect.FPSR}
     assert all(rule.startswith("isa.ptrue") for rule in knowledge.spoiled(KVM_612))
+
+
+def test_what_a_defect_spoils_beside_instructions_are_rules() -> None:
+    every = Knowledge([kept(Known("emulator", "*", Effect.FPSR))]).spoiled(EMULATOR)
+    others = {rule for rule in every if not rule.startswith("isa.")}
+    assert others == {FPSR_RULE, SYNDROME_RULE}
+    assert others <= set(RULES)
 
 
 def test_a_leg_is_known_by_what_it_is_and_not_by_its_name() -> None:

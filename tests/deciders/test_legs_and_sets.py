@@ -159,6 +159,36 @@ def test_only_what_the_same_executor_ran_before_counts() -> None:
     assert HISTORY == 64
 
 
+def test_what_ran_before_on_another_executor_does_not_count() -> None:
+    fine = [Reply(Ending.OK, EMPTY, "", 0.1, boot=boot) for boot in (7, 8)]
+    target, _ = leg(*fine, Reply(Ending.CRASH, None, "log", 0.1, fault=HANG, boot=7))
+    for case in (OTHER, CASE, CASE):
+        target.run(case)
+    (incident,) = target.incidents()
+    assert incident.preceding == (Ran(OTHER),)
+    assert target.restarts == 1
+
+
+def test_what_is_sent_may_be_another_request_than_the_cases() -> None:
+    target, wire = leg(Reply(Ending.LOST, None, "", 0.1), Reply(Ending.OK, EMPTY, "said", 0.1))
+    assert target.run_as(CASE, OTHER.request) == Trace((), Ending.OK, "said")
+    assert wire.requests == [with_flags(OTHER.request, 0)] * 2
+    wire.replies = [Reply(Ending.CRASH, None, "log", 0.1, fault=HANG)]
+    target.run_as(CASE, OTHER.request)
+    (incident,) = target.incidents()
+    assert (incident.case, incident.preceding) == (CASE, (Ran(CASE),))
+
+
+def test_of_what_ran_before_the_latest_count() -> None:
+    target, wire = leg()
+    for case in (*[CASE] * 9, *[OTHER] * (HISTORY - 1)):
+        target.run(case)
+    wire.replies = [Reply(Ending.CRASH, None, "log", 0.1, fault=HANG)]
+    target.run(CASE)
+    (incident,) = target.incidents()
+    assert incident.preceding == (Ran(OTHER),) * (HISTORY - 1)
+
+
 @pytest.mark.parametrize("losses", [1, LOST_TRIES - 1])
 def test_a_case_that_was_lost_runs_again(losses: int) -> None:
     target, wire = leg(*[Reply(Ending.LOST, None, "", 0.1)] * losses)
@@ -219,6 +249,7 @@ def test_a_leg_without_state_has_nothing_to_do() -> None:
             "",
             [],
         )
+        assert plain.collect(plain.submit_shared(CASE)) == plain.run(CASE)
 
 
 def test_a_fingerprint_changes_with_anything_in_it() -> None:
