@@ -109,6 +109,26 @@ def test_a_case_is_one_row(db: Session) -> None:
     assert db.scalars(select(s.CaseRow.id)).all() == [SMALL.id]
 
 
+def test_a_smaller_case_is_no_sighting_but_of_another_bucket(
+    db: Session, campaign: s.Campaign
+) -> None:
+    sightings.store_finding(db, campaign, replace(RECORD, minimal=LONG))
+    finding = sightings.fetch(db, s.Finding, 1, "finding")
+    before = bucket(db).count, bucket(db).attempts, votes(db)
+    sightings.store_smaller(db, finding, RECORD)
+    assert (bucket(db).count, bucket(db).attempts, votes(db)) == before
+    rows = db.scalars(select(s.Finding).order_by(s.Finding.id)).all()
+    assert [(row.campaign_id, row.bucket_id, row.minimal_id) for row in rows] == [
+        (campaign.id, 1, LONG.id),
+        (campaign.id, 1, SMALL.id),
+    ]
+    moved = replace(RECORD, signature=replace(SIGNATURE, rule="sve.p"))
+    for count in (1, 2):
+        sightings.store_smaller(db, finding, moved)
+        assert (bucket(db, 2).count, bucket(db).count) == (count, 1)
+    assert db.scalars(select(s.Finding.bucket_id).order_by(s.Finding.id)).all() == [1, 1, 2, 2]
+
+
 def test_a_finding_makes_its_bucket(db: Session, campaign: s.Campaign) -> None:
     before = now()
     stored = sightings.store_finding(db, campaign, RECORD)

@@ -115,6 +115,8 @@ class Hunt:
             self.fates[trial.mutant] = fate
             if fate is Fate.SURVIVED:
                 print(f"{len(self.fates)}: {trial.mutant}  [{len(trial.tests)} tests]", flush=True)
+            elif fate is Fate.TIMEOUT:
+                print(f"{len(self.fates)}: {trial.mutant}  comes to no end", flush=True)
             elif len(self.fates) % 200 == 0:
                 print(f"{len(self.fates)} after {time.monotonic() - began:.0f} s", flush=True)
         return True
