@@ -148,8 +148,14 @@ class Suspicion(ABC):
         return signature(self.oracle, self.cause, self.pattern(shown, legs))
 
 
-_BUSY = "a machine that is busy may be that slow"
-"""The guest's clock goes on while the lab's machine waits for a processor."""
+def _busy(seen: int, tries: int) -> Dropped:
+    """The guest's clock goes on while the lab's machine waits for a processor."""
+    why = "a machine that is busy may be that slow"
+    return Dropped(f"the time of a run was over in {seen} of {tries} runs: {why}")
+
+
+NOTHING_SHOWN = (False, False)
+"""Of one run: that it does not show, and so is not late either."""
 
 
 class Departure(Suspicion):
@@ -157,11 +163,28 @@ class Departure(Suspicion):
 
     oracle = "conformance"
 
+    def __init__(
+        self,
+        case: Case,
+        name: str,
+        verdict: Diverge,
+        cause: Cause | None = None,
+        *,
+        late: bool = False,
+    ) -> None:
+        """`late`: it is a run that was ended since its time was over."""
+        super().__init__(case, name, verdict, cause)
+        self._late = late
+
     def confirm(
         self, legs: Everywhere, note: Callable[[str], None], seconds: float
     ) -> Confirmed | Dropped:
         tries = CONFIRM_RUNS * runs_of(self.case)
-        runs = [self._run_once(self.case, legs) for _ in range(tries)]
+        runs: list[tuple[bool, bool]] = []
+        while len(runs) < tries:
+            runs.append(self._run_once(self.case, legs))
+            if self._late and runs[-1] == NOTHING_SHOWN:  # one that is in time tells as much
+                return _busy(len(runs) - 1, len(runs))
         most = tries * RARE if tries > CONFIRM_RUNS else tries
         while not any(shows for shows, _ in runs) and len(runs) < most:
             runs.append(self._run_once(self.case, legs))
@@ -170,7 +193,7 @@ class Departure(Suspicion):
         if not seen:
             return Dropped(f"a divergence did not reproduce ({self.verdict.rule})")
         if seen < tries and all(late for shows, late in runs if shows):
-            return Dropped(f"the time of a run was over in {seen} of {tries} runs: {_BUSY}")
+            return _busy(seen, tries)
         shown = self.settle(self.case, legs)
         if shown is None:  # this time it did not show, but it did before
             everyone = legs.look(self.case)
@@ -197,7 +220,7 @@ class Departure(Suspicion):
         verdict = legs.judge_one(case, self.name, trace)
         shows = alike(verdict, self.verdict)
         if not shows or not isinstance(verdict, Diverge):
-            return False, False
+            return NOTHING_SHOWN
         return True, late_at(case, trace, verdict.op_index)
 
     def settle(self, case: Case, legs: Everywhere) -> Shown | None:

@@ -20,6 +20,7 @@ from fuzz.followup.retest import Again, retest
 from fuzz.followup.steady import StandIns, no_stand_ins
 from fuzz.followup.suspicion import CONFIRM_RUNS, Departure, Dropped, Shown, Suspicion
 from fuzz.oracle.everywhere import Everywhere, Seen
+from fuzz.oracle.facts import late_at
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.oracle.selfsame import compare, retellings
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
@@ -282,7 +283,8 @@ class Session:
                     preceding = self._preceding.get((name, case.id), ())
                     yield Breakage(case, name, verdict, seen.traces[name], preceding)
                 else:
-                    yield Departure(case, name, verdict)
+                    late = late_at(case, seen.traces[name], verdict.op_index)
+                    yield Departure(case, name, verdict, late=late)
         if suspects:
             yield Disagreement(case, suspects)
 

@@ -14,6 +14,7 @@ from corpus.kept import KeptCase, Known
 from corpus.ops import Finalize, Init, Op
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation, Trace
+from corpus.wire import RUN_DATA, RUN_TIMED_OUT
 from db.records import FindingRecord, SignatureRecord
 from fuzz.followup.kinship import Kin
 from fuzz.oracle.knowledge import NOTHING, Knowledge
@@ -27,6 +28,7 @@ from targets.base import Incident, Ran
 from targets.codemap import CodeMap
 from targets.model.target import ModelTarget
 from targets.profile import Profile
+from targets.spec.errno import EINTR
 from targets.spec.model import Model
 
 CASE = parse_case("create v0\ninit v0\nfinalize v0\nget v0 z3\n")
@@ -216,6 +218,18 @@ def test_two_things_wrong_in_a_case_are_followed_up_both() -> None:
     legs = [Scripted("kvm:a", bad), Scripted("kvm:b", lambda c, t: bad(c, t, Init))]
     heard.session(legs).execute(CASE.encoded)
     assert sorted(record.deviating for record in heard.found) == [("kvm:a",), ("kvm:b",)]
+
+
+def test_a_run_that_was_late_once_is_run_once_more() -> None:
+    case = parse_case("create v0\ninit v0\nfinalize v0\nrun v0 { nop }\n")
+    ended = Observation(EINTR, 0, RUN_DATA.pack(*[0] * 5, RUN_TIMED_OUT))
+    for seen in (ended, Observation(EINTR)):
+        heard = Heard()
+        leg = Scripted("kvm:a", lambda c, turn, seen=seen: sound(c) if turn else wrong(c, 3, seen))
+        heard.session([leg]).execute(case.encoded)
+        assert heard.found == []
+        assert len(leg.ran) == (2 if seen is ended else 4)
+        assert ("the time of a run was over" in heard.notes[0]) == (seen is ended)
 
 
 def test_what_the_harness_did_is_not_held_against_the_next_of_its_kind() -> None:

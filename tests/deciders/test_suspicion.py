@@ -173,6 +173,20 @@ def test_a_run_whose_time_is_over_now_and_then_is_a_busy_machine(turns: tuple[in
     assert (always.seen, always.tried) == (3, 3)
 
 
+def test_one_run_in_time_tells_that_a_late_one_was_a_busy_machine() -> None:
+    leg = Scripted("a", late)
+    suspected = Departure(RUNNING, "a", verdict_of(leg, RUNNING), late=True)
+    for turns, ran in (((), 1), ((0,), 2), ((0, 1), 3)):
+        busy = Scripted("a", on_turns(turns, late))
+        found = suspected.confirm(Everywhere([busy]), said, 10)
+        assert isinstance(found, Dropped)
+        assert found.why.startswith(f"the time of a run was over in {len(turns)} of {ran} runs: ")
+        assert len(busy.ran) == ran
+    always = suspected.confirm(Everywhere([leg]), said, 10)
+    assert isinstance(always, Confirmed)
+    assert (always.seen, always.tried) == (3, 3)
+
+
 def test_a_leg_that_was_too_slow_is_asked_again() -> None:
     slow, fine = Scripted("a", on_turns((0, 1), late)), Scripted("b")
     seen = Everywhere([slow, fine]).look(RUNNING)
