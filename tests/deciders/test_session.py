@@ -224,8 +224,12 @@ def test_a_run_that_was_late_once_is_run_once_more() -> None:
     case = parse_case("create v0\ninit v0\nfinalize v0\nrun v0 { nop }\n")
     ended = Observation(EINTR, 0, RUN_DATA.pack(*[0] * 5, RUN_TIMED_OUT))
     for seen in (ended, Observation(EINTR)):
+
+        def once(case: Case, turn: int, seen: Observation = seen) -> Trace:
+            return sound(case) if turn else wrong(case, 3, seen)
+
         heard = Heard()
-        leg = Scripted("kvm:a", lambda c, turn, seen=seen: sound(c) if turn else wrong(c, 3, seen))
+        leg = Scripted("kvm:a", once)
         heard.session([leg]).execute(case.encoded)
         assert heard.found == []
         assert len(leg.ran) == (2 if seen is ended else 4)
