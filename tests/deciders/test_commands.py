@@ -30,8 +30,10 @@ from fuzz.cli.main import main
 from fuzz.cli.plain_options import DEFAULT_DB
 from fuzz.cli.screen import Screen
 from fuzz.oracle.everywhere import Everywhere
+from fuzz.output import OutputError
 from fuzz.report.exercised import LAST_CAMPAIGNS, in_reach
 from fuzz.suites.isa import LENGTHS, SuiteResult, Tested, run_suite, suite
+from fuzz.worker.feedback import SOURCES
 from targets.base import Target
 from targets.profile import Profile
 from targets.spec.rules import RULES
@@ -178,6 +180,8 @@ def test_what_is_asked_for_reaches_the_campaign(campaign: type[Fake], tmp_path: 
         str(tmp_path / "c"),
         "--no-kernel-coverage",
         "--reuse-vms",
+        "--feedback",
+        "rules,kernel",
         "--",
         "-use_value_profile=1",
     )
@@ -188,6 +192,7 @@ def test_what_is_asked_for_reaches_the_campaign(campaign: type[Fake], tmp_path: 
     assert (asked.workers, asked.seed, asked.corpus) == (3, 9, tmp_path / "c")
     assert (asked.kernel_coverage, asked.reuse_vms) == (False, True)
     assert asked.flags == ("-use_value_profile=1",)
+    assert asked.feedback == ("rules", "kernel")
 
 
 def test_what_is_not_asked_for(campaign: type[Fake], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,6 +202,7 @@ def test_what_is_not_asked_for(campaign: type[Fake], monkeypatch: pytest.MonkeyP
     assert (asked.seconds, asked.cases, asked.workers, asked.seed) == (0.0, 0, 3, 0)
     assert (asked.corpus, asked.flags) == (None, ())
     assert (asked.kernel_coverage, asked.reuse_vms) == (True, False)
+    assert asked.feedback == SOURCES
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     assert run_module.default_workers() == 1
 
@@ -257,6 +263,35 @@ def test_a_campaign_that_fails_says_why_and_still_writes_its_totals(
 def test_totals_are_written_where_asked(campaign: type[Fake], tmp_path: Path) -> None:
     assert vcpufuzz("run", "--legs", "model", "--json", "out.json").exit_code == 0
     assert json.loads((tmp_path / "out.json").read_text()) == {"cases": 3}
+
+
+@pytest.mark.parametrize(("to", "people"), [("-", "stderr"), ("out.json", "stdout")])
+def test_what_is_for_people_goes_beside_totals_on_standard_output(
+    campaign: type[Fake], to: str, people: str
+) -> None:
+    done = vcpufuzz("run", "--legs", "model", "--json", to)
+    assert done.exit_code == 0
+    for place in ("stdout", "stderr"):
+        assert ("3 cases in 0:01" in getattr(done, place)) is (place == people)
+    if to == "-":
+        assert json.loads(done.stdout) == {"cases": 3}
+
+
+@pytest.mark.parametrize("error", [OSError(28, "It is full"), OutputError("it is full.")])
+@pytest.mark.parametrize("fails", [None, CampaignFailed("no leg.")])
+def test_totals_that_cannot_be_written_are_told_behind_the_summary(
+    campaign: type[Fake], monkeypatch: pytest.MonkeyPatch, error: Exception, fails: Exception | None
+) -> None:
+    def write_json(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(run_module, "write_json", write_json)
+    campaign.fails = fails
+    done = vcpufuzz("run", "--legs", "model", "--json", "out.json")
+    assert done.exit_code == Exit.UNAVAILABLE
+    assert "3 cases in 0:01" in done.output
+    assert ("the campaign stopped: no leg" in done.output) is bool(fails)
+    assert ("full" in done.output.splitlines()[-1]) is (fails is None), done.output
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_the_work(campaign: type[Fake]) -> None:

@@ -160,6 +160,19 @@ def test_a_finding_makes_its_bucket(db: Session, campaign: s.Campaign) -> None:
         **{KVM.name: SMALL.id, "model": SMALL.id},
     }
     assert set(db.scalars(select(s.CaseRow.id))) == {SMALL.id, LONG.id, EARLIER.id}
+    other = parse_case("create v1\n")
+    sightings.store_finding(db, campaign, replace(RECORD, original=other, preceding=()))
+    assert db.get(s.CaseRow, other.id)
+
+
+def test_votes_are_entered_by_name(db: Session, campaign: s.Campaign) -> None:
+    legs = [f"kvm:{name}" for name in "hgfedcba"]
+    traces = {leg: Trace((Observation(1),)) for leg in legs}
+    sightings.store_finding(
+        db, campaign, replace(RECORD, traces=traces, deviating=("kvm:a", "kvm:i"))
+    )
+    entered = db.scalars(select(s.Vote.name).order_by(s.Vote.id)).all()
+    assert entered == [f"kvm:{name}" for name in "abcdefghi"]
 
 
 def test_later_findings_are_counted_in_the_same_bucket(db: Session, campaign: s.Campaign) -> None:
