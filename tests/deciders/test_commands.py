@@ -196,14 +196,14 @@ def test_what_is_asked_for_reaches_the_campaign(campaign: type[Fake], tmp_path: 
 
 
 def test_what_is_not_asked_for(campaign: type[Fake], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)))
+    monkeypatch.setattr(os, "sched_getaffinity", {0: set(range(6))}.__getitem__)
     assert vcpufuzz("run", "--legs", "model").exit_code == 0
     asked = campaign.asked
     assert (asked.seconds, asked.cases, asked.workers, asked.seed) == (0.0, 0, 3, 0)
     assert (asked.corpus, asked.flags) == (None, ())
     assert (asked.kernel_coverage, asked.reuse_vms) == (True, False)
     assert asked.feedback == SOURCES
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    monkeypatch.setattr(os, "sched_getaffinity", {0: {0}}.__getitem__)
     assert run_module.default_workers() == 1
 
 
