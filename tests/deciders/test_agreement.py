@@ -11,7 +11,7 @@ from scripted import LAB, Scripted, agree, diverge, sound, wrong
 
 from corpus import registers as regs
 from corpus.case import Case
-from corpus.ops import GetMp, GetReg, HostRun, Migrate, ReadAll, ReadMem, RegList, Run
+from corpus.ops import GetEvents, GetMp, GetReg, HostRun, Migrate, ReadAll, ReadMem, RegList, Run
 from corpus.text import parse_case
 from corpus.trace import Ending, Observation, Trace
 from corpus.wire import RUN_DATA, RUN_NOT_RUNNABLE, RUN_TIMED_OUT
@@ -19,7 +19,7 @@ from fuzz.oracle.agreement import Compared, compare, concerns
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.culprit import responsible
 from fuzz.oracle.everywhere import Everywhere, Seen
-from fuzz.oracle.facts import answer, contents, end, time_ran_out
+from fuzz.oracle.facts import answer, contents, end, late_at, reads_fewer, time_ran_out
 from fuzz.oracle.twins import Twins, twins
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from targets.profile import Profile
@@ -407,11 +407,34 @@ def test_which_registers_are_followed(name: str, followed: bool) -> None:
 
 def test_memory_and_power_are_followed_whole() -> None:
     long = b"\1" * 32
-    for op in (ReadMem(0x8000), GetMp(0)):
+    for op in (ReadMem(0x8000), GetMp(0), GetEvents(0)):
         found = contents(op, Observation(0, 0, long))
         assert found.keys() == {"data"}
         assert found != contents(op, Observation(0, 0, long[:16] + bytes(16)))
     assert contents(RegList(0), Observation(0, 0, long)) == {}
+
+
+def test_a_look_without_the_last_group_read_fewer_registers_than_today() -> None:
+    case = parse_case("create v0\ninit v0\nfinalize v0\nread-all v0\n")
+    op, seen = case.ops[3], sound(case).observations[3]
+    assert not reads_fewer(op, seen)
+    fewer = replace(seen, data=seen.data[:-8])  # one header, of an errno
+    assert reads_fewer(op, fewer)
+    assert reads_fewer(op, replace(seen, data=b""))
+    assert not reads_fewer(op, replace(fewer, err=EINVAL))
+    assert not reads_fewer(GetMp(0), fewer)
+
+
+def test_of_ops_without_lists_only_their_own_time_counts() -> None:
+    late = ends(flags=RUN_TIMED_OUT, err=EINTR)
+    case = parse_case(
+        "create v0\nrun v0 { }\nthreads {\nget-mp v0\n} {\nrun v0 { }\n}\nget-mp v0\n"
+    )
+    seen = Trace((OK, late, OK, OK, late))
+    assert [late_at(case, seen, index) for index in range(6)] == [
+        *(False, True, True, False, True, False),
+    ]
+    assert not late_at(case, Trace((OK, OK, OK, OK, OK, late)), 2)
 
 
 def test_when_a_run_s_time_ran_out() -> None:
@@ -556,3 +579,27 @@ def test_why_a_verdict_stopped_is_told_without_its_numbers() -> None:
     assert diverge().wrong == 0
     assert "observed 0x1 (byte 3)" in diverge(detail="byte 3").explanation
     assert diverge().explanation.endswith("observed 0x1")
+
+
+DISTURBED = "create v0\ndisturb {} {{\n    get-mp v0\n}}\nget-mp v0\n"
+
+
+def test_where_chance_decides_nobody_is_held_against_anybody() -> None:
+    threads = "create v0\nthreads {\nget-mp v0\n} {\nget-mp v0\n}\nget-mp v0\n"
+    for text in (threads, DISTURBED.format("step")):
+        case = parse_case(text)
+        traces = {
+            name: Trace((OK, *[word(n)] * (len(case.ops) - 1))) for n, name in enumerate("ab")
+        }
+        found = compare(case, traces, dict.fromkeys("ab", stopped(1)), (Twins(("a", "b"), KERNEL),))
+        assert found == Compared()
+
+
+def test_machines_may_differ_in_the_strangers_they_have() -> None:
+    text = DISTURBED.format("signal")
+    met, never = Observation(0, 0, b"met"), Observation(95)
+    assert held(text, [OK, met, OK, OK], [OK, never, OK, OK]) == {}
+    told = held(text, [OK, met, OK, OK], [OK])
+    assert {one.label for one in told.values()} == {"observation"}
+    behind = held(text, [OK, met, OK, OK], [OK, never, OK, Observation(EINVAL)])
+    assert {(one.op_index, one.label) for one in behind.values()} == {(3, "errno")}

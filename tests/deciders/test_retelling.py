@@ -10,12 +10,19 @@ from scripted import sound
 from corpus import registers as regs
 from corpus.case import Case
 from corpus.fields import MAX_PROGRAM
-from corpus.ops import GetReg, HostRun, Migrate, Op, ReadAll, Run, SetReg
+from corpus.ops import Disturb, GetReg, HostRun, Migrate, Op, ReadAll, Run, SetReg
 from corpus.readgroups import READ_GROUPS
 from corpus.text import format_op, parse_case
 from corpus.trace import Ending, Observation, Trace
 from corpus.values import Pattern
-from corpus.wire import HOST_THREAD_DATA, MMIO_BASE, RUN_DATA, RUN_TIMED_OUT, pack_groups
+from corpus.wire import (
+    HOST_THREAD_DATA,
+    MMIO_BASE,
+    RUN_DATA,
+    RUN_TIMED_OUT,
+    Stranger,
+    pack_groups,
+)
 from fuzz.oracle.facts import leaves_to_chance
 from fuzz.oracle.selfsame import (
     READING,
@@ -120,7 +127,10 @@ def test_what_a_case_requires_its_tellings_do_too() -> None:
 
 @pytest.mark.parametrize(
     "read",
-    ["get v0 z1", "get-vls v0", "get-mp v0", "reg-list v0", "read-all v0", "read-mem 0x8000"],
+    [
+        *("get v0 z1", "get-vls v0", "get-mp v0", "get-events v0"),
+        *("reg-list v0", "read-all v0", "read-mem 0x8000"),
+    ],
 )
 def test_what_only_reads_is_left_out(read: str) -> None:
     found = told(parse_case(f"{UP}{read}\nset v0 x1 1\n{read}\n"))[READING]
@@ -316,6 +326,8 @@ def test_while_no_guest_runs_all_that_an_op_returns_is_the_same(rule: str) -> No
     assert facts(rule, raw, seen) == {"errno": "success", "aux": "0x3"}
     moved = facts(rule, Migrate(0), seen)
     assert moved == {"errno": "success", "aux": "0x3", "stage": "3"}
+    struck = facts(rule, Disturb(Stranger.SIGNAL, 5), seen)  # when it did is chance
+    assert struck == {"errno": "success", "aux": "0x3"}
     found = facts(rule, ReadAll(0), look(x1=7))
     assert {"data", "x1", "z1", "registers read"} <= found.keys()
     ran = facts(rule, Run(0), ends())

@@ -156,6 +156,7 @@ def test_a_divergence_says_what_was_wrong_where() -> None:
     assert (verdict.oracle, verdict.op_index, verdict.op_word) == ("conformance", 3, "get")
     assert (verdict.rule, verdict.label, verdict.detail) == ("reset.vectors", "z3", "byte 0")
     assert (verdict.expected, verdict.observed) == ("[0..255]=00", "[0]=01 [1..255]=00")
+    assert verdict.wrong == 1
     assert verdict.context
     assert verdict.context.vcpu == 256
     assert verdict.strict
@@ -218,6 +219,7 @@ def test_a_bad_ending_is_a_strict_divergence_that_carries_its_fault(ending: Endi
     assert (silent.detail, silent.fault) == ("", None)
 
 
+RUN_ONCE = parse_case("create v0\nrun v0 { }\nget-mp v0\n")
 RUNS = parse_case("create v0\nrun v0 { }\nrun v0 { }\nget-mp v0\n")
 
 
@@ -226,7 +228,13 @@ RUNS = parse_case("create v0\nrun v0 { }\nrun v0 { }\nget-mp v0\n")
     [
         *((CASE, 0, 0, 0), (CASE, 0, 3, 3), (CASE, 0, 4, 0), (CASE, 2, 3, 3)),
         *((CASE, 2, None, 1), (CASE, 4, None, 3), (CASE, 0, None, 0)),
-        *((RUNS, 0, None, 2), (RUNS, 1, None, 0), (RUNS, 3, None, 2), (RUNS, 0, 9, 2)),
+        *(
+            (RUN_ONCE, 0, None, 1),
+            (RUNS, 0, None, 2),
+            (RUNS, 1, None, 0),
+            (RUNS, 3, None, 2),
+            (RUNS, 0, 9, 2),
+        ),
     ],
 )
 def test_the_op_under_way_is_told_or_the_likeliest(

@@ -191,6 +191,7 @@ def test_a_leg_that_was_too_slow_is_asked_again() -> None:
     slow, fine = Scripted("a", on_turns((0, 1), late)), Scripted("b")
     seen = Everywhere([slow, fine]).look(RUNNING)
     assert all(isinstance(verdict, Agree) for verdict in seen.verdicts.values())
+    assert set(seen.verdicts) == set(seen.traces) == {"a", "b"}
     assert (len(slow.ran), len(fine.ran)) == (3, 1)
     assert seen.traces["a"] == seen.traces["b"]
     stuck, wrong_otherwise = Scripted("a", late), Scripted("b", bad_finalize)
