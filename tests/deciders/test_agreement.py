@@ -468,6 +468,11 @@ def test_what_a_processor_is_makes_legs_one_machine(fact: str) -> None:
     assert pair({fact: "1"}, {fact: "2"}) == ()
 
 
+def test_what_is_so_of_one_fact_is_not_of_another() -> None:
+    assert pair({"midr": "1", "page_size": "2"}, {"midr": "2", "page_size": "1"}) == ()
+    assert pair({"cap.a": "1", "cap.b": "0"}, {"cap.a": "0", "cap.b": "1"}) == ()
+
+
 @pytest.mark.parametrize("fact", ["boot_cmdline", "release", "id_aa64mmfr0", "leg", "caps"])
 def test_what_only_kernels_care_for_does_not(fact: str) -> None:
     assert pair({fact: "1"}, {fact: "2"}) == (Twins(("a", "b"), KERNEL),)
