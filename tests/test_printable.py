@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,7 +18,7 @@ from corpus.text import parse_case
 from db.store import Store
 from fuzz.cli.console import console
 from fuzz.cli.main import main
-from fuzz.cli.streams import SafeStream
+from fuzz.cli.streams import SafeStream, raise_if_left
 from fuzz.printable import printable
 from fuzz.report.junit import junit
 from fuzz.suites.replay import Outcome, Result
@@ -77,3 +78,17 @@ def test_junit_is_xml_whatever_is_in_it() -> None:
     results = [Result(kept, f"leg{EVIL}", outcome, EVIL, 0.1) for outcome in Outcome]
     suite = ElementTree.fromstring(junit(results).encode())
     assert len(suite.findall(".//testcase")) == len(Outcome)
+
+
+def test_a_pipe_that_nobody_reads_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    with os.fdopen(write, "w") as pipe:
+        for stream in (pipe, SafeStream(pipe), SafeStream(None), io.StringIO()):
+            raise_if_left(stream)
+        os.close(read)
+        for stream in (pipe, SafeStream(pipe)):
+            with pytest.raises(BrokenPipeError):
+                raise_if_left(stream)
+    raise_if_left(pipe)  # closed by ourselves
+    with (tmp_path / "file").open("w") as file:
+        raise_if_left(file)

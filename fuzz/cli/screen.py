@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,7 @@ from fuzz.campaign.status import (
 )
 from fuzz.cli.console import console as open_console
 from fuzz.cli.console import print_bold
+from fuzz.cli.streams import raise_if_left
 from fuzz.cli.table import Column, print_table
 from fuzz.cli.views import indented, times
 from fuzz.report.findings import strictness
@@ -113,6 +115,7 @@ class PlainScreen(Screen):
         if status.elapsed >= self._due:
             click.echo(plain_line(status))
             self._due = status.elapsed + self._interval
+        raise_if_left(sys.stdout)
 
 
 def open_screen(interval: float = 10.0) -> Screen:

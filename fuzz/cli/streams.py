@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import os
+import select
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -97,3 +99,18 @@ def _forget_odd_sizes() -> None:
         value = os.environ.get(name, "1")
         if not (value.isascii() and value.isdigit() and 0 < int(value) < 100_000):
             del os.environ[name]
+
+
+def raise_if_left(stream: TextIO | SafeStream) -> None:
+    """Raises BrokenPipeError when `stream` is a pipe or a socket that nobody will read from, which
+    else only the next line would tell."""
+    try:
+        descriptor = stream.fileno()
+        mode = os.fstat(descriptor).st_mode
+    except (OSError, ValueError):  # it has none, or was closed
+        return
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        poll = select.poll()
+        poll.register(descriptor, 0)
+        if any(events & select.POLLERR for _, events in poll.poll(0)):
+            raise BrokenPipeError
