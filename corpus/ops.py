@@ -381,6 +381,17 @@ class CreateVm(Op):
         return WireOp(Kind.CREATE_VM, a=self.type)
 
 
+@dataclass(frozen=True, slots=True)
+class CreateGic(Op):
+    """KVM_CREATE_DEVICE of an interrupt controller that KVM serves, a GICv3 at `wire.GIC_DIST`, set
+    up and ready. The VM gets no vcpus any more."""
+
+    code, word = 26, "create-gic"
+
+    def lower(self) -> WireOp:
+        return WireOp(Kind.CREATE_GIC)
+
+
 _OFFSET = IntRange(0x8000, RAM_SIZE - 16, 16)
 _LENGTH = IntRange(16, 512, 16)
 
@@ -496,7 +507,7 @@ OPS: dict[str, type[Op]] = {
         *(CreateVcpu, PreferredTarget, Init, SetVls, GetVls, Finalize, SetReg, GetReg),
         *(RegList, Run, ReadAll, SetMp, GetMp, ReadMem, WriteMem, HostRun, Migrate, Disturb),
         *(Threads, SetEvents, GetEvents, DeviceAttr, SmcccFilter, EnableCap),
-        CreateVm,
+        *(CreateVm, CreateGic),
     )
 }
 BY_CODE: dict[int, type[Op]] = {op.code: op for op in OPS.values()}

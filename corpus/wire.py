@@ -78,6 +78,8 @@ CREATE_VM     a = what the VM's type has beside its IPA size.  KVM_CREATE_VM. Wh
               at a multiple of CODE_ALIGNMENT, and those that do not end within CODE_SIZE
               nowhere: their runs are ENOSPC. After the first run READ_MEM and WRITE_MEM are
               EFAULT, and no vcpu is helped out of AArch32 state.
+CREATE_GIC    KVM_CREATE_DEVICE on the VM of a GICv3, then its addresses (GIC_DIST, GIC_REDIST) and
+              its initialisation, after which KVM creates no vcpus; err is of what failed first.
 READ_MEM      a = offset in guest RAM, b = length (clipped to RAM) -> bytes.
 WRITE_MEM     a = offset in guest RAM; payload = bytes (clipped to RAM).
 HOST_RUN      RUN (a, payload, aux and err as there) by a host thread with vector state
@@ -142,8 +144,8 @@ THREADS       b = delay in ns; payload = u32 span | u32 of them that are the fir
 PROBE         only op of a request -> text, "key=value" lines.
 ============  =====================================================================
 
-A VM in which an INIT with HAS_EL2 (bit 7) succeeded gets a GICv3 of KVM's own, out of the
-way of RAM and MMIO, before its first KVM_RUN: such vcpus do not run without one. No vcpu
+A VM in which an INIT with HAS_EL2 (bit 7) succeeded, and that has none, gets a GICv3 of KVM's
+own before its first KVM_RUN, as CREATE_GIC makes it: such vcpus do not run without one. No vcpu
 can be created after that, so those of slots 0 to 2 that are missing are created just before,
 and CREATE_VCPU hands them out; in other slots it fails as KVM does.
 
@@ -182,6 +184,8 @@ VM_PROTECTED = 1 << 31
 DATA_BASE = RAM_BASE + 0x8000
 MMIO_BASE = 0x5000_0000
 VECTOR_MMIO = MMIO_BASE + 0x100
+GIC_DIST = 0x0800_0000
+GIC_REDIST = 0x080A_0000
 RUN_LIMIT_MS = 500
 LOOP_LIMIT_MS = 2000
 """Instead, of a program with a loop in it that takes its time."""
@@ -245,6 +249,7 @@ class Kind(IntEnum):
     SMCCC_FILTER = 21
     ENABLE_CAP = 22
     CREATE_VM = 23
+    CREATE_GIC = 24
 
 
 class Ask(IntEnum):

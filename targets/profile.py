@@ -74,6 +74,8 @@ class Profile:
     mte: int | None = 2
     """What the CPU has of memory tagging: 0 nothing, 1 the instructions at least, 2 tags of memory,
     which KVM lets VMs have; None: it was not asked."""
+    gic: bool | None = True
+    """Whether VMs may have a GICv3 of KVM's own; None: it was not asked."""
     lacks: frozenset[str] = frozenset()
     """Instruction capabilities (`corpus.isa`) that the machine does not have: such
     instructions are UNDEFINED there."""
@@ -109,6 +111,7 @@ class Profile:
             known = known if '"fpmr":' in told else replace(known, fpmr=None)
             known = known if '"pauth":' in told else replace(known, pauth=None)
             known = known if '"mte":' in told else replace(known, mte=None)
+            known = known if '"gic":' in told else replace(known, gic=None)
             return known if '"rpres":' in told else replace(known, rpres=None)
         except msgspec.MsgspecError:
             raise ValueError("its machine is described in an older form") from None
@@ -142,6 +145,7 @@ class Profile:
             rpres=_has_rpres(probe),
             pauth=has_pauth(probe),
             mte=_number(probe, "mte"),
+            gic=probe["gic"] == "1" if "gic" in probe else None,
             lacks=lacking(probe),
         )
 

@@ -40,6 +40,7 @@ PROFILES = (
         host_thread=False,
         pauth=False,
         mte=0,
+        gic=False,
         lacks=frozenset({"sve2", "bf16", "i8mm", "pauth", "mte"}),
     ),
     Profile(kernel=(6, 1), mte=1),

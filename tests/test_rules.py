@@ -38,6 +38,7 @@ PROFILES = (
         host_thread=False,
         pauth=False,
         mte=0,
+        gic=False,
         lacks=frozenset({"sve2", "bf16", "i8mm", "pauth", "mte"}),
     ),
     Profile(kernel=(6, 1), mte=1),
@@ -55,8 +56,17 @@ def test_there_are_enough_and_each_says_something() -> None:
 def test_generated_cases_reach_the_rules() -> None:
     rng = random.Random(20)
     # tests/test_model_el2.py, test_journey.py, test_model_devices.py, test_model_protected.py and
-    # test_model_mte.py, test_selfsame.py
-    elsewhere = "el2.", "carry.", "attr.", "protected.", "vm.type-", "mte.", "self."
+    # test_model_mte.py, test_selfsame.py, test_model_gic.py
+    elsewhere: tuple[str, ...] = (
+        "el2.",
+        "carry.",
+        "attr.",
+        "protected.",
+        "vm.type-",
+        "mte.",
+        "self.",
+    )
+    elsewhere += "gic.", "id.gic-comes"
     missed = {r for r in RULES if not r.startswith(elsewhere)} - set(OTHERWISE_EXERCISED)
     for number in range(6000):
         profile = PROFILES[number % len(PROFILES)]

@@ -49,6 +49,7 @@ NOT_IN_THE_EMULATOR = frozenset(
         *("sme", "sme_event", "FNV_BASIS", "FNV_PRIME"),
         *("threads", "interval", "ASIDE_CODE_BASE"),  # nor two threads
         *("CODE_ALIGNMENT", "VM_PROTECTED"),  # nor protected VMs
+        *("GIC_DIST", "GIC_REDIST"),  # nor an interrupt controller
         "FEATURE_BYTES",  # of a record that both have
     }
 )

@@ -15,7 +15,7 @@ from corpus.isa.stage1 import STAGE_1_ON
 from corpus.isa.tagged import FORM as TAGS_FORM
 from corpus.isa.tagged import TAG_CHECKS
 from corpus.registers import KEY_NAMES, SYSREG_ENCODINGS, TAGGING_NAMES
-from corpus.wire import DATA_BASE, RAM_BASE, RAM_SIZE
+from corpus.wire import DATA_BASE, GIC_DIST, RAM_BASE, RAM_SIZE
 
 _MRS_TABLE: dict[str, tuple[int, int, int, int, int]] = {
     **{n: SYSREG_ENCODINGS[n] for n in ("zcr_el1", "cpacr_el1", "tpidr_el0", "tpidr_el1")},
@@ -124,12 +124,17 @@ the vcpu from its CPU meanwhile: about 0.1 ms each time. KVM tells user space th
 up, and again once it sees that the timer is off, for which the guest reads a register that KVM
 answers."""
 
+MMIO_LOOP = "mmio_loop"
+"""The form of a loop that reads GICD_TYPER of the interrupt controller that `create-gic` makes: KVM
+answers each access itself, and enters the guest again."""
+_GICD_TYPER = 4
+
 SPIN_LOOP = "spin_loop"
 """The form of a loop that does not leave the guest: what comes then interrupts the guest, and not
 KVM. A round is 256 times two instructions, and three of the longest are not yet what the emulator
 takes for a guest without end."""
 
-LOOPS = frozenset({HVC_LOOP, SPIN_LOOP, UNDEF_LOOP, WFI_LOOP})
+LOOPS = frozenset({HVC_LOOP, MMIO_LOOP, SPIN_LOOP, UNDEF_LOOP, WFI_LOOP})
 """Forms that only take time."""
 
 CALLS: tuple[Form, ...] = (
@@ -142,6 +147,23 @@ CALLS: tuple[Form, ...] = (
         "sys",
         "base",
         asm="movz x28, #{imm}\nmovz x0, #33792, lsl #16\nhvc #0\nsub x28, x28, #1\ncbnz x28, .-12",
+    ),
+    Form(
+        MMIO_LOOP,
+        "mmio-loop #{imm}",
+        (
+            *(0xD280_001C, 0xD2A0_0000 | GIC_DIST >> 16 << 5, 0xB940_0000 | _GICD_TYPER >> 2 << 10),
+            *(0xD100_079C, 0xB5FF_FFBC, 0xD280_0000),
+        ),
+        (imm("imm", 1, 1024, at(5)),),
+        "sys",
+        "base",
+        asm=f"""movz x28, #{{imm}}
+movz x0, #{GIC_DIST >> 16}, lsl #16
+ldr w0, [x0, #{_GICD_TYPER}]
+sub x28, x28, #1
+cbnz x28, .-12
+movz x0, #0""",
     ),
     Form(
         UNDEF_LOOP,

@@ -173,6 +173,10 @@ def _create_vm(op: o.CreateVm, _: int) -> Lines:
     return _lines(f"renew_vm({op.type:#x}ul)", "renew")
 
 
+def _create_gic(_op: o.CreateGic, _: int) -> Lines:
+    return _lines("create_gic()", "vgic")
+
+
 def _read_mem(op: o.ReadMem, _: int) -> Lines:
     length = min(op.length, RAM_SIZE - op.offset)
     return _lines(f"read_ram({op.offset:#x}, {length})", "readmem")
@@ -194,6 +198,7 @@ def _migrate(op: o.Migrate, _: int) -> Lines:
 _CALLS: dict[type[Op], Callable[[Any, int], Lines]] = {
     o.CreateVcpu: _create,
     o.CreateVm: _create_vm,
+    o.CreateGic: _create_gic,
     o.PreferredTarget: _preferred,
     o.Init: _init,
     o.SetVls: _set_vls,

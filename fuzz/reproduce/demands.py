@@ -41,7 +41,8 @@ class Demands:
     vq - 1 each), and there is none above where `bounded`. `since`, `before`: kernels, (major,
     minor). `protected`: whether KVM is in protected mode. `features`: bits of INIT that are
     offered or not. `capabilities`: instructions that the CPU has or not. `el0_32bit`: whether
-    EL0 can be 32-bit. `mte`: whether VMs can have memory tagging.
+    EL0 can be 32-bit. `mte`: whether VMs can have memory tagging. `gic`: whether they can have a
+    GICv3 of KVM's own.
     """
 
     sve: bool | None = None
@@ -55,6 +56,7 @@ class Demands:
     capabilities: tuple[tuple[str, bool], ...] = ()
     el0_32bit: bool | None = None
     mte: bool | None = None
+    gic: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ def say(case: Case, profile: Profile) -> Said:
             (cap, cap not in profile.lacks) for cap in sorted(_capabilities(case) & set(CAP_FIELDS))
         ),
         mte=_tagging(profile, holds),
+        gic=None if holds(gic=not profile.gic) else bool(profile.gic),
         el0_32bit=None if holds(el0_32bit=not profile.el0_32bit) else profile.el0_32bit,
     )
     able = [vqs for vqs in _samples(profile.vqs) if _meets(vqs, demands)]

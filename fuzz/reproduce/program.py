@@ -25,7 +25,8 @@ from targets.spec.errno import EINTR
 
 ORDER = (
     *("base", "ids", "pattern", "check", "each", "same", "aux", "vm", "vcpus", "host"),
-    *("scratch", "lengths", "field", "kernel", "mode", "el2", "create", "init", "set", "get"),
+    *("scratch", "lengths", "field", "kernel", "mode", "vgic", "offersgic", "el2", "create"),
+    *("init", "set", "get"),
     *(
         "list",
         "readall",
@@ -64,7 +65,7 @@ _USES: Mapping[str, tuple[str, ...]] = {
     "readmem": ("ram",),
     "store": ("ram",),
     "run": ("store", "vcpus"),
-    "gic": ("vcpus",),
+    "gic": ("vcpus", "vgic"),
     "migrate": ("create", "init", "readall"),
     "arrived": ("check", "migrate"),
     "scratch": ("host",),
@@ -109,7 +110,7 @@ def program(said: Said, about: Sequence[str] = (), *, watched: bool = False) -> 
         isinstance(op, Init | Migrate) and op.features >> FEATURE_BITS["has_el2"] & 1
         for op in case.ops
     ):
-        parts |= {"el2", "gic"}
+        parts |= {"el2", "gic", "vgic"}
     return _ENV.get_template("frame.c").render(
         comment=[comment(line) for line in _comment(said, about, count)],
         steps=count + watched,
@@ -188,6 +189,9 @@ def _demands(demands: Demands) -> Iterator[tuple[str, str]]:
     if demands.mte is not None:
         test = _offers("KVM_CAP_ARM_MTE", demands.mte)
         yield _skip(test, _has("KVM", demands.mte, "memory tagging")), "host"
+    if demands.gic is not None:
+        test = f"{'!' if demands.gic else ''}offers_gic()"
+        yield _skip(test, _has("KVM", demands.gic, "GICv3")), "offersgic"
     if demands.protected is not None:
         test = "!is_protected()" if demands.protected else "is_protected()"
         yield _skip(test, f"KVM is {'not ' if demands.protected else ''}in protected mode"), "mode"

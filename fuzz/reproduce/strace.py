@@ -13,6 +13,8 @@ from corpus.ops import Op
 from corpus.trace import Observation, Trace
 from corpus.wire import (
     CODE_BASE,
+    GIC_DIST,
+    GIC_REDIST,
     LARGEST_REG,
     OTHER_SLOT,
     RAM_BASE,
@@ -210,6 +212,12 @@ def _create_vm(op: o.CreateVm, seen: Observation | None) -> Iterator[str]:
     yield _ioctl(KVM, "KVM_CREATE_VM", f"36 | {op.type:#x}", seen, str(VM))
 
 
+def _create_gic(_op: o.CreateGic, seen: Observation | None) -> Iterator[str]:
+    yield _ioctl(VM, "KVM_CREATE_DEVICE", "{type=KVM_DEV_TYPE_ARM_VGIC_V3, flags=0}", seen)
+    yield f"/* KVM_SET_DEVICE_ATTR of its addresses, {GIC_DIST:#x} and {GIC_REDIST:#x}, and to"
+    yield " * initialise it */"
+
+
 def _read_mem(op: o.ReadMem, seen: Observation | None) -> Iterator[str]:
     yield f"/* ram[{op.offset:#x}], {op.length} bytes, reads as {_data(seen)} */"
 
@@ -257,6 +265,7 @@ _CALLS: dict[type[Op], Callable[[Any, Observation | None], Iterator[str]]] = {
     o.SmcccFilter: _smccc_filter,
     o.EnableCap: _enable_cap,
     o.CreateVm: _create_vm,
+    o.CreateGic: _create_gic,
     o.ReadMem: _read_mem,
     o.WriteMem: _write_mem,
     o.Migrate: _migrate,

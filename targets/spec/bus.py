@@ -39,6 +39,7 @@ class Bus:
         "asked",
         "checks",
         "differs",
+        "has_gic",
         "mem",
         "rule",
         "rules",
@@ -52,6 +53,8 @@ class Bus:
         self.mem = mem
         self.rules = rules
         self.unaligned = unaligned
+        self.has_gic = vcpu.el2
+        """Whether there may be an interrupt controller below RAM."""
         sctlr = exact(stage1.sctlr_of(vcpu.tagged))
         self.translates = without_enables(vcpu.sys["sctlr_el1"]) == sctlr
         """Whether stage 1 is on, with our map."""
@@ -194,7 +197,7 @@ class Bus:
             self.rules.add("abort.address-size")
             esr = syndrome(0x25 if self.level else 0x24, _WRITE if write else 0)
             raise GuestException(esr, None if vector else address)
-        lowest = wire.RAM_BASE if self.vcpu.el2 else 0  # below RAM is the interrupt controller
+        lowest = wire.RAM_BASE if self.has_gic else 0
         if not lowest <= address <= UNBACKED_END - size:
             raise Unpredictable(f"access to {address:#x}, outside guest RAM", Decides.KERNEL)
         if vector:

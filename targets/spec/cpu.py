@@ -113,6 +113,7 @@ class Cpu(Controls):
         super().__init__(vcpu, mem, rules, profile.unaligned)
         self.all_synchronised(forks)
         self.vm = vm or Vm({vcpu.slot: vcpu})
+        self.has_gic = self.vm.may_have_gic
         self.kernel, self.mode = profile.kernel, profile.mode
         self.host_vqs = profile.vqs
         self.lacks = profile.lacks

@@ -46,11 +46,19 @@ _RULES = {PFR0: "id.pfr0", PFR1: "id.pfr1", ZFR0: "id.zfr0", SMFR0: "id.smfr0"}
 
 
 def without_irqchip(vm: Vm) -> None:
-    """The first run of a VM that has no interrupt controller of KVM's own, as ours never
-    has: GIC leaves ID_AA64PFR0_EL1 then (kvm_finalize_sys_regs, since 6.4)."""
+    """The first run of a VM that has no interrupt controller of KVM's own, as most of ours: GIC
+    leaves ID_AA64PFR0_EL1 then (kvm_finalize_sys_regs, since 6.4)."""
     if PFR0 in vm.ids:
         found = vm.ids[PFR0]
         vm.ids[PFR0] = either((*found, *((v & ~PFR0_GIC, m & ~PFR0_GIC) for v, m in found)))
+
+
+def with_irqchip(vm: Vm) -> None:
+    """A VM got an interrupt controller of KVM's own, or runs first with one: GIC may have become
+    what that is (6.1 shows it as soon as there is one, 7.3 sets the field both times)."""
+    if PFR0 in vm.ids:
+        value, mask = join(vm.ids[PFR0])
+        vm.ids[PFR0] = unknown(value, mask | PFR0_GIC)
 
 
 def _sve(vm: Vm) -> bool:

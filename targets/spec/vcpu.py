@@ -250,6 +250,8 @@ class Vm:
 
     gic: bool = False
     """A recording tells that its VMM gave it an interrupt controller of KVM's."""
+    made_gic: bool = False
+    """It has one that `create-gic` made, at `wire.GIC_DIST`."""
 
     @property
     def mte(self) -> bool:
@@ -260,7 +262,7 @@ class Vm:
     def may_have_gic(self) -> bool:
         """Whether it may have an interrupt controller of KVM's: of a VMM, or of the harness, as
         vcpus with EL2 need one for their first run."""
-        return self.gic or any(vcpu.el2 for vcpu in self.vcpus.values())
+        return self.gic or self.made_gic or any(vcpu.el2 for vcpu in self.vcpus.values())
 
     def copy(self) -> Vm:
         """The same, of which no part is shared."""

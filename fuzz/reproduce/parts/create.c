@@ -8,7 +8,7 @@ static int create_vcpu(unsigned int n)
 {% if "el2" in parts %}
 	if (gic >= 0 && v->fd >= 0)
 		return EEXIST;
-	fd = gic >= 0 ? spares[n] : ioctl(vm, KVM_CREATE_VCPU, n);
+	fd = spares[n] >= 0 ? spares[n] : (int)ioctl(vm, KVM_CREATE_VCPU, n);
 {% else %}
 	fd = ioctl(vm, KVM_CREATE_VCPU, n);
 {% endif %}

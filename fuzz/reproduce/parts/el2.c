@@ -4,4 +4,4 @@
 #endif
 
 static bool has_el2;	/* a vcpu of the VM has EL2 */
-static int gic = -1, spares[3] = { -1, -1, -1 };
+static int spares[3] = { -1, -1, -1 };

@@ -180,6 +180,8 @@ Observation Execution::Do(const Op& op) {
       return Failed(EINVAL);
     case Kind::kCreateVm:  // it has ordinary VMs
       return Failed(vm_.created.empty() ? EINVAL : EEXIST);
+    case Kind::kCreateGic:  // nor any devices
+      return Failed(ENODEV);
     case Kind::kReadMem:
       return ReadMem(op);
     case Kind::kWriteMem:

@@ -19,7 +19,7 @@ std::string ProbeText(const Host& host) {
       "cap.sve=1\ncap.el1_32bit=0\ncap.pmu_v3=0\ncap.ptrauth_address=0\n"
       "cap.ptrauth_generic=0\ncap.el2=0\n"
       "cap.mp_state=1\ncap.psci_0_2=1\nipa_bits=40\npreferred_target=5\n"
-      "unaligned=1\nstage1=1\nmte=0\n";
+      "unaligned=1\nstage1=1\nmte=0\ngic=0\n";
   char line[64];
   std::snprintf(line, sizeof(line), "fpcr_bits=%#x\nfpsr_bits=%#x\n", kFpcrMask,
                 kFpsrMask);

@@ -65,6 +65,7 @@ enum class Kind : uint16_t {
   kSmcccFilter,
   kEnableCap,
   kCreateVm,
+  kCreateGic,
   kCount,
 };
 

@@ -24,6 +24,10 @@ static inline bool code_asks_version(uint32_t before, uint32_t word)
 #define CODE_UNLESS_TIMER 0x37100040u
 #define CODE_WFI 0xd503207fu
 
+/* An mmio-loop: movz x0, #0x800, lsl #16 (GIC_DIST); ldr w0, [x0, #4]. */
+#define CODE_TO_GIC 0xd2a10000u
+#define CODE_READS_GIC 0xb9400400u
+
 /* Loops that take their time, in a program; `waits`: for a timer. */
 struct code_loops {
     bool any, waits;

@@ -39,7 +39,9 @@ struct machine {
                               * lie in RAM; NULL: an ordinary VM */
     bool given;              /* a protected VM has run, so that RAM may be its guest's */
     bool el2;                /* a vcpu of the current case has EL2 */
-    int gic;                 /* of a VM with such vcpus, from its first run on; else -1 */
+    int gic;                 /* that a case makes, or that such vcpus get for the VM's first run;
+                              * -1: none */
+    bool gic_new;            /* a case made it, and no guest ran since */
     int spares[NAMED_SLOTS]; /* vcpus that were created before it; -1: none */
     struct machine *other;   /* with the case's other VM; NULL: it has none */
 };

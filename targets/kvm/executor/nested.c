@@ -3,15 +3,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define SMALLEST_PAGE 0x1000u
-#define GIC_DIST 0x08000000u /* below RAM, as on QEMU's virt */
-#define GIC_REDIST 0x080a0000u
+#include "gic.h"
 
-static int set_attr(int device, uint32_t group, uint64_t attr, uint64_t value)
-{
-    struct kvm_device_attr what = {.group = group, .attr = attr, .addr = (uintptr_t)&value};
-    return call(device, KVM_SET_DEVICE_ATTR, &what);
-}
+#define SMALLEST_PAGE 0x1000u
 
 /* No vcpu can be created once there is an interrupt controller, so all that a case may want
  * are made before. */
@@ -36,15 +30,9 @@ void nested_prepare(struct machine *m)
 {
     if (!m->el2 || m->gic >= 0)
         return;
-    struct kvm_create_device device = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
     populate(m);
     create_spares(m);
-    if (call(m->vm, KVM_CREATE_DEVICE, &device))
-        return; /* KVM_RUN will tell */
-    m->gic = (int)device.fd;
-    set_attr(m->gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, GIC_DIST);
-    set_attr(m->gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, GIC_REDIST);
-    set_attr(m->gic, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, 0);
+    gic_create(m); /* KVM_RUN will tell */
 }
 
 int nested_take_spare(struct machine *m, uint8_t slot)
@@ -63,8 +51,6 @@ void nested_forget(struct machine *m)
             close(m->spares[slot]);
         m->spares[slot] = -1;
     }
-    if (m->gic >= 0)
-        close(m->gic);
-    m->gic = -1;
+    gic_forget(m);
     m->el2 = false;
 }

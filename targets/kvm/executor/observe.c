@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "disturb.h"
+#include "gic.h"
 #include "host_run.h"
 #include "migrate.h"
 #include "ops.h"
@@ -29,6 +30,7 @@ static handler *const handlers[KIND_COUNT] = {
     [KIND_SMCCC_FILTER] = op_smccc_filter,
     [KIND_ENABLE_CAP] = op_enable_cap,
     [KIND_CREATE_VM] = op_create_vm,
+    [KIND_CREATE_GIC] = op_create_gic,
     [KIND_READ_MEM] = op_read_mem,
     [KIND_WRITE_MEM] = op_write_mem,
     [KIND_HOST_RUN] = op_host_run,

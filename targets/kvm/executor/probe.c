@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "disturb.h"
+#include "gic.h"
 #include "host_sme.h"
 #include "vm.h"
 
@@ -268,6 +269,7 @@ struct outcome op_probe(struct machine *m, const struct op *op, struct sink *out
     line(out, "memory_pages", "%ld", sysconf(_SC_PHYS_PAGES));
     fp_control(out);
     memory_tagging(m, out);
+    line(out, "gic", "%d", gic_available(m));
     streaming_lengths(out);
     strangers(out);
     line(out, "threads", "1");

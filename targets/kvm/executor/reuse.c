@@ -62,7 +62,7 @@ static bool note_features(struct features *seen, const struct op *op)
 static bool changes_vm(unsigned kind)
 {
     return kind == KIND_DEVICE_ATTR || kind == KIND_SMCCC_FILTER || kind == KIND_ENABLE_CAP ||
-           kind == KIND_CREATE_VM;
+           kind == KIND_CREATE_VM || kind == KIND_CREATE_GIC;
 }
 
 struct reuse reuse_of(const struct wire_request *head, const uint8_t *at, const uint8_t *end)

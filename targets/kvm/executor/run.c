@@ -129,8 +129,8 @@ static int enter_limited(const struct vcpu *v, const struct ready *ready,
     struct usage before = usage_now();
     const bool immediate = ready->immediate;
     const unsigned limit_ms = ready->limit_ms;
-    const unsigned early_ms = ready->loops.waits ? limit_ms : look_ms;
-    const unsigned at_ms = ready->watched && !ready->loops.waits ? WATCHED_MS : early_ms;
+    const unsigned early_ms = ready->sleeps ? limit_ms : look_ms;
+    const unsigned at_ms = ready->watched && !ready->sleeps ? WATCHED_MS : early_ms;
     const unsigned long_ms = limit_ms < at_ms ? limit_ms : at_ms;
     const unsigned first_ms = ready->watched && lost(v->fd) ? LOST_MS : long_ms;
     limit_start(v->run, first_ms);
@@ -236,6 +236,9 @@ struct ready run_prepare(struct machine *m, const struct op *op, bool aside)
         ram_write(m, ready.code_offset, a32_exit, sizeof a32_exit);
     }
     ready.loops = code_loops(op->payload, op->head.size);
+    /* With its first guest KVM takes its interrupt controller on the bus, and waits for readers of
+     * that. */
+    ready.sleeps = ready.loops.waits || m->gic_new;
     ready.limit_ms = ready.aarch32 ? BRIEF_MS : ready.loops.any ? LOOP_LIMIT_MS : RUN_LIMIT_MS;
     return ready;
 }
@@ -245,6 +248,8 @@ void run_finish(struct machine *m, const struct vcpu *v, const struct ready *rea
 {
     if (seen->reason == KVM_EXIT_MMIO)
         complete_mmio(v);
+    if (seen->reason)
+        m->gic_new = false;
     if (ready->aarch32)
         ram_write(m, ready->code_offset, ready->code, sizeof ready->code);
 }

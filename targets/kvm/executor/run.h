@@ -26,6 +26,7 @@ extern const struct entry run_plainly;
 struct ready {
     bool immediate, not_runnable, aarch32;
     bool watched; /* by another thread */
+    bool sleeps;  /* though it does not wait for what will never come */
     bool aside;
     bool nowhere; /* its program is not in RAM */
     struct code_loops loops;

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "gic.h"
 #include "nested.h"
 #include "shared.h"
 
@@ -47,6 +48,7 @@ int vm_replace(struct machine *m, unsigned long type)
     int vm = machine_create_vm(m, type);
     if (vm < 0)
         return errno;
+    gic_forget(m);
     close(m->vm);
     m->vm = vm;
     return 0;
@@ -66,7 +68,7 @@ void vm_end(struct machine *m)
         v->fd = -1;
         v->run = NULL;
     }
-    if (m->el2)
+    if (m->el2 || m->gic >= 0)
         nested_forget(m);
     if (!home)
         close(m->vm);

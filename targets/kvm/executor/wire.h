@@ -19,6 +19,8 @@
 #define ASIDE_CODE_BASE (RAM_BASE + 0x5000)
 #define CODE_ALIGNMENT 64u      /* of each program in a protected VM */
 #define VM_PROTECTED 0x80000000u /* of a VM's type */
+#define GIC_DIST 0x08000000u     /* below RAM, as on QEMU's virt */
+#define GIC_REDIST 0x080a0000u
 #define RUN_LIMIT_MS 500
 #define LOOP_LIMIT_MS 2000
 
@@ -73,6 +75,7 @@ enum wire_kind {
     KIND_SMCCC_FILTER,
     KIND_ENABLE_CAP,
     KIND_CREATE_VM,
+    KIND_CREATE_GIC,
     KIND_COUNT
 };
 

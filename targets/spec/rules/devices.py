@@ -68,6 +68,24 @@ TABLE: tuple[Rule, ...] = (
                 "pmu-emul.c",
                 "filters of events and PMUs of the host are taken as the host has them",
             ),
+            "gic.none": ("ABI", "api.rst 4.79", "a machine without GICv3 gives ENODEV"),
+            "gic.twice": ("ABI", "api.rst 4.79", "a second interrupt controller gives EEXIST"),
+            "gic.after-run": (
+                "IMPL",
+                "vgic-init.c, kvm_vgic_create",
+                "one that is made after a vcpu ran gives EBUSY",
+            ),
+            "gic.made": ("ABI", "arm-vgic-v3.rst", "before, a VM gets the one it asks for"),
+            "gic.no-more-vcpus": (
+                "IMPL",
+                "arm.c, kvm_arch_vcpu_precreate",
+                "behind its initialisation no vcpu is created: EBUSY",
+            ),
+            "gic.serves": (
+                "ABI",
+                "arm-vgic-v3.rst, vgic-mmio-v3.c",
+                "KVM answers a guest that reads its distributor without an exit to user space",
+            ),
             "filter.malformed": (
                 "ABI",
                 "vm.rst 5",

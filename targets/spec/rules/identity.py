@@ -12,6 +12,11 @@ TABLE: tuple[Rule, ...] = table(
             "sys_regs.c",
             "ID_AA64PFR0_EL1.GIC is kept or zero once a VM without KVM's own GIC has run",
         ),
+        "id.gic-comes": (
+            "IMPL",
+            "sys_regs.c, vgic-init.c",
+            "ID_AA64PFR0_EL1.GIC may be any once KVM made a GIC, and then stays that",
+        ),
         "id.pfr1": ("ABI", "sys_regs.c", "ID_AA64PFR1_EL1.SME is 0"),
         "id.zfr0": (
             "ABI",

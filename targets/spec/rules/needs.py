@@ -73,6 +73,11 @@ NEEDS: dict[str, Need] = {
         ("init.strict-alone", "attr.pmu-strict"),
         lambda profile: profile.kernel >= (7, 3) and _feature("pmu_v3")(profile),
     ),
+    "gic.none": lambda profile: not profile.gic,
+    **dict.fromkeys(
+        ("gic.[!n]*", "gic.no-more-vcpus", "id.gic-comes"),
+        lambda profile: profile.gic is not False,
+    ),
     "filter.none": lambda profile: FIRST < profile.kernel < (6, 4),
     "disturb.step*": lambda profile: "step" in profile.strangers,
     "vcpu.one-vm": lambda profile: not profile.two_vms,

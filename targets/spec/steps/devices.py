@@ -19,12 +19,14 @@ from corpus.ops import (
     PVTIME,
     SYSTEM_SUSPEND,
     TIMER,
+    CreateGic,
     DeviceAttr,
     EnableCap,
     SmcccFilter,
 )
 from corpus.wire import Ask
 from targets.profile import MEMORY_TAGS
+from targets.spec import idregs
 from targets.spec.errno import EBUSY, EEXIST, EINVAL, ENODEV, ENOMEM, ENXIO
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.permitted import Outcome, Part, Permitted, fails
@@ -194,6 +196,36 @@ _GROUPS: dict[int, dict[int, _Says]] = {
     TIMER: {Ask.HAS: _has_timer, Ask.GET: _get_timer, Ask.SET: _set_timer},
     PVTIME: {Ask.HAS: _has_pvtime, Ask.GET: _get_pvtime, Ask.SET: _set_pvtime},
 }
+
+# -- interrupt controller --------------------------------------------------------------
+
+
+@step(CreateGic)
+def create_gic(world: World, op: CreateGic) -> Permitted:
+    """KVM_CREATE_DEVICE (api.rst 4.79) of a GICv3, and its attributes (arm-vgic-v3.rst)."""
+    vm, here = world.vm, world.profile.gic
+    if here is False:
+        return fails("gic.none", ENODEV)
+    if vm.may_have_gic and not vm.made_gic:
+        raise Unpredictable("an interrupt controller beside EL2 is not modelled", Decides.KERNEL)
+    if vm.made_gic:
+        return fails("gic.twice", EEXIST)
+    if any(vcpu.run_once for vcpu in vm.vcpus.values()):
+        permitted = fails("gic.after-run", EBUSY)
+    elif any(vcpu.refused_for_pmu for vcpu in vm.vcpus.values()):
+        raise Unpredictable(
+            "an interrupt controller behind a run that was refused is not modelled", Decides.KERNEL
+        )
+    else:
+        permitted = Permitted("gic.made", (Outcome(effect=partial(_have_gic, world)),))
+    return permitted if here else _or(permitted, Outcome(ENODEV), "gic.none", world)
+
+
+def _have_gic(world: World) -> None:
+    world.vm.made_gic = True
+    world.rules.add("id.gic-comes")
+    idregs.with_irqchip(world.vm)
+
 
 # -- hypercalls ------------------------------------------------------------------------
 

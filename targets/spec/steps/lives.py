@@ -17,7 +17,7 @@ from corpus.ops import (
 )
 from corpus.wire import OTHER_SLOT, VM_PROTECTED
 from targets.spec import el2, protected
-from targets.spec.errno import EEXIST, EINVAL, ENOENT, ENOEXEC, EOPNOTSUPP, EPERM
+from targets.spec.errno import EBUSY, EEXIST, EINVAL, ENOENT, ENOEXEC, EOPNOTSUPP, EPERM
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.permitted import Outcome, Part, Permitted, fails
 from targets.spec.rules import by_kernel, in_force
@@ -40,7 +40,10 @@ def create(world: World, op: CreateVcpu) -> Permitted:
     if op.vcpu == OTHER_SLOT and not world.profile.two_vms:
         return fails("vcpu.one-vm", EOPNOTSUPP)
     if op.vcpu in world.vm.vcpus:
-        return fails("vcpu.create-twice", EEXIST)
+        busy = [Outcome(EBUSY)] if world.vm.made_gic else []
+        return Permitted("vcpu.create-twice", (Outcome(EEXIST), *busy))
+    if world.vm.made_gic:
+        return fails("gic.no-more-vcpus", EBUSY)
     world.vm.add(op.vcpu)
     return Permitted("vcpu.create", (Outcome(),))
 

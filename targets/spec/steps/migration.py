@@ -13,7 +13,7 @@ from corpus import registers as regs
 from corpus.ops import GENERIC_V8, Migrate
 from corpus.wire import Record, Stage, WireError, unpack_migration
 from targets.spec.carried import is_timer
-from targets.spec.errno import EBADF, EEXIST, error_name
+from targets.spec.errno import EBADF, EBUSY, EEXIST, error_name
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.permitted import Mismatch, Outcome, Part, Permitted, Tail
 from targets.spec.sets import exact
@@ -45,6 +45,8 @@ def migrate(world: World, op: Migrate) -> Permitted:
     saved = (_length(sum(part.size for part in block)), *block)
     if op.to in world.vm.vcpus:
         return _stops("migrate.destination-exists", EEXIST, Stage.CREATE, saved)
+    if world.vm.made_gic:
+        return _stops("gic.no-more-vcpus", EBUSY, Stage.CREATE, saved)
     world.vm.add(op.to)
     features = op.features & ~POWER_OFF
     destination = world.vm.vcpus[op.to]

@@ -172,8 +172,11 @@ def _unfit(world: World, vcpu: Vcpu, immediate: bool, waits: bool) -> Permitted 
     if not vcpu.run_once:
         vm.first_run()
     if not vm.ran_once:
-        world.rules.add("id.gic-leaves")
-        idregs.without_irqchip(vm)
+        if vm.made_gic:
+            idregs.with_irqchip(vm)
+        else:
+            world.rules.add("id.gic-leaves")
+            idregs.without_irqchip(vm)
     if vcpu.el2 and not vm.fixed:
         _fix_bits(world)
     if lacks_pmu(world, vcpu):
@@ -181,6 +184,12 @@ def _unfit(world: World, vcpu: Vcpu, immediate: bool, waits: bool) -> Permitted 
         return _failed("run.pmu-not-created", EINVAL, 0, None)
     if vcpu.pmu_ready and vm.may_have_gic and not vm.gic:
         raise Unpredictable("a PMU beside an interrupt controller is not modelled", Decides.KERNEL)
+    if vm.made_gic and (vcpu.el2 or vm.timers_chosen):
+        raise Unpredictable(
+            "an interrupt controller beside EL2, or timers with interrupts of their own, is not"
+            " modelled",
+            Decides.KERNEL,
+        )
     if vcpu.late and world.profile.mode == protected.MODE and in_force(LATE, world.profile.kernel):
         return _failed(LATE, EINVAL, 0, None)
     vm.ran_once = vcpu.run_once = True
