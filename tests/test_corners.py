@@ -188,6 +188,13 @@ def test_what_is_no_kept_search_is_told_and_left_alone(text: str, tmp_path: Path
     assert path.read_text() == text
 
 
+@pytest.mark.parametrize("place", ["/dev/full", "/dev/null", "", ".", "/proc/nowhere/x"])
+def test_searches_are_kept_in_regular_files(place: str) -> None:
+    result = CliRunner().invoke(main, ["bench", "--corners", "--count", "1", "--keep", place])
+    assert result.exit_code == Exit.USAGE, result.output
+    assert "--keep" in result.output
+
+
 def test_mutants_are_hunted_beside_drawn_defects() -> None:
     found: list[int] = []
     leg = HuntingLeg([], PROFILE, lambda *_: None)

@@ -122,7 +122,7 @@ def default_legs() -> tuple[str, ...]:
 @click.option(
     "--keep",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OUTPUT_FILE,
     help="--corners, --ablation: keep each search here, and leave out those that are there.",
 )
 def bench(

@@ -20,8 +20,8 @@ class Kept(msgspec.Struct, frozen=True):
 
 def keeping(path: Path, search: Callable[[Plan], Search]) -> Callable[[Plan], Search]:
     """`search`, with each result appended to the file at `path`, and those that it has taken from
-    there. A line that was cut off is left out. Raises ValueError where a line is none of ours,
-    OSError; what comes back raises OSError and what `search` raises."""
+    there. A line that was cut off is left out. Raises ValueError where the file is not regular or a
+    line none of ours, OSError; what comes back raises OSError and what `search` raises."""
     done = {msgspec.json.encode(each.plan): each.search for each in _read(path)}
 
     def kept(plan: Plan) -> Search:
@@ -37,6 +37,8 @@ def keeping(path: Path, search: Callable[[Plan], Search]) -> Callable[[Plan], Se
 
 def _read(path: Path) -> list[Kept]:
     """What a file has; it is there and can be written from then on."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is no regular file, and what is kept is read again")
     with path.open("a+b") as file:
         file.seek(0)
         lines = file.read().splitlines(keepends=True)
