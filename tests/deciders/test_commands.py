@@ -99,6 +99,8 @@ def test_how_a_campaign_ends(campaign: type[Fake], hangs: int, new: int, code: i
     done = vcpufuzz("run", "--legs", "model", "--cases", "3")
     assert done.exit_code == code, done.output
     assert (Exit.OK, Exit.HANG, Exit.DIVERGENCE) == (0, 70, 77)
+    ended: Any = campaign(None, None, None)
+    assert run_module.exit_code(ended, run_module.FailOn.NEW) == code
 
 
 @pytest.mark.parametrize(
