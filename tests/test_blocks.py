@@ -30,7 +30,14 @@ from corpus.text import format_case, parse_case
 from corpus.wire import DELAY_LIMIT, Stranger
 from fuzz.followup.passes import PASSES, cost, drop_ops
 from fuzz.generate import random_case
-from fuzz.generate.strangers import NOTHING, Beside, accompanied, disturbed, sometimes
+from fuzz.generate.strangers import (
+    LOOPS_STEPPED,
+    NOTHING,
+    Beside,
+    accompanied,
+    disturbed,
+    sometimes,
+)
 from targets.profile import Profile
 
 NESTED = """create v0
@@ -281,3 +288,15 @@ def test_a_case_is_disturbed_where_there_are_strangers() -> None:
     assert longer > 0.8 * sum(any(isinstance(op, Run) for op in case.ops) for case in cases)
     few = sum(sometimes(rng, case, beside) != case for case in cases)
     assert 0.1 * len(cases) < few < 0.35 * len(cases)
+
+
+def test_few_runs_that_are_stepped_through_get_a_loop() -> None:
+    rng = random.Random(3)
+    cases = [random_case(rng) for _ in range(300)]
+    plain = [case for case in cases if "-loop #" not in format_case(case)]
+    loops = {
+        kind: sum("-loop #" in format_case(disturbed(rng, case, (kind,))) for case in plain)
+        for kind in (Stranger.STEP, Stranger.SOFTIRQ)
+    }
+    assert loops[Stranger.SOFTIRQ] > 0.8 * len(plain)
+    assert 0.5 * LOOPS_STEPPED < loops[Stranger.STEP] / len(plain) < 1.7 * LOOPS_STEPPED

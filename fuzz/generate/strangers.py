@@ -29,6 +29,9 @@ CONCISE = 0.6
 """How many cases are cut down to what is disturbed: a tenth more of them run in the same time."""
 CROWDED = 0.2
 """How many of those have a stranger, too."""
+LOOPS_STEPPED = 0.15
+"""How many runs that a debugger steps through have a loop for something to happen in, which each
+round of costs some KVM_RUNs there, and which a debugger does not need."""
 _END_RUNS = (Stranger.SIGNAL, Stranger.STEP)
 _DELAY = DelayDomain()
 
@@ -110,16 +113,18 @@ def disturbed(rng: random.Random, case: Case, known: Sequence[int]) -> Case:
     if not runs:
         return case
     at = rng.choice(runs)
-    run, takes = _longer(rng, case.ops[at], case.ops[:at])
+    kinds = [rng.choice(known) for _ in range(rng.choice((1, 1, 1, 2)))]
+    run, takes = case.ops[at], LEAST_NS
+    if Stranger.STEP not in kinds or rng.random() < LOOPS_STEPPED:
+        run, takes = _longer(rng, run, case.ops[:at])
     first = at if rng.random() < 0.8 else max(0, at - rng.randrange(1, 4))
     span = at - first + rng.choice((1, 1, 1, 1, 2, 4))
-    count = rng.choice((1, 1, 1, 2))
     around: list[Op] = []
-    for depth in reversed(range(count)):
+    for depth, kind in reversed(tuple(enumerate(kinds))):
         delay = rng.randrange(1, takes)
         if rng.random() < 0.2:
             delay = _DELAY.draw(source(rng))
-        around.append(Disturb(rng.choice(known), delay, HOST_VLS.draw(source(rng)), span + depth))
+        around.append(Disturb(kind, delay, HOST_VLS.draw(source(rng)), span + depth))
     ops = (*case.ops[:first], *around, *case.ops[first:at], run, *case.ops[at + 1 :])
     return replace(case, ops=ops[:MAX_OPS])
 
