@@ -132,5 +132,5 @@ def with_prefill(permitted: Permitted, size: int, rules: set[str]) -> Permitted:
 
 def fault_on_get(rule: str, seen: int) -> Permitted:
     """A GET into a buffer that ends early: what arrived before the fault is not specified."""
-    part = Part("buffer", seen, unknown(0, (1 << 8 * seen) - 1))
+    part = Part("buffer", seen, unknown(0, int.from_bytes(b"\xff" * seen, "little")))
     return Permitted(rule, (Outcome(EFAULT, (part,)),))

@@ -220,6 +220,23 @@ def test_a_whole_with_holes_is_exact_but_for_the_holes(data: bytes, label: str |
     assert (wrong.label if wrong else None) == label
 
 
+@pytest.mark.parametrize("data", [b"\7\xcd\xab\x08", b"\7\xcd\0\x08", b"\7\xcd\xac\x08"])
+def test_what_a_whole_says_is_not_asked_of_the_parts(data: bytes) -> None:
+    made: list[int] = []
+    hole = Part("h", 2, KEPT_OR_CLEARED)
+
+    def more() -> tuple[Part, ...]:
+        made.append(1)
+        return (part(exact(7), 1, "a"), hole, part(exact(8), 1, "b"))
+
+    outcome = Outcome(0, whole=b"\7\0\0\x08", holes=((1, hole),), more=more)
+    wrong = held(permit(outcome), Observation(0, 0, data))[0]
+    assert (wrong is None) == (data[1:3] in (b"\xcd\xab", b"\xcd\0"))
+    assert made == []
+    assert held(permit(outcome), Observation(0, 0, b"\6" + data[1:]))[0]
+    assert made, "where it does not fit they tell what is wrong"
+
+
 def test_a_hole_narrows_and_counts_what_was_chosen() -> None:
     home = {"h": KEPT_OR_CLEARED}
     wrong, choices = held(holey((home, "h")), Observation(0, 0, b"\7\xcd\0\x08"))

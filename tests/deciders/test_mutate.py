@@ -226,3 +226,107 @@ def test_new_cases_are_as_often_begun_as_told(monkeypatch: pytest.MonkeyPatch) -
     data = Case((GetMp(0),)).encoded
     new = [mutate.mutated(data, seed) for seed in range(SEEDS)].count(Case((GetMp(1),)))
     assert 0.42 < new / SEEDS < 0.58
+
+
+# -- how likely ------------------------------------------------------------------------------
+
+MANY = 1500
+
+
+def often(times: int, of: int = MANY) -> float:
+    """A share in so many draws, to a digit behind the point that chance leaves certain."""
+    return round(times / of, 1)
+
+
+def at_the_end(change: object, ops: list[Op]) -> float:
+    """How often a change leaves what there is in front."""
+    return often(sum(one[: len(ops)] == ops for one in changes(change, ops, MANY)))
+
+
+def test_every_place_for_an_op_is_as_likely(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mutate, "random_op", lambda _: GetMp(0))
+    monkeypatch.setattr(mutate, "random_run", lambda *_, **__: Run(0))
+    monkeypatch.setattr(mutate, "fill_registers", lambda *_: [GetMp(1)])
+    assert at_the_end(mutate._insert, marks(1)) == 0.5
+    assert at_the_end(mutate._insert_run, marks(1)) == 0.5
+    # Of two ops the one at the end may be doubled in front of itself, too, and looks the same.
+    assert (
+        0.46
+        < sum(c[:2] == marks(2) for c in changes(mutate._duplicate, marks(2), MANY)) / MANY
+        < 0.54
+    )
+
+
+@pytest.mark.parametrize("change", ["_insn_insert", "_insn_of_el2"])
+def test_every_place_for_an_instruction_is_as_likely(
+    change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = insn("hvc", 101)
+    monkeypatch.setattr(mutate, "random_program", lambda *_: [new])
+    for name in ("cross", "prelude", "host_prelude"):
+        monkeypatch.setattr(el2, name, lambda _: [new])
+    last = sum(
+        changed[-1] == new
+        for seed in range(MANY)
+        for changed in [[insn("hvc", 1)]]
+        if getattr(mutate, change)(random.Random(seed), changed) is None
+    )
+    assert often(last) == 0.5
+
+
+def test_every_place_for_a_cut_is_as_likely() -> None:
+    a, b = Case((GetMp(0),)), Case((GetMp(1),))
+    made: Counter[tuple[Op, ...]] = Counter(
+        mutate.crossed_cases(a, b, random.Random(seed)).ops for seed in range(MANY)
+    )
+    shares = {ops: count / MANY for ops, count in made.items()}
+    assert set(shares) == {(), a.ops, b.ops, a.ops + b.ops}
+    assert all(0.2 < share < 0.3 for share in shares.values())
+
+
+def drawing(number: float, seed: int = 1) -> random.Random:
+    """Draws this number whenever one between 0 and 1 is asked for."""
+    rng = random.Random(seed)
+    rng.random = lambda: number  # type: ignore[method-assign]
+    return rng
+
+
+BELOW = 1e-9
+
+
+def test_a_share_is_of_the_numbers_below_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one more: a share of nought is never, of one always."""
+    one, other = Case((GetMp(0),)), Case((GetMp(1),))
+    monkeypatch.setattr(mutate, "combined_case", lambda *_: one)
+    monkeypatch.setattr(mutate, "random_case", lambda *_: other)
+    share = mutate._COMBINED
+    assert mutate.fresh(drawing(share - BELOW)) == one
+    assert mutate.fresh(drawing(share)) == other
+
+    monkeypatch.setattr(mutate, "_FUNCTIONS", [lambda *_: None] * len(mutate._FUNCTIONS))
+    share = mutate._LOOK_AGAIN
+    assert mutate.mutated_case(one, drawing(share - BELOW)).ops == (GetMp(0), ReadAll(0))
+    assert mutate.mutated_case(one, drawing(share)) == one
+
+    a, b = Case((Run(0, 0, (insn("hvc", 1),)),)), Case((GetMp(0), Run(1, 0, (insn("hvc", 2),))))
+    exchanged = Case((Run(0, 0, (insn("hvc", 2),)),))
+    assert mutate.crossed_cases(a, b, drawing(0.4 - BELOW)) == exchanged
+    joined = {mutate.crossed_cases(a, b, drawing(0.4, seed)) for seed in range(30)}
+    assert exchanged not in joined
+
+    made: list[str] = []
+    insert = mutate._insn_insert
+    monkeypatch.setattr(mutate, "_insn_of_el2", lambda *_: made.append("el2"))
+    monkeypatch.setattr(mutate, "_PROGRAM_CHANGES", (insert,))
+    for number in (0.5 - BELOW, 0.5):
+        mutate._program(drawing(number), [Init(0, el2.HAS_EL2), Run(0, 0, (insn("hvc", 1),))])
+        assert made == ["el2"]
+
+
+@pytest.mark.parametrize("below", [True, False])
+def test_a_new_case_is_made_below_its_share(below: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = drawing(mutate.FRESH - BELOW * below)
+    monkeypatch.setattr(mutate, "fresh", lambda *_: Case((GetMp(1),)))
+    monkeypatch.setattr(mutate, "mutated_case", lambda *_: Case((GetMp(0),)))
+    monkeypatch.setattr(random, "Random", lambda _: rng)
+    assert mutate.mutated(Case((GetMp(0),)).encoded, 1) == Case((GetMp(int(below)),))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,8 +54,10 @@ def mutants(path: str, text: str) -> Iterator[Mutant]:
         begin, end = (starts[a - 1] + b for a, b in zip(lines, columns, strict=True))
         return begin, end
 
+    tree = ast.parse(text)
+    wholes = [place(one) for one in tree.body]
     seen: dict[tuple[str, str, str], int] = {}
-    for scope, first, node in _places(ast.parse(text)):
+    for scope, first, node in _places(tree):
         at: Any
         for at, after, *part in _changes(node):
             begin, end = place(at)
@@ -63,14 +66,15 @@ def mutants(path: str, text: str) -> Iterator[Mutant]:
                 continue
             name = (scope, ast.unparse(part[0]), GONE) if part else (scope, before, after)
             seen[name] = seen.get(name, -1) + 1
-            changed = (data[:begin] + after.encode() + data[end:]).decode()
-            if _is_sound(changed):
+            left, right = wholes[bisect_right(wholes, (begin, len(data))) - 1]
+            if _is_sound((data[left:begin] + after.encode() + data[end:right]).decode()):
+                changed = (data[:begin] + after.encode() + data[end:]).decode()
                 lines = first, at.lineno, at.end_lineno or at.lineno
                 yield Mutant(path, *name, seen[name], lines, changed)
 
 
 def _is_sound(text: str) -> bool:
-    """Whether it is Python: slices in tuples, for one, cannot stand everywhere."""
+    """Whether a statement is Python: slices in tuples, for one, cannot stand everywhere."""
     try:
         ast.parse(text)
     except SyntaxError:
