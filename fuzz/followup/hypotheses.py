@@ -60,8 +60,8 @@ def _loses_on_exit(bit: int) -> Make:
     def leave(cpu: Cpu) -> None:
         _leave(cpu)
         if cpu.loaded and cpu.vcpu.sve:
-            value, mask = join(cpu.vcpu.sys["zcr_el1"])
-            cpu.vcpu.sys["zcr_el1"] = unknown(value & ~(1 << bit), mask & ~(1 << bit))
+            value, mask = join(cpu.vcpu.sys["zcr_el1"])  # LEN is known, or it would not run
+            cpu.vcpu.sys["zcr_el1"] = unknown(value & ~(1 << bit), mask)
 
     return executing(method(Cpu, "leave", leave))
 

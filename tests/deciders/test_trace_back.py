@@ -114,6 +114,14 @@ def test_small_ops_in_a_row_have_one_look_and_others_one_each(op: str) -> None:
     assert looks(looked_at(case, diverge(op_index=4))) == expected
 
 
+def test_nobody_looks_in_between_what_two_threads_do() -> None:
+    case = parse_case(
+        "create v0\npreferred-target\nthreads {\ninit v0\nfinalize v0\n} {\nget-mp v0\n}\nget-mp v0\n"
+        "preferred-target\n"
+    )
+    assert looks(looked_at(case, diverge(op_index=7))) == "c.p.tifg.g.p"
+
+
 def test_every_vcpu_is_looked_at_and_nothing_behind_what_shows_it() -> None:
     case = parse_case("create v1\npreferred-target\nmigrate v1 to=v0\ncreate v2\nget-mp v1\n")
     found = looked_at(case, diverge(op_index=2))
