@@ -176,6 +176,25 @@ def test_the_same_at_another_op(both: dict[str, Any], second: dict[str, Any], ak
     assert bool(reason(one, other, nothing)) is akin
 
 
+@pytest.mark.parametrize(
+    ("both", "what", "akin"),
+    [
+        ({}, "p", True),
+        ({}, "vector", True),
+        *(({}, what, False) for what in ("", "errno: EINVAL", "how it ends")),
+        ({"rule": "isa.add"}, "p", False),
+        ({"rule": "keeps"}, "p", False),
+        ({"oracle": "legs"}, "p", False),
+    ],
+)
+def test_the_same_of_another_register(both: dict[str, Any], what: str, akin: bool) -> None:
+    one, other = found(**both), found(**{**both, "register_class": what})
+    nothing = ("get", "set", "run", "init")
+    told = "get breaks sve.z of another register"
+    assert (reason(one, other, nothing) == told) is akin
+    assert (reason(other, one, nothing) == told) is akin
+
+
 PARTS = ("init", "finalize", "get", "set", "get-vls", "set-vls", "reg-list")
 
 
@@ -441,6 +460,9 @@ def test_what_follows_is_tried_with_looks_on_the_leg() -> None:
     leg.kind = "mutant"
     family = Family(Everywhere([leg]), {})
     cause = found(("mutant:cut",), **KEEPS)
-    for text, akin in ((FILLED + RUN + "migrate v0\n", True), ("create v0\n" * 30, False)):
+    for text, akin in (
+        (FILLED + RUN + "migrate v0\n", True),
+        ("create v0\n" * (MAX_OPS // 2 + 1), False),
+    ):
         effect = found(("mutant:cut",), case=parse_case(text), op_kind="migrate", rule="q")
         assert family._permitted_given(effect, cause.signature, "mutant:cut") is akin

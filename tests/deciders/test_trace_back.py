@@ -116,8 +116,8 @@ def test_small_ops_in_a_row_have_one_look_and_others_one_each(op: str) -> None:
 
 def test_nobody_looks_in_between_what_two_threads_do() -> None:
     case = parse_case(
-        "create v0\npreferred-target\nthreads {\ninit v0\nfinalize v0\n} {\nget-mp v0\n}\nget-mp v0\n"
-        "preferred-target\n"
+        "create v0\npreferred-target\nthreads {\ninit v0\nfinalize v0\n} {\nget-mp v0\n}\n"
+        "get-mp v0\npreferred-target\n"
     )
     assert looks(looked_at(case, diverge(op_index=7))) == "c.p.tifg.g.p"
 
