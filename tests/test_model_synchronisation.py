@@ -169,3 +169,35 @@ def test_an_access_to_zcr_sees_either_value() -> None:
     loose = case_of(OPEN + "mov x1, #3\nmsr zcr_el1, x1")
     exact = case_of(OPEN + "isb\nmov x1, #3\nmsr zcr_el1, x1")
     assert loose not in list(drop_instructions(exact))
+
+
+OPEN_WITHOUT_FP = "movz x0, #35, lsl #16\nmsr cpacr_el1, x0\nisb\nmov x1, #1\nmsr zcr_el1, x1"
+
+
+def _one_of_two_lengths(x2: int, zcr: int) -> tuple[Case, Trace]:
+    """A guest whose write of ZCR_EL1 may have trapped, and then one that asks for its VL."""
+    again = "set v0 cpacr_el1 0x330000\nrun v0 {\nrdvl x2, #1\n}\nget v0 x2\nget v0 zcr_el1\n"
+    case = case_of(OPEN_WITHOUT_FP + "\nfmov d1, d2", "set v0 zcr_el1 3\n", again)
+    model, seen = Model(Profile()), []
+    for op in case.ops[:-2]:
+        seen.append(invent(model.step(op), lambda _: 0))
+    values = (x2.to_bytes(8, "little"), zcr.to_bytes(8, "little"))
+    return case, Trace((*seen, *(Observation(0, 0, value) for value in values)))
+
+
+@pytest.mark.parametrize(
+    ("x2", "zcr", "wrong"),
+    [(64, 3, None), (32, 1, None), (32, 3, None), (48, 3, "x2"), (32, 2, "zcr_el1")],
+)
+def test_a_guest_goes_by_either_length_that_it_may_have_asked_for(
+    x2: int, zcr: int, wrong: str | None
+) -> None:
+    """That it was the one which ZCR_EL1 then holds is not followed so far."""
+    case, trace = _one_of_two_lengths(x2, zcr)
+    verdict = judge(case, trace, Profile())
+    if wrong is None:
+        assert isinstance(verdict, Agree)
+        assert (verdict.reason, verdict.judged) == ("", len(case.ops))
+    else:
+        assert isinstance(verdict, Diverge)
+        assert verdict.label == wrong

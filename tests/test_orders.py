@@ -314,6 +314,27 @@ def test_whether_a_vcpu_runs_is_asked_before_the_others_begin(
     assert isinstance(judge(case, with_seen(trace, 5, other), MACHINE), Diverge)
 
 
+def test_a_vcpu_that_was_stopped_before_its_run_began_is_as_init_left_it() -> None:
+    lists = f"threads {{\nrun v0 {{ mov x1, #7 }}\n}} {{\n{POWER}\n}}\n"
+    looks = "get v0 x1\nget v0 pc\nget-mp v0\n"
+    case = Case((*SETUP, *parse_case("set v0 x1 5\nset-mp v0 runnable\n" + lists + looks).ops))
+    model = Model(MACHINE)
+    seen = [invent(model.step(op), lambda _: 0) for op in case.ops[:5]]
+    told = THREADS_DATA.pack(2, 1) + INTERVAL.pack(0, 9) * 2
+    waited = Observation(EINTR, 0, bytes(28) + RUN_TIMED_OUT.to_bytes(4, "little"))
+    zero, stopped = Observation(0, 0, bytes(8)), Observation(0, 0, bytes([5, 0, 0, 0]))
+    after = (zero, zero, stopped)
+    trace = Trace((*seen, Observation(0, 0, told), waited, Observation(0), *after))
+    assert isinstance(verdict := judge(case, trace, MACHINE), Agree)
+    assert (verdict.reason, verdict.judged) == ("", len(case.ops))
+    for index in range(3):
+        wrong = with_seen(trace, 8 + index, Observation(0, 0, bytes([9]) + bytes(7)))
+        if index == 2:
+            wrong = with_seen(trace, 10, Observation(0, 0, bytes(4)))
+        assert isinstance(verdict := judge(case, wrong, MACHINE), Diverge)
+        assert verdict.op_index == 8 + index
+
+
 def test_what_sets_cannot_say_is_not_judged_any_more() -> None:
     case = Case(
         (*SETUP[:2], *parse_case("threads {\nset-vls v0 1\n} {\nfinalize v0\n}\nget-vls v0\n").ops)

@@ -205,6 +205,7 @@ class Cpu(Controls):
                 vcpu.core[name] = self.held(name, raw)
                 self.rules.add(f"run.load-{name}")
         if vcpu.sve:
+            self._settle_zcr()
             zcr, mask = join(vcpu.sys[self.zcr])
             if zcr & ~ZCR_LEN:
                 self.rules.add("run.load-zcr")
@@ -253,7 +254,14 @@ class Cpu(Controls):
         for vl in sorted(set(vls), reverse=True):
             self.tails_may_vanish(vl)
 
+    def _settle_zcr(self) -> None:
+        """Have each length that ZCR_ELx may ask for be that of a path of its own."""
+        candidates = self.vcpu.sys[self.zcr]
+        if join(candidates)[1] & ZCR_LEN and len(candidates) > 1:
+            self.vcpu.sys[self.zcr] = (candidates[self.forks.choose(len(candidates))],)
+
     def _recompute_vl(self) -> int:
+        self._settle_zcr()
         zcr, mask = join(self.vcpu.sys[self.zcr])
         if mask & ZCR_LEN:
             raise Unpredictable(f"{self.zcr.upper()}.LEN is not known")

@@ -13,7 +13,7 @@ from targets.spec.controls import Forks
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.memory import Memory
 from targets.spec.semantics import maybe, pauth
-from targets.spec.sets import either
+from targets.spec.sets import ZERO, either
 from targets.spec.vcpu import Vcpu
 from targets.spec.world import World
 
@@ -21,7 +21,7 @@ MOST_PATHS = 64
 """More paths than this through one run are not followed."""
 
 _FORKS = frozenset({"msr", "mrs", ANY}) | maybe.FORKING | pauth.FORKING
-"""Forms without which a run has one path."""
+"""Forms without which a run has one path, unless ZCR_ELx may hold one value or another."""
 
 E = TypeVar("E")
 
@@ -46,7 +46,7 @@ def explore(world: World, program: Sequence[Insn], execute: Callable[[Forks], E]
     """Every path of a run, the one on which writes take effect at once first; the VM is left
     as that path leaves it. Raises Unpredictable, also where any path does."""
     forks = Forks()
-    if not any(insn.form.name in _FORKS for insn in program):
+    if not (any(insn.form.name in _FORKS for insn in program) or _lengths_differ(world)):
         ended = execute(forks)
         if forks.taken:
             raise Unpredictable("a choice that no form is known to have", Decides.NOTHING)
@@ -71,6 +71,14 @@ def explore(world: World, program: Sequence[Insn], execute: Callable[[Forks], E]
     assert paths[0].after
     restore(world, paths[0].after)
     return paths
+
+
+def _lengths_differ(world: World) -> bool:
+    return any(
+        len(vcpu.sys.get(name, ZERO)) > 1
+        for vcpu in world.vm.vcpus.values()
+        for name in ("zcr_el1", "zcr_el2")
+    )
 
 
 _FIELDS = tuple(field.name for field in fields(Vcpu))

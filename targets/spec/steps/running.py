@@ -200,6 +200,15 @@ def _unfit(world: World, vcpu: Vcpu, immediate: bool, waits: bool) -> Permitted 
     return None
 
 
+def waits_for_ever(world: World, vcpu: Vcpu) -> Permitted:
+    """KVM_RUN of a vcpu that was stopped after the harness had looked: it changes nothing, but does
+    not return before its time is up. Raises Unpredictable."""
+    unfit = _unfit(world, vcpu, immediate=False, waits=True)
+    assert unfit is not None
+    stopped = unfit.rule == "run.stopped"
+    return _failed("run.stopped", EINTR, 0, wire.RUN_TIMED_OUT) if stopped else unfit
+
+
 def lacks_pmu(world: World, vcpu: Vcpu) -> bool:
     """Whether it has a PMU that user space did not set up, so that it does not run."""
     return has_pmu(world, vcpu) and not vcpu.pmu_ready

@@ -17,7 +17,7 @@ from targets.spec.permitted import Mismatch, Outcome, Part, Permitted, Tail
 from targets.spec.run import Ended, step_over
 from targets.spec.sets import ZERO, exact
 from targets.spec.steps.registry import step
-from targets.spec.steps.running import enter, lacks_pmu, prepare
+from targets.spec.steps.running import enter, lacks_pmu, prepare, waits_for_ever
 from targets.spec.vcpu import Vcpu
 from targets.spec.world import World
 
@@ -71,19 +71,19 @@ class Lead:
             if not self.initialised:
                 raise Unpredictable("a vcpu was initialised between a run's parts", _NOTHING)
             if vcpu.sve <= vcpu.finalised and not lacks_pmu(world, vcpu):
-                lost = self._lost(vcpu)
+                lost = self._lost(world, vcpu)
                 if lost:
                     return lost
         run = self.run
         immediate = bool(run.immediate)
         return enter(world, run.vcpu, run.program, immediate, self.stopped, _not_completed)
 
-    def _lost(self, vcpu: Vcpu) -> Permitted | None:
+    def _lost(self, world: World, vcpu: Vcpu) -> Permitted | None:
         """A run from elsewhere than it was prepared for. Raises Unpredictable."""
         if self.stopped or self.run.immediate:
             return None
         if vcpu.stopped:
-            return _times_out("run.stopped")
+            return waits_for_ever(world, vcpu)
         place = vcpu.core["pc"], vcpu.sys["vbar_el1"]
         if place == (exact(self.base), exact(wire.VECTOR_BASE)):
             return None
@@ -111,12 +111,11 @@ def _not_completed(vcpu: Vcpu, ended: Ended) -> Ended:
 
 
 def _times_out(rule: str) -> Permitted:
-    """The vcpu waits, or takes one exception after the other, until its time is up; what it holds
-    then is not known."""
+    """The vcpu takes one exception after the other until its time is up; what it holds then is not
+    known."""
 
     def go_on() -> None:
         raise Unpredictable("a run that came to nothing leaves what nobody knows", _NOTHING)
 
-    flags = Part("flags", 4, exact(wire.RUN_TIMED_OUT))
-    parts = Part("exit", 28, exact(0)), flags
+    parts = Part("exit", 28, exact(0)), Part("flags", 4, exact(wire.RUN_TIMED_OUT))
     return Permitted(rule, (Outcome(EINTR, parts, effect=go_on),))
