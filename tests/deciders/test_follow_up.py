@@ -27,6 +27,7 @@ from fuzz.followup.suspicion import Confirmed, Dropped, Shown, Suspicion
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.knowledge import Knowledge
 from fuzz.oracle.selfsame import READING
+from fuzz.oracle.verdict import Agree
 from targets.base import Ran
 
 WARN = Fault(FaultKind.WARN, "f", True)
@@ -429,6 +430,14 @@ def test_what_differs_the_same_way_each_time_is_confirmed() -> None:
     assert leg.ran.count(CASE) == 4  # three times to compare, once beside the others
     assert differing().shows(CASE, legs)
     assert differing().runs == 200
+
+
+def test_what_other_legs_do_is_shown_beside_it() -> None:
+    leg, _ = otherwise(lambda _: 22)
+    shown = differing().settle(CASE, Everywhere([leg, Scripted("b", kind="emulator")]))
+    assert shown
+    assert set(shown.verdicts) == set(shown.traces) == {"a", "b"}
+    assert isinstance(shown.verdicts["b"], Agree)
 
 
 @pytest.mark.parametrize("turn", [0, 1, 2])

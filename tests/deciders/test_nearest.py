@@ -18,7 +18,7 @@ from targets.profile import Profile
 
 CODE = CodeMap(
     *(0x1000, 0x4000),
-    tuple(Function(at, 64, name, "") for at, name in ((0, "a"), (64, "b"), (128, "c"))),
+    tuple(Function(64 * n, 64, name, "") for n, name in enumerate("abcdefghijkl")),
 )
 UP = "create v0\ninit v0 features=sve\nfinalize v0\n"
 CASE = parse_case(f"{UP}get v0 x1\nfinalize v0\n")
@@ -55,6 +55,7 @@ def test_neighbours_are_one_step_away() -> None:
     assert shorter == [Case(ops[:2], 3), Case((ops[0], ops[2]), 3), Case(ops[1:], 3)]
     simpler = made[: -len(shorter)]
     assert simpler
+    assert len(set(made)) == len(made), "each costs a run"
     for case in simpler:
         assert len(case.ops) == len(ops)
         assert sum(a != b for a, b in zip(case.ops, ops, strict=True)) == 1
@@ -84,6 +85,15 @@ def test_only_what_the_neighbour_never_executes_is_told() -> None:
     assert [f.name for f in found.functions] == ["b"]
     assert found.blocks == (("a", 1), ("c", 2))
     assert found.neighbour != CASE
+
+
+def test_functions_are_told_in_the_order_of_the_kernel() -> None:
+    found = told(lambda case, _: [*range(0, 64 * 12, 64)] if case == CASE else [])
+    assert found is not None
+    assert [f.name for f in found.functions] == [*"abcdefghijkl"]
+    later = told(lambda case, _: [*range(4, 64 * 12, 64)] if case == CASE else [])
+    assert later is not None
+    assert later.blocks == tuple((name, 1) for name in "abcdefghijkl")
 
 
 def test_the_nearest_is_the_one_that_leaves_least() -> None:
