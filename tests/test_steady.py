@@ -39,7 +39,7 @@ from fuzz.followup.steady import (
     surest_of,
     ways,
 )
-from fuzz.followup.suspicion import Departure, Suspicion
+from fuzz.followup.suspicion import Departure, Shown, Suspicion
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge
 from targets.base import Target
@@ -450,6 +450,20 @@ def test_what_does_not_show_where_it_was_found_is_not_kept() -> None:
     assert (found.shown, found.again) == (None, True)
     assert found.told.startswith("shows in 0 of 20 runs with the clock running, and in 20 of 20")
     assert running.ran[-20:] == [CASE] * 20
+
+
+def test_what_shows_but_does_not_stay_where_it_was_found_is_not_kept() -> None:
+    running, counting = Struck(600_000, 800_000, 1), Struck(2_000_000, 2_400_000, 1)
+    there = Everywhere([running])
+
+    class Fleeting(Worth):
+        def settle(self, case: Case, legs: Everywhere) -> Shown | None:
+            return None if legs is there else super().settle(case, legs)
+
+    suspicion = Fleeting(CASE, LEG, suspect(running).verdict)
+    found = steadied(suspicion, there, Everywhere([counting]), lambda one, _: one.case)
+    assert (found.shown, found.again) == (None, True)
+    assert running.ran[-20:] == [CASE] * 20, "how often that shows is told, and of no other"
 
 
 @pytest.mark.parametrize(("most", "centres"), [(1000, True), (400, True), (380, False)])

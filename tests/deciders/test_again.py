@@ -66,7 +66,7 @@ def set_wrong(case: Case, _turn: int) -> Trace:
 def test_outcomes_are_kept_by_these_words() -> None:
     """In databases there are."""
     words = ("shows", "passes", "other", "unjudged", "absent")
-    assert (SHOWS, PASSES, OTHER, UNJUDGED, ABSENT) == words
+    assert words == (SHOWS, PASSES, OTHER, UNJUDGED, ABSENT)
 
 
 def test_the_same_is_of_the_same_oracle_rule_and_op() -> None:

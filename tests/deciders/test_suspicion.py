@@ -173,6 +173,19 @@ def test_a_run_whose_time_is_over_now_and_then_is_a_busy_machine(turns: tuple[in
     assert (always.seen, always.tried) == (3, 3)
 
 
+def test_what_shows_in_time_as_well_is_no_busy_machine() -> None:
+    def script(case: Case, turn: int) -> Trace:
+        if turn == 0:
+            return late(case, turn)
+        ended = Observation(EINTR, 0, RUN_DATA.pack(*[0] * 6))
+        return wrong(case, len(case.ops) - 1, ended) if turn == 1 else sound(case)
+
+    suspected = Departure(RUNNING, "a", verdict_of(Scripted("a", late), RUNNING))
+    found = suspected.confirm(Everywhere([Scripted("a", script)]), said, 10)
+    assert isinstance(found, Confirmed)
+    assert (found.seen, found.tried) == (2, 3)
+
+
 def test_one_run_in_time_tells_that_a_late_one_was_a_busy_machine() -> None:
     leg = Scripted("a", late)
     suspected = Departure(RUNNING, "a", verdict_of(leg, RUNNING), late=True)
