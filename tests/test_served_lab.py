@@ -10,13 +10,15 @@ from whole_runs import run_whole
 
 from corpus.case import Case
 from corpus.isa.system import MMIO_LOOP
+from corpus.journey import parse_journey
 from corpus.ops import Disturb, HostRun, Run
 from corpus.store import kept_cases
 from corpus.text import parse_case
 from corpus.wire import DISTURB_DATA, INTERVAL, MMIO_BASE, RUN_DATA, THREADS_DATA
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree
-from targets.base import Target
+from fuzz.suites.journey import restore, save
+from targets.base import Target, WireTarget
 from targets.kvm.lab import kernels
 from targets.legs import open_leg
 
@@ -98,3 +100,16 @@ def test_two_guests_read_at_once_and_stay_for_long(leg: Target) -> None:
     told = trace.observations[9].data
     (began, ended), _ = INTERVAL.iter_unpack(told[THREADS_DATA.size :])
     assert ended - began > 200 * 5_000  # as an exit and an entry take
+
+
+def test_a_vcpu_goes_on_in_a_vm_that_has_one_as_well(leg: Target) -> None:
+    guest = "run v0 {\nmmio-loop #20\n}\n"
+    journey = parse_journey(f"{LIFE}{guest}migrate v0 to=kvm:{RELEASE}:vhe\n{guest}get v0 x28\n")
+    assert isinstance(leg, WireTarget)
+    saved = save(leg, journey)
+    assert saved.gic
+    arrival = restore(leg, journey, saved)
+    assert (arrival.wrong, arrival.refused) == ((), "")
+    assert isinstance(arrival.after, Agree)
+    assert (arrival.after.judged, arrival.after.reason) == (2, "")
+    assert "gic.serves" in arrival.after.rules

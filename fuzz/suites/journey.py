@@ -1,8 +1,9 @@
 """A vcpu saved on one leg and restored on another, as a VMM does it.
 
 What is saved: every register that KVM_GET_REG_LIST names, MP_STATE, events, and the guest's RAM.
-Timers are registers. Before and after, each leg is judged by its own copy of the model; that of the
-destination begins with what was restored.
+Timers are registers. A VM with an interrupt controller goes on in one that has one, too, which is
+a new one: no guest here changes its state. Before and after, each leg is judged by its own copy of
+the model; that of the destination begins with what was restored.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from corpus.ops import (
     EXACT,
     FEATURE_SVE,
     GENERIC_V8,
+    CreateGic,
     CreateVcpu,
     Finalize,
     GetEvents,
@@ -66,7 +68,8 @@ NONE: Mapping[int, WireOp] = MappingProxyType({})
 class Saved:
     """What left a leg. `registers`: (id, errno of GET, bytes) in the order of the list; `verdict`
     is about what was done before, and how that and saving ended; `beyond`: registers outside the
-    model may have been written; `features`: those of the vcpu. `why` there is nothing, if so: in
+    model may have been written; `features`: those of the vcpu; `gic`: its VM has an interrupt
+    controller, whose state is not saved. `why` there is nothing, if so: in
     one sentence."""
 
     leg: str
@@ -74,6 +77,7 @@ class Saved:
     verdict: Verdict
     beyond: bool
     features: int
+    gic: bool = False
     registers: tuple[tuple[int, int, bytes], ...] = ()
     mp_state: int = 0
     events: bytes = bytes(EVENTS.size)
@@ -153,7 +157,8 @@ def save(leg: WireTarget, journey: Journey) -> Saved:
     verdict = _judged(model, case.ops, listed.observations[:count])
     beyond = model.beyond or not isinstance(verdict, Agree) or bool(verdict.reason)
     features = FEATURE_SVE if model.vm.features is None else model.vm.features
-    bare = Saved(leg.name, machine(leg), _worse(verdict, _ended(listing, listed)), beyond, features)
+    verdict = _worse(verdict, _ended(listing, listed))
+    bare = Saved(leg.name, machine(leg), verdict, beyond, features, model.vm.made_gic)
     if len(listed.observations) <= count or listed.observations[count].err:
         return replace(bare, why="its registers cannot be listed")
     ids = _ids(listed.observations[count])
@@ -185,7 +190,7 @@ def restore(leg: WireTarget, journey: Journey, saved: Saved) -> Arrival:
         return Arrival(saved, leg.name, refused=saved.why)
     values = {reg: value for reg, err, value in saved.registers if not err}
     features = saved.features if journey.features is None else journey.features
-    ready = _ready(vcpu, features, values)
+    ready = _ready(vcpu, features, values, gic=saved.gic)
     carried = [reg for reg in values if reg != regs.VLS_ID]
     setting: list[Op] = [SetReg(vcpu, reg, _exactly(values[reg])) for reg in carried]
     power: list[Op] = [*_events(vcpu, saved.events), SetMp(vcpu, saved.mp_state)]
@@ -237,9 +242,11 @@ def restore(leg: WireTarget, journey: Journey, saved: Saved) -> Arrival:
     )
 
 
-def _ready(vcpu: int, features: int, values: dict[int, bytes]) -> list[Op]:
+def _ready(vcpu: int, features: int, values: dict[int, bytes], *, gic: bool) -> list[Op]:
     """A vcpu to which registers can be restored."""
     ready: list[Op] = [CreateVcpu(vcpu), Init(vcpu, features, GENERIC_V8)]
+    if gic:
+        ready.append(CreateGic())
     vls = values.get(regs.VLS_ID)
     if vls is not None:
         ready += [SetVls(vcpu, int.from_bytes(vls[:_VQS_SIZE], "little")), Finalize(vcpu)]
