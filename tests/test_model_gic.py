@@ -12,7 +12,7 @@ from corpus.trace import Observation, Trace
 from corpus.wire import GIC_DIST, MMIO_BASE, RUN_DATA, VECTOR_MMIO, Stage
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
-from targets.model.target import ModelTarget
+from targets.model.target import ModelTarget, foreseen
 from targets.profile import Profile
 from targets.spec.errno import EBUSY, EEXIST, ENODEV
 
@@ -221,3 +221,19 @@ def test_a_host_thread_runs_such_guests_too() -> None:
     assert isinstance(verdict, Agree)
     assert not verdict.reason
     assert value(trace.observations[5]) == 0
+
+
+@pytest.mark.parametrize(
+    ("life", "slot", "warns"),
+    [
+        ("create v2\ninit v2\nfinalize v2\ncreate-gic\n", 2, True),
+        ("create v2\ninit v2\nfinalize v2\ncreate v0\ncreate-gic\n", 2, True),
+        ("create v1\ninit v1\nfinalize v1\ncreate v0\ncreate-gic\n", 1, False),
+        ("create v2\ninit v2\nfinalize v2\n", 2, False),
+    ],
+)
+def test_an_id_that_there_are_too_few_vcpus_for_is_foreseen(
+    life: str, slot: int, warns: bool
+) -> None:
+    case = parse_case(f"{life}run v{slot} {{ }}\n")
+    assert ("gic.any-id" in foreseen(case, replace(MACHINE, kernel=(6, 1)))) == warns

@@ -81,6 +81,11 @@ TABLE: tuple[Rule, ...] = (
                 "arm.c, kvm_arch_vcpu_precreate",
                 "behind its initialisation no vcpu is created: EBUSY",
             ),
+            "gic.any-id": (
+                "ABI",
+                "arm-vgic-v3.rst, api.rst 4.7",
+                "a vcpu runs beside it whose id is not below the number of vcpus",
+            ),
             "gic.serves": (
                 "ABI",
                 "arm-vgic-v3.rst, vgic-mmio-v3.c",

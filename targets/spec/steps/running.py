@@ -190,6 +190,8 @@ def _unfit(world: World, vcpu: Vcpu, immediate: bool, waits: bool) -> Permitted 
             " modelled",
             Decides.KERNEL,
         )
+    if vm.made_gic and vcpu.slot >= len(vm.vcpus):
+        world.rules.add("gic.any-id")
     if vcpu.late and world.profile.mode == protected.MODE and in_force(LATE, world.profile.kernel):
         return _failed(LATE, EINVAL, 0, None)
     vm.ran_once = vcpu.run_once = True
