@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from corpus.case import Case, decode
 from corpus.inputs import case_of
 from corpus.trace import Trace
-from fuzz.generate import arriving, copies, el2, newer, strangers
+from fuzz.generate import arriving, copies, el2, newer, served, strangers
 from fuzz.generate.mutate import crossed, mutated
 from fuzz.worker.steering import Steering
 from targets.base import Target
@@ -159,6 +159,7 @@ class Mutators:
         self._el2_share = el2.share(runner.machines)
         self._beside = strangers.Beside.of(runner.machines)
         self._newer = newer.share(runner.machines)
+        self._served = served.can_be(runner.machines)
         self._few_copies = copies.are_doubtful(runner.machines)
         self._takes_others = arriving.takes_others(runner.machines)
 
@@ -181,7 +182,8 @@ class Mutators:
         """`child` with more of what the machines have, and less of what is not judged on them."""
         child = arriving.to_its_own(child) if self._takes_others else child
         child = copies.with_few(child) if self._few_copies else child
-        return newer.with_newer(child, self._newer) if self._newer else child
+        child = newer.with_newer(child, self._newer) if self._newer else child
+        return served.with_served(child) if self._served else child
 
     def _next(self, make: Callable[[int], Case], max_size: int) -> bytes:
         """Begin children until enough are ahead; hand out the oldest."""
