@@ -94,6 +94,14 @@ def test_what_the_first_access_brings_is_brought_all_the_same() -> None:
     assert (value(text), value(text, name)) == (0x1234, 0x1234)
 
 
+def test_the_first_access_may_clear_tails_all_the_same() -> None:
+    name = "ZCR_EL1 is lost at the first vector access"
+    clears = ModelTarget(Profile(), make=HYPOTHESES[name], choose=lambda found: len(found) - 1)
+    text = f"{UP}set v0 z1 0xab*\nrun v0 {{\n{ON}umov x1, v1.d[0]\n}}\nget v0 z1\n"
+    left = clears.run(parse_case(text)).observations[-1].data
+    assert left == b"\xab" * 16 + bytes(240)
+
+
 def test_the_first_access_loses_zcr() -> None:
     name = "ZCR_EL1 is lost at the first vector access"
     for run, left in ((ACCESS, 0), (NO_ACCESS, 3)):
@@ -125,6 +133,12 @@ def test_a_call_that_is_refused_is_so_where_others_do_nothing() -> None:
     text = f"{UP}set v0 0x6030000000100099 1\ncreate v1\nset v1 x1 7\nset-vls v0 1\n"
     for name in (SETS, LENGTHS):
         assert [one.err for one in seen(text, name)] == [one.err for one in seen(text)]
+
+
+def test_of_what_may_end_in_any_way_nothing_is_undone() -> None:
+    text = f"{UP}set v0 0x6030000000138010 1\nset v0 x1 7\nget v0 x1\n"
+    assert [one.err for one in seen(text, LENGTHS)] == [one.err for one in seen(text, SETS)]
+    assert (value(text, LENGTHS), value(text, SETS)) == (7, 0)
 
 
 BAD, GOOD = "set-mp v0 99\n", "set-mp v0 runnable\n"

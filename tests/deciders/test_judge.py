@@ -237,6 +237,22 @@ def test_what_a_whole_says_is_not_asked_of_the_parts(data: bytes) -> None:
     assert made, "where it does not fit they tell what is wrong"
 
 
+def test_a_hole_is_as_long_as_its_part_wherever_it_ends() -> None:
+    made: list[int] = []
+    hole = Part("h", 2, KEPT_OR_CLEARED)
+    parts = (part(exact(7), 1, "a"), hole, part(exact(0x0908), 2, "b"))
+
+    def more() -> tuple[Part, ...]:
+        made.append(1)
+        return parts
+
+    outcome = Outcome(0, whole=b"\7\0\0\x08\x09", holes=((1, hole),), more=more)
+    seen = invent(permit(outcome), lambda _: 0)
+    assert seen.data == b"\7\xcd\xab\x08\x09"
+    assert held(permit(outcome), seen)[0] is None
+    assert made == []
+
+
 def test_a_hole_narrows_and_counts_what_was_chosen() -> None:
     home = {"h": KEPT_OR_CLEARED}
     wrong, choices = held(holey((home, "h")), Observation(0, 0, b"\7\xcd\0\x08"))
