@@ -200,6 +200,11 @@ TABLE: tuple[Rule, ...] = (
                 "kvm_emulate.h, vcpu_reset_hcr",
                 "INIT of a vcpu that has run drops an SError that pends or leaves it",
             ),
+            "events.abort-before-init": (
+                "IMPL",
+                "kvm_emulate.h, vcpu_el1_is_32bit",
+                "an abort asks how wide EL1 is of a VM in which no INIT has said so; 6.1 warns",
+            ),
             "events.taken-before-first-run": (
                 "IMPL",
                 "guest.c, commit_pending_events",

@@ -32,6 +32,8 @@ def set_events(world: World, op: SetEvents) -> Permitted:
         return vcpu
     if not vcpu.initialised:
         if op.abort:
+            if world.vm.features is None and not world.vm.width_taken:
+                world.rules.add("events.abort-before-init")
             raise Unpredictable("an abort that user space injects is not modelled", Decides.KERNEL)
         return Permitted("events.not-initialised", tuple(map(Outcome, (ENOEXEC, 0, EINVAL))))
     if op.reserved:
