@@ -256,6 +256,8 @@ def more_texts() -> tuple[str, ...]:
         ("run v0 { nop }",),
         ("init v0 features=has_el2",),
         ("preferred-target",),
+        ("create-gic",),
+        ("create-gic", "init v0 features=has_el2", "run v0 { nop }"),
     )
     return tuple(program(say(case(*lines), MACHINE)) for lines in made)
 

@@ -25,7 +25,7 @@ NAMES = (
     *("mp-state-stopped", "nested-lengths", "init-refused-leaves-nothing", "pmu-without-device"),
     *("kvm-pmu-enables-lost", "qemu-asimd-widening-keeps-tail", "qemu-fmmla-below-256-bits"),
     *("cpu-on-second-vcpu", "migrate-after-short-run", "vixl-vector-in-place"),
-    "protected-vm-moves",
+    *("protected-vm-moves", "served-by-nobody"),
 )
 """Of every kind of op and of outcome a few."""
 KEPT = [
