@@ -30,6 +30,7 @@ from corpus.text import format_case, parse_case
 from corpus.wire import DELAY_LIMIT, Stranger
 from fuzz.followup.passes import PASSES, cost, drop_ops
 from fuzz.generate import random_case
+from fuzz.generate.staying import in_time
 from fuzz.generate.strangers import (
     LOOPS_STEPPED,
     NOTHING,
@@ -300,3 +301,12 @@ def test_few_runs_that_are_stepped_through_get_a_loop() -> None:
     }
     assert loops[Stranger.SOFTIRQ] > 0.8 * len(plain)
     assert 0.5 * LOOPS_STEPPED < loops[Stranger.STEP] / len(plain) < 1.7 * LOOPS_STEPPED
+
+
+def test_no_loop_has_more_rounds_than_a_run_has_time_for() -> None:
+    loops = "run v0 {{\nnop\nhvc-loop #{}\nwfi-loop #{}\n}}\nhost-run v0 {{\nspin-loop #{}\n}}\n"
+    text = f"create v0\n{loops}"
+    case = parse_case(text.format(900, 945, 60))
+    assert in_time(case) == parse_case(text.format(100, 10, 50))
+    for few in (in_time(case), parse_case(text.format(5, 10, 1)), parse_case("create v0\n")):
+        assert in_time(few) is few

@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from corpus import registers as regs
+from corpus.case import Case
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.form import Insn
-from corpus.isa.system import HVC_LOOP, SPIN_LOOP, UNDEF_LOOP, WFI_LOOP
+from corpus.isa.system import HVC_LOOP, LOOPS, SPIN_LOOP, UNDEF_LOOP, WFI_LOOP
 from corpus.isa.table import insn
 from corpus.ops import FEATURE_PMU, HostRun, Op, Run, SetReg
 from corpus.wire import DELAY_LIMIT
@@ -92,3 +93,24 @@ def _takes_exceptions(before: Sequence[Op], slot: int) -> bool:
 
 def _somewhere(rng: random.Random, program: Sequence[Insn]) -> int:
     return rng.randrange(len(program) + 1)
+
+
+_MOST = dict.fromkeys(LOOPS, ROUNDS[-1]) | {loop.form: ROUNDS[-1] // loop.parts for loop in _LOOPS}
+
+
+def in_time(case: Case) -> Case:
+    """`case`, with no more rounds of a loop than are drawn here: a mutation may ask for a thousand,
+    which take about as long as a run may, so that it is over in time now and not then."""
+    ops = tuple(map(_shortened, case.ops))
+    return replace(case, ops=ops) if ops != case.ops else case
+
+
+def _shortened(op: Op) -> Op:
+    if not isinstance(op, Run | HostRun) or all(_fits(each) for each in op.program):
+        return op
+    program = (i if _fits(i) else insn(i.form.name, _MOST[i.form.name]) for i in op.program)
+    return replace(op, program=tuple(program))
+
+
+def _fits(each: Insn) -> bool:
+    return each.form.name not in LOOPS or each.args[0] <= _MOST[each.form.name]

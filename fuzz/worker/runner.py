@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from corpus.case import Case, decode
 from corpus.inputs import case_of
 from corpus.trace import Trace
-from fuzz.generate import arriving, copies, el2, newer, served, strangers
+from fuzz.generate import arriving, copies, el2, newer, served, staying, strangers
 from fuzz.generate.mutate import crossed, mutated
 from fuzz.worker.steering import Steering
 from targets.base import Target
@@ -180,6 +180,7 @@ class Mutators:
 
     def _fitting(self, child: Case) -> Case:
         """`child` with more of what the machines have, and less of what is not judged on them."""
+        child = staying.in_time(child)
         child = arriving.to_its_own(child) if self._takes_others else child
         child = copies.with_few(child) if self._few_copies else child
         child = newer.with_newer(child, self._newer) if self._newer else child
