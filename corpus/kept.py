@@ -44,6 +44,7 @@ class Effect(StrEnum):
     MODES = "modes"  # every register it writes, but only while FPCR is not zero
     ODD = "odd"  # as RESULT, but only where the VL is an odd number of quadwords
     UNEVEN = "uneven"  # as RESULT, but only where the VL is no power of two
+    UNKEYED = "unkeyed"  # as RESULT, but only where SCTLR_EL1 enables no key for pointers
     SHORT = "short"  # as STOP, but only at a VL of 128 bits
     SP = "sp"  # as STOP, but only where an operand is the stack pointer
     SP_TAG = "sptag"  # as STOP, but only where tags are checked, and not of this access

@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 from model_guest import DATA, guest, run
 
-from corpus.isa.pauth import LOADS
+from corpus.isa.pauth import ALL_ENABLES, LOADS
+from corpus.isa.table import parse_insn
+from corpus.kept import Effect
 from corpus.registers import KEY_NAMES
 from corpus.text import parse_case
 from corpus.trace import Trace
@@ -18,6 +20,7 @@ from fuzz.oracle.verdict import Agree, Verdict
 from targets.model.target import ModelTarget
 from targets.profile import Profile, has_pauth
 from targets.spec.controls import Forks
+from targets.spec.defects import worst
 from targets.spec.errors import UNDEFINED, GuestException, Unpredictable
 from targets.spec.pauth import code_bits
 from targets.spec.semantics import SEMANTICS
@@ -335,3 +338,15 @@ def test_generated_ones_are_mostly_signed_before() -> None:
                 continue
             done += 1
     assert 180 < done < 240
+
+
+def test_a_leg_that_strips_with_a_key_alone_spoils_the_pointer_without_one() -> None:
+    strip = parse_insn("xpacd x3")
+    defect = frozenset({Effect.UNKEYED})
+    cpu = guest(1)
+    cpu.vcpu.sys["sctlr_el1"] = exact(SCTLR_RESET)
+    assert worst(cpu, defect, strip) is Effect.RESULT
+    run(cpu, "enable-keys db")
+    assert worst(cpu, defect, strip) is None
+    cpu.vcpu.sys["sctlr_el1"] = unknown(0, ALL_ENABLES)
+    assert worst(cpu, defect, strip) is Effect.RESULT

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from corpus.isa.form import Args, Insn
 from corpus.isa.operands import names_sp
+from corpus.isa.pauth import ALL_ENABLES
 from corpus.kept import Effect
 from targets.spec.cpu import FPSR_STATEFUL, Cpu
 from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable
@@ -21,6 +22,7 @@ def worst(cpu: Cpu, effects: frozenset[Effect], insn: Insn) -> Effect | None:
         (Effect.INPLACE, _reads_its_destination(insn), Effect.RESULT),
         (Effect.ODD, cpu.vl // 16 % 2 == 1, Effect.RESULT),
         (Effect.UNEVEN, cpu.vl & cpu.vl - 1 != 0, Effect.RESULT),
+        (Effect.UNKEYED, not _has_a_key(cpu), Effect.RESULT),
         (Effect.SHORT, cpu.vl == 16, Effect.STOP),
         (Effect.TAGS, bool(cpu.vcpu.tagged), Effect.TAGS),
         (Effect.SP_TAG, bool(cpu.vcpu.tagged) and not cpu.checks, Effect.STOP),
@@ -89,6 +91,12 @@ def _checked_at_first(cpu: Cpu, semantic: Callable[..., None], args: Args) -> No
         raise known from None
     if cpu.differs is not None:
         raise known
+
+
+def _has_a_key(cpu: Cpu) -> bool:
+    """Whether SCTLR_EL1 certainly enables a key of pointer authentication."""
+    sctlr, mask = join(cpu.vcpu.sys["sctlr_el1"])
+    return bool(sctlr & ~mask & ALL_ENABLES)
 
 
 def _reads_its_destination(insn: Insn) -> bool:
