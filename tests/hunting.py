@@ -28,6 +28,7 @@ from fuzz.oracle.knowledge import Knowledge
 from fuzz.oracle.verdict import Diverge
 from targets.kvm.lab.variants import Tree, source_tree
 from targets.legs import open_leg
+from targets.model.target import is_avoided
 from targets.transport import TransportError
 
 MINIMISE_SECONDS = 180.0
@@ -61,12 +62,15 @@ def hunt(
     seconds: float,
     ran: Callable[[Case, Trace], None] = lambda *_: None,
 ) -> Iterator[Breakage | Departure]:
-    """Those of `cases` that diverge, until the time is up; `ran` is shown each."""
+    """Those of `cases` that diverge, until the time is up, but for what the leg is to be kept from;
+    `ran` is shown each."""
     (leg,) = legs.legs
     began = time.monotonic()
     for count, case in enumerate(cases, 1):
         if time.monotonic() - began > seconds:
             return
+        if is_avoided(case, legs.machines[leg.name]):
+            continue
         trace = leg.run(case)
         ran(case, trace)
         verdict = legs.judge_one(case, leg.name, trace)
