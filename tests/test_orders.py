@@ -602,3 +602,19 @@ def test_a_guest_that_calls_its_hypervisor_beside_another_is_not_judged() -> Non
         case = Case((*SETUP, *OTHER, *parse_case(lists.format(*programs)).ops))
         assert isinstance(verdict := judge(case, history(case, (0, 1)), MACHINE), Agree)
         assert "act on vcpus" in verdict.reason
+
+
+@pytest.mark.parametrize(("kind", "judged"), [("signal", False), ("thread", True)])
+def test_a_guest_that_waits_goes_on_when_a_signal_comes(kind: str, judged: bool) -> None:
+    machine = Profile(strangers=frozenset({"signal", "thread"}))
+    life = "create v0\ninit v0 features=sve,psci_0_2\nfinalize v0\n"
+    waits = "mov x0, #1\nmovk x0, #33792, lsl #16\nhvc #0\n"
+    case = parse_case(f"{life}disturb {kind} {{\nrun v0 {{\n{waits}}}\n}}\n")
+    model = Model(machine)
+    for op in case.ops[:4]:
+        invent(model.step(op), lambda _: 0)
+    if judged:
+        assert model.step(case.ops[4]).rule == "psci.waits"
+    else:
+        with pytest.raises(Unpredictable, match="a wait that a signal may end"):
+            model.step(case.ops[4])

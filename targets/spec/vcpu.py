@@ -218,6 +218,8 @@ class Vm:
     """By slot, in the order of creation."""
     features: int | None = None
     mixed: bool = False
+    signalled: bool = False
+    """Whether a stranger's signal may come while a vcpu runs."""
     ran_once: bool = False
     width_taken: bool = False
     """A failed INIT may have decided between 32 and 64 bits, on a kernel that does not take

@@ -44,7 +44,11 @@ class World:
 
     def turn(self) -> None:
         """Be about the one VM that ops are not about now."""
-        aside = self._aside or (Vm(stepped=self.vm.stepped), Memory(), False)
+        aside = self._aside or (
+            Vm(stepped=self.vm.stepped, signalled=self.vm.signalled),
+            Memory(),
+            False,
+        )
         self._aside = self.vm, self.mem, self.beyond
         self.vm, self.mem, self.beyond = aside
         self.other = not self.other

@@ -97,6 +97,9 @@ def enter(
         return finish(vcpu, ended)
 
     paths = explore(world, program, execute)
+    if world.vm.signalled and any(p.ended.exit is None and p.ended.err == EINTR for p in paths):
+        # KVM_RUN, which is made again then, goes on behind the wait.
+        raise Unpredictable("a wait that a signal may end", Decides.NOTHING)
     ended = paths[0].ended
     rule = "run.exit" if ended.exit else "psci.waits" if ended.err == EINTR else "run.fails"
     cause = None

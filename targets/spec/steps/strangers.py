@@ -26,6 +26,8 @@ def disturb(world: World, op: Disturb) -> Permitted:
         world.rules.update(("disturb.step", "disturb.step-shows"))
         for vm in world.vms:
             vm.stepped = SINGLE_STEP
+    for vm in world.vms:
+        vm.signalled |= kind is wire.Stranger.SIGNAL
     if kind is not wire.Stranger.THREAD:
         return Permitted("disturb.strikes", (Outcome(tail=_COUNTS), _NOT_STARTED))
     world.rules.update(LABELS.values())
