@@ -103,7 +103,7 @@ def web(url: str, seconds: float) -> dict[str, int]:
             assert "noted" in post(f"buckets/{bucket}/note", note=f"web note {done['notes']}")
             done["notes"] += 1
             told = post(f"buckets/{bucket}/assign", owner=f"eve{done['notes']}", link="")
-            undo = _found(r'class="notice".*?name="change" value="(\d+)"', told)
+            undo = _found(_UNDO_IN_NOTICE, told)
             if undo:  # unless another change came between
                 client.post(
                     "undo", data={"token": _found(r'"token" value="([^"]+)"', told), "change": undo}
@@ -111,6 +111,10 @@ def web(url: str, seconds: float) -> dict[str, int]:
             page(f"buckets/{bucket}")
             page("history")
     return done
+
+
+_UNDO_IN_NOTICE = r'class="notice" role="status">(?:(?!</div>).)*?name="change" value="(\d+)"'
+"""Not further down the page, where changes of others can be taken back, too."""
 
 
 def _found(pattern: str, text: str) -> str:
