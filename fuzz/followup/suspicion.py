@@ -154,7 +154,7 @@ def _busy(seen: int, tries: int) -> Dropped:
     return Dropped(f"the time of a run was over in {seen} of {tries} runs: {why}")
 
 
-NOTHING_SHOWN = (False, False)
+_NOTHING_SHOWN = (False, False)
 """Of one run: that it does not show, and so is not late either."""
 
 
@@ -183,7 +183,7 @@ class Departure(Suspicion):
         runs: list[tuple[bool, bool]] = []
         while len(runs) < tries:
             runs.append(self._run_once(self.case, legs))
-            if self._late and runs[-1] == NOTHING_SHOWN:  # one that is in time tells as much
+            if self._late and runs[-1] == _NOTHING_SHOWN:  # one that is in time tells as much
                 return _busy(len(runs) - 1, len(runs))
         most = tries * RARE if tries > CONFIRM_RUNS else tries
         while not any(shows for shows, _ in runs) and len(runs) < most:
@@ -220,7 +220,7 @@ class Departure(Suspicion):
         verdict = legs.judge_one(case, self.name, trace)
         shows = alike(verdict, self.verdict)
         if not shows or not isinstance(verdict, Diverge):
-            return NOTHING_SHOWN
+            return _NOTHING_SHOWN
         return True, late_at(case, trace, verdict.op_index)
 
     def settle(self, case: Case, legs: Everywhere) -> Shown | None:

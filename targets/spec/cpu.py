@@ -257,7 +257,7 @@ class Cpu(Controls):
     def _settle_zcr(self) -> None:
         """Have each length that ZCR_ELx may ask for be that of a path of its own."""
         candidates = self.vcpu.sys[self.zcr]
-        if join(candidates)[1] & ZCR_LEN and len(candidates) > 1:
+        if len(candidates) > 1 and join(candidates)[1] & ZCR_LEN:
             self.vcpu.sys[self.zcr] = (candidates[self.forks.choose(len(candidates))],)
 
     def _recompute_vl(self) -> int:
