@@ -26,7 +26,7 @@ def copied(rng: random.Random, access: Insn, middle: int) -> list[Insn]:
     to = middle + rng.randrange(40, 512)
     source = (to if rng.random() < 0.5 else middle + 512) + rng.randrange(-40, 40)
     if rng.random() < 0.04:
-        to = RAM_SIZE - rng.randrange(600)
+        to = RAM_SIZE - rng.randint(1, 600)
     setup = [insn("lda", to_register, to), insn("movz", size_register, size)]
     if access.form.name.startswith(SET):
         setup += [insn("movz", source_register, rng.randrange(1 << 16))] * (source_register != 31)
