@@ -124,6 +124,15 @@ def test_the_link_register_is_signed_by_the_stack_pointer() -> None:
     assert cpu.vcpu.x[30] == unknown(POINTER, CODE)
 
 
+def test_which_half_a_pointer_is_of_is_not_certain_where_bits_55_and_63_differ() -> None:
+    cpu = guest(1)
+    cpu.vcpu.mapped = True
+    for pointer, codes in ((1 << 63 | POINTER, 32), (1 << 55 | POINTER, 32), (HIGH, 48)):
+        cpu.vcpu.x[3] = exact(pointer)
+        run(cpu, "pacia x3, x5")
+        assert cpu.vcpu.x[3][0][1] == code_bits(codes)
+
+
 def test_stripping_is_certain_where_the_size_of_addresses_is() -> None:
     cpu = guest(1)
     for pointer in (POINTER, HIGH):

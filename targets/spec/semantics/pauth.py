@@ -115,12 +115,14 @@ def _input_bits(cpu: Cpu, is_lower: bool) -> int:
 
 
 def _sign(cpu: Cpu, n: int, key: str, modifier: Candidate) -> None:
-    """X register n gets a code in all upper bits but bit 55, which takes bit 63."""
+    """X register n gets a code in all upper bits but bit 55, which takes bit 63. Bit 63 tells which
+    half of the addresses it is of (Arm ARM, AddPAC); QEMU goes by bit 55."""
     vcpu = cpu.vcpu
     value, mask = cpu.x(n)
     sign_unknown = mask >> 63 & 1
     bits = _input_bits(cpu, is_lower=not value >> 63 and not sign_unknown)
-    least = min(bits, _input_bits(cpu, is_lower=True)) if sign_unknown else bits
+    either_half = mask & SELECT or sign_unknown or (value >> 63 ^ value >> 55) & 1
+    least = min(bits, _input_bits(cpu, is_lower=True)) if either_half else bits
     code = code_bits(least)
     kept = ~(code | SELECT)
     cpu.rules.add("pauth.signs")
