@@ -187,7 +187,7 @@ def test_an_abort_beside_a_syndrome_that_is_refused_may_be_taken_all_the_same() 
         assert after(UP, Profile(kernel=kernel)).step(refused).rule == "events.wide-syndrome"
     for kernel in ((7, 2), (7, 3)):
         model = after(UP, Profile(kernel=kernel))
-        with pytest.raises(Unpredictable, match="an abort beside a syndrome"):
+        with pytest.raises(Unpredictable, match="an abort that user space injects"):
             model.step(SetEvents(0, 1, 1, ISS + 1, 1))
         assert "events.taken-before-first-run" in model.rules
         alone = parse_case(UP + text).ops[-1]

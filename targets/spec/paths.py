@@ -123,6 +123,8 @@ def _either(name: str, a: Any, b: Any) -> Any:
         return a
     if name == "signed":
         return {}
+    if name == "fault":
+        return None
     if name in ("z", "own_v", "p", "ffr", "x"):
         return [
             one if one == other else either((*one, *other)) for one, other in zip(a, b, strict=True)

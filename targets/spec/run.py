@@ -11,7 +11,7 @@ from corpus.isa.system import ANY
 from corpus.kept import Effect
 from corpus.ops import NISV_TO_USER, machine_code
 from targets.profile import Profile
-from targets.spec import protected, stage1
+from targets.spec import aborts, protected, stage1
 from targets.spec.controls import Forks
 from targets.spec.cpu import Cpu, access_check
 from targets.spec.defects import spoiled, worst
@@ -120,7 +120,8 @@ def run(
     enter(vcpu)
     cpu = (NestedCpu if vcpu.el2 else Cpu)(vcpu, profile, mem, rules, vm, forks)
     cpu.pc = join(vcpu.core["pc"])[0]
-    ended = _execute(cpu, program)
+    ended = _taken_first(cpu) if vcpu.aborting else _execute(cpu, program)
+    vcpu.fault = _fault_address(vcpu, ended)
     cpu.leave()
     if not cpu.loaded:
         rules.add("run.idle-keeps-raw")
@@ -199,6 +200,26 @@ def _execute(cpu: Cpu, program: tuple[Insn, ...]) -> Ended:
     except Waits:
         cpu.pc += 4
         return Ended(EINTR, cause=cpu.rule)
+
+
+def _fault_address(vcpu: Vcpu, ended: Ended) -> int | None:
+    """What FAR_EL2 was at the exit, where it is the address that user space is told."""
+    if vcpu.el2 or vcpu.tagged or not isinstance(ended.exit, MmioExit):
+        return None
+    return ended.exit.address
+
+
+def _taken_first(cpu: Cpu) -> Ended:
+    """An abort of user space's, before the guest's first instruction. KVM has told of it already,
+    and keeps the flags as silicon does, which QEMU does not."""
+    if cpu.returns:
+        raise Unpredictable("an abort of user space's and a handler that returns")
+    vcpu, cpu.rule = cpu.vcpu, aborts.PENDS
+    esr, far = vcpu.sys["esr_el1"], vcpu.sys["far_el1"]
+    exit_ = _take_exception(cpu, GuestException(aborts.SYNDROME))
+    vcpu.sys["esr_el1"], vcpu.sys["far_el1"] = esr, far
+    vcpu.aborting = False
+    return Ended(0, exit_, cpu.rule)
 
 
 def _step_outlived(cpu: Cpu, insn: Insn) -> None:

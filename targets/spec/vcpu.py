@@ -114,6 +114,10 @@ class Vcpu:
     none is."""
     serror_left: bool = False
     """INIT may have dropped that SError."""
+    aborting: bool | None = False
+    """Whether its next entry takes an abort of user space's; None where that is not known."""
+    fault: int | None = None
+    """The address of the guest's last exit, where that was an access outside RAM."""
     reset_requested: bool = False
     """CPU_ON's reset is still to come: the next access or run performs it."""
     z: list[Set] = field(default_factory=lambda: _zeros(32))

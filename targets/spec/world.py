@@ -85,7 +85,7 @@ class World:
         ONE_REG access of an initialised vcpu does first."""
         if vcpu.reset_requested:
             self.rules.add("psci.reset-before-access")
-            vcpu.reset_requested = False
+            vcpu.reset_requested = vcpu.aborting = False
             vcpu.reset(self.profile.max_vq)
 
     def context(self, vcpu: Vcpu) -> Context:

@@ -205,6 +205,17 @@ TABLE: tuple[Rule, ...] = (
                 "kvm_emulate.h, vcpu_el1_is_32bit",
                 "an abort asks how wide EL1 is of a VM in which no INIT has said so; 6.1 warns",
             ),
+            "events.abort-pends": (
+                "IMPL",
+                "guest.c, inject_fault.c",
+                "an abort that user space injects is told in ESR_EL1 and FAR_EL1, and taken by the"
+                " next run",
+            ),
+            "events.abort-taken": (
+                "IMPL",
+                "guest.c, commit_pending_events",
+                "an abort that user space injects is taken at once",
+            ),
             "events.taken-before-first-run": (
                 "IMPL",
                 "guest.c, commit_pending_events",

@@ -8,7 +8,7 @@ from corpus.isa.form import Insn
 from corpus.isa.system import ANY
 from corpus.ops import GetEvents, SetEvents
 from targets.profile import Profile
-from targets.spec import el2, protected
+from targets.spec import aborts, el2, protected
 from targets.spec.errno import EINVAL, ENOEXEC
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.permitted import Outcome, Part, Permitted, fails
@@ -18,9 +18,6 @@ from targets.spec.vcpu import Vcpu
 from targets.spec.world import World
 
 ISS = (1 << 25) - 1
-_LAST_TO_LOOK_FIRST = (6, 12)
-"""The last kernel that surely refuses a syndrome before it injects an abort. 7.2 and 7.3 have the
-vcpu take the abort, and fail all the same (guest.c, __kvm_arm_vcpu_set_events)."""
 SERRORS_MASKED = 1 << 8
 """PSTATE.A."""
 
@@ -39,13 +36,17 @@ def set_events(world: World, op: SetEvents) -> Permitted:
     if op.reserved:
         return fails("events.reserved", EINVAL)
     told = bool(op.serror and op.has_esr)
+    first = world.profile.kernel >= aborts.FIRST_AT_ONCE
+    if op.abort and first:
+        _abort_first(world, vcpu, op)
     if told and op.esr & ~ISS:
-        if op.abort and world.profile.kernel > _LAST_TO_LOOK_FIRST:
-            raise _taken_at_once(world, vcpu, op, "an abort beside a syndrome that is refused")
         return fails("events.wide-syndrome", EINVAL)
-    if op.abort:
-        raise _taken_at_once(world, vcpu, op, "an abort that user space injects")
+    if op.abort and not first:
+        aborts.check(vcpu, world.profile, world.vm.protected)
     if not op.serror:
+        if op.abort:
+            rule = aborts.TAKEN if first else _abort_last(world, vcpu)
+            return Permitted(rule, (Outcome(),))
         rule = "events.not-taken-back" if vcpu.serror else "events.nothing"
         return Permitted(rule, (Outcome(),))
     if not are_masked(vcpu):
@@ -55,11 +56,37 @@ def set_events(world: World, op: SetEvents) -> Permitted:
     def pend() -> None:
         # KVM's own syndrome is IMPLEMENTATION DEFINED; without RAS none is shown.
         _settle(vcpu, exact(op.esr) if told else unknown(0, ISS))
+        if op.abort and not first:
+            _abort_last(world, vcpu)
 
     if told:  # EINVAL from a host without the RAS extension
         return Permitted("events.syndrome", (Outcome(effect=pend), Outcome(EINVAL)))
     pend()
     return Permitted("events.serror", (Outcome(),))
+
+
+def _abort_first(world: World, vcpu: Vcpu, op: SetEvents) -> None:
+    """The vcpu takes the abort before KVM looks at anything else. Raises Unpredictable."""
+    if vcpu.el2 or not vcpu.run_once:
+        raise _taken_at_once(world, vcpu, op, "an abort that user space injects")
+    aborts.check(vcpu, world.profile, world.vm.protected)
+    if world.beyond:
+        raise Unpredictable("an abort where SCTLR2_EL1 may have been written", Decides.KERNEL)
+    aborts.tell(vcpu, world.profile)
+    aborts.take(vcpu, aborts.TAKEN)
+    world.rules.add(aborts.TAKEN)
+
+
+def _abort_last(world: World, vcpu: Vcpu) -> str:
+    """The vcpu has the abort once all else went well. Returns the rule."""
+    rule = aborts.rule_for(world.profile)
+    world.rules.add(rule)
+    aborts.tell(vcpu, world.profile)
+    if rule == aborts.TAKEN:
+        aborts.take(vcpu, rule)
+    else:
+        vcpu.aborting = True
+    return rule
 
 
 def _taken_at_once(world: World, vcpu: Vcpu, op: SetEvents, what: str) -> Unpredictable:

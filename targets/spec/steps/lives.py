@@ -178,6 +178,8 @@ def initialise(world: World, vcpu: Vcpu, features: int, power_off: int) -> Calla
         vcpu.serror_left = vcpu.run_once and vcpu.serror is not None
         if not vcpu.serror_left:
             vcpu.serror = None
+        if vcpu.aborting:  # 6.1 forgets it for PSCI's resets alone (reset.c)
+            vcpu.aborting = None
         vcpu.reset(world.profile.max_vq)
         if vcpu.refused_for_pmu and not vcpu.run_once:
             rules.add("init.stops-timers")

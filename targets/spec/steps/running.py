@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from corpus import wire
 from corpus.isa.form import Insn
 from corpus.ops import Run
-from targets.spec import el2, idregs, protected
+from targets.spec import aborts, el2, idregs, protected
 from targets.spec.controls import Forks
 from targets.spec.errno import EBADF, EINTR, EINVAL, ENOEXEC, EPERM
 from targets.spec.errors import Decides, SystemEvent, Unpredictable
@@ -28,6 +28,8 @@ from targets.spec.world import World
 PMU_V3 = 1 << 3
 PMU_V3_STRICT = 1 << 9
 KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT, KVM_EXIT_ARM_NISV = 6, 24, 28
+_LOOKED = frozenset({"run.stopped", "run.immediate-exit"})
+"""How KVM_RUN ends that gets as far as to the loop of entries: it leaves no exception pending."""
 LATE = "run.late-vcpu-in-protected-mode"
 LATE_INIT = "run.late-init-in-protected-mode"
 
@@ -80,7 +82,12 @@ def enter(
     if not vcpu.initialised:
         return _failed("run.not-initialised", ENOEXEC, ENOEXEC, None)
     unfit = _unfit(world, vcpu, immediate, waits)
+    if vcpu.aborting is None and (not unfit or unfit.rule in _LOOKED):
+        raise Unpredictable("an abort may have outlived an INIT", Decides.KERNEL)
     if unfit:
+        if vcpu.aborting and unfit.rule in _LOOKED:
+            aborts.take(vcpu, aborts.PENDS)
+            vcpu.aborting = False
         return unfit
     if world.beyond:
         raise Unpredictable(
@@ -211,6 +218,8 @@ def waits_for_ever(world: World, vcpu: Vcpu) -> Permitted:
     unfit = _unfit(world, vcpu, immediate=False, waits=True)
     assert unfit is not None
     stopped = unfit.rule == "run.stopped"
+    if stopped and vcpu.aborting is not False:
+        raise Unpredictable("an abort of a vcpu that waits", Decides.KERNEL)
     return _failed("run.stopped", EINTR, 0, wire.RUN_TIMED_OUT) if stopped else unfit
 
 
