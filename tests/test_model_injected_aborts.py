@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from corpus.kept import Effect
@@ -151,6 +153,17 @@ def test_what_is_not_certain_is_not_judged(kernel: tuple[int, int], text: str, t
     (op,) = parse_case(then).ops
     with pytest.raises(Unpredictable):
         model.step(op)
+
+
+def test_what_the_last_exit_was_decides_on_new_kernels() -> None:
+    for kernel, foreseen in ((NEW, True), (OLD, False), (NONE, False)):
+        model, _ = _after(OFF, kernel)
+        (op,) = parse_case(ABORT).ops
+        with contextlib.suppress(Unpredictable):
+            model.step(op)
+        assert ("events.abort-by-last-exit" in model.rules) is foreseen
+    model, _ = _after(RAN + ABORT, NEW)
+    assert "events.abort-by-last-exit" not in model.rules
 
 
 def test_6_1_spoils_the_upper_half_of_the_syndrome() -> None:

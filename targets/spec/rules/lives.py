@@ -216,6 +216,12 @@ TABLE: tuple[Rule, ...] = (
                 "guest.c, commit_pending_events",
                 "an abort that user space injects is taken at once",
             ),
+            "events.abort-by-last-exit": (
+                "IMPL",
+                "inject_fault.c, inject_abt64",
+                "an abort that user space injects is of a walk of tables where the syndrome of the"
+                " last exit says so, whatever that exit was",
+            ),
             "events.taken-before-first-run": (
                 "IMPL",
                 "guest.c, commit_pending_events",

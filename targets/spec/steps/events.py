@@ -69,6 +69,8 @@ def _abort_first(world: World, vcpu: Vcpu, op: SetEvents) -> None:
     """The vcpu takes the abort before KVM looks at anything else. Raises Unpredictable."""
     if vcpu.el2 or not vcpu.run_once:
         raise _taken_at_once(world, vcpu, op, "an abort that user space injects")
+    if vcpu.fault is None:
+        world.rules.add("events.abort-by-last-exit")
     aborts.check(vcpu, world.profile, world.vm.protected)
     if world.beyond:
         raise Unpredictable("an abort where SCTLR2_EL1 may have been written", Decides.KERNEL)
