@@ -95,6 +95,12 @@ class Profile:
         return self.mode == "protected" and self.kernel < HCRX_IN_PROTECTED_MODE
 
     @property
+    def lacks_sme(self) -> bool:
+        """Whether its CPU certainly has no SME, which a kernel may keep from all who ask. VIXL's
+        simulator, the one CPU without a kernel, has none."""
+        return self.kernel == (0, 0)
+
+    @property
     def described(self) -> str:
         """All of it in one line, for a fingerprint; `from_fingerprint` reads it."""
         return _describe(self).decode()

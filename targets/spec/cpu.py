@@ -92,6 +92,7 @@ class Cpu(Controls):
             "has_pauth",
             "has_stage1",
             "lacks",
+            "lacks_sme",
             "rpres",
             "loaded",
             "reads_on",
@@ -116,7 +117,7 @@ class Cpu(Controls):
         self.has_gic = self.vm.may_have_gic
         self.kernel, self.mode = profile.kernel, profile.mode
         self.host_vqs = profile.vqs
-        self.lacks = profile.lacks
+        self.lacks, self.lacks_sme = profile.lacks, profile.lacks_sme
         self.keeps_hcrx = profile.keeps_hcrx
         self.fpmr = None if profile.fpmr and self.keeps_hcrx else profile.fpmr
         self.rpres = profile.rpres
@@ -463,7 +464,7 @@ def access_check(cpu: Cpu, insn: Insn) -> None:
     if cap == "base":
         return
     if cap in cpu.lacks:
-        if may_be_of_sme(insn.form):
+        if may_be_of_sme(insn.form) and not cpu.lacks_sme:
             raise Unpredictable("without SVE2.1, SME may still have this instruction")
         if Effect.STOP in cpu.defects.get(cpu.rule, ()):
             raise Unpredictable(f"{cpu.rule} is a known defect of this leg", Decides.NOTHING)
