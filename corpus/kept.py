@@ -47,6 +47,7 @@ class Effect(StrEnum):
     UNKEYED = "unkeyed"  # as RESULT, but only where SCTLR_EL1 enables no key for pointers
     SHORT = "short"  # as STOP, but only at a VL of 128 bits
     SP = "sp"  # as STOP, but only where an operand is the stack pointer
+    STACK = "stack"  # as STOP, but only at EL2 with the stack pointer of EL0
     SP_TAG = "sptag"  # as STOP, but only where tags are checked, and not of this access
     TAIL = "tail"  # bits 128 up to the VL of the V register it writes
     RESULT = "result"  # every register it writes

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from corpus.isa.table import FORMS
 from corpus.kept import load_kept
 from corpus.ops import Init
 from corpus.store import kept_files
@@ -14,6 +15,7 @@ from fuzz.generate import random_case
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.knowledge import Knowledge
 from fuzz.oracle.verdict import Agree
+from fuzz.suites.isa import run_suite, suite
 from targets.legs import open_legs
 
 pytestmark = pytest.mark.lab
@@ -53,3 +55,13 @@ def test_generated_lives_agree(leg: Everywhere) -> None:
         lives += 1
         (verdict,) = leg.look(case).verdicts.values()
         assert isinstance(verdict, Agree), verdict
+
+
+def test_what_signs_and_copies_agrees_at_el2_and_below(leg: Everywhere) -> None:
+    forms = [form for form in FORMS.values() if form.cap == "mops" or form.group == "pauth"]
+    used: set[str] = set()
+    for result in run_suite(suite(random.Random(5), forms, (2,), 10, el2_share=1), leg):
+        assert isinstance(result.verdict, Agree), result.verdict
+        used |= result.verdict.rules
+    assert used >= {"el2.trap-pauth", "pauth.signs", "pauth.gives-back", "pauth.trapped"}
+    assert used >= {"el2.eretax", "mops.option", "mops.below-el2"}

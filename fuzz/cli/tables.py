@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import click
@@ -20,6 +21,7 @@ from fuzz.cli.options import db_option, json_option, legs_option, resolve_legs
 from fuzz.cli.plain_options import DEFAULT_DB
 from fuzz.cli.table import Column, print_table
 from fuzz.followup.cause import is_tail
+from fuzz.generate import el2
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.report.exercised import LAST_CAMPAIGNS, Exercised
@@ -94,7 +96,7 @@ def isa(
         raise UserError(f"no form's name or group contains {only!r}.", Exit.USAGE)
     names = resolve_legs(legs, None)
     if check:
-        tests = suite(random.Random(seed), forms, vqs or LENGTHS, draws, together)
+        tests = partial(suite, random.Random(seed), forms, vqs or LENGTHS, draws, together)
         return _check(tests, forms, vqs or LENGTHS, names, strict, as_json)
     used = exercised(url)
     if as_json:
@@ -180,7 +182,7 @@ class _Checked:
 
 
 def _check(
-    tests: Iterator[Tested],
+    tests: Callable[[float], Iterator[Tested]],
     forms: Sequence[Form],
     vqs: Sequence[int],
     names: Sequence[str],
@@ -193,7 +195,8 @@ def _check(
         opened = open_legs(names)
         lacks = {leg.name: leg.profile.lacks for leg in opened}
         knowledge = NOTHING if strict else Knowledge.shipped()
-        for result in run_suite(tests, Everywhere(opened, knowledge)):
+        share = el2.SHARE_IF_ALL if el2.all_have([leg.profile for leg in opened]) else 0
+        for result in run_suite(tests(share), Everywhere(opened, knowledge)):
             checked.add(result, lacks[result.leg])
     finally:
         for leg in opened:

@@ -30,7 +30,7 @@ from corpus.ops import (
     WriteMem,
 )
 from corpus.values import Pattern
-from fuzz.generate import is_memory, memory_access, newer, random_insn, signing
+from fuzz.generate import el2, is_memory, memory_access, newer, random_insn, signing
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
 from targets.spec.vcpu import SCTLR_RESET
@@ -68,16 +68,25 @@ class Tested:
 
 
 def suite(
-    rng: random.Random, forms: Sequence[Form], vqs: Sequence[int], draws: int, together: int = 4
+    rng: random.Random,
+    forms: Sequence[Form],
+    vqs: Sequence[int],
+    draws: int,
+    together: int = 4,
+    el2_share: float = 0,
 ) -> Iterator[Tested]:
-    """Cases that run each form `draws` times at each length, `together` forms a case."""
+    """Cases that run each form `draws` times at each length, `together` forms a case, on a vcpu
+    with EL2 as often as `el2_share` says."""
     for vq in vqs:
         for _ in range(draws):
             pool = [form for form in forms if form.name not in _SKIPPED]
             rng.shuffle(pool)
             for start in range(0, len(pool), together):
                 chosen = pool[start : start + together]
-                yield Tested(_case(rng, chosen, vq), tuple(form.name for form in chosen), vq)
+                case = _case(rng, chosen, vq)
+                if el2_share and rng.random() < el2_share:
+                    case = el2.beside(rng, case, vq)
+                yield Tested(case, tuple(form.name for form in chosen), vq)
 
 
 def _case(rng: random.Random, forms: Sequence[Form], vq: int) -> Case:

@@ -47,6 +47,7 @@ from targets.spec.sets import (
     write_low,
 )
 from targets.spec.vcpu import Vcpu, Vm
+from targets.spec.withoutel2 import WithoutEl2
 
 U64 = (1 << 64) - 1
 
@@ -75,7 +76,7 @@ FP_CAPS = frozenset(
 """Capabilities of instructions on V registers only; all others are SVE."""
 
 
-class Cpu(Controls):
+class Cpu(WithoutEl2, Controls):
     """A vcpu while it runs."""
 
     __slots__ = (
@@ -97,6 +98,7 @@ class Cpu(Controls):
             "loaded",
             "reads_on",
             "returns",
+            "sctlr",
             "pc",
         ),
         *("kernel", "vl", "vm", "zcr"),
@@ -132,6 +134,8 @@ class Cpu(Controls):
         self.loaded = False
         self.zcr = "zcr_el1"
         """The ZCR_ELx that governs the current EL."""
+        self.sctlr = "sctlr_el1"
+        """The SCTLR_ELx that does."""
         self.el = 0 if self._mode() == 0 else 1
         self.vl = 16
         """Effective VL in bytes while SVE is enabled; 16 before FP state is loaded."""
@@ -365,6 +369,10 @@ class Cpu(Controls):
     def xsp(self, n: int) -> tuple[int, int]:
         """X register n, or the current stack pointer for n = 31."""
         return join(self.vcpu.core[self._sp_name()]) if n == 31 else self.x(n)
+
+    def is_with_sp_el0(self) -> bool:
+        """Whether the current stack pointer is that of EL0."""
+        return self._sp_name() == "sp"
 
     def set_xsp(self, n: int, value: int, mask: int = 0) -> None:
         """Write X register n, or the current stack pointer for n = 31."""

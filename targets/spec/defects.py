@@ -25,6 +25,7 @@ def worst(cpu: Cpu, effects: frozenset[Effect], insn: Insn) -> Effect | None:
         (Effect.UNKEYED, not _has_a_key(cpu), Effect.RESULT),
         (Effect.SHORT, cpu.vl == 16, Effect.STOP),
         (Effect.TAGS, bool(cpu.vcpu.tagged), Effect.TAGS),
+        (Effect.STACK, cpu.el == 2 and cpu.is_with_sp_el0(), Effect.STOP),
         (Effect.SP_TAG, bool(cpu.vcpu.tagged) and not cpu.checks, Effect.STOP),
         (Effect.SP, any(map(names_sp, insn.form.operands, insn.args)), Effect.STOP),
     ):
@@ -94,8 +95,8 @@ def _checked_at_first(cpu: Cpu, semantic: Callable[..., None], args: Args) -> No
 
 
 def _has_a_key(cpu: Cpu) -> bool:
-    """Whether SCTLR_EL1 certainly enables a key of pointer authentication."""
-    sctlr, mask = join(cpu.vcpu.sys["sctlr_el1"])
+    """Whether SCTLR_ELx certainly enables a key of pointer authentication."""
+    sctlr, mask = join(cpu.vcpu.sys[cpu.sctlr])
     return bool(sctlr & ~mask & ALL_ENABLES)
 
 

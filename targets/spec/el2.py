@@ -11,6 +11,8 @@ PSTATE_EL2H = 0x3C9
 """EL2h with D, A, I and F masked: the reset value."""
 TGE, RW, E2H = 1 << 27, 1 << 31, 1 << 34
 """Bits of HCR_EL2 that matter here: EL0 belongs to EL2, EL1 is AArch64, VHE."""
+APK, API = 1 << 40, 1 << 41
+"""HCR_EL2: keys, and instructions, of pointer authentication do not trap to EL2."""
 INTERRUPTS = 1 << 4 | 1 << 3
 """HCR_EL2.IMO and FMO: physical IRQs and FIQs go to EL2."""
 AMO, TEA = 1 << 5, 1 << 37
@@ -30,6 +32,7 @@ _SYS_RESET: dict[str, Set] = {
     "esr_el2": ZERO,
     "far_el2": ZERO,
     "tpidr_el2": ZERO,
+    "sctlr_el2": unknown(0, U64 & ~ALL_ENABLES),
 }
 RESET_ORIGINS = dict.fromkeys((*_CORE_RESET, *_SYS_RESET), "el2.reset")
 
@@ -47,20 +50,27 @@ def sanitise(vcpu: Vcpu, kernel: Release) -> None:
     """From a VM's first run on, registers lose the bits that its vcpus do not have."""
     for name in _FIXED:
         value, mask = join(vcpu.sys[name])
-        vcpu.sys[name] = fixed(name, value, kernel, mask)
+        vcpu.sys[name] = fixed(name, value, kernel, mask, pauth=vcpu.pauth)
 
 
-def fixed(name: str, value: int, kernel: Release, mask: int = 0) -> Set:
-    """What `name` keeps of a value that it is given once its VM has run."""
+def fixed(name: str, value: int, kernel: Release, mask: int = 0, *, pauth: bool = False) -> Set:
+    """What `name` keeps of a value that it is given once its VM, with or without pointer
+    authentication, has run (config.c, hcr_feat_map, sctlr_el1_feat_map)."""
     if name == "zcr_el2":
         above = 0 if in_force(ZCR_MASKED, kernel) else value & ~ZCR_LEN
         return unknown(value & ZCR_LEN, mask & ZCR_LEN | above)
     if name == "hcr_el2":
-        return unknown(value, mask | value & ~TGE | E2H | RW)
+        return unknown(value, mask | value & ~kept_of_hcr(pauth=pauth) | E2H | RW)
     if name == "sctlr_el1":
         is_usual = value & ~ALL_ENABLES == SCTLR_RESET
-        return unknown(value, _SCTLR_ANYHOW | ALL_ENABLES & value) if is_usual else unknown(0, U64)
+        lost = 0 if pauth else ALL_ENABLES & value
+        return unknown(value, mask | _SCTLR_ANYHOW | lost) if is_usual else unknown(0, U64)
     return unknown(value, mask)
+
+
+def kept_of_hcr(*, pauth: bool) -> int:
+    """Bits of HCR_EL2 that a vcpu surely has."""
+    return TGE | (API | APK if pauth else 0)
 
 
 _FIXED = ("zcr_el2", "hcr_el2", "sctlr_el1")

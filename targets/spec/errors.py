@@ -67,6 +67,7 @@ class GuestException(Exception):
 _EXCEPTION_RULES = {
     0x00: "exception.undefined",
     0x07: "exception.fp-trap",
+    0x09: "exception.pauth-trap",
     0x0E: "exception.illegal-state",
     0x15: "exception.svc",
     0x16: "el2.hvc",
@@ -89,6 +90,8 @@ UNDEFINED = syndrome(0)
 """Undefined instruction (EC 0)."""
 FP_TRAP = syndrome(0x07, 0x1E0_0000)
 """CPACR_EL1.FPEN (EC 7, CV set, COND 0b1110)."""
+PAUTH_TRAP = syndrome(0x09)
+"""HCR_EL2.API (EC 9)."""
 ILLEGAL_STATE = syndrome(0x0E)
 """Illegal execution state (PSTATE.IL)."""
 SVE_TRAP = syndrome(0x19)

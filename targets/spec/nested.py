@@ -12,12 +12,14 @@ from corpus.isa.system import OF_EL2
 from targets.profile import Profile
 from targets.spec.controls import UNSYNCHRONISED, Forks, View
 from targets.spec.cpu import FP_CONTROL, FPEN_SHIFT, ZCR_LEN, ZEN_SHIFT, Cpu, effective_vl
-from targets.spec.el2 import E2H, INTERRUPTS, RW, TGE
+from targets.spec.el2 import API, APK, E2H, INTERRUPTS, RW, TGE, kept_of_hcr
 from targets.spec.errors import (
     FP_TRAP,
     ILLEGAL_STATE,
+    PAUTH_TRAP,
     SVE_TRAP,
     UNDEFINED,
+    Decides,
     GuestException,
     Unpredictable,
     syndrome,
@@ -70,7 +72,7 @@ class NestedCpu(Cpu):
         hcr, mask = join(self.vcpu.sys["hcr_el2"])
         if el < 2 and (hcr | mask) & INTERRUPTS not in (0, INTERRUPTS):
             self.rules.add("el2.one-of-irq-and-fiq")
-        if el < 2 and (hcr | mask) & ~(E2H | RW | TGE):
+        if el < 2 and (hcr | mask) & ~(E2H | RW | TGE | API | APK):
             raise Unpredictable("HCR_EL2 asks for more than is modelled")
         if mask & TGE:
             raise Unpredictable("HCR_EL2.TGE is not known")
@@ -80,6 +82,7 @@ class NestedCpu(Cpu):
         self.el = el
         self.hyp = el == 2 or tge
         self.zcr = "zcr_el2" if self.hyp else "zcr_el1"
+        self.sctlr = "sctlr_el2" if self.hyp else "sctlr_el1"
         self.rules.add(_REGIMES[self.e2h, el, tge and el == 0])
 
     def go(self, el: int) -> None:
@@ -89,6 +92,9 @@ class NestedCpu(Cpu):
             value, mask = join(self.vcpu.sys[self.zcr])
             self.vcpu.sys[self.zcr] = unknown(value, mask | value & ~ZCR_LEN)
         self.vl_changed()
+
+    def is_below_el2(self) -> bool:
+        return not self.hyp
 
     def target(self, exception: GuestException) -> int:
         return 2 if exception.to_el2 or self.hyp else 1
@@ -170,6 +176,32 @@ class NestedCpu(Cpu):
         vcpu.ffr[0] = either((*ffr, *vcpu.ffr[0]))
         value, mask = join(raw)
         self.vcpu.sys[self.zcr] = unknown(value, mask | value & ~ZCR_LEN)
+
+    # -- what HCR_EL2 lets through of pointer authentication ------------------------------
+
+    def _passes(self, bit: int, what: str) -> bool:
+        """Whether this bit of HCR_EL2 lets something be done where the vcpu is. It does nothing at
+        EL2, nor where EL0 is EL2's, and KVM gives what is below the same as its hypervisor asks
+        (arm.c, vcpu_set_pauth_traps)."""
+        hcr, mask = join(self.vcpu.sys["hcr_el2"])
+        if not self.hyp and mask & bit:
+            raise Unpredictable(f"HCR_EL2.{what} is not known", Decides.NOTHING)
+        return self.hyp or bool(hcr & bit)
+
+    def passes_pauth(self) -> bool:
+        return self._passes(API, "API")
+
+    def need_pauth(self) -> None:
+        if not self.passes_pauth():
+            raise self._trap(PAUTH_TRAP, "el2.trap-pauth")
+
+    def need_key(self, iss: int) -> None:
+        if not self._passes(APK, "APK"):
+            raise self._trap(syndrome(0x18, iss), "el2.trap-keys")
+
+    def enables_register(self) -> str:
+        # Without VHE, EL2 has SCTLR_EL1 stand for itself, and NV2 keeps that in memory.
+        return "sctlr_el2" if self.el == 2 and self.e2h else "sctlr_el1"
 
     def vl_changed(self) -> None:
         """Most changes here come with exits to KVM, at the old length, too."""
@@ -300,6 +332,8 @@ class NestedCpu(Cpu):
             sys[name] = unknown(value & ZCR_LEN, mask & ZCR_LEN)
         else:
             keeps, old = _STATEFUL.get(name, _ALL), sys[name]
+            if name == "hcr_el2":
+                keeps = kept_of_hcr(pauth=self.vcpu.pauth)
             sys[name] = unknown(value, mask | value & ~keeps | _FORCED.get(name, 0))
             if name in UNSYNCHRONISED:
                 self.written(name, old)
@@ -312,7 +346,6 @@ _STATEFUL = {
     "zcr_el1": ZCR_LEN,
     "cpacr_el1": 3 << ZEN_SHIFT | 3 << FPEN_SHIFT,
     "cptr_el2": 3 << ZEN_SHIFT | 3 << FPEN_SHIFT | TCPAC | sum(_TRAP_BITS.values()),
-    "hcr_el2": TGE,
 }
 """Bits that a register surely keeps; other set bits may read as set or clear."""
 _FORCED = {"hcr_el2": E2H | RW}

@@ -175,12 +175,12 @@ def _of_el2(vm: Vm, vcpu: Vcpu, name: str, kernel: Release) -> Slot | Refused:
         return Refused("el2.zcr-no-sve", ENOENT)
     home = vcpu.core if name in vcpu.core else vcpu.sys
     rule = _EL2_RULES.get(name, "el2.value")
-    return Slot(rule, 8, (home, name), 8, name, stored=_stored(vm, name, kernel))
+    return Slot(rule, 8, (home, name), 8, name, stored=_stored(vm, vcpu, name, kernel))
 
 
-def _stored(vm: Vm, name: str, kernel: Release) -> Callable[[int], Set]:
+def _stored(vm: Vm, vcpu: Vcpu, name: str, kernel: Release) -> Callable[[int], Set]:
     """What a system register holds once SET took a value."""
-    return partial(el2.fixed, name, kernel=kernel) if vm.fixed else exact
+    return partial(el2.fixed, name, kernel=kernel, pauth=vcpu.pauth) if vm.fixed else exact
 
 
 _EL2_RULES = {"zcr_el2": "el2.zcr", "cptr_el2": "el2.cptr", "hcr_el2": "el2.hcr"}
@@ -221,7 +221,7 @@ def _sysreg(
     if name not in vcpu.sys:
         return NotModelled()
     rule = _SYSREG_RULES.get(name, "sysreg.value")
-    return Slot(rule, 8, (vcpu.sys, name), 8, name, stored=_stored(vm, name, kernel))
+    return Slot(rule, 8, (vcpu.sys, name), 8, name, stored=_stored(vm, vcpu, name, kernel))
 
 
 __all__ = ["ACCEPTED", "NotModelled", "Refused", "Slot", "Verdict", "find", "is_sysreg"]

@@ -12,7 +12,7 @@ from corpus.isa.system import ANY
 from targets.spec.controls import Forks
 from targets.spec.errors import Decides, Unpredictable
 from targets.spec.memory import Memory
-from targets.spec.semantics import maybe, pauth
+from targets.spec.semantics import maybe, mops, pauth
 from targets.spec.sets import ZERO, either
 from targets.spec.vcpu import Vcpu
 from targets.spec.world import World
@@ -20,7 +20,7 @@ from targets.spec.world import World
 MOST_PATHS = 64
 """More paths than this through one run are not followed."""
 
-_FORKS = frozenset({"msr", "mrs", ANY}) | maybe.FORKING | pauth.FORKING
+_FORKS = frozenset({"msr", "mrs", ANY}) | maybe.FORKING | mops.FORKING | pauth.FORKING
 """Forms without which a run has one path, unless ZCR_ELx may hold one value or another."""
 
 E = TypeVar("E")

@@ -45,4 +45,6 @@ def is_canonical(pointer: int, input_bits: int) -> bool:
 
 def without_enables(sctlr: Set) -> Set:
     """SCTLR_EL1 but for the bits that enable keys."""
-    return tuple((value & ~ALL_ENABLES, mask & ~ALL_ENABLES) for value, mask in sctlr)
+    return tuple(
+        dict.fromkeys((value & ~ALL_ENABLES, mask & ~ALL_ENABLES) for value, mask in sctlr)
+    )

@@ -194,7 +194,7 @@ def test_an_effect_is_a_word(tmp_path: Path, effect: Effect) -> None:
 
 
 def test_the_effects_are_in_order() -> None:
-    assert [effect.rank for effect in Effect] == list(range(13))
+    assert [effect.rank for effect in Effect] == list(range(14))
     assert min(Effect, key=lambda effect: effect.rank) is Effect.FPSR
     assert Effect.FPSR.rank < Effect.INPLACE.rank < Effect.MODES.rank < Effect.TAIL.rank
     assert list(Effect)[-4:] == [Effect.TAIL, Effect.RESULT, Effect.TAGS, Effect.STOP]

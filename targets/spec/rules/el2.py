@@ -106,6 +106,27 @@ _ROWS: dict[str, tuple[str, str, str]] = {
         "Arm ARM, CPTR_EL2",
         "CPTR_EL2.TCPAC traps accesses of EL1 to CPACR_EL1 to EL2",
     ),
+    "el2.trap-pauth": (
+        "ARCH",
+        "Arm ARM, HCR_EL2.API; arm.c, vcpu_set_pauth_traps; handle_exit.c, kvm_handle_ptrauth",
+        "while HCR_EL2.API is zero, instructions with keys that are enabled trap from below EL2",
+    ),
+    "el2.trap-keys": (
+        "ARCH",
+        "Arm ARM, HCR_EL2.APK; emulate-nested.c, CGT_HCR_APK",
+        "while HCR_EL2.APK is zero, accesses to keys trap from EL1 to EL2 with EC 0x18",
+    ),
+    "el2.eretax": (
+        "ARCH",
+        "Arm ARM, ERETAA; pauth.c, kvm_auth_eretax",
+        "ERETAA and ERETAB from EL2 go where ELR_EL2 says, which its key signed with the current"
+        " stack pointer",
+    ),
+    "el2.eretax-undefined": (
+        "ABI",
+        "handle_exit.c, kvm_handle_eret",
+        "and are UNDEFINED for a vcpu without pointer authentication, keys enabled or not",
+    ),
     "el2.zcr-by-zen-alone": (
         "ARCH",
         "Arm ARM, ZCR_EL2; sys_regs.c",

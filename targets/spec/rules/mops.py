@@ -23,5 +23,16 @@ TABLE: tuple[Rule, ...] = table(
             "Arm ARM, SCTLR_EL1.MSCEn",
             "while SCTLR_EL1.MSCEn is zero, its reset value, memory copies are UNDEFINED at EL0",
         ),
+        "mops.in-protected-mode": (
+            "IMPL",
+            "hyp/nvhe/hyp-main.c, flush_hyp_vcpu",
+            "in protected mode of kernels before 7.2, what the host chose for HCRX_EL2.MSCEn may"
+            " not reach the guest (6.12), for which they are UNDEFINED then",
+        ),
+        "mops.below-el2": (
+            "ARCH",
+            "Arm ARM, HCRX_EL2.MSCEn; switch.h, __activate_traps_common",
+            "while HCRX_EL2.MSCEn is zero, its reset value, they are UNDEFINED below a guest's EL2",
+        ),
     }
 )

@@ -41,6 +41,10 @@ def _a_gap_in_its_lengths(profile: Profile) -> bool:
 
 NEEDS: dict[str, Need] = {
     "el2.*": _feature("has_el2"),
+    **dict.fromkeys(
+        ("el2.trap-pauth", "el2.trap-keys", "el2.eretax", "exception.pauth-trap"),
+        _feature("has_el2", "ptrauth_address"),
+    ),
     "el2.zcr-masked": lambda profile: profile.kernel >= ZCR_MASKED,
     "el2.zcr-uncapped": lambda profile: profile.kernel >= ZCR_MASKED,
     "init.e2h0-alone": _feature("has_el2"),
@@ -97,7 +101,9 @@ NEEDS: dict[str, Need] = {
         ("mte.no-tags", "mte.alignment", "mte.tco", "mte.blocks-at-el0"),
         lambda profile: bool(profile.mte),
     ),
-    "mops.*": lambda profile: "mops" not in profile.lacks,
+    **dict.fromkeys(("mops.*", "protected.no-mops"), lambda profile: "mops" not in profile.lacks),
+    "mops.below-el2": _feature("has_el2"),
+    "mops.in-protected-mode": lambda profile: profile.keeps_hcrx,
     "pauth.in-protected-mode": lambda profile: profile.mode == "protected",
     "pauth.key": _feature("ptrauth_address"),
     "pauth.key-set": _feature("ptrauth_address"),

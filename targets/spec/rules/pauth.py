@@ -73,6 +73,11 @@ TABLE: tuple[Rule, ...] = (
                 "Arm ARM, PACGA",
                 "PACGA leaves a code in the upper half, and zeros in the lower one",
             ),
+            "exception.pauth-trap": (
+                "ARCH",
+                "Arm ARM, ESR_ELx, EC 0x09",
+                "an instruction of pointer authentication that traps gives EC 0x09, and no more",
+            ),
             "exception.pauth": (
                 "ARCH",
                 "Arm ARM, ESR_ELx, ISS of a failed pointer authentication",

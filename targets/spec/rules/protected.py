@@ -34,6 +34,11 @@ TABLE: tuple[Rule, ...] = table(
             "hyp/nvhe/sys_regs.c, pvmid_aa64pfr2",
             "a protected VM's guest has no FPMR though user space has",
         ),
+        "protected.no-mops": (
+            "IMPL",
+            "hyp/nvhe/sys_regs.c, pvmid_aa64isar2; kvm_emulate.h, vcpu_set_hcrx",
+            "memory copies are UNDEFINED in a protected VM",
+        ),
         "protected.own-ids": (
             "IMPL",
             "hyp/nvhe/sys_regs.c",

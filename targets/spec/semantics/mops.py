@@ -16,23 +16,36 @@ from targets.spec.sets import either
 
 _N, _C = 0b1000, 0b0010
 """Flags that option B may set: the copy goes backwards; it is option B."""
+FORKING = frozenset(form.name for form in FORMS)
+"""Forms that may be UNDEFINED or not, where it is not known what KVM lets guests have."""
 _BYTES = int.from_bytes(b"\1" * RAM_SIZE)
 """What a byte is times this, each byte of RAM is."""
 
 
 def _check(cpu: Cpu) -> None:
     """Whether the guest has the instructions. Raises GuestException, Unpredictable."""
-    if cpu.vcpu.el2 or cpu.vm.protected:
-        raise Unpredictable(
-            "memory copies beside EL2 or in a protected VM are not modelled", Decides.NOTHING
-        )
+    if cpu.vm.protected:
+        cpu.rules.add("protected.no-mops")
+        raise _lacking(cpu)
     if cpu.vcpu.tagged:
         raise Unpredictable("memory copies with tags are not modelled", Decides.NOTHING)
     if cpu.keeps_hcrx:
-        raise Unpredictable("HCRX_EL2.MSCEn may not reach the guest on this kernel", Decides.KERNEL)
+        cpu.rules.add("mops.in-protected-mode")
+        if cpu.forks.choose(2):
+            raise _lacking(cpu)
+        cpu.keeps_hcrx = False
     if cpu.el == 0:
         cpu.rules.add("mops.el0")
         raise GuestException(UNDEFINED)
+    if cpu.is_below_el2():
+        cpu.rules.add("mops.below-el2")
+        raise GuestException(UNDEFINED)
+
+
+def _lacking(cpu: Cpu) -> GuestException:
+    """What the first part of a copy is then, and those behind it, should the guest come there."""
+    cpu.lacks |= {FORMS[0].cap}
+    return GuestException(UNDEFINED)
 
 
 def _exact(cpu: Cpu, n: int) -> int:

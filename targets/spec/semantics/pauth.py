@@ -15,6 +15,7 @@ from corpus.isa.pauth import (
     NOP,
     SIGN,
 )
+from corpus.registers import SYSREG_ENCODINGS
 from targets.spec.cpu import U64, Cpu
 from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable, syndrome
 from targets.spec.pauth import (
@@ -26,8 +27,9 @@ from targets.spec.pauth import (
     is_canonical,
 )
 from targets.spec.rules import in_force
+from targets.spec.semantics.arrival import arrive
 from targets.spec.semantics.registry import SEMANTICS, Semantic, semantic
-from targets.spec.sets import Candidate, exact, join
+from targets.spec.sets import Candidate, exact, join, unknown
 
 LR, SP = 30, 31
 _EC_FAILED = 0x1C
@@ -37,13 +39,17 @@ FORKING = frozenset(form.name for form in FORMS) - {ENABLE_KEYS}
 """Forms that may fault or not, on CPUs that differ in that."""
 
 
-def need_keys(cpu: Cpu) -> None:
-    """An MRS or MSR of a key at EL1. Raises GuestException, Unpredictable."""
+def need_keys(cpu: Cpu, name: str, access: int) -> None:
+    """An MRS or MSR of the key `name` at EL1 or EL2. `access`: Rt and direction, as in ESR_ELx.
+    Raises GuestException, Unpredictable."""
     _check_regime(cpu)
     if not cpu.vcpu.pauth:
+        # KVM knows that of the VM before it looks at HCR_EL2.APK (triage_sysreg_trap).
         cpu.rules.add("pauth.keys-undefined")
         cpu.leave()
         raise GuestException(UNDEFINED)
+    op0, op1, crn, crm, op2 = SYSREG_ENCODINGS[name]
+    cpu.need_key(op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | crm << 1 | access)
     _first_use(cpu)
 
 
@@ -57,14 +63,8 @@ def write_key(cpu: Cpu, name: str, value: int, mask: int) -> None:
 
 
 def _check_regime(cpu: Cpu) -> None:
-    if cpu.vcpu.el2:
-        raise Unpredictable("pointer authentication beside EL2 is not modelled", Decides.NOTHING)
     if cpu.vcpu.tagged:
         raise Unpredictable("codes beside tags in pointers are not modelled", Decides.NOTHING)
-    if cpu.vm.protected:
-        raise Unpredictable(
-            "pointer authentication in a protected VM is not modelled", Decides.NOTHING
-        )
 
 
 def _first_use(cpu: Cpu) -> None:
@@ -87,6 +87,7 @@ def _works(cpu: Cpu, key: str, *, is_hint: bool) -> bool:
     enabled = key == "ga" or _enables(cpu, key)
     if cpu.vcpu.pauth:
         if enabled:
+            cpu.need_pauth()
             _first_use(cpu)
         else:
             cpu.rules.add("pauth.disabled")
@@ -104,10 +105,14 @@ def _works(cpu: Cpu, key: str, *, is_hint: bool) -> bool:
 
 
 def _enables(cpu: Cpu, key: str) -> bool:
-    sctlr, mask = join(cpu.vcpu.sys["sctlr_el1"])
-    if mask & KEY_ENABLES[key]:
-        raise Unpredictable(f"SCTLR_EL1.En{key.upper()} is not known", Decides.NOTHING)
-    return bool(sctlr & KEY_ENABLES[key])
+    sctlr, mask = join(cpu.vcpu.sys[cpu.sctlr])
+    if not mask & KEY_ENABLES[key]:
+        return bool(sctlr & KEY_ENABLES[key])
+    if cpu.vcpu.el2 and not cpu.vcpu.pauth:
+        # KVM keeps what the VM does not have from the register whenever it saves it.
+        return not cpu.forks.choose(2)
+    name = cpu.sctlr.upper()
+    raise Unpredictable(f"{name}.En{key.upper()} is not known", Decides.NOTHING)
 
 
 def _input_bits(cpu: Cpu, is_lower: bool) -> int:
@@ -187,6 +192,8 @@ def _strips(cpu: Cpu, n: int, *, is_hint: bool) -> None:
         cpu.rules.add("pauth.hints")
         return
     _check_regime(cpu)
+    if cpu.vcpu.pauth and not cpu.passes_pauth() and cpu.forks.choose(2):
+        cpu.need_pauth()
     if not cpu.vcpu.pauth:
         way = cpu.forks.choose(2 + (is_hint and cpu.has_pauth is None))
         if way == 1:
@@ -217,19 +224,21 @@ def pacga(cpu: Cpu, xd: int, xn: int, xm: int) -> None:
 
 @semantic(ENABLE_KEYS)
 def enable_keys(cpu: Cpu, enables: int) -> None:
-    """SCTLR_EL1 with other bits for the keys, by way of X29 and X30, and an ISB. While HCR_EL2.TVM
-    is set KVM writes it (vm.c, access_vm_reg). Raises GuestException, Unpredictable."""
+    """What SCTLR_EL1 means here with other bits for the keys, by way of X29 and X30, and an ISB.
+    While HCR_EL2.TVM is set KVM writes it (vm.c, access_vm_reg). Raises GuestException,
+    Unpredictable."""
     vcpu = cpu.vcpu
     if cpu.el == 0:
         raise GuestException(UNDEFINED)
     _check_regime(cpu)
-    sctlr, mask = join(vcpu.sys["sctlr_el1"])
-    sctlr = sctlr & ~ALL_ENABLES | enables
-    cpu.set_x(29, sctlr, mask & ~ALL_ENABLES)
+    name = cpu.enables_register()
+    sctlr, mask = join(vcpu.sys[name])
+    sctlr, mask = sctlr & ~ALL_ENABLES | enables, mask & ~ALL_ENABLES
+    cpu.set_x(29, sctlr, mask)
     cpu.set_x(30, enables)
-    held = exact(sctlr) if cpu.has_pauth else ((sctlr & ~enables, mask | enables),)
-    vcpu.sys["sctlr_el1"] = held
-    vcpu.origins["sctlr_el1"] = cpu.rule
+    lost = enables if not cpu.has_pauth or (vcpu.el2 and not vcpu.pauth) else 0
+    vcpu.sys[name] = unknown(sctlr, mask | lost)
+    vcpu.origins[name] = cpu.rule
     cpu.leave()
     cpu.synchronise()
 
@@ -281,15 +290,20 @@ def _branch(form: Form) -> Semantic:
         cpu.pc += 4
         _check_feature(cpu)
         if _works(cpu, key, is_hint=False):
-            modifier = (0, 0) if zero else cpu.xsp(xm)
-            if _authentic(cpu, xn, key, modifier) != behind:
-                raise Unpredictable("a branch by a pointer that may not be authentic")
-            cpu.rules.add("pauth.gives-back")
+            _check_own(cpu, key)
         if links:
             cpu.set_x(LR, behind)
         cpu.pc = start
 
     return run
+
+
+def _check_own(cpu: Cpu, key: str) -> None:
+    """A form authenticates what it just signed, with the modifier, known or not, that it still has.
+    Raises Unpredictable."""
+    if key in cpu.loose_keys:
+        raise Unpredictable("a pointer that may not be authentic: its key is not synchronised")
+    cpu.rules.add("pauth.gives-back")
 
 
 def _exception_return(form: Form) -> Semantic:
@@ -308,24 +322,31 @@ def _exception_return(form: Form) -> Semantic:
         if cpu.el == 0:
             cpu.rules.add("eret.undefined-at-el0")
             raise GuestException(UNDEFINED)
-        pointer = _authentic(cpu, LR, key, cpu.xsp(SP))
-        for name, held in (("elr_el1", vcpu.x[LR]), ("spsr_el1", exact(EL1H))):
+        elr, spsr = cpu.return_registers(EL1H)
+        for name, held in ((elr, vcpu.x[LR]), (spsr, exact(EL1H))):
             vcpu.origins[name] = cpu.rule
             vcpu.core[name] = held
         cpu.set_x(LR, EL1H)
         vcpu.signed.pop(LR, None)
         cpu.pc = start + 20
         _check_feature(cpu)
+        if cpu.el == 2:
+            _need_return(cpu)
         if _works(cpu, key, is_hint=False):
-            if pointer != behind:
-                raise Unpredictable("a return by a pointer that may not be authentic")
-            cpu.rules.add("pauth.gives-back")
-        vcpu.origins["pstate"] = cpu.rule
-        vcpu.core["pstate"] = exact(EL1H)
-        cpu.rules.add("eret.to-el1")
+            _check_own(cpu, key)
+        arrive(cpu, EL1H, behind)
         cpu.pc = start
 
     return run
+
+
+def _need_return(cpu: Cpu) -> None:
+    """ERETAA or ERETAB at EL2, which KVM does. Raises GuestException, Unpredictable."""
+    if not cpu.vcpu.pauth:
+        cpu.rules.add("el2.eretax-undefined")
+        cpu.leave()
+        raise GuestException(UNDEFINED)
+    cpu.rules.add("el2.eretax")
 
 
 def _check_feature(cpu: Cpu) -> None:

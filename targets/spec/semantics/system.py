@@ -20,6 +20,7 @@ from targets.spec.errors import (
 )
 from targets.spec.nested import NestedCpu
 from targets.spec.semantics import mte
+from targets.spec.semantics.arrival import arrive
 from targets.spec.semantics.fp import condition
 from targets.spec.semantics.pauth import need_keys, write_key
 from targets.spec.semantics.registry import semantic
@@ -149,21 +150,12 @@ def _begin_return(cpu: Cpu, refusal: str, least: int) -> None:
 
 def _return(cpu: Cpu, spsr: int, elr_elx: str, spsr_elx: str) -> None:
     vcpu, target = cpu.vcpu, cpu.pc + _ERET_SIZE
-    for name in (elr_elx, spsr_elx, "pstate"):
+    for name in (elr_elx, spsr_elx):
         vcpu.origins[name] = cpu.rule
     vcpu.core[elr_elx] = exact(target)
     vcpu.core[spsr_elx] = exact(spsr)
     cpu.set_x(30, spsr)
-    level = spsr >> 2 & 3
-    if isinstance(cpu, NestedCpu) and cpu.is_illegal_return(level):
-        cpu.return_illegally(spsr, target)
-    vcpu.core["pstate"] = exact(spsr)
-    if cpu.el < 2:
-        cpu.rules.add("eret.to-el1" if level else "eret.to-el0")
-    if cpu.el == 2:  # KVM handles it, and enters the guest anew
-        cpu.synchronise()
-    if level != cpu.el or cpu.el == 2:
-        cpu.go(level)
+    arrive(cpu, spsr, target)
 
 
 _ERET_SIZE = 4 * len(next(form for form in CALLS if form.name == "eret_to").words)
@@ -206,7 +198,7 @@ def _sys_access(cpu: Cpu, name: str, xt: int, reads: int) -> str:
         _need_fpmr(cpu)
         return name
     if name in KEY_NAMES:
-        need_keys(cpu)
+        need_keys(cpu, name, xt << 5 | reads)
         return name
     if name in TAGGING_NAMES:
         mte.need_registers(cpu)
