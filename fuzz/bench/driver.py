@@ -71,8 +71,7 @@ def main(argv: Sequence[str]) -> None:
     plan = msgspec.json.decode(argv[2].encode(), type=Plan)
     import atheris  # noqa: PLC0415
 
-    from fuzz.worker.feedback import Feedback  # noqa: PLC0415
-    from fuzz.worker.instrument import traced_model  # noqa: PLC0415
+    from fuzz.worker.feedback import USUAL, Feedback  # noqa: PLC0415
     from targets.transport import TransportError  # noqa: PLC0415
 
     def tell(line: dict[str, object]) -> None:
@@ -86,7 +85,7 @@ def main(argv: Sequence[str]) -> None:
         tell({"report": report})
         end()
 
-    script = measure(plan, Feedback(), traced_model(), lambda text: tell({"say": text}))
+    script = measure(plan, Feedback(USUAL), lambda text: tell({"say": text}))
     driver = Driver(script, done)
 
     def one_input(data: bytes) -> None:

@@ -1,8 +1,8 @@
 """How fast it is: each leg alone, KVM left to itself in the guest, and the whole pipeline.
 
 The pipeline is measured under libFuzzer (fuzz/bench/driver.py), on the very path of a
-campaign, with its mutators, its traced model and its feedback. Only what a mutator makes is
-exchanged for one of the cases that the guest repeats for comparison.
+campaign, with its mutators and its feedback. Only what a mutator makes is exchanged for one of
+the cases that the guest repeats for comparison.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from fuzz.worker.session import Session
     from targets.base import Target, WireTarget
     from targets.kvm.lab.transport import LabTransport
-    from targets.spec.model import Model
     from targets.transport import Transport
 
 
@@ -126,9 +125,7 @@ def cases_of(plan: Plan) -> list[Case]:
     return [random_case(rng) for _ in range(plan.cases)]
 
 
-def measure(
-    plan: Plan, feedback: Feedback, traced: type[Model], say: Callable[[str], None]
-) -> Script:
+def measure(plan: Plan, feedback: Feedback, say: Callable[[str], None]) -> Script:
     """Everything in `plan`, one kernel after the other. Raises TransportError."""
     from fuzz.bench.typical import model_alone  # noqa: PLC0415
     from targets.legs import open_legs  # noqa: PLC0415
@@ -151,7 +148,7 @@ def measure(
                 judged = _judged(legs[0], fits)
             if name:
                 say(f"measuring {name} with {len(fits)} cases")
-                kernels.append((yield from _kernel(plan, legs, name, fits, (feedback, traced))))
+                kernels.append((yield from _kernel(plan, legs, name, fits, feedback)))
         finally:
             for leg in legs:
                 leg.close()
@@ -200,29 +197,22 @@ def _judged(leg: Target, cases: Sequence[Case]) -> float:
     return round(rate(len(pairs), lambda: [judge(c, t, leg.profile) for c, t in pairs]), 1)
 
 
-_Steering = tuple["Feedback", "type[Model]"]
-"""What a campaign's session steers libFuzzer with."""
-
-
 def _session(
-    legs: Sequence[Target], steering: _Steering | None = None, shared: bool = False
+    legs: Sequence[Target], feedback: Feedback | None = None, shared: bool = False
 ) -> Session:
     from fuzz.oracle.knowledge import Knowledge  # noqa: PLC0415
     from fuzz.worker.session import Session  # noqa: PLC0415
-    from targets.spec.model import Model  # noqa: PLC0415
-
-    feedback, traced = steering or (None, Model)
 
     def ignore(_: object) -> None:
         """A campaign would store it."""
 
     out = (ignore, ignore, ignore)
     knowledge = Knowledge.shipped()
-    return Session(legs, feedback, *out, knowledge=knowledge, share_vms=shared, traced=traced)
+    return Session(legs, feedback, *out, knowledge=knowledge, share_vms=shared)
 
 
 def _kernel(
-    plan: Plan, legs: Sequence[Target], name: str, cases: Sequence[Case], steering: _Steering
+    plan: Plan, legs: Sequence[Target], name: str, cases: Sequence[Case], feedback: Feedback
 ) -> Generator[Turn, float, Kernel]:
     from fuzz.worker.runner import Mutators  # noqa: PLC0415
 
@@ -230,7 +220,7 @@ def _kernel(
     with _guest(name) as bare:
 
         def turns(shared: bool) -> Generator[Turn, float, Pace]:
-            session = _session(legs, steering, shared)
+            session = _session(legs, feedback, shared)
             requests = _requests(cases, shared)
             again = cycle(cases)
             mutators = Mutators(session.runner, lambda _: next(again))

@@ -104,8 +104,7 @@ def main(argv: Sequence[str]) -> None:
 
     from corpus.store import kept_cases  # noqa: PLC0415
     from fuzz.oracle.knowledge import Knowledge  # noqa: PLC0415
-    from fuzz.worker.feedback import Feedback  # noqa: PLC0415
-    from fuzz.worker.instrument import traced_model  # noqa: PLC0415
+    from fuzz.worker.feedback import USUAL, Feedback  # noqa: PLC0415
     from fuzz.worker.process import QUIET_FLAGS  # noqa: PLC0415
     from fuzz.worker.runner import Mutators  # noqa: PLC0415
     from fuzz.worker.session import Session  # noqa: PLC0415
@@ -132,11 +131,10 @@ def main(argv: Sequence[str]) -> None:
     def ignore(_: object) -> None:
         """A campaign would store it."""
 
-    feedback, steering = Feedback(), Steering(plan.seed)
+    feedback, steering = Feedback(USUAL), Steering(plan.seed)
     session = Session(
         *(legs, feedback, ignore, ignore, ignore),
         knowledge=Knowledge.shipped(),
-        traced=traced_model(),
         steering=steering,
     )
     mutators = Mutators(session.runner, steering=steering)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fuzz.worker.feedback import SOURCES
+from fuzz.worker.feedback import USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class CampaignOptions:
     flags: tuple[str, ...] = ()
     kernel_coverage: bool = True
     reuse_vms: bool = False
-    feedback: tuple[str, ...] = SOURCES
+    feedback: tuple[str, ...] = USUAL
     engine: str = "libfuzzer"
     focus: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     """By leg, what to look at most closely (`fuzz.worker.focus`)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fuzz.worker.feedback import SOURCES
+from fuzz.worker.feedback import SOURCES, USUAL
 
 
 class Sources(click.ParamType[tuple[str, ...]]):
@@ -30,7 +30,7 @@ class Sources(click.ParamType[tuple[str, ...]]):
 feedback_option = click.option(
     "--feedback",
     type=Sources(),
-    default=",".join(SOURCES),
+    default=",".join(USUAL),
     show_default=True,
     help="What the search is steered by; none: by nothing.",
 )

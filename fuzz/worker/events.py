@@ -6,7 +6,7 @@ from collections import Counter
 
 import msgspec
 
-from fuzz.worker.feedback import SOURCES
+from fuzz.worker.feedback import USUAL
 from fuzz.worker.tally import Tally
 
 
@@ -179,7 +179,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     report_known: bool = True
     kernel_coverage: bool = True
     reuse_vms: bool = False
-    feedback: tuple[str, ...] = SOURCES
+    feedback: tuple[str, ...] = USUAL
     due: str = ""
     engine: str = "libfuzzer"
     alone: bool = False

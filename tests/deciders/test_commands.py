@@ -33,7 +33,7 @@ from fuzz.oracle.everywhere import Everywhere
 from fuzz.output import OutputError
 from fuzz.report.exercised import LAST_CAMPAIGNS, in_reach
 from fuzz.suites.isa import LENGTHS, SuiteResult, Tested, run_suite, suite
-from fuzz.worker.feedback import SOURCES
+from fuzz.worker.feedback import USUAL
 from targets.base import Target
 from targets.profile import Profile
 from targets.spec.rules import RULES
@@ -204,7 +204,7 @@ def test_what_is_not_asked_for(campaign: type[Fake], monkeypatch: pytest.MonkeyP
     assert (asked.seconds, asked.cases, asked.workers, asked.seed) == (0.0, 0, 3, 0)
     assert (asked.corpus, asked.flags) == (None, ())
     assert (asked.kernel_coverage, asked.reuse_vms) == (True, False)
-    assert asked.feedback == SOURCES
+    assert asked.feedback == USUAL
     monkeypatch.setattr(os, "sched_getaffinity", {0: {0}}.__getitem__)
     assert run_module.default_workers() == 1
 

@@ -197,6 +197,7 @@ def test_with_steering_children_are_its_own() -> None:
 
 def test_what_may_steer() -> None:
     assert feedback.SOURCES == ("model", "rules", "kernel", "semantic", "pairs", "schedules")
+    assert feedback.USUAL == ("rules", "kernel", "semantic", "pairs", "schedules")
 
 
 # -- a session's books -------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from fuzz.worker.feedback import SOURCES
+from fuzz.worker.feedback import USUAL
 
 PROGRESS_S = 2.0
 
@@ -29,7 +29,7 @@ class Plan(msgspec.Struct, frozen=True):
     search_seed: int = 1
     only: list[int] = []
     mutants: bool = False
-    feedback: tuple[str, ...] = SOURCES
+    feedback: tuple[str, ...] = USUAL
 
 
 class Seen(msgspec.Struct, frozen=True, tag=True):
