@@ -18,8 +18,9 @@ from strangerdefects import DEFECTS, SOURCE, Defect
 
 from corpus.blocks import has_block
 from corpus.case import Case
-from fuzz.followup.steady import COUNTED_RUNS, SURE_RUNS, steady_names, ways
-from fuzz.followup.window import timing_of
+from fuzz.followup.steady import COUNTED_RUNS, SURE_RUNS, steady_names
+from fuzz.followup.surer import ways
+from fuzz.followup.window import ENOUGH, timing_of
 from fuzz.generate.mutate import fresh
 from fuzz.generate.strangers import Beside, accompanied
 from fuzz.oracle.verdict import Diverge
@@ -44,11 +45,12 @@ def tell_window(name: str, case: Case, verdict: Diverge) -> None:
     at = next((index for index, op in enumerate(case.ops) if has_block(op)), None)
     if at is None:
         return
-    for steady, way in product(steady_names(name, case), ways(case)):
+    for steady, told in product(steady_names(name, case), ways(case)):
         with alone(steady) as legs:
-            timing = timing_of(legs, way, at, verdict, COUNTED_RUNS, SURE_RUNS)
-        click.echo(f"  {steady}: {timing or 'no delay shows it'}")
-        if timing:
+            runs = COUNTED_RUNS, SURE_RUNS
+            timing = timing_of(legs, told.case, at, verdict, *runs, told.as_told)
+        click.echo(f"  {steady}: {timing or 'no delay shows it'}{told.row}")
+        if timing and timing.part >= ENOUGH:
             break
 
 

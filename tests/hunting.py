@@ -92,7 +92,7 @@ def report(legs: Everywhere, suspicion: Breakage | Departure) -> Case | None:
     if not isinstance(finding, FindingRecord):
         click.echo(f"  not confirmed: {finding}")
         return None
-    if not finding.reproduced[0]:
+    if not finding.reproduced[0] and finding.minimal == finding.original:
         click.echo("  did not show again")
         return None
     click.echo(f"  {finding.reproduced[0]} of {finding.reproduced[1]}: {finding.explanation}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from scripted import Scripted, broken, sound, wrong
-from test_steady import CASE, PANIC, Struck
+from test_steady import CASE, PANIC, InARow, Struck
 
 from corpus.case import Case
 from corpus.ops import Disturb
@@ -18,6 +18,7 @@ from corpus.trace import Trace
 from fuzz.cli import window as window_command
 from fuzz.cli.main import main
 from fuzz.cli.repeated import Repeated, repeated
+from fuzz.followup.surer import Told
 from targets.base import Target
 
 RUNNING, COUNTING = "kvm:6.12:vhe", "kvm:6.12:vhe:icount=4"
@@ -47,6 +48,25 @@ def test_the_case_is_saved_as_it_shows_by_instructions(legs: dict[str, Target]) 
     assert "shows in 4 of 4 runs at " in done.output
     (after,) = [op.after for op in load_case(Path("steady.case")).ops if isinstance(op, Disturb)]
     assert abs(after - 2_200_000) < 50_000
+
+
+def test_what_is_chance_by_instructions_too_is_saved_many_times_in_a_row(
+    legs: dict[str, Target],
+) -> None:
+    """Four times do, since one in four strikes; told so already, it is sought as if done once."""
+    counting = InARow(2_000_000, 2_400_000, 4)
+    legs |= {RUNNING: InARow(600_000, 800_000, 2), COUNTING: counting}
+    done = CliRunner().invoke(main, [*WINDOW, "--save", "steady.case"])
+    assert done.exit_code == 77, done.output
+    assert f"{COUNTING}: done 4 times in a row it shows in 4 of 4 runs" in done.output
+    steady = load_case(Path("steady.case"))
+    strikes = [op.after for op in steady.ops if isinstance(op, Disturb)]
+    assert len(strikes) == 4
+    assert len(set(strikes)) == 1
+    Path("found.case").write_text(format_case(Told(CASE, 3).whole))
+    done = CliRunner().invoke(main, [*WINDOW, "--save", "again.case"])
+    assert "done 3 times in a row" in done.output
+    assert load_case(Path("again.case")).ops == steady.ops
 
 
 def test_where_nothing_shows_by_instructions_nothing_is_saved(legs: dict[str, Target]) -> None:

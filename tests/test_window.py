@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -184,6 +186,9 @@ def test_timing_says_how_often_and_from_when_to_when() -> None:
     assert 8_900 <= timing.window.last <= 9_000
     assert asked[0] == 5_000
     assert asked[-4:] == [timing.delay] * 4
+    told = []
+    timing_of(Alone(), case, 0, expected, 4, 2, lambda one: told.append(one) or one)  # type: ignore
+    assert {replace(one, ops=one.ops[1:]) for one in told} == {replace(case, ops=case.ops[1:])}
     never = diverge(rule="another.rule")
     assert timing_of(Alone(), case, 0, never, 2) is None  # type: ignore[arg-type]
 
@@ -193,6 +198,41 @@ def test_the_surest_of_a_windows_delays_is_far_from_its_edges_if_it_can_be() -> 
     assert surest(lambda _: 20, 20, 1500, around) == Timing(5000, 20, 20, around)
     gap = {5000: 3, 1500: 12, 3000: 20}
     assert surest(lambda delay: gap[delay], 20, 1500, around) == Timing(3000, 20, 20, around)
-    rare = {5000: 3, 1500: 12, 3000: 1, 7000: 13}
-    assert surest(lambda delay: rare[delay], 20, 1500, around) == Timing(7000, 13, 20, around)
+    rare = {5000: 3, 1500: 12, 3000: 1, 7000: 13, 4000: 0, 6000: 2, 2000: 14, 8000: 13}
+    assert surest(lambda delay: rare[delay], 20, 1500, around) == Timing(2000, 14, 20, around)
     assert surest(lambda _: 0, 20, 7, Window(7, 7)) == Timing(7, 0, 20, Window(7, 7))
+
+
+def test_where_a_window_shows_it_in_some_runs_alone_others_are_looked_into() -> None:
+    case = parse_case("disturb softirq after=100000 {\n    get-mp v0\n}\nget-mp v0\n")
+    expected = diverge(rule="a.rule")
+    permitted = Agree(2, frozenset(), Choices())
+    asked: list[int] = []
+
+    class Leg:
+        """What strikes after so long; each 5 of 6 times in the first of two windows, there often
+        enough to be taken for sure."""
+
+        name = "kvm"
+
+        def run(self, case: Case) -> int:
+            stranger = case.ops[0]
+            assert isinstance(stranger, Disturb)
+            asked.append(stranger.after)
+            return stranger.after
+
+    class Alone:
+        legs = (Leg(),)
+
+        def judge_one(self, _case: Case, _name: str, after: int) -> object:
+            if 90_000 <= after <= 110_000:
+                return permitted if asked.count(after) % 6 == 0 else expected
+            return expected if 300_000 <= after <= last else permitted
+
+    for last, most in ((350_000, 20), (0, 17)):
+        asked.clear()
+        timing = timing_of(Alone(), case, 0, expected, 20, 5)  # type: ignore[arg-type]
+        assert timing
+        assert timing.often == most
+        assert (timing.delay > 300_000) == bool(last)
+        assert timing.part == most / 20

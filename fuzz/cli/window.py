@@ -18,8 +18,17 @@ from fuzz import output
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import resolve_legs
 from fuzz.cli.plain_options import OUTPUT_FILE, STDOUT
-from fuzz.followup.steady import ENOUGH, RESTARTS, SURE_RUNS, steady_names, ways
-from fuzz.followup.window import Timing, found, judged_alone, timing_of, with_delay
+from fuzz.followup.steady import (
+    ALIKE_RUNS,
+    RESTARTS,
+    SURE_RUNS,
+    Often,
+    fewest,
+    steady_names,
+)
+from fuzz.followup.surer import Told, once, ways
+from fuzz.followup.window import ENOUGH, Timing, found, judged_alone, timing_of, with_delay
+from fuzz.oracle.attribution import alike
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.knowledge import Knowledge
 from fuzz.oracle.verdict import Diverge
@@ -63,10 +72,11 @@ def command(file: Path, name: str | None, runs: int, save: Path | None) -> int:
         raise UserError(f"{', '.join(legs)}: a window is sought on one leg.", Exit.USAGE)
     to_standard_output = save == STDOUT
     with redirect_stdout(sys.stderr if to_standard_output else sys.stdout):
-        shown = _tell(legs[0], case, runs)
-        steady = _steadily(legs[0], case, runs)
+        told = once(case)
+        shown = _tell(legs[0], told, runs)
+        steady = _steadily(legs[0], told.case, runs)
     if save and steady:
-        output.write(save, format_case(steady.case))
+        output.write(save, format_case(steady.told.whole))
     elif save:
         click.echo(f"vcpufuzz: {save} was not written: by instructions nothing shows.", err=True)
     return Exit.DIVERGENCE if shown or steady else Exit.OK
@@ -76,15 +86,15 @@ def command(file: Path, name: str | None, runs: int, save: Path | None) -> int:
 class _Shown:
     """A case with the delays that show it most surely, and in which part of the runs they do."""
 
-    case: Case
+    told: Told
     part: float
 
 
 def _steadily(name: str, case: Case, runs: int) -> _Shown | None:
     """The same on the legs whose clock goes by instructions, until it shows in nearly all runs."""
     best: _Shown | None = None
-    for steady, variant in product(steady_names(name, case), ways(case)):
-        shown = _tell(steady, variant, runs, SURE_RUNS)
+    for steady, told in product(steady_names(name, case), ways(case)):
+        shown = _tell(steady, told, runs, SURE_RUNS)
         if shown and (best is None or shown.part > best.part):
             best = shown
         if best and best.part >= ENOUGH:
@@ -92,36 +102,54 @@ def _steadily(name: str, case: Case, runs: int) -> _Shown | None:
     return best
 
 
-def _tell(name: str, case: Case, runs: int, sure: int = 0) -> _Shown | None:
+def _tell(name: str, told: Told, runs: int, sure: int = 0) -> _Shown | None:
     """What shows on a leg, if anything does, in some of `runs` runs or in each of `sure`."""
     with open_leg(name) as leg:
         legs = Everywhere([leg], Knowledge.shipped())
-        verdict = _verdict(legs, case, sure or runs)
+        verdict = _verdict(legs, told, min(sure, _tries(told)) or runs)
         if verdict is None:
-            click.echo(f"{name}: nothing shows, whatever the delay")
+            click.echo(f"{name}: nothing shows, whatever the delay{told.row}")
             return None
         click.echo(f"{name}: {verdict.explanation}")
         worth = min(runs, RESTARTS) if sure and verdict.fault else runs
-        shown: _Shown | None = None
-        for index, op in enumerate(case.ops):
+        found: Timing | None = None
+        for index, op in enumerate(told.case.ops):
             if not has_block(op):
                 continue
-            timing = timing_of(legs, case, index, verdict, worth, min(sure, worth))
-            click.echo(f"{name}: {_line(case, index, timing)}")
+            case = told.case
+            timing = timing_of(legs, case, index, verdict, worth, min(sure, worth), told.as_told)
+            click.echo(f"{name}: {_line(case, index, timing)}{told.row}")
             if timing:
-                case = with_delay(case, index, timing.delay)
-                shown = _Shown(case, timing.often / timing.runs)
-    return shown
+                told, found = told.at(with_delay(case, index, timing.delay)), timing
+        if found is None:
+            return None
+        if told.times == 1 or not sure:
+            return _Shown(told, found.part)
+        told, often = fewest(told, lambda other: _often(legs, other, verdict, worth))
+        click.echo(f"{name}: done {told.times} times in a row it shows in {often} runs")
+        return _Shown(told, often.part)
 
 
-def _verdict(legs: Everywhere, case: Case, tries: int) -> Diverge | None:
+def _tries(told: Told) -> int:
+    """In how many runs by instructions something has to show itself: one that is long has many
+    chances."""
+    return ALIKE_RUNS if told.times > 1 else SURE_RUNS
+
+
+def _often(legs: Everywhere, told: Told, verdict: Diverge, runs: int) -> Often:
+    seen = sum(alike(judged_alone(legs, told.whole), verdict) for _ in range(runs))
+    return Often(seen, runs)
+
+
+def _verdict(legs: Everywhere, told: Told, tries: int) -> Diverge | None:
     """What is wrong, as the case is or with the first of its strangers at another time."""
+    case = told.case
     at = next(i for i, op in enumerate(case.ops) if has_block(op))
     verdicts: list[Diverge] = []
 
     def shows(delay: int) -> bool:
         for _ in range(tries):
-            seen = judged_alone(legs, with_delay(case, at, delay))
+            seen = judged_alone(legs, told.as_told(with_delay(case, at, delay)))
             if isinstance(seen, Diverge):
                 verdicts.append(seen)
                 return True

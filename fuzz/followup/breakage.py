@@ -54,6 +54,11 @@ class Breakage(Suspicion):
     def restarts(self) -> bool:
         return True
 
+    def at(self, shown: Shown) -> Suspicion:
+        other = Breakage(shown.case, self.name, shown.verdict, self._trace, self._preceding)
+        other.cause, other._once_per_boot = self.cause, self._once_per_boot
+        return other
+
     def confirm(
         self, legs: Everywhere, note: Callable[[str], None], seconds: float
     ) -> Confirmed | Dropped:

@@ -13,7 +13,7 @@ from corpus.case import Case
 from db.records import Earlier, FindingRecord, SignatureRecord
 from fuzz.followup.inquest import SECONDS
 from fuzz.followup.minimise import Minimizer, backwards
-from fuzz.followup.steady import StandIns, Steadied, no_stand_ins, steadied
+from fuzz.followup.steady import StandIns, Steadied, no_stand_ins, often, steadied
 from fuzz.followup.suspicion import Confirmed, Departure, Dropped, Shown, Suspicion
 from fuzz.oracle.culprit import responsible
 from fuzz.oracle.everywhere import Everywhere
@@ -54,8 +54,12 @@ class Investigator:
         confirmed = suspicion.confirm(self._legs, self._note, left)
         if isinstance(confirmed, Dropped):
             return confirmed
-        original, shown, told = suspicion.case, confirmed.shown, ""
-        if confirmed.seen and not confirmed.preceding:
+        original, shown = suspicion.case, confirmed.shown
+        steady: Steadied | None = None
+        if not confirmed.seen:
+            rare = self._rare(suspicion, confirmed)
+            return rare or record(suspicion, confirmed, original, self._legs)
+        if not confirmed.preceding:
             traced = suspicion.traced(self._legs)
             earlier = traced.settle(traced.case, self._legs) if traced is not suspicion else None
             if earlier:
@@ -68,15 +72,14 @@ class Investigator:
             steady = self._steadied(suspicion)
             small = bool(steady and steady.shown)
             if steady and steady.shown:
-                suspicion, shown = suspicion.at(steady.shown), steady.shown
+                suspicion, shown = steady.suspicion.at(steady.shown), steady.shown
             suspicion, shown = self._settled(suspicion, shown, small)
-            told = steady.told if steady else ""
             if suspicion.signature(shown, self._legs) != bucket:
                 bucket = suspicion.signature(shown, self._legs)
                 if self._enough(bucket):
                     return bucket
         found = record(suspicion, replace(confirmed, shown=shown), original, self._legs)
-        return replace(found, explanation=f"{found.explanation}; {told}") if told else found
+        return self._told(found, steady) if steady else found
 
     def recorded(self, case: Case, name: str, verdict: Diverge) -> FindingRecord:
         """A kept case that diverges on the leg `name` as it is known to. What other legs do
@@ -100,9 +103,36 @@ class Investigator:
             return True
         return self._legs.knowledge.explains(self._legs.leg(name), case, verdict) is not None
 
-    def _steadied(self, suspicion: Suspicion) -> Steadied | None:
-        """What is left of a suspicion where the clock goes by instructions; None where nothing is
-        chance, there is no such leg, or no time."""
+    def _rare(self, suspicion: Suspicion, confirmed: Confirmed) -> FindingRecord | None:
+        """What broke a machine and did not again, if it does where the clock goes by instructions.
+        Raises TransportError."""
+        first = confirmed.shown
+        if self._breaks_as_known(suspicion.name, first) or self._enough(
+            suspicion.signature(first, self._legs)
+        ):
+            return None
+        steady = self._steadied(suspicion, seen=False)
+        if steady is None or steady.there is None:
+            return None
+        there = steady.there
+        others = [leg.name for leg in self._legs.legs if leg.name != suspicion.name]
+        beside = self._legs.only(others).look(there.case)
+        traces = {**beside.traces, **there.traces}
+        shown = replace(there, traces=traces, verdicts={**beside.verdicts, **there.verdicts})
+        confirmed = replace(confirmed, shown=shown, preceding=())
+        found = record(steady.suspicion.at(shown), confirmed, suspicion.case, self._legs)
+        return self._told(found, steady)
+
+    def _told(self, found: FindingRecord, steady: Steadied) -> FindingRecord:
+        """The same with how often it shows. Raises TransportError."""
+        running = often(steady.suspicion, found.minimal, self._legs)
+        told = steady.told(running, found.minimal)
+        self._note(f"{steady.suspicion.name}: {told}")
+        return replace(found, explanation=f"{found.explanation}; {told}")
+
+    def _steadied(self, suspicion: Suspicion, *, seen: bool = True) -> Steadied | None:
+        """What is left of a suspicion, which was `seen` again, where the clock goes by
+        instructions; None where nothing is chance, there is no such leg, or no time."""
         if not any(map(has_block, suspicion.case.ops)) or time.monotonic() > self.end:
             return None
         found: Steadied | None = None
@@ -112,11 +142,9 @@ class Investigator:
                     continue
                 steady = Everywhere([leg], self._legs.knowledge)
                 with suppress(TransportError):
-                    found = steadied(suspicion, self._legs, steady, self._minimal)
+                    found = steadied(suspicion, self._legs, steady, self._minimal, seen)
             if found and found.again:
                 break
-        if found:
-            self._note(f"{suspicion.name}: {found.told}")
         return found
 
     def _settled(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from corpus.case import Case
 from fuzz.followup.passes import PASSES, is_simpler
 
 Pass = Callable[[Case], Iterator[Case]]
+T = TypeVar("T")
 
 
-def backwards(smaller: Sequence[Case]) -> Iterator[Case]:
+def backwards(smaller: Sequence[T]) -> Iterator[T]:
     """Of cases, each of which came of the one before it, the last, and by steps back that double
     earlier ones, to the first."""
     back = step = 1

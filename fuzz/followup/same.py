@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from corpus.blocks import has_block
+from corpus.case import Case
 from corpus.fault import FaultKind
 from db.records import FindingView
 
@@ -20,4 +22,13 @@ def is_it(finding: FindingView, oracle: str, culprit: str, op_index: int) -> boo
         kind, _, place = culprit.partition("@")
         known, _, where = stored.partition("@")
         return kind == known and (kind == _HANG or not where or place == where)
-    return (culprit, op_index) == (stored, finding.op_index)
+    return culprit == stored and _is_done_again(finding.minimal, op_index, finding.op_index)
+
+
+def _is_done_again(case: Case, at: int, place: int) -> bool:
+    """Whether an op is the one of that place, or the same once more: what is chance is done many
+    times in a row, all from the first block on, to show in any of them."""
+    first = next((i for i, op in enumerate(case.ops) if has_block(op)), len(case.ops))
+    part, apart = case.ops[first:], abs(at - place)
+    inside = first <= min(at, place) and max(at, place) < len(case.ops)
+    return not apart or (inside and part[apart:] == part[:-apart])

@@ -13,21 +13,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from itertools import chain, islice
 from typing import TypeAlias
 
 from corpus.blocks import has_block
-from corpus.case import MAX_OPS, Case
-from corpus.fields import MAX_PROGRAM
-from corpus.isa.system import HVC_LOOP, WFI_LOOP
-from corpus.isa.table import insn
-from corpus.ops import Disturb, Run, Threads
+from corpus.case import Case
+from corpus.ops import Disturb, Threads
 from corpus.wire import Stranger
 from fuzz.followup.minimise import backwards
+from fuzz.followup.surer import TIMES, Told, ways
 from fuzz.followup.suspicion import Shown, Suspicion
-from fuzz.followup.window import found, timing_of, with_delay
-from fuzz.oracle.attribution import alike
+from fuzz.followup.window import ENOUGH, delays_about, timing_of, with_delay
+from fuzz.oracle.attribution import akin, alike
 from fuzz.oracle.everywhere import Everywhere
+from fuzz.oracle.verdict import Diverge
 from targets.base import Target
 from targets.kvm import legname
 from targets.legs import open_leg
@@ -39,18 +38,15 @@ COUNTED_RUNS = 20
 """How often a finding is run to tell how often it shows, with either clock, at most."""
 SURE_RUNS = 5
 """What comes again shows in each of so many."""
-ENOUGH = 0.95
-"""In which part of the runs something has to show, that no other way to show it is sought."""
+TRIES = 3
+"""Delays of a case that show it in SURE_RUNS runs, of which more runs are counted, at most."""
+FEW = 16
+"""Delays that are tried of a case that is done many times in a row, which takes as much longer."""
+MOST_BROKEN = 5
+"""How often a machine may break by instructions, where what is sought did not show."""
 ALIKE_RUNS = 2
 """What seldom comes again shows in one of so many: what a kernel does in the background is chance.
 """
-ROUNDS = 300
-"""Calls to its hypervisor that a guest makes before and after all else: they take longer than QEMU
-lets one CPU run."""
-LATER_NS = 8_000_000
-"""From when on the second of them runs then, about: in the middle of the first one's calls."""
-SCALES = (1, 0.4, 0.16)
-"""By how much sooner a stranger has to come where the same takes less time by that clock, about."""
 RUNS_EACH = 20
 """For each of these a minimiser may make so many runs: where those are dear, they are few."""
 RESTARTS = 3
@@ -120,12 +116,87 @@ class Often:
 
 @dataclass(frozen=True, slots=True)
 class Steadied:
-    """What came of it: what is left, where that is less, how often it shows, and whether it did by
-    instructions."""
+    """What came of it: what is left, where that is less, and what it is a suspicion of; what showed
+    it by instructions, if anything did, and how often, in which telling, or why nothing did."""
 
     shown: Shown | None
-    told: str
-    again: bool
+    suspicion: Suspicion
+    there: Shown | None = None
+    small: Told | None = None
+    often: Often | None = None
+    why: str = ""
+
+    @property
+    def again(self) -> bool:
+        """Whether it shows by instructions."""
+        return self.there is not None
+
+    def told(self, running: Often, kept: Case) -> str:
+        """How often it shows with either clock: `running` of the case that is `kept`."""
+        seen = f"shows in {running} runs with the clock running"
+        if self.small is None:
+            return f"{seen}, {self.why}"
+        times = _told_times(kept, self.small.case)
+        if times is None:
+            return f"{seen}, and another case in {self.often} by instructions"
+        after = ",".join(map(str, delays(self.small.case)))
+        when = f", after={after}" if after else ""
+        row = self.small.row if times == 1 else f", done {_times(self.small.times)}"
+        return f"{seen}, and in {self.often} by instructions{when}{row}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times in a row"
+
+
+def _told_times(kept: Case, small: Case) -> int | None:
+    """How often in a row a case does what another one does once, but for delays; None: it does
+    something else."""
+    return next((n for n in (1, *TIMES) if _shape(Told(small, n).whole) == _shape(kept)), None)
+
+
+def _shape(case: Case) -> Case:
+    ops = (replace(op, after=0) if has_block(op) else op for op in case.ops)
+    return replace(case, ops=tuple(ops))
+
+
+class _Breaks(Exception):
+    """By instructions it shows something else, which breaks the machine."""
+
+
+class _Counting:
+    """Runs of tellings on a leg whose clock goes by instructions."""
+
+    def __init__(self, suspicion: Suspicion, steady: Everywhere) -> None:
+        self._suspicion, self._steady = suspicion, steady
+        self._shows = self._broke = 0
+        self.akin: list[Diverge] = []
+        """What else it showed that is about the same."""
+
+    def once(self, told: Told) -> bool:
+        """Whether one shows it. Raises _Breaks, if all that shows is something else."""
+        name, case = self._suspicion.name, told.whole
+        verdict = self._steady.judge_one(case, name, self._steady.leg(name).run(case))
+        shows = alike(verdict, self._suspicion.verdict)
+        self._shows += shows
+        if not shows and akin(verdict, self._suspicion.verdict):
+            self.akin.append(verdict)
+        self._broke += not shows and isinstance(verdict, Diverge) and verdict.fault is not None
+        if self._broke >= MOST_BROKEN and not self._shows:
+            raise _Breaks(f"{verdict.fault}" if isinstance(verdict, Diverge) else "")
+        return shows
+
+    def surely(self, told: Told) -> bool:
+        """Whether one shows it each time."""
+        return all(self.once(told) for _ in range(SURE_RUNS))
+
+    def seldom(self, told: Told) -> bool:
+        """Whether one shows it at all."""
+        return any(self.once(told) for _ in range(ALIKE_RUNS))
+
+    def counted(self, told: Told) -> Often:
+        """How often one shows it."""
+        return often(self._suspicion, told.whole, self._steady)
 
 
 def steadied(
@@ -133,86 +204,129 @@ def steadied(
     legs: Everywhere,
     steady: Everywhere,
     minimal: Callable[[Suspicion, Shows], Case],
+    seen: bool = True,
 ) -> Steadied:
     """Make the case of `suspicion` small on `steady`, if it shows there, so that it still shows on
     `legs`; `minimal` is the smallest case that it finds of those that show it. Few runs tell, where
-    runs are alike. Raises TransportError."""
-
-    def once(case: Case) -> bool:
-        return bool(often(suspicion, case, steady, 1).seen)
-
-    def surely(case: Case) -> bool:
-        return all(once(case) for _ in range(SURE_RUNS))
-
-    def seldom(case: Case) -> bool:
-        return any(once(case) for _ in range(ALIKE_RUNS))
+    runs are alike; what never showed on `legs` again is sought on `steady` alone. Raises
+    TransportError."""
+    counting = _Counting(suspicion, steady)
+    try:
+        sure = surest_of(ways(suspicion.case), counting.surely, counting.counted)
+        if sure is None:
+            suspicion, counting, sure = _akin(suspicion, counting, steady)
+        there = sure or next(relocations(Told(suspicion.case), counting.seldom), None)
+    except _Breaks as why:
+        return Steadied(None, suspicion, why=f"and by instructions its machine breaks: {why}")
+    settled = suspicion.settle(there.whole, steady) if there else None
+    if there is None or settled is None:
+        return Steadied(None, suspicion, why="and at no delay by instructions")
+    smaller = [there]
 
     def comes_again(case: Case) -> bool:
-        if not (surely if sure else seldom)(case):
+        told = smaller[0].at(case)
+        if not (counting.surely if sure else counting.seldom)(told):
             return False
-        smaller.append(case)
+        smaller.append(told)
         return True
 
-    counted = partial(often, suspicion, legs=steady)
-    sure = there = surest_of(ways(suspicion.case), surely, counted)
-    there = there or relocated(suspicion.case, seldom)
-    if there is None:
-        return Steadied(None, _told(often(suspicion, suspicion.case, legs)), again=False)
-    settled = suspicion.settle(there, steady)
-    smaller = [there]
-    small = minimal(suspicion.at(settled), comes_again) if settled else there
+    minimal(suspicion.at(replace(settled, case=there.case)), comes_again)
+    small = last_sure(smaller, counting.counted) if sure else smaller[-1]
     if _worth(suspicion) >= COUNTED_RUNS:
-        small = centred(suspicion, last_sure(smaller, counted) if sure else small, steady)
-    here = relocated(small, lambda case: suspicion.shows(case, legs))
-    shown = suspicion.settle(here, legs) if here else None
-    kept = here if here and shown else suspicion.case
-    told = _told(often(suspicion, kept, legs), often(suspicion, small, steady), delays(small))
-    return Steadied(shown, told, again=True)
+        small = centred(suspicion, small, steady)
+    small, steadily = fewest(small, counting.counted)
+    by_instructions = suspicion.settle(small.whole, steady) or settled
+    shown = _here(suspicion, small.case, legs) if seen else None
+    return Steadied(shown, suspicion, by_instructions, small, steadily)
+
+
+def _akin(
+    suspicion: Suspicion, counting: _Counting, steady: Everywhere
+) -> tuple[Suspicion, _Counting, Told | None]:
+    """What is about the same and shows surely, where there is such: what spoils one register of
+    some spoils another one in other company."""
+    for verdict in counting.akin[:1]:
+        other = suspicion.akin(verdict)
+        if other:
+            found = _Counting(other, steady)
+            sure = surest_of(ways(other.case), found.surely, found.counted)
+            if sure:
+                return other, found, sure
+    return suspicion, counting, None
+
+
+def _here(suspicion: Suspicion, small: Case, legs: Everywhere) -> Shown | None:
+    """The small case with a delay that shows it while the clock runs, done as often in a row as it
+    takes, if that does."""
+    hints = delays(suspicion.case)
+    for times in (1, TIMES[1], TIMES[-1]):
+        told = Told(small, times)
+        moved = relocations(told, lambda each: suspicion.shows(each.whole, legs), hints)
+        here = next(moved, None)
+        shown = suspicion.settle(here.whole, legs) if here else None
+        if shown:
+            return shown
+    return None
 
 
 def surest_of(
-    cases: Iterable[Case], surely: Shows, counted: Callable[[Case], Often]
-) -> Case | None:
-    """Of cases, with a delay at which `surely` says so, the first that shows it in nearly all runs,
-    or the one that shows it in most."""
-    best: tuple[float, Case] | None = None
-    for case in cases:
-        there = relocated(case, surely)
-        if there is None:
-            continue
-        part = counted(there).part
-        if best is None or part > best[0]:
-            best = part, there
-        if part >= ENOUGH:
-            break
+    tellings: Iterable[Told], surely: Callable[[Told], bool], counted: Callable[[Told], Often]
+) -> Told | None:
+    """Of tellings, with a delay at which `surely` says so, the first that shows it in nearly all
+    runs, or the one that shows it in most."""
+    best: tuple[float, Told] | None = None
+    for telling in tellings:
+        for there in islice(relocations(telling, surely), TRIES):
+            part = counted(there).part
+            if best is None or part > best[0]:
+                best = part, there
+            if part >= ENOUGH:
+                return there
     return best[1] if best else None
 
 
-def last_sure(smaller: Sequence[Case], counted: Callable[[Case], Often]) -> Case:
+def last_sure(smaller: Sequence[Told], counted: Callable[[Told], Often]) -> Told:
     """Of cases, each of which came of the one before it, the last that shows it in nearly all runs,
     as far as steps back tell that double: few runs each do not keep a case from becoming rarer
     little by little. Where none does, the one that shows it in most."""
-    best: tuple[float, Case] | None = None
-    for case in backwards(smaller):
-        part = counted(case).part
+    best: tuple[float, Told] | None = None
+    for told in backwards(smaller):
+        part = counted(told).part
         if best is None or part > best[0]:
-            best = part, case
+            best = part, told
         if part >= ENOUGH:
             break
     assert best is not None
     return best[1]
 
 
-def centred(suspicion: Suspicion, case: Case, steady: Everywhere) -> Case:
+def fewest(told: Told, counted: Callable[[Told], Often]) -> tuple[Told, Often]:
+    """The case, done as few times in a row as show it in nearly all runs, or as show it in most;
+    and how often they do."""
+    best: tuple[Told, Often] | None = None
+    for times in (1, *TIMES):
+        other = replace(told, times=times)
+        if best and other.whole == best[0].whole:
+            break
+        often = counted(other)
+        if best is None or often.part > best[1].part:
+            best = other, often
+        if often.part >= ENOUGH:
+            break
+    assert best is not None
+    return best
+
+
+def centred(suspicion: Suspicion, told: Told, steady: Everywhere) -> Told:
     """The case with delays far from where it would show no more. Raises TransportError."""
-    verdict = suspicion.verdict
+    verdict, case = suspicion.verdict, told.case
     for at, op in enumerate(case.ops):
         if not has_block(op):
             continue
-        timing = timing_of(steady, case, at, verdict, COUNTED_RUNS, SURE_RUNS)
+        timing = timing_of(steady, case, at, verdict, COUNTED_RUNS, SURE_RUNS, told.as_told)
         if timing:
             case = with_delay(case, at, timing.delay)
-    return case
+    return told.at(case)
 
 
 def delays(case: Case) -> list[int]:
@@ -220,77 +334,19 @@ def delays(case: Case) -> list[int]:
     return [op.after for op in case.ops if has_block(op)]
 
 
-def given_time(case: Case) -> Iterator[Case]:
-    """The case, and where guests run at once those in which they make calls before and after all
-    else, and do so in place of waiting, too: QEMU changes CPUs at few moments, and each has to be
-    in its run at some of them. A guest that waits is put, and has nothing to lose."""
-    told = [case]
-    yield case
-    for waits in (True, False):
-        timed = _with_calls(case, waits)
-        if timed not in told:
-            told.append(timed)
-            yield timed
-
-
-def _with_calls(case: Case, waits: bool) -> Case:
-    """The case with calls around what guests do that run at once, which `waits` or does not."""
-    leads = {
-        place
-        for at, op in enumerate(case.ops)
-        if isinstance(op, Threads) and 0 < op.first < op.span
-        for place in (at + 1, at + 1 + op.first)
-    }
-    calls = insn(HVC_LOOP, ROUNDS)
-    ops = list(case.ops)
-    for at in leads:
-        op = ops[at]
-        if isinstance(op, Run):
-            code = [each for each in op.program if waits or each.form.name != WFI_LOOP]
-            ops[at] = replace(op, program=(calls, *code[: MAX_PROGRAM - 2], calls))
-    if ops == list(case.ops):
-        return case
-    for at, op in enumerate(ops):
-        if isinstance(op, Threads):
-            ops[at] = replace(op, after=max(op.after, LATER_NS))
-    return replace(case, ops=tuple(ops))
-
-
-def in_company(case: Case) -> Iterator[Case]:
-    """The case with a thread on the same CPU around its strangers, if there is none: while the
-    clock runs, the kernel's own threads come at any time."""
-    strangers = [at for at, op in enumerate(case.ops) if isinstance(op, Disturb)]
-    threads = any(isinstance(op, Disturb) and op.by == Stranger.THREAD for op in case.ops)
-    if not strangers or threads or len(case.ops) == MAX_OPS:
-        return
-    at = strangers[0]
-    for scale in SCALES:
-        ops = [replace(op, after=int(op.after * scale)) if has_block(op) else op for op in case.ops]
-        first = ops[at]
-        assert isinstance(first, Disturb)
-        thread = replace(first, by=Stranger.THREAD, span=1 + first.span)
-        yield replace(case, ops=(*ops[:at], thread, *ops[at:]))
-
-
-def ways(case: Case) -> Iterator[Case]:
-    """In which cases what one shows is sought where the clock goes by instructions."""
-    yield from given_time(case)
-    yield from in_company(case)
-
-
-def relocated(case: Case, shows: Shows) -> Case | None:
-    """The case with a delay of one of its strangers, or its second thread, that shows it."""
+def relocations(
+    told: Told, shows: Callable[[Told], bool], hints: Sequence[int] = ()
+) -> Iterator[Told]:
+    """The case with delays of one of its strangers, or its second thread, that show it, about the
+    `hints`, in ns, and what it is."""
+    case = told.case
     for at, op in enumerate(case.ops):
         if not has_block(op):
             continue
-        delay = found(partial(_shows_at, case, at, shows), op.after)
-        if delay is not None:
-            return with_delay(case, at, delay)
-    return None
-
-
-def _shows_at(case: Case, at: int, shows: Shows, delay: int) -> bool:
-    return shows(with_delay(case, at, delay))
+        most = None if told.times == 1 else FEW
+        about = (islice(delays_about(hint), most) for hint in (*hints, op.after))
+        each = dict.fromkeys(chain.from_iterable(about))
+        yield from filter(shows, (told.at(with_delay(case, at, delay)) for delay in each))
 
 
 def often(suspicion: Suspicion, case: Case, legs: Everywhere, runs: int = 0) -> Often:
@@ -305,12 +361,3 @@ def often(suspicion: Suspicion, case: Case, legs: Everywhere, runs: int = 0) -> 
 def _worth(suspicion: Suspicion) -> int:
     """How many runs it is worth to tell how often it shows."""
     return RESTARTS if suspicion.restarts else min(COUNTED_RUNS, suspicion.runs // RUNS_EACH)
-
-
-def _told(running: Often, counting: Often | None = None, after: Sequence[int] = ()) -> str:
-    by_instructions = "at no delay by instructions"
-    if counting:
-        by_instructions = f"in {counting} by instructions"
-    if after:
-        by_instructions += f", after={','.join(map(str, after))}"
-    return f"shows in {running} runs with the clock running, and {by_instructions}"

@@ -134,6 +134,10 @@ class Suspicion(ABC):
         """The same, where another case shows it."""
         return self
 
+    def akin(self, verdict: Diverge) -> Suspicion | None:
+        """That `verdict` in its place, where there are such."""
+        return None
+
     def deviating(self, shown: Shown) -> tuple[str, ...]:
         """The legs that do this, sorted; what else is wrong with others is another matter."""
         return attribution.deviating(shown.verdict, shown.verdicts) or (self.name,)
@@ -203,6 +207,9 @@ class Departure(Suspicion):
 
     def at(self, shown: Shown) -> Suspicion:
         return Departure(shown.case, self.name, shown.verdict, self.cause)
+
+    def akin(self, verdict: Diverge) -> Suspicion | None:
+        return Departure(self.case, self.name, verdict)
 
     def traced(self, legs: Everywhere) -> Suspicion:
         found = trace_back(self.case, self.name, self.verdict, legs)

@@ -18,6 +18,17 @@ def alike(a: Verdict, b: Diverge) -> TypeGuard[Diverge]:
     return (a.oracle, a.rule, a.op_word) == (b.oracle, b.rule, b.op_word)
 
 
+def akin(a: Verdict, b: Diverge) -> TypeGuard[Diverge]:
+    """Whether `a` is about what `b` is: another rule about the same, at the same kind of op."""
+    if not isinstance(a, Diverge) or a.fault or b.fault:
+        return False
+    return (a.oracle, _about(a), a.op_word) == (b.oracle, _about(b), b.op_word)
+
+
+def _about(verdict: Diverge) -> str:
+    return verdict.rule.partition(".")[0]
+
+
 def deviating(verdict: Diverge, verdicts: Mapping[str, Verdict]) -> tuple[str, ...]:
     """The legs that do `verdict`, and not something else that is wrong, too; sorted."""
     return tuple(sorted(n for n, v in verdicts.items() if _same(v, verdict)))
