@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from errno import EINVAL, ENOEXEC
 
 import pytest
@@ -93,6 +94,40 @@ def test_an_serror_goes_on_pending(then: str) -> None:
     model = after(PENDS + then)
     (outcome,) = model.step(GetEvents(0)).outcomes
     assert outcome.parts[0].candidates == ((1, 0),)
+
+
+NESTED_UP = "create v0\ninit v0 features=sve,has_el2\nfinalize v0\n"
+
+
+@pytest.mark.parametrize("before", ["", "set v0 pstate 0x3c5\n", "set v0 hcr_el2 0x20\n"])
+@pytest.mark.parametrize("then", ["", "set-events v0\n", "run v0 {\n eret-to el1h\n}\n"])
+def test_an_serror_goes_on_pending_at_el2_and_below(before: str, then: str) -> None:
+    if "hcr_el2" in before and "run" in then:
+        return  # what is below EL2 then is not followed
+    model = after(NESTED_UP + before + "set-events v0 serror=yes\n" + then, NESTED)
+    (outcome,) = model.step(GetEvents(0)).outcomes
+    assert outcome.parts[0].candidates == ((1, 0),)
+
+
+@pytest.mark.parametrize(
+    ("before", "kernel"),
+    [
+        ("set v0 pstate 0x3c5\nset v0 hcr_el2 0x20\n", (7, 2)),
+        ("set v0 pstate 0x2c5\n", (7, 2)),
+        ("set v0 0x603000000013e092 8\n", (7, 2)),  # HCRX_EL2
+        ("", (6, 16)),
+    ],
+)
+def test_one_that_may_go_to_el2_is_not_judged(before: str, kernel: tuple[int, int]) -> None:
+    model = after(NESTED_UP + before, replace(NESTED, kernel=kernel))
+    with pytest.raises(Unpredictable, match="SError"):
+        model.step(SetEvents(0, 1))
+
+
+def test_init_of_a_vcpu_with_el2_may_leave_one_that_never_ran() -> None:
+    model = after(NESTED_UP + "set-events v0 serror=yes\ninit v0 features=sve,has_el2\n", NESTED)
+    seen = [one.known_parts[0].candidates for one in model.step(GetEvents(0)).outcomes]
+    assert seen == [((0, 0),), ((1, 0),)]
 
 
 def test_init_forgets_it() -> None:
@@ -212,10 +247,16 @@ def test_an_exception_that_goes_to_el2_is_foreseen(
 ) -> None:
     up = "create v0\ninit v0 features=sve,has_el2\nfinalize v0\nrun v0 { }\n"
     model = after(up + f"set v0 pstate {pstate:#x}\nset v0 hcr_el2 {hcr:#x}\n", NESTED)
-    with pytest.raises(Unpredictable):
-        model.step(event)
+    if goes or event.abort:
+        with pytest.raises(Unpredictable):
+            model.step(event)
+    else:
+        assert model.step(event).rule == "events.serror"
     assert ("events.goes-to-el2" in model.rules) == goes
     fresh = after(up.replace("run v0 { }\n", "") + f"set v0 hcr_el2 {hcr:#x}\n", NESTED)
-    with pytest.raises(Unpredictable):
-        fresh.step(event)
+    if event.abort:
+        with pytest.raises(Unpredictable):
+            fresh.step(event)
+    else:
+        assert fresh.step(event).rule == "events.serror"
     assert "events.goes-to-el2" not in fresh.rules

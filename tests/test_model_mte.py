@@ -133,6 +133,17 @@ def test_a_block_of_zeros_is_as_large_as_the_cpu_likes() -> None:
     assert cpu.mem.load(start - 8, 8) == cpu.mem.load(start + 2048, 8) == (U64, 0)
 
 
+def test_either_way_of_a_block_is_judged_where_the_cpu_has_no_tags_of_memory() -> None:
+    profile = Profile(mte=1)
+    case = parse_case(
+        "create v0\ninit v0\nfinalize v0\nrun v0 {\n lda x1, ram+0xc000\n ldgm x3, [x1]\n}\n"
+    )
+    ran = ModelTarget(profile).run(case)
+    found = judge(case, ran, profile)
+    assert isinstance(found, Agree)
+    assert (found.reason, found.judged) == ("", len(case.ops))
+
+
 def test_an_address_within_a_granule_is_an_alignment_fault_of_a_store() -> None:
     cpu = guest(1)
     cpu.vcpu.x[1] = exact(DATA + 8)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Generic, TypeVar
 
 from corpus.isa.form import Insn
+from corpus.isa.mte import BLOCKS
 from corpus.isa.system import ANY
 from targets.spec.controls import Forks
 from targets.spec.errors import Decides, Unpredictable
@@ -20,7 +21,7 @@ from targets.spec.world import World
 MOST_PATHS = 64
 """More paths than this through one run are not followed."""
 
-_FORKS = frozenset({"msr", "mrs", ANY}) | maybe.FORKING | mops.FORKING | pauth.FORKING
+_FORKS = frozenset({"msr", "mrs", ANY}) | BLOCKS | maybe.FORKING | mops.FORKING | pauth.FORKING
 """Forms without which a run has one path, unless ZCR_ELx may hold one value or another."""
 
 E = TypeVar("E")

@@ -18,6 +18,8 @@ from targets.spec.vcpu import Vcpu
 from targets.spec.world import World
 
 ISS = (1 << 25) - 1
+_FIRST_TO_ROUTE = (7, 2)
+"""The first kernel whose SErrors beside EL2 were looked at."""
 SERRORS_MASKED = 1 << 8
 """PSTATE.A."""
 
@@ -49,9 +51,11 @@ def set_events(world: World, op: SetEvents) -> Permitted:
             return Permitted(rule, (Outcome(),))
         rule = "events.not-taken-back" if vcpu.serror else "events.nothing"
         return Permitted(rule, (Outcome(),))
-    if not are_masked(vcpu):
+    if not are_masked(vcpu, world.profile):
         # 6.12 has it pend until the guest runs, newer kernels take the exception at once.
         raise _taken_at_once(world, vcpu, op, "an SError that is not masked")
+    if vcpu.el2 and world.beyond:
+        raise Unpredictable("an SError where HCRX_EL2 may have been written", Decides.KERNEL)
 
     def pend() -> None:
         # KVM's own syndrome is IMPLEMENTATION DEFINED; without RAS none is shown.
@@ -143,11 +147,14 @@ def _parts(serror: Set | None) -> tuple[Part, ...]:
     )
 
 
-def are_masked(vcpu: Vcpu) -> bool:
-    """Whether the guest is known to have SErrors masked, at EL1 or below, where PSTATE.A is all
-    there is to it."""
+def are_masked(vcpu: Vcpu, profile: Profile) -> bool:
+    """Whether the guest is known to have SErrors masked, by PSTATE.A. A vcpu with EL2 keeps one
+    pending, be it at EL2 or below, unless it goes to EL2 from there (nested.c,
+    kvm_nested_sync_hwstate)."""
     pstate, mask = join(vcpu.core["pstate"])
-    return not vcpu.el2 and bool(pstate & ~mask & SERRORS_MASKED)
+    if vcpu.el2 and (profile.kernel < _FIRST_TO_ROUTE or _goes_to_el2(vcpu, el2.AMO)):
+        return False
+    return bool(pstate & ~mask & SERRORS_MASKED)
 
 
 def goes_on_pending(vcpu: Vcpu, program: tuple[Insn, ...], profile: Profile) -> bool:
@@ -156,4 +163,4 @@ def goes_on_pending(vcpu: Vcpu, program: tuple[Insn, ...], profile: Profile) -> 
     HCR_EL2.VSE where that was read."""
     unmasks = any(insn.form.name == ANY for insn in program)
     read = profile.kernel <= protected.LAST_WITHOUT or profile.kernel >= protected.FIRST_KERNEL
-    return are_masked(vcpu) and not unmasks and (read or profile.mode != protected.MODE)
+    return are_masked(vcpu, profile) and not unmasks and (read or profile.mode != protected.MODE)

@@ -175,7 +175,7 @@ def initialise(world: World, vcpu: Vcpu, features: int, power_off: int) -> Calla
         vcpu.pauth = bool(features & PTRAUTH)
         vcpu.mte = world.vm.mte
         # Once it has run, 6.12 leaves HCR_EL2.VSE as it is (vcpu_reset_hcr).
-        vcpu.serror_left = vcpu.run_once and vcpu.serror is not None
+        vcpu.serror_left = (vcpu.run_once or vcpu.el2) and vcpu.serror is not None
         if not vcpu.serror_left:
             vcpu.serror = None
         if vcpu.aborting:  # 6.1 forgets it for PSCI's resets alone (reset.c)
