@@ -58,7 +58,10 @@ def test_what_is_chance_by_instructions_too_is_saved_many_times_in_a_row(
     legs |= {RUNNING: InARow(600_000, 800_000, 2), COUNTING: counting}
     done = CliRunner().invoke(main, [*WINDOW, "--save", "steady.case"])
     assert done.exit_code == 77, done.output
-    assert f"{COUNTING}: done 4 times in a row it shows in 4 of 4 runs" in done.output
+    assert (
+        f"{COUNTING}: in fresh machines it shows in 4 of 4 runs, done 4 times in a row"
+        in done.output
+    )
     steady = load_case(Path("steady.case"))
     strikes = [op.after for op in steady.ops if isinstance(op, Disturb)]
     assert len(strikes) == 4

@@ -34,6 +34,7 @@ from fuzz.followup.steady import (
     no_stand_ins,
     often,
     relocations,
+    shares,
     stand_ins,
     steadied,
     steady_names,
@@ -359,8 +360,9 @@ def test_a_thread_takes_the_place_of_those_of_the_kernel() -> None:
     first, *_ = in_company(preempted)
     assert first == parse_case(f"disturb softirq after=100 {{\n{format_case(preempted)}}}\n")
     assert list(in_company(first)) == []
-    once = [CASE, *in_company(CASE)]
-    assert list(ways(CASE)) == [Told(each, times) for times in (1, TIMES[-1]) for each in once]
+    as_it_is = [CASE, *in_company(CASE)]
+    rows = 1, TIMES[0], TIMES[-1]
+    assert list(ways(CASE)) == [Told(each, times) for times in rows for each in as_it_is]
 
 
 def test_what_the_kernels_threads_do_by_chance_a_thread_does_by_instructions() -> None:
@@ -715,6 +717,23 @@ def test_what_is_about_the_same() -> None:
     assert not akin(replace(a, fault=PANIC), b)
     assert not akin(a, replace(b, fault=PANIC))
     assert not akin(agree(1), b)
+
+
+@pytest.mark.parametrize(("runs", "parts"), [(20, [10, 10]), (19, [10, 9]), (3, [2, 1])])
+def test_runs_are_counted_in_more_than_one_machine(runs: int, parts: list[int]) -> None:
+    """What is by chance so in one machine from its boot on says nothing of the next."""
+    assert shares(runs) == parts
+
+    class Booted(Struck):
+        """In every other machine alone."""
+
+        def _do(self, case: Case, turn: int) -> Trace:
+            return super()._do(case, turn) if self.restarted % 2 else sound(case)
+
+    counting = Booted(2_000_000, 2_400_000, 1)
+    counting.restarted = 1
+    found, _ = follow(Struck(600_000, 800_000, 2), standing_in([], counting))
+    assert "and in 10 of 20 by instructions" in found.explanation
 
 
 def test_what_has_no_room_to_be_done_again_is_counted_once() -> None:

@@ -328,3 +328,20 @@ def test_a_guest_that_waits_for_its_timer_is_entered_anew(leg: Target) -> None:
     assert ended - began > 10 * 122_000
     assert isinstance(verdict := judge(case, trace, leg.profile), Agree)
     assert verdict.judged == len(case.ops)
+
+
+def test_by_instructions_a_second_thread_begins_when_it_is_told_to() -> None:
+    """And not when the first one's turn is over, which two CPUs take there."""
+    delays = 200_000, 400_000, 1_000_000
+    with open_leg("kvm:6.12:vhe:smp=2:icount=4") as counting:
+        late = [min(_begins(counting, after) - after for _ in range(3)) for after in delays]
+    assert max(late) - min(late) < 100_000, late
+
+
+def _begins(leg: Target, after: int) -> int:
+    """When the second list does, in ns from the beginning of both, where the first is a run."""
+    lists = f"threads after={after} {{\nrun v0 {{\n{GUEST}}}\n}} {{\nget-mp v0\n}}\n"
+    both = parse_case(SETUP + lists)
+    seen = leg.run(both).observations[len(both.ops) - 3]
+    _, (began, _ended) = INTERVAL.iter_unpack(seen.data[THREADS_DATA.size :])
+    return int(began)

@@ -38,6 +38,9 @@ COUNTED_RUNS = 20
 """How often a finding is run to tell how often it shows, with either clock, at most."""
 SURE_RUNS = 5
 """What comes again shows in each of so many."""
+BOOTS = 2
+"""In how many fresh machines: what is by chance so in one of them from its boot on is in all of its
+runs."""
 TRIES = 3
 """Delays of a case that show it in SURE_RUNS runs, of which more runs are counted, at most."""
 FEW = 16
@@ -195,8 +198,15 @@ class _Counting:
         return any(self.once(told) for _ in range(ALIKE_RUNS))
 
     def counted(self, told: Told) -> Often:
-        """How often one shows it."""
-        return often(self._suspicion, told.whole, self._steady)
+        """How often one shows it, in fresh machines: in one of them its runs are much alike."""
+        runs = _worth(self._suspicion)
+        if self._suspicion.restarts:
+            return often(self._suspicion, told.whole, self._steady, runs)
+        seen = 0
+        for part in shares(runs):
+            self._steady.leg(self._suspicion.name).restart()
+            seen += often(self._suspicion, told.whole, self._steady, part).seen
+        return Often(seen, runs)
 
 
 def steadied(
@@ -329,6 +339,11 @@ def centred(suspicion: Suspicion, told: Told, steady: Everywhere) -> Told:
     return told.at(case)
 
 
+def shares(runs: int) -> list[int]:
+    """How many of so many runs are made in each of a few fresh machines."""
+    return [runs - runs // BOOTS * (BOOTS - 1), *[runs // BOOTS] * (BOOTS - 1)]
+
+
 def delays(case: Case) -> list[int]:
     """Of its strangers and second threads, in ns."""
     return [op.after for op in case.ops if has_block(op)]
@@ -343,7 +358,7 @@ def relocations(
     for at, op in enumerate(case.ops):
         if not has_block(op):
             continue
-        most = None if told.times == 1 else FEW
+        most = None if told.times <= TIMES[0] else FEW
         about = (islice(delays_about(hint), most) for hint in (*hints, op.after))
         each = dict.fromkeys(chain.from_iterable(about))
         yield from filter(shows, (told.at(with_delay(case, at, delay)) for delay in each))

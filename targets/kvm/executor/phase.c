@@ -32,16 +32,27 @@ int phase_cpu(const void *set)
     return cpu;
 }
 
-void phase_wait(void)
+uint64_t phase_next(void)
 {
     struct timespec now;
     if (!kept)
-        return;
+        return 0;
     clock_gettime(CLOCK_MONOTONIC, &now);
     const uint64_t ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-    const uint64_t at = ((ns + SETTLE_NS) / PERIOD_NS + 1) * PERIOD_NS + BEHIND_NS;
+    return ((ns + SETTLE_NS) / PERIOD_NS + 1) * PERIOD_NS + BEHIND_NS;
+}
+
+void phase_until(uint64_t ns)
+{
     const struct timespec then = {
-        .tv_sec = (time_t)(at / 1000000000), .tv_nsec = (long)(at % 1000000000)};
+        .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &then, NULL) == EINTR)
         ;
+}
+
+void phase_wait(void)
+{
+    const uint64_t at = phase_next();
+    if (at)
+        phase_until(at);
 }

@@ -25,7 +25,7 @@ struct lead {
 };
 
 /* One thread's ops, from `at` on, and where it says what it saw and when. `entries`: how often it
- * made KVM_RUN for its run. */
+ * made KVM_RUN for its run. `asleep`: it sleeps already when the other one begins. */
 struct list {
     struct machine *m;
     const uint8_t *at, *end;
@@ -35,7 +35,7 @@ struct list {
     struct sink out;
     struct lead lead;
     unsigned entries;
-    bool fits;
+    bool fits, asleep;
 };
 
 static sem_t go, parked, done;
@@ -49,14 +49,6 @@ static uint64_t now_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-static void wait_until(uint64_t ns)
-{
-    const struct timespec then = {
-        .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &then, NULL) == EINTR)
-        ;
 }
 
 static void take(sem_t *turn)
@@ -113,8 +105,8 @@ static void *live(void *unused)
             stranger_pin(0, here = other_cpu);
         sem_post(&parked);
         take(&go);
-        if (other.after)
-            wait_until(other.start + other.after);
+        if (other.asleep || other.after)
+            phase_until(other.start + other.after);
         work(&other);
         sem_post(&done);
     }
@@ -199,9 +191,14 @@ static bool both(struct list *mine)
 {
     sem_post(&go);
     take(&parked);
-    phase_wait();
-    mine->start = other.start = now_ns();
+    const uint64_t at = phase_next();
+    mine->start = other.start = at ? at : now_ns();
+    /* Where CPUs take turns, the other one has none before this one's first is over: too late to
+     * go to sleep for a shorter time than that. */
+    other.asleep = at;
     sem_post(&go);
+    if (at)
+        phase_until(at);
     work(mine);
     take(&done);
     return mine->fits && other.fits;

@@ -130,7 +130,7 @@ def key(machine: Machine) -> str:
 def command(qemu: str, machine: Machine, shared: Shared) -> list[str]:
     """The argv that boots `machine`."""
     timed = machine.icount is None
-    options = CMDLINE, machine.boot_options, "" if timed else KEEP_PHASE
+    options = CMDLINE, machine.boot_options, "" if timed else f"{KEEP_PHASE} norandmaps"
     argv = [
         qemu,
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
