@@ -20,6 +20,12 @@ def rules_of(verdicts: Mapping[str, Verdict]) -> Iterator[Hashable]:
         yield "rule", rule
 
 
+def share_judged(verdicts: Mapping[str, Verdict]) -> float:
+    """On what share of the legs a case was judged to its end, or was found to be at fault."""
+    stopped = sum(isinstance(one, Agree) and bool(one.reason) for one in verdicts.values())
+    return 1 - stopped / len(verdicts)
+
+
 def features_of(
     case: Case, traces: Mapping[str, Trace], verdicts: Mapping[str, Verdict]
 ) -> Iterator[Hashable]:

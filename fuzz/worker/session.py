@@ -24,7 +24,7 @@ from fuzz.oracle.facts import late_at
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.oracle.selfsame import compare, retellings
 from fuzz.oracle.verdict import Agree, Diverge, Verdict
-from fuzz.worker.features import features_of, rules_of
+from fuzz.worker.features import features_of, rules_of, share_judged
 from fuzz.worker.feedback import Feedback
 from fuzz.worker.focus import Focus
 from fuzz.worker.marks import Marks
@@ -168,7 +168,7 @@ class Session:
             new += blocks if "kernel" in wanted else 0
             if self._steering:
                 near = self._near(results)
-                self._steering.note(case, seen.traces.values(), new, near)
+                self._steering.note(case, seen.traces.values(), new, near, share_judged(final))
                 met = tuple(struck(case, {n: r.interrupted for n, r in results.items()}))
                 self.tally.interrupted += self._steering.schedules.note(case, met)
         followed = set()

@@ -38,6 +38,8 @@ class _Parent:
     gain: Gain
     features: float
     """New ones, apart from pairs."""
+    judged: float = 1.0
+    """On what share of the legs it was judged to its end."""
     children: int = 0
 
 
@@ -54,7 +56,7 @@ class Steering:
     pairs: Pairs = field(default_factory=Pairs)
     _pool: list[_Parent] = field(default_factory=list)
     _near: list[_Parent] = field(default_factory=list)
-    _given: list[tuple[Case, Trace, float]] | None = field(default_factory=list)
+    _given: list[tuple[Case, Trace, float, float]] | None = field(default_factory=list)
     """Cases run before the first was made here: the corpus, in whatever order it was read."""
     _rng: random.Random = field(init=False)
     _digest: Any = field(init=False)
@@ -71,23 +73,30 @@ class Steering:
         found: str = self._digest.hexdigest()[:16]
         return found
 
-    def note(self, case: Case, traces: Iterable[Trace], features: int, near: float = 0.0) -> None:
+    def note(
+        self,
+        case: Case,
+        traces: Iterable[Trace],
+        features: int,
+        near: float = 0.0,
+        judged: float = 1.0,
+    ) -> None:
         """A case was run; `features`: how many of other kinds none had shown before; `near`: how
         rare what it came to is of what the search is to look at most closely
-        (`fuzz.worker.focus`)."""
+        (`fuzz.worker.focus`); `judged`: on what share of the legs it was judged to its end."""
         trace = next(iter(traces), Trace(()))
         if self._given is not None:
-            self._given.append((case, trace, near))
+            self._given.append((case, trace, near, judged))
             return
-        self._take(case, trace, features, near)
+        self._take(case, trace, features, near, judged)
 
     def _begin(self) -> None:
         """The corpus is read."""
         given, self._given = self._given, None
-        for case, trace, near in sorted(given or (), key=lambda one: one[0].id):
-            self._take(case, trace, 1, near)
+        for case, trace, near, judged in sorted(given or (), key=lambda one: one[0].id):
+            self._take(case, trace, 1, near, judged)
 
-    def _take(self, case: Case, trace: Trace, features: int, near: float) -> None:
+    def _take(self, case: Case, trace: Trace, features: int, near: float, judged: float) -> None:
         self._digest.update(case.encoded)
         if near:
             self._remember_near(_Parent(case, Gain(), near))
@@ -96,7 +105,7 @@ class Steering:
             gain = Gain()
         if not gain.new and not features:
             return
-        parent = _Parent(case, gain, features)
+        parent = _Parent(case, gain, features, judged)
         if len(self._pool) < POOL:
             self._pool.append(parent)
             return
@@ -112,8 +121,10 @@ class Steering:
             self._near[least] = parent
 
     def _worth(self, parent: _Parent) -> float:
-        """How rare what a parent brought is by now, the less the more children it has."""
-        return (self.pairs.rarity_of(parent.gain) + parent.features) / (1 + parent.children)
+        """How rare what a parent brought is by now, the less the more children it has, and the
+        less of it is judged: its children mostly come to the same that ends all judging."""
+        brought = self.pairs.rarity_of(parent.gain) + parent.features
+        return brought * parent.judged**2 / (1 + parent.children)
 
     def _parent(self) -> Case:
         few = [one(self._rng, self._pool) for _ in range(FEW)]

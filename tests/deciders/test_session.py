@@ -561,9 +561,10 @@ def test_only_what_is_wanted_steers(sources: tuple[str, ...], kinds: set[str], n
     session = Heard().session([leg], feedback=steered, steering=shown, focus=focus)
     session.execute(CASE.encoded)
     assert {feature[0] for feature in steered.features[0]} == kinds  # type: ignore[index]
-    ((case, traces, count, near),) = shown.noted
+    ((case, traces, count, near, judged),) = shown.noted
     assert (case, [one.ending for one in traces], count) == (CASE, [Ending.OK], new)  # type: ignore[attr-defined]
     assert near == 1  # one of its two blocks lies inside
+    assert judged == 1
     assert len(session.reached) == 1  # whatever steers
 
 
@@ -573,14 +574,14 @@ def test_new_blocks_of_all_legs_count() -> None:
     for leg, blocks in zip(legs, ([4, 12], [16, 20]), strict=True):
         leg.code, leg.blocks = CodeMap(0, 0, ()), blocks
     Heard().session(legs, feedback=Steered(), steering=shown).execute(CASE.encoded)
-    assert [new for _, _, new, _ in shown.noted] == [5 + 1 + 2]
+    assert [new for _, _, new, _, _ in shown.noted] == [5 + 1 + 2]
 
 
 def test_without_a_focus_no_case_is_near_to_it() -> None:
     shown = Shown()
     session = Heard().session([Scripted("kvm:a")], feedback=Steered(), steering=shown)
     session.execute(CASE.encoded)
-    assert [near for *_, near in shown.noted] == [0]
+    assert [near for *_, near, _ in shown.noted] == [0]
 
 
 def test_a_leg_that_is_lost_before_ends_as_lost_not_as_a_hang() -> None:

@@ -25,8 +25,9 @@ from fuzz.generate.mutate import crossed, mutated
 from fuzz.generate.pairs import Chooser, Pairs
 from fuzz.oracle.verdict import Agree, Verdict
 from fuzz.worker import feedback
-from fuzz.worker.features import features_of, rules_of
+from fuzz.worker.features import features_of, rules_of, share_judged
 from fuzz.worker.feedback import BLOCKS, COUNTERS, BlockCounters, Feedback
+from fuzz.worker.steering import Steering
 from targets.spec.judge import Choices
 
 CASE = parse_case(
@@ -67,6 +68,24 @@ def test_ops_are_features_with_their_errno_and_what_their_vcpu_went_through() ->
         *(("op", "finalize", 0, "i"), ("op", "run", 0, "if"), ("op", "init", 9, "")),
         *(("op", "get-mp", 0, "ifr"), ("op", "get-mp", 7, "")),
     }
+
+
+def test_how_much_was_judged_is_a_share_of_the_legs() -> None:
+    whole, stopped = agree(), Agree(1, frozenset(), Choices(), "stopped")
+    assert share_judged({"a": whole}) == 1
+    assert share_judged({"a": whole, "b": stopped, "c": diverge(), "d": whole}) == 0.75
+    assert share_judged({"a": stopped}) == 0
+
+
+def test_a_case_that_is_judged_in_part_has_fewer_children() -> None:
+    steering = Steering(3, by_pairs=False)
+    steering.child()  # the corpus is read
+    half, whole = (parse_case(f"create v{n}\ninit v{n}\n") for n in (2, 3))
+    steering.note(half, [], 10, 0.0, 0.5)
+    steering.note(whole, [], 10, 0.0, 1.0)
+    made = [steering.child() for _ in range(300)]
+    of = [sum(CreateVcpu(n) in child.ops for child in made) for n in (2, 3)]
+    assert 0 < 1.5 * of[0] < of[1]
 
 
 def test_a_life_is_remembered_for_six_steps() -> None:
