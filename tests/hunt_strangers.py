@@ -8,6 +8,7 @@ as it is must agree in as many cases.
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -26,6 +27,8 @@ from fuzz.generate.strangers import Beside, accompanied
 from fuzz.oracle.verdict import Diverge
 from targets.base import Target
 from targets.kvm.lab.variants import Tree
+from targets.legs import UnknownLeg
+from targets.transport import TransportError
 
 CALM = ("vhe:smp=2", "nvhe", "protected")
 """Where the kernel as it is has to agree."""
@@ -66,16 +69,22 @@ def hunt_defect(image: Path, defect: Defect, minutes: float, seed: int) -> bool:
         return False
 
 
-def calm(image: Path, mode: str, minutes: float, seed: int) -> bool:
-    """Whether the kernel as it is agrees."""
-    with kept(image) as path, alone(f"kvm:{path}:{mode}") as legs:
+def agrees(name: str, minutes: float, seed: int) -> bool:
+    """Whether nothing that a leg does is wrong."""
+    with alone(name) as legs:
         found = [
             each
             for each in hunt(legs, cases(legs.legs[0], seed), 60 * minutes)
             if report(legs, each)
         ]
-        click.echo(f"  {mode}: {legs.legs[0].executions} cases in {minutes} minutes")
+        click.echo(f"  {name}: {legs.legs[0].executions} cases in {minutes} minutes")
         return not found
+
+
+def calm(image: Path, mode: str, minutes: float, seed: int) -> bool:
+    """Whether the kernel as it is agrees."""
+    with kept(image) as path:
+        return agrees(f"kvm:{path}:{mode}", minutes, seed)
 
 
 def hunt_all(tree: Tree, chosen: Sequence[Defect], minutes: float, seed: int) -> bool:
@@ -93,8 +102,22 @@ def hunt_all(tree: Tree, chosen: Sequence[Defect], minutes: float, seed: int) ->
 
 @click.command()
 @options(defect.edit.name for defect in DEFECTS)
-def main(only: Sequence[str], minutes: float, seed: int, folder: Path | None) -> None:
+@click.option(
+    "--calm",
+    "legs",
+    multiple=True,
+    help="A leg that has to agree, such as kvm:small-6.12-lockdep:vhe: then nothing is built.",
+)
+def main(
+    only: Sequence[str], minutes: float, seed: int, folder: Path | None, legs: Sequence[str]
+) -> None:
     """Build kernels with one defect each, and the driver, and hunt them."""
+    if legs:
+        try:
+            wrong = [name for name in legs if not agrees(name, minutes, seed)]
+        except (UnknownLeg, TransportError) as error:
+            raise click.ClickException(str(error)) from error
+        sys.exit(1 if wrong else 0)
     chosen = [defect for defect in DEFECTS if not only or defect.edit.name in only]
     in_tree(folder, SOURCE, lambda tree: hunt_all(tree, chosen, minutes, seed))
 

@@ -119,7 +119,7 @@ def _tell(name: str, told: Told, runs: int, sure: int = 0) -> _Shown | None:
                 continue
             case = told.case
             timing = timing_of(legs, case, index, verdict, worth, min(sure, worth), told.as_told)
-            click.echo(f"{name}: {_line(case, index, timing)}{told.row}")
+            click.echo(f"{name}: {_line(case, index, timing, sure)}{told.row}")
             if timing:
                 told, found = told.at(with_delay(case, index, timing.delay)), timing
         if found is None:
@@ -164,11 +164,11 @@ def _verdict(legs: Everywhere, told: Told, tries: int) -> Diverge | None:
     return verdicts[0] if found(shows, stranger.after) is not None else None
 
 
-def _line(case: Case, index: int, timing: Timing | None) -> str:
+def _line(case: Case, index: int, timing: Timing | None, sure: int) -> str:
     what = f"op {index} ({format_op(case.ops[index])})"
     if timing is None:
         return f"{what}: no delay shows it"
     return (
         f"{what}: shows in {timing.often} of {timing.runs} runs at {timing.delay} ns,"
-        f" in some from {timing.window.first} to {timing.window.last} ns"
+        f" in {'each' if sure else 'some'} from {timing.window.first} to {timing.window.last} ns"
     )
