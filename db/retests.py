@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -15,7 +17,10 @@ from db.edits import now
 from db.sightings import leg_row
 
 ENOUGH = 3
-"""Times in a row that every leg which deviated has to pass before a bucket counts as fixed."""
+"""Times in a row that every leg which deviated has to pass before a bucket counts as fixed, at
+the least."""
+LUCK = 0.05
+"""How likely it may be that what shows by chance passes so often without being fixed."""
 
 
 def add(
@@ -27,9 +32,12 @@ def add(
     enough: int = ENOUGH,
 ) -> r.Retested:
     """Note how legs did when a finding was run again. A fixed bucket that shows returns; one
-    whose every deviating leg has passed `enough` times in a row is fixed. Together with what its
-    kin did, that may tell whether they are the same."""
+    whose every deviating leg has passed `enough` times in a row is fixed, or more often where the
+    finding shows by chance. Together with what its kin did, that may tell whether they are the
+    same."""
     bucket.retested = now()
+    finding = db.get_one(s.Finding, finding_id)
+    enough = _enough((finding.reproduced, finding.attempts), enough)
     votes = lifecycle.votes_of(db, bucket.id)
     shown = False
     for record in records:
@@ -72,6 +80,17 @@ def add(
     db.flush()
     settled = kin.weigh(db, bucket, enough)
     return r.Retested(fixed, returned, r.Status(bucket.status), tuple(settled))
+
+
+def _enough(reproduced: tuple[int, int], least: int) -> int:
+    """How many passes tell that a finding is fixed that showed so often of so many times. One that
+    never showed again passes whatever was mended: none do."""
+    shown, tried = reproduced
+    if shown >= tried:
+        return least
+    if not shown:
+        return sys.maxsize
+    return max(least, math.ceil(math.log(LUCK) / math.log(1 - shown / tried)))
 
 
 def _passes(votes: Mapping[str, s.Vote], enough: int) -> bool:

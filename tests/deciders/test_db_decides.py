@@ -547,6 +547,23 @@ def test_a_bucket_is_fixed_when_all_that_deviated_passed_often_enough(
     assert {(x.bucket_id, x.finding_id, x.campaign_id) for x in rows} == {(1, 1, None)}
 
 
+@pytest.mark.parametrize(
+    ("reproduced", "passes"), [((3, 3), 3), ((2, 3), 3), ((14, 15), 3), ((1, 2), 5), ((3, 15), 14)]
+)
+def test_what_shows_by_chance_is_to_pass_more_often(
+    db: Session, campaign: s.Campaign, reproduced: tuple[int, int], passes: int
+) -> None:
+    sightings.store_finding(db, campaign, replace(RECORD, reproduced=reproduced))
+    assert retest(db, passed(tried=passes - 1))[0] is False
+    assert retest(db, passed(tried=1))[0] is True
+
+
+def test_what_never_showed_again_is_not_fixed_by_passing(db: Session, campaign: s.Campaign) -> None:
+    sightings.store_finding(db, campaign, replace(RECORD, reproduced=(0, 15)))
+    assert retest(db, passed(tried=1000))[0] is False
+    assert retest(db, passed(tried=1, seen=1)) == (False, False, "new")
+
+
 def test_the_releases_that_passed_are_told(db: Session, campaign: s.Campaign) -> None:
     sightings.store_finding(db, campaign, replace(RECORD, deviating=(KVM.name, OLD.name)))
     none = r.RetestRecord("model", 0, 1, "", MODEL)
@@ -592,7 +609,7 @@ def test_what_could_not_run_or_was_not_judged_is_no_pass(db: Session, campaign: 
 
 
 def test_a_leg_that_never_deviated_fixes_nothing(db: Session, campaign: s.Campaign) -> None:
-    sightings.store_finding(db, campaign, RECORD)
+    sightings.store_finding(db, campaign, replace(RECORD, reproduced=(3, 3)))
     assert retest(db, passed(OLD, 9))[0] is False
     assert votes(db)[OLD.name] == (0, 0, 9)
     assert retest(db, passed(tried=1), enough=1)[0] is True
