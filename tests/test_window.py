@@ -147,26 +147,31 @@ def test_where_the_given_delay_shows_nothing_a_grid_is_tried_and_shorter_ones() 
         assert shorter == wanted
 
 
+class Struck:
+    """A leg on which all goes by when its stranger comes: its trace is that delay."""
+
+    name = "kvm"
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def run(self, case: Case) -> int:
+        stranger = case.ops[0]
+        assert isinstance(stranger, Disturb)
+        self.asked.append(stranger.after)
+        return stranger.after
+
+
 def test_timing_says_how_often_and_from_when_to_when() -> None:
     case = parse_case("disturb softirq after=5000 {\n    get-mp v0\n}\nget-mp v0\n")
     expected = diverge(rule="a.rule")
-    asked: list[int] = []
-
-    class Leg:
-        """Shows it between 3 and 9 microseconds."""
-
-        name = "kvm"
-
-        def run(self, case: Case) -> int:
-            stranger = case.ops[0]
-            assert isinstance(stranger, Disturb)
-            asked.append(stranger.after)
-            return stranger.after
+    leg = Struck()
+    asked = leg.asked
 
     class Alone:
-        """One leg, and what is said of it."""
+        """One leg, which shows it between 3 and 9 microseconds."""
 
-        legs = (Leg(),)
+        legs = (leg,)
 
         def judge_one(self, case: Case, name: str, after: int) -> object:
             assert isinstance(case, Case)
@@ -207,22 +212,14 @@ def test_where_a_window_shows_it_in_some_runs_alone_others_are_looked_into() -> 
     case = parse_case("disturb softirq after=100000 {\n    get-mp v0\n}\nget-mp v0\n")
     expected = diverge(rule="a.rule")
     permitted = Agree(2, frozenset(), Choices())
-    asked: list[int] = []
-
-    class Leg:
-        """What strikes after so long; each 5 of 6 times in the first of two windows, there often
-        enough to be taken for sure."""
-
-        name = "kvm"
-
-        def run(self, case: Case) -> int:
-            stranger = case.ops[0]
-            assert isinstance(stranger, Disturb)
-            asked.append(stranger.after)
-            return stranger.after
+    leg = Struck()
+    asked = leg.asked
 
     class Alone:
-        legs = (Leg(),)
+        """Shows it in 5 of 6 runs in the first of two windows, there often enough to be taken for
+        sure."""
+
+        legs = (leg,)
 
         def judge_one(self, _case: Case, _name: str, after: int) -> object:
             if 90_000 <= after <= 110_000:
