@@ -24,8 +24,8 @@ SOURCES = ("model", "rules", "kernel", "semantic", "pairs", "schedules")
 kernels, how ops ended in which part of a life and what choices a leg made, combinations, and
 which block which stranger interrupted."""
 USUAL = tuple(source for source in SOURCES if source != "model")
-"""What steers where nobody says otherwise. The model's branches tell of nothing that rules do not:
-of 100 drawn defects as many were found with them as without (`vcpufuzz bench --ablation`)."""
+"""What steers where nobody says otherwise. The model's branches brought nothing that was seen: of
+100 drawn defects as many were found with them as without (`vcpufuzz bench --ablation`)."""
 
 
 class Feedback:

@@ -210,8 +210,8 @@ def _fault_address(vcpu: Vcpu, ended: Ended) -> int | None:
 
 
 def _taken_first(cpu: Cpu) -> Ended:
-    """An abort of user space's, before the guest's first instruction. KVM has told of it already,
-    and keeps the flags as silicon does, which QEMU does not."""
+    """An abort of user space's, before the guest's first instruction. ESR_EL1 and FAR_EL1 have told
+    of it since it was injected, and may have been written since. Raises Unpredictable."""
     if cpu.returns:
         raise Unpredictable("an abort of user space's and a handler that returns")
     vcpu, cpu.rule = cpu.vcpu, aborts.PENDS
