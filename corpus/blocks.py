@@ -32,6 +32,12 @@ def has_block(op: Op) -> TypeGuard[Disturb | Threads]:
     return type(op) in BLOCKS
 
 
+def first_block(ops: Sequence[Op]) -> int:
+    """Index of the first op that has to do with those behind it; behind the last op, where none
+    has."""
+    return next((at for at, op in enumerate(ops) if has_block(op)), len(ops))
+
+
 def beside(ops: Sequence[Op], first: int) -> int:
     """How many of `ops`, of which `first` are the first list, may be done by two threads, up to
     the first that may not. A run is one ioctl but for what comes before and after it, so it has

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corpus.blocks import has_block
+from corpus.blocks import first_block
 from corpus.case import Case
 from corpus.fault import FaultKind
 from db.records import FindingView
@@ -28,7 +28,7 @@ def is_it(finding: FindingView, oracle: str, culprit: str, op_index: int) -> boo
 def _is_done_again(case: Case, at: int, place: int) -> bool:
     """Whether an op is the one of that place, or the same once more: what is chance is done many
     times in a row, all from the first block on, to show in any of them."""
-    first = next((i for i, op in enumerate(case.ops) if has_block(op)), len(case.ops))
+    first = first_block(case.ops)
     part, apart = case.ops[first:], abs(at - place)
     inside = first <= min(at, place) and max(at, place) < len(case.ops)
     return not apart or (inside and part[apart:] == part[:-apart])

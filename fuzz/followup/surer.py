@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from corpus.blocks import has_block
+from corpus.blocks import first_block, has_block
 from corpus.case import MAX_OPS, Case
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.system import HVC_LOOP, WFI_LOOP
@@ -98,7 +98,7 @@ class Told:
         """What is run: each time begins when what the one before left to do is over. As many as
         fit."""
         ops = self.case.ops
-        first = next((at for at, op in enumerate(ops) if has_block(op)), len(ops))
+        first = first_block(ops)
         part = ops[first:]
         fit = (MAX_OPS - first) // len(part) if part else 1
         return replace(self.case, ops=(*ops[:first], *part * max(1, min(self.times, fit))))
@@ -120,7 +120,7 @@ class Told:
 def once(case: Case) -> Told:
     """The case as one that is done as often in a row as it does all from its first block on."""
     ops = case.ops
-    first = next((at for at, op in enumerate(ops) if has_block(op)), len(ops))
+    first = first_block(ops)
     part = ops[first:]
     for size in range(1, len(part) // 2 + 1):
         times, rest = divmod(len(part), size)
