@@ -12,4 +12,5 @@ pytest_plugins = ["labguard"]
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 settings.register_profile("vcpufuzz", deadline=None)
+settings.register_profile("fast", deadline=None, max_examples=20)
 settings.load_profile("vcpufuzz")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from click.testing import CliRunner
 
 from fuzz.bench.profiling import Clock
@@ -37,6 +38,7 @@ def test_time_belongs_to_the_innermost_stage() -> None:
     assert told.cases_per_second == round(2 / 16, 1)
 
 
+@pytest.mark.slow
 def test_the_command_shows_every_stage() -> None:
     arguments = ["bench", "--profile", "--legs", "model", "--cases", "20", "--json"]
     result = CliRunner().invoke(main, arguments)

@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Iterator
 
+import pytest
 from isa_disassembler import disassembled
 from isa_draws import draws
 
@@ -48,6 +49,7 @@ def _pattern(form: Form) -> tuple[int, int]:
     return fixed, lowest & fixed
 
 
+@pytest.mark.slow
 def test_the_table_is_complete() -> None:
     patterns = {
         _pattern(form) for form in FORMS.values() if len(form.words) == 1 and form.name != ANY
