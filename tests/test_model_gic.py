@@ -179,7 +179,10 @@ def test_its_id_register_is_open_when_it_comes_and_then_stays() -> None:
             "init v0 features=sve,pmu_v3\nfinalize v0\nrun v0 { }\ncreate-gic\n",
             "a run that was refused",
         ),
-        ("init v0\nfinalize v0\ncreate-gic\nrun v0 {\nwfi-loop #3\n}\n", "a timer at another EL"),
+        (
+            "init v0\nfinalize v0\ncreate-gic\nrun v0 {\nwfi-loop #3\n}\n",
+            "waits beside an interrupt",
+        ),
         (
             "init v0\nfinalize v0\ncreate-gic\nrun v0 {\nmovz x1, #0x800, lsl #16\n"
             "ldr x2, [x1]\n}\n",

@@ -45,11 +45,23 @@ def test_what_it_costs_the_bits_above_the_length_is_left_open() -> None:
         assert isinstance(verdict, Agree if fine else Diverge)
 
 
+def test_from_el0_it_traps_before_it_begins() -> None:
+    after = "get v0 x28\nget v0 esr_el1\nget v0 elr_el1\nget v0 x0\n"
+    verdict, seen = told("eret-to el0t\nmov x0, #5\nwfi-loop #3", after=after)
+    assert "run.timer-trap" in verdict.rules
+    assert not verdict.reason
+    x28, esr, elr, x0 = (int.from_bytes(one.data, "little") for one in seen[1:])
+    assert (x28, x0) == (3, 5)
+    assert esr == 0x18 << 26 | 1 << 25 | 0x30F801
+    _, other = told("eret-to el0t\nmov x0, #5\n.inst 0x0", after="get v0 elr_el1\n")
+    assert elr == int.from_bytes(other[1].data, "little") + 4
+
+
 @pytest.mark.parametrize(
     ("code", "features", "says"),
     [
-        ("eret-to el0t\nwfi-loop #3", "sve", "at another EL than EL1"),
         ("wfi-loop #3", "sve,has_el2", "below EL2"),
+        ("wfi-loop #3", "sve,has_el2,has_el2_e2h0", "below EL2"),
     ],
 )
 def test_elsewhere_it_is_not_judged(code: str, features: str, says: str) -> None:

@@ -32,8 +32,9 @@ WAIT_NS = 200_000
 class _Loop(NamedTuple):
     """A loop, how often it is drawn, how long one round takes, into how many parts the number of
     rounds is divided, since where a machine is busy, a timer's interrupt is late by tens of ms,
-    whether KVM_RUN is over meanwhile, and is made again, and whether guests come to its end in any
-    mode, and not in EL1h alone, in which they begin: else the time is up first, after 2 s."""
+    whether KVM_RUN is over meanwhile, and is made again, whether guests come to its end in any
+    mode, and not in EL1h alone, in which they begin: else the time is up first, after 2 s; and
+    features of vcpus that are not judged in it."""
 
     form: str
     weight: int
@@ -41,16 +42,17 @@ class _Loop(NamedTuple):
     parts: int = 1
     ends_runs: bool = False
     any_mode: bool = False
+    not_with: int = 0
 
 
 _LOOPS = (
     _Loop(HVC_LOOP, 10, CALL_NS, any_mode=True),
     _Loop(SPIN_LOOP, 4, SPIN_NS, 2, any_mode=True),
-    _Loop(UNDEF_LOOP, 3, CALL_NS),
-    _Loop(WFI_LOOP, 4, WAIT_NS, 10, ends_runs=True),
+    _Loop(UNDEF_LOOP, 3, CALL_NS, not_with=FEATURE_PMU | HAS_EL2),
+    _Loop(WFI_LOOP, 4, WAIT_NS, 10, ends_runs=True, not_with=HAS_EL2),
 )
 _NOT_JUDGED = 0.05
-"""How often a guest gets a loop of exceptions of which is not known what they do there."""
+"""How often a guest gets a loop of which is not known what it does there."""
 _PSTATE = regs.REGISTERS["pstate"].id
 _RETURNS = frozenset({"eret_to", "eret_el2_to"})
 """Forms behind which a guest may be in another mode."""
@@ -66,13 +68,16 @@ def staying(
     memory all that time. `whole`: it is to be one KVM_RUN."""
     program: list[Insn] = list(run.program[: MAX_PROGRAM - 1])
     place = rng.choice((0, len(program), len(program), len(program), _somewhere(rng, program)))
-    undefined = rng.random() < _NOT_JUDGED or _takes_exceptions(before, run.vcpu)
+    at_any = rng.random() < _NOT_JUDGED
+    features = features_of(before, run.vcpu)
+    moved = _sets_pstate(before, run.vcpu)
     elsewhere = any(insn.form.name in _RETURNS for insn in program[:place])
     loops = [
         loop
         for loop in _LOOPS
         if not (whole and loop.ends_runs)
-        and (undefined or loop.form != UNDEF_LOOP)
+        and (at_any or not features & loop.not_with)
+        and (at_any or not moved or loop.form != UNDEF_LOOP)
         and (loop.any_mode or not elsewhere)
     ]
     (loop,) = rng.choices(loops, [loop.weight for loop in loops])
@@ -84,11 +89,9 @@ def staying(
     return replace(run, program=tuple(program)), min(takes, DELAY_LIMIT)
 
 
-def _takes_exceptions(before: Sequence[Op], slot: int) -> bool:
-    """Whether a vcpu takes them at EL1 with an SP of its own, and has no PMU to be read."""
-    return not features_of(before, slot) & (FEATURE_PMU | HAS_EL2) and not any(
-        isinstance(op, SetReg) and (op.vcpu, op.reg) == (slot, _PSTATE) for op in before
-    )
+def _sets_pstate(before: Sequence[Op], slot: int) -> bool:
+    """Whether a vcpu may begin elsewhere than at EL1 with an SP of its own."""
+    return any(isinstance(op, SetReg) and (op.vcpu, op.reg) == (slot, _PSTATE) for op in before)
 
 
 def _somewhere(rng: random.Random, program: Sequence[Insn]) -> int:

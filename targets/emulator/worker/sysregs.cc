@@ -100,7 +100,7 @@ const std::array<ConstReg, kConstRegCount> kConstRegs = {{
     {Encode(3, 1, 0, 0, 7), 0, false, true},            // AIDR_EL1
     {Encode(3, 3, 0, 0, 1), 0x84448004, true, true},    // CTR_EL0
     {Encode(3, 3, 0, 0, 7), 4, true, false},            // DCZID_EL0: blocks of 64 bytes
-    {Encode(3, 3, 14, 0, 0), 62500000, true, false},    // CNTFRQ_EL0
+    {kCntfrq, 62500000, true, false},
 }};
 
 const ConstReg* FindConstReg(uint16_t encoding) {

@@ -102,6 +102,7 @@ constexpr uint16_t kNzcv = Encode(3, 3, 4, 2, 0);
 constexpr uint16_t kDaif = Encode(3, 3, 4, 2, 1);
 constexpr uint16_t kFpcr = Encode(3, 3, 4, 4, 0);
 constexpr uint16_t kFpsr = Encode(3, 3, 4, 4, 1);
+constexpr uint16_t kCntfrq = Encode(3, 3, 14, 0, 0);
 constexpr uint16_t kCntpct = Encode(3, 3, 14, 0, 1);
 constexpr uint16_t kCntvct = Encode(3, 3, 14, 0, 2);
 constexpr uint16_t kCntvTval = Encode(3, 3, 14, 3, 0);

@@ -166,6 +166,10 @@ bool Cpu::AccessibleFromEl0(uint16_t encoding, bool read) {
   bool trapped = false;
   if (encoding == kDaif) {
     trapped = (sctlr & kSctlrUma) == 0;
+  } else if (encoding == kCntfrq && read) {
+    trapped = (timer & 3) == 0;
+  } else if (encoding == kCntvCtl || encoding == kCntvTval) {
+    trapped = (timer & 0x200) == 0;
   } else if (encoding == kCntvct && read) {
     trapped = (timer & 2) == 0;
   } else if (encoding == kCntpct && read) {

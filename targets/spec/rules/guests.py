@@ -37,6 +37,11 @@ TABLE: tuple[Rule, ...] = (
                 "a guest that waits for its timer goes on once that is there, of which user space"
                 " is told",
             ),
+            "run.timer-trap": (
+                "IMPL",
+                "sys_regs.c, CNTKCTL_EL1; Arm ARM, CNTFRQ_EL0",
+                "from EL0 the frequency of the timer traps to EL1: CNTKCTL_EL1 is 0 at reset",
+            ),
             "run.abort-without-syndrome": ("IMPL", "mmio.c", "vector accesses give no syndrome"),
             "run.enter-el1h": ("ARCH", "Arm ARM", "a run from EL1h executes with SP_EL1"),
             "run.enter-el1t": ("ARCH", "Arm ARM", "a run from EL1t executes with SP_EL0"),
