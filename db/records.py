@@ -141,9 +141,10 @@ class FindingRecord:
 
 @dataclass(frozen=True, slots=True)
 class IncidentRecord:
-    """A leg's machine broke, complained or was lost. `kind`: panic, hang, lost, ...;
-    `place`: the function, or what was done to the machine; `case`: the one at fault, if any
-    is; `investigating`: it was provoked on purpose, or happened while that was done."""
+    """A leg's machine broke, complained or was lost, or a leg did wrong with a case once and not
+    again. `kind`: panic, hang, lost, unconfirmed, ...; `place`: the function, or what was done to
+    the machine, or the rule; `case`: the one at fault, if any is; `investigating`: it was provoked
+    on purpose, or happened while that was done."""
 
     leg: str
     kind: str

@@ -118,7 +118,7 @@ def test_export_writes_a_case_that_reads_back(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_incidents_are_listed_and_counted(cli: Cli, tmp_path: Path) -> None:
-    assert cli("incidents").output == "No machine broke.\n"
+    assert cli("incidents").output == "No machine broke, and all that was suspected showed again.\n"
     with Store.open(f"sqlite:///{tmp_path}/t.db") as store:
         lost = IncidentRecord("kvm:6.12", "lost", "killed by SIGKILL", "lab: QEMU was killed\n")
         for record in (lost, replace(lost, kind="panic", place="do_exit", case=ORIGINAL)):
@@ -136,7 +136,7 @@ def test_incidents_are_listed_and_counted(cli: Cli, tmp_path: Path) -> None:
     assert (first["kind"], first["log"], first["case"]) == ("lost", "lab: QEMU was killed\n", None)
     assert cli("incidents", "--campaign", "9").exit_code == 2
     said = cli("list").output.splitlines()[-1]
-    assert said == "Machines broke: 1 lost, 1 panic; `vcpufuzz triage incidents` lists them."
+    assert said == "Incidents: 1 lost, 1 panic; `vcpufuzz triage incidents` lists them."
 
 
 def test_what_a_finding_needs_before_it_is_shown(cli: Cli, tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def print_summary(status: CampaignStatus) -> None:
     click.echo(headline(status))
     if status.incidents:
         broke = ", ".join(f"{number} {kind}" for kind, number in status.incidents)
-        click.echo(f"Machines broke: {broke}; `vcpufuzz triage incidents` lists them.")
+        click.echo(f"Incidents: {broke}; `vcpufuzz triage incidents` lists them.")
     if status.reruns.buckets:
         click.echo(_rerun(status.reruns))
     for warning in status.warnings:

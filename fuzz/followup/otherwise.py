@@ -31,7 +31,7 @@ class Otherwise(Suspicion):
     ) -> Confirmed | Dropped:
         shown = self.settle(self.case, legs)
         if shown is None:
-            return Dropped(f"{self.name}: differed from itself, but not every time", harness=False)
+            return Dropped("differed from itself, but not every time", harness=False)
         return Confirmed(shown, CONFIRM_RUNS, CONFIRM_RUNS)
 
     def shows(self, case: Case, legs: Everywhere) -> bool:

@@ -226,6 +226,7 @@ def main(argv: Sequence[str]) -> None:
         share_vms=config.reuse_vms,
         traced=traced_model() if "model" in guidance.sources else Model,
         incident=lambda *what: out.send(travel.broke(*what)),
+        unconfirmed=lambda *what: out.send(travel.unconfirmed(*what)),
         restarted=lambda leg, seconds: out.send(events.Restarted(leg, seconds)),
         steering=steering,
         akin=lambda kin: out.send(events.Akin(kin.one.parts, kin.other.parts, kin.reason)),

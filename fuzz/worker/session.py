@@ -68,7 +68,8 @@ class Session:
     `traced`: makes the model that steers libFuzzer, for the first judgement of each case.
     `share_vms`: cases run in VMs that served others; divergences are confirmed in fresh ones.
     `incident` is told, by leg, of every machine that broke, and whether that was during an
-    investigation; `restarted`, how many seconds the machine after it took to start.
+    investigation; `restarted`, how many seconds the machine after it took to start;
+    `unconfirmed`, of what was suspected and did not show again.
     `steering` is shown every case, and how near it came to `focus`; `akin` is told of buckets
     that are probably the same, as `hypotheses` of what may be wrong tell, too. `stand_ins` knows,
     for some legs, others on which what is chance comes again.
@@ -86,6 +87,7 @@ class Session:
         share_vms: bool = False,
         traced: Callable[[Profile], Model] = Model,
         incident: Callable[[str, Incident, bool], None] = _ignore,
+        unconfirmed: Callable[[Suspicion, Dropped], None] = _ignore,
         restarted: Callable[[str, float], None] = _ignore,
         steering: Steering | None = None,
         akin: Callable[[Kin], None] = _ignore,
@@ -102,6 +104,7 @@ class Session:
         self._feedback, self._steering, self._focus = feedback, steering, focus
         self._found, self._again, self._note = found, again, note
         self._incident, self._restarted, self._akin = incident, restarted, akin
+        self._unconfirmed = unconfirmed
         self._family = Family(self.everywhere, hypotheses)
         self._buckets: Counter[SignatureRecord] = Counter()
         self._investigator = Investigator(
@@ -322,7 +325,7 @@ class Session:
         self.tell_incidents()
         found = self._investigator.follow(suspicion)
         if isinstance(found, Dropped):
-            self._note(f"{suspicion.name}: {found.why}")
+            self._unconfirmed(suspicion, found)
             if found.harness:
                 self._followed[rough] -= 1
                 self.tally.infra_errors += 1

@@ -11,10 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from db.records import FindingRecord, IncidentRecord, RetestRecord
+from fuzz.followup.suspicion import Dropped, Suspicion
 from fuzz.worker import events
 from fuzz.worker.spare import Due
 from targets.base import Incident
 from targets.kvm.lab import kernellog
+
+UNCONFIRMED = "unconfirmed"
+"""The kind of incident that no machine broke in."""
 
 
 def found(record: FindingRecord) -> events.Found:
@@ -35,6 +39,15 @@ def broke(leg: str, incident: Incident, investigating: bool) -> events.Broke:
     log = kernellog.excerpt(incident.log) or kernellog.bounded(incident.log.splitlines())
     record = IncidentRecord(leg, str(fault.kind), fault.place, log, incident.case, investigating)
     return events.Broke(pickle.dumps(record), fault.line)
+
+
+def unconfirmed(suspicion: Suspicion, dropped: Dropped) -> events.Broke:
+    """A suspicion that did not show again, in the form that travels: with its case, for whoever
+    looks into it."""
+    name, verdict = suspicion.name, suspicion.verdict
+    log = f"{dropped.why}\n{verdict.explanation}"
+    record = IncidentRecord(name, UNCONFIRMED, verdict.rule, log, suspicion.case)
+    return events.Broke(pickle.dumps(record), dropped.why)
 
 
 def incident(event: events.Broke) -> IncidentRecord:

@@ -34,7 +34,9 @@ from db.store import Store
 from fuzz.campaign.ledger import Ledger
 from fuzz.campaign.status import BucketStatus, CampaignStatus, Reruns
 from fuzz.campaign.totals import statistics
+from fuzz.followup.suspicion import Departure, Dropped
 from fuzz.oracle.knowledge import Knowledge
+from fuzz.oracle.verdict import Diverge
 from fuzz.worker import events, travel
 from fuzz.worker.tally import Tally
 from targets.base import Incident, Ran
@@ -130,6 +132,20 @@ def test_an_incident_travels_with_what_its_log_tells(investigating: bool) -> Non
     assert (record.case, record.investigating) == (CASE, investigating)
     assert "WARNING: CPU: 0" in record.log
     assert record.log.count("boots") < 20
+
+
+def test_what_did_not_show_again_is_kept_with_its_case_and_told(books: Books) -> None:
+    verdict = Diverge(
+        "conformance", 1, "get", "sve.z", "z3", "00", "01", "byte 0", strict=True, told="z3 is 1"
+    )
+    suspicion = Departure(CASE, "kvm:a", verdict)
+    event = piped(travel.unconfirmed(suspicion, Dropped("it was late")))
+    books.ledger.broke(books.campaign, event)
+    assert books.said == ["kvm:a: unconfirmed: it was late"]
+    assert books.ledger.incidents == {"unconfirmed": 1}
+    (stored,) = books.store.incidents()
+    assert (stored.leg, stored.kind, stored.place) == ("kvm:a", "unconfirmed", "sve.z")
+    assert (stored.log, stored.case_id) == ("it was late\nz3 is 1", CASE.id)
 
 
 def test_a_log_that_tells_nothing_is_cut() -> None:

@@ -17,6 +17,7 @@ from corpus.trace import Ending, Observation, Trace
 from corpus.wire import RUN_DATA, RUN_TIMED_OUT
 from db.records import FindingRecord, SignatureRecord
 from fuzz.followup.kinship import Kin
+from fuzz.followup.suspicion import Dropped, Suspicion
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.worker import session as module
 from fuzz.worker.feedback import SOURCES
@@ -46,6 +47,7 @@ class Heard:
         self.again: list[SignatureRecord] = []
         self.notes: list[str] = []
         self.incidents: list[tuple[str, Incident, bool]] = []
+        self.unconfirmed: list[tuple[Suspicion, Dropped]] = []
         self.restarted: list[tuple[str, float]] = []
         self.akin: list[Kin] = []
 
@@ -64,6 +66,7 @@ class Heard:
             minimize_seconds=20,
             knowledge=knowledge,
             incident=lambda *told: self.incidents.append(told),
+            unconfirmed=lambda *told: self.unconfirmed.append(told),
             restarted=lambda *told: self.restarted.append(told),
             akin=self.akin.append,
             **options,  # type: ignore[arg-type]
@@ -233,7 +236,8 @@ def test_a_run_that_was_late_once_is_run_once_more() -> None:
         heard.session([leg]).execute(case.encoded)
         assert heard.found == []
         assert len(leg.ran) == (2 if seen is ended else 4)
-        assert ("the time of a run was over" in heard.notes[0]) == (seen is ended)
+        ((_, dropped),) = heard.unconfirmed
+        assert ("the time of a run was over" in dropped.why) == (seen is ended)
 
 
 def test_what_the_harness_did_is_not_held_against_the_next_of_its_kind() -> None:
@@ -243,8 +247,8 @@ def test_what_the_harness_did_is_not_held_against_the_next_of_its_kind() -> None
     for _ in range(3):
         session.execute(CASE.encoded)  # each time once, and three times not
     assert (heard.found, session.tally.infra_errors, session.tally.divergences) == ([], 3, 3)
-    assert all("did not reproduce" in note for note in heard.notes)
-    assert heard.notes[0].startswith("kvm:a: ")
+    assert all("did not reproduce" in dropped.why for _, dropped in heard.unconfirmed)
+    assert [(found.name, found.case) for found, _ in heard.unconfirmed] == [("kvm:a", CASE)] * 3
     session.execute(CASE.encoded)
     assert len(heard.found) == 1
     assert heard.again == []

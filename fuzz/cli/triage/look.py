@@ -164,7 +164,7 @@ def _print_urgent(store: Store) -> None:
     broke = store.incident_counts()
     if broke:
         told = ", ".join(f"{number} {kind}" for kind, number in broke.items())
-        click.echo(f"Machines broke: {told}; `vcpufuzz triage incidents` lists them.")
+        click.echo(f"Incidents: {told}; `vcpufuzz triage incidents` lists them.")
     for campaign in store.cut_off():
         last = campaign.beat or campaign.started
         click.echo(
@@ -220,11 +220,12 @@ def _print_rest(groups: Sequence[Group]) -> None:
 @json_option
 @db_option
 def incidents(url: str, campaign: int | None, as_json: bool) -> None:
-    """List what broke the legs' machines, oldest first, whether it became a finding or not.
+    """List what broke the legs' machines, and what did not show again, oldest first.
 
     A machine that somebody killed is lost through no fault of a case. A panic, a warning or
     a hang is a finding, too. Those that were provoked while a finding was followed up are
-    marked as investigating.
+    marked as investigating. What a leg did wrong with a case once and not again is unconfirmed,
+    and no finding; --json tells what it was.
 
     \b
     Example:
@@ -239,7 +240,7 @@ def incidents(url: str, campaign: int | None, as_json: bool) -> None:
     elif found:
         print_table(found_views.INCIDENT_COLUMNS, [found_views.incident_row(one) for one in found])
     else:
-        click.echo("No machine broke.")
+        click.echo("No machine broke, and all that was suspected showed again.")
 
 
 @triage.command()

@@ -52,7 +52,7 @@ def campaign(request: Request) -> Response:
 
 
 def incidents(request: Request) -> Response:
-    """What broke the machines of legs, the newest first."""
+    """What broke the machines of legs or did not show again, the newest first."""
     desk = desk_of(request)
     page = _page(request)
     found = desk.store.incident_lines(None, PAGE + 1, PAGE * (page - 1))
