@@ -8,9 +8,9 @@ from model_guest import guest, run
 from corpus.isa.table import parse_insn
 from corpus.kept import Effect
 from targets.spec.bus import NO_CPU_HAS
-from targets.spec.controls import Forks
 from targets.spec.defects import spoiled
 from targets.spec.errors import UNDEFINED, GuestException, MmioExit, RunFailed, Unpredictable
+from targets.spec.forks import Forks
 from targets.spec.semantics import SEMANTICS
 from targets.spec.sets import exact
 

@@ -10,9 +10,9 @@ from model_guest import DATA, STOPS, aim, draw, guest, registers, run, shuffle
 
 from corpus.isa.table import FORMS, parse_insn
 from corpus.wire import RAM_BASE, RAM_SIZE
-from targets.spec.controls import Forks
 from targets.spec.cpu import Cpu
 from targets.spec.errors import RunFailed, Unpredictable
+from targets.spec.forks import Forks
 from targets.spec.memory import Memory
 from targets.spec.semantics import SEMANTICS
 from targets.spec.semantics.maybe import _GROUPS

@@ -16,9 +16,9 @@ from corpus.wire import DATA_BASE, RAM_BASE, RAM_SIZE
 from fuzz.generate import is_memory, memory_access
 from fuzz.generate.copies import DOUBTFUL, are_doubtful, with_few
 from targets.profile import Profile, lacking
-from targets.spec.controls import Forks
 from targets.spec.cpu import Cpu, access_check
 from targets.spec.errors import UNDEFINED, GuestException, Unpredictable
+from targets.spec.forks import Forks
 from targets.spec.memory import Memory
 from targets.spec.sets import exact, unknown
 from targets.spec.vcpu import Vcpu, Vm

@@ -14,10 +14,10 @@ from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Verdict
 from targets.model.target import ModelTarget
 from targets.profile import Profile, lacking
-from targets.spec.controls import Forks
 from targets.spec.cpu import Cpu
 from targets.spec.errno import EINVAL, ENOENT
 from targets.spec.errors import UNDEFINED, GuestException, RunFailed, Unpredictable
+from targets.spec.forks import Forks
 from targets.spec.model import Model
 from targets.spec.sets import exact, unknown
 from targets.spec.vcpu import U64

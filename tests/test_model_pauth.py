@@ -19,9 +19,9 @@ from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree, Verdict
 from targets.model.target import ModelTarget
 from targets.profile import Profile, has_pauth
-from targets.spec.controls import Forks
 from targets.spec.defects import worst
 from targets.spec.errors import UNDEFINED, GuestException, Unpredictable
+from targets.spec.forks import Forks
 from targets.spec.pauth import code_bits
 from targets.spec.semantics import SEMANTICS
 from targets.spec.sets import exact, unknown

@@ -200,9 +200,70 @@ def test_normal_memory_needs_no_alignment() -> None:
     assert exit_address(ran(code, profile=strict)[0]) == MMIO_BASE
 
 
-def test_unaligned_accesses_to_device_memory_are_not_judged() -> None:
-    code = f"lda x1, ram+{place(DEVICE) + 1}\nldr q2, [x1]"
-    assert "Device" in unjudged(f"{BEGIN}run v0 {{\nstage-1-on\n{code}\n}}\n")
+@pytest.mark.parametrize(
+    ("access", "off", "esr"),
+    [
+        ("ldr x2, [x1, #0]", 4, READ),
+        ("ldr h2, [x1, #0]", 1, READ),
+        ("ldr q2, [x1, #0]", 4, READ),
+        ("ldp d2, d3, [x1, #0]", 2, READ),
+        ("str x2, [x1, #0]", 1, WRITE),
+        ("str s2, [x1, #0]", 2, WRITE),
+        ("stp s2, s3, [x1, #0]", 2, WRITE),
+    ],
+)
+def test_what_is_not_aligned_to_its_elements_faults_in_device_memory(
+    access: str, off: int, esr: int
+) -> None:
+    at = place(DEVICE) + off
+    looks = ("get v0 esr_el1", "get v0 far_el1", f"read-mem {place(DEVICE)} length=32")
+    _, status, where, _ = ran(f"lda x1, ram+{at}\n{access}", *looks)
+    assert number(status) == esr | 0b100001
+    assert number(where) == RAM_BASE + at
+
+
+def test_a_machine_that_lets_it_pass_is_right_too_but_nothing_else() -> None:
+    looks = "get v0 x2\nget v0 esr_el1\n"
+    case, aligned = (
+        parse_case(
+            f"{BEGIN}set v0 esr_el1 0\nrun v0 {{\nstage-1-on\n"
+            f"lda x1, ram+{place(DEVICE) + off}\nldr x2, [x1, #0]\n}}\n{looks}"
+        )
+        for off in (4, 8)
+    )
+    passed = ModelTarget(MACHINE).run(aligned)
+    verdict = judge(case, passed, MACHINE)
+    assert isinstance(verdict, Agree)
+    assert "stage1.device-unaligned" in verdict.rules
+    *seen, status = ModelTarget(MACHINE).run(case).observations
+    assert isinstance(judge(case, Trace((*seen, status)), MACHINE), Agree)
+    wrong = replace(status, data=(number(status) ^ 1).to_bytes(8, "little"))
+    assert isinstance(judge(case, Trace((*seen, wrong)), MACHINE), Diverge)
+
+
+@pytest.mark.parametrize("access", ["ldr b2, [x1, #0]", "ldr h2, [x1, #0]", "ldp d2, d3, [x1, #0]"])
+def test_what_is_aligned_to_its_elements_does_not(access: str) -> None:
+    off = 8 if "ldp" in access else 2
+    code = f"lda x1, ram+{place(DEVICE) + off}\n{access}\nmovz x9, #7"
+    _, behind = ran(code, "get v0 x9")
+    assert number(behind) == 7
+
+
+@pytest.mark.parametrize(
+    ("access", "off"),
+    [
+        ("ldr q2, [x1, #0]", 8),
+        ("ld1 {v2.2d}, [x1]", 1),
+        ("ldr z2, [x1, #0, mul vl]", 1),
+        ("ldr x2, [x1, #0]", -4),
+        ("ldr x2, [x1, #0]", PAGE_SIZE - 4),
+    ],
+)
+def test_what_may_fault_in_device_memory_is_not_judged(access: str, off: int) -> None:
+    """Halves that are aligned, elements whose size goes by the form, and two kinds of memory."""
+    code = f"lda x1, ram+{place(DEVICE) + off}\n{access}"
+    text = f"{BEGIN}run v0 {{\nstage-1-on\n{code}\n}}\n"
+    assert "Device" in unjudged(text)
 
 
 def loaded(load: str, offset: int) -> tuple[int, int]:

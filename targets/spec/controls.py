@@ -9,11 +9,12 @@ takes is a choice like any other, made once for each instruction that it matters
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from targets.spec.bus import Bus
 from targets.spec.errors import Decides, Unpredictable
+from targets.spec.forks import Forks
 from targets.spec.sets import Set, join
 
 View: TypeAlias = Mapping[str, Set]
@@ -26,35 +27,11 @@ UNSYNCHRONISED = frozenset(_FIELDS)
 _MOST_VIEWS = 6
 
 
-class Forks:
-    """The choices of one path through a run: first those of `script`, then always the first."""
-
-    def __init__(self, script: tuple[int, ...] = ()) -> None:
-        self._script = script
-        self.taken: list[tuple[int, int]] = []
-        """What was chosen, and of how many."""
-
-    def choose(self, ways: int) -> int:
-        """One of `ways` outcomes, by number."""
-        at = len(self.taken)
-        chosen = self._script[at] if at < len(self._script) else 0
-        self.taken.append((chosen, ways))
-        return chosen
-
-    def others(self) -> Iterator[tuple[int, ...]]:
-        """Scripts of the paths that part from this one behind its script."""
-        chosen = tuple(choice for choice, _ in self.taken)
-        for at in range(len(self._script), len(chosen)):
-            for other in range(1, self.taken[at][1]):
-                yield (*chosen[:at], other)
-
-
 class Controls(Bus):
     """What of a vcpu decides whether its vector units are open."""
 
-    __slots__ = ("forks", "loose_keys", "now", "views")
+    __slots__ = ("loose_keys", "now", "views")
 
-    forks: Forks
     loose_keys: set[str]
     """Keys of pointer authentication that were written and are not synchronised."""
     views: tuple[View, ...]

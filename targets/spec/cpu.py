@@ -26,7 +26,7 @@ from corpus.isa.form import Insn
 from corpus.isa.sve21 import may_be_of_sme
 from corpus.kept import FPSR_RULE, Effect
 from targets.profile import Profile
-from targets.spec.controls import Controls, Forks, View
+from targets.spec.controls import Controls, View
 from targets.spec.errors import (
     FP_TRAP,
     SVE_TRAP,
@@ -35,6 +35,7 @@ from targets.spec.errors import (
     GuestException,
     Unpredictable,
 )
+from targets.spec.forks import Forks
 from targets.spec.memory import Memory
 from targets.spec.sets import (
     ZERO,

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from corpus.isa.system import OF_EL2
 from targets.profile import Profile
-from targets.spec.controls import UNSYNCHRONISED, Forks, View
+from targets.spec.controls import UNSYNCHRONISED, View
 from targets.spec.cpu import FP_CONTROL, FPEN_SHIFT, ZCR_LEN, ZEN_SHIFT, Cpu, effective_vl
 from targets.spec.el2 import API, APK, E2H, INTERRUPTS, RW, TGE, kept_of_hcr
 from targets.spec.errors import (
@@ -24,6 +24,7 @@ from targets.spec.errors import (
     Unpredictable,
     syndrome,
 )
+from targets.spec.forks import Forks
 from targets.spec.memory import Memory
 from targets.spec.rules import in_force
 from targets.spec.sets import either, join, unknown

@@ -9,9 +9,10 @@ from typing import Any, Generic, TypeVar
 
 from corpus.isa.form import Insn
 from corpus.isa.mte import BLOCKS
+from corpus.isa.stage1 import STAGE_1_ON
 from corpus.isa.system import ANY
-from targets.spec.controls import Forks
 from targets.spec.errors import Decides, Unpredictable
+from targets.spec.forks import Forks
 from targets.spec.memory import Memory
 from targets.spec.semantics import maybe, mops, pauth
 from targets.spec.sets import ZERO, either
@@ -21,8 +22,15 @@ from targets.spec.world import World
 MOST_PATHS = 64
 """More paths than this through one run are not followed."""
 
-_FORKS = frozenset({"msr", "mrs", ANY}) | BLOCKS | maybe.FORKING | mops.FORKING | pauth.FORKING
-"""Forms without which a run has one path, unless ZCR_ELx may hold one value or another."""
+_FORKS = (
+    frozenset({"msr", "mrs", ANY, STAGE_1_ON})
+    | BLOCKS
+    | maybe.FORKING
+    | mops.FORKING
+    | pauth.FORKING
+)
+"""Forms without which a run has one path, unless ZCR_ELx may hold one value or another, or stage 1
+is on: its Device memory may have an access fault."""
 
 E = TypeVar("E")
 
@@ -47,7 +55,7 @@ def explore(world: World, program: Sequence[Insn], execute: Callable[[Forks], E]
     """Every path of a run, the one on which writes take effect at once first; the VM is left
     as that path leaves it. Raises Unpredictable, also where any path does."""
     forks = Forks()
-    if not (any(insn.form.name in _FORKS for insn in program) or _lengths_differ(world)):
+    if not (any(insn.form.name in _FORKS for insn in program) or _may_fork(world)):
         ended = execute(forks)
         if forks.taken:
             raise Unpredictable("a choice that no form is known to have", Decides.NOTHING)
@@ -74,11 +82,10 @@ def explore(world: World, program: Sequence[Insn], execute: Callable[[Forks], E]
     return paths
 
 
-def _lengths_differ(world: World) -> bool:
+def _may_fork(world: World) -> bool:
     return any(
-        len(vcpu.sys.get(name, ZERO)) > 1
+        vcpu.mapped or any(len(vcpu.sys.get(name, ZERO)) > 1 for name in ("zcr_el1", "zcr_el2"))
         for vcpu in world.vm.vcpus.values()
-        for name in ("zcr_el1", "zcr_el2")
     )
 
 

@@ -12,7 +12,6 @@ from corpus.kept import Effect
 from corpus.ops import NISV_TO_USER, machine_code
 from targets.profile import Profile
 from targets.spec import aborts, protected, stage1
-from targets.spec.controls import Forks
 from targets.spec.cpu import Cpu, access_check
 from targets.spec.defects import spoiled, worst
 from targets.spec.el2 import SCTLR_FIXED
@@ -27,6 +26,7 @@ from targets.spec.errors import (
     Waits,
 )
 from targets.spec.exceptions import write_down
+from targets.spec.forks import Forks
 from targets.spec.memory import Memory
 from targets.spec.nested import NestedCpu
 from targets.spec.pauth import without_enables

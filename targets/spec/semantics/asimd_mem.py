@@ -23,12 +23,15 @@ def _write_back(cpu: Cpu, xn: int, address: int) -> None:
     cpu.set_xsp(xn, address)
 
 
-def _load(cpu: Cpu, address: int, size: int, registers: tuple[int, ...]) -> tuple[int, int]:
-    """Load `size` bytes. One V register is a single access with a syndrome KVM can use only
-    if it is a general register's; so vector accesses outside RAM fail."""
-    if not cpu.reaches(address, size):
+def _load(
+    cpu: Cpu, address: int, size: int, registers: tuple[int, ...], element: int = 0
+) -> tuple[int, int]:
+    """Load `size` bytes, in elements of so many if that is told. One V register is a single access
+    with a syndrome KVM can use only if it is a general register's; so vector accesses outside RAM
+    fail."""
+    if not cpu.reaches(address, size) or cpu.misaligned(address, size, element, write=False):
         spoil(cpu, registers)
-    return cpu.load(address, size)
+    return cpu.load(address, size, element=element)
 
 
 def _single(form: Form) -> None:
@@ -45,9 +48,9 @@ def _single(form: Form) -> None:
             offset = index_register(cpu, offset) * scale
         address = cpu.address(xn, 0 if mode == "_post" else offset)
         if load:
-            both = _load(cpu, address, size, (vt,))
+            both = _load(cpu, address, size, (vt,), size)
         else:
-            cpu.store(address, size, *cpu.v(vt, size))
+            cpu.store(address, size, *cpu.v(vt, size), element=size)
         if mode in ("_post", "_pre"):
             _write_back(cpu, xn, cpu.address(xn, offset))
         if load:
@@ -66,12 +69,13 @@ def _pair(form: Form) -> None:
     def run(cpu: Cpu, vt: int, vt2: int, xn: int, offset: int) -> None:
         address = cpu.address(xn, 0 if mode == "_post" else offset)
         if kind == "ld":
-            value, mask = _load(cpu, address, 2 * size, (vt, vt2))
+            value, mask = _load(cpu, address, 2 * size, (vt, vt2), size)
             put_v(cpu, vt, value & ones(8 * size), mask & ones(8 * size))
             put_v(cpu, vt2, value >> 8 * size, mask >> 8 * size)
         else:
             (a, ma), (b, mb) = cpu.v(vt, size), cpu.v(vt2, size)
-            cpu.store(address, 2 * size, a | b << 8 * size, ma | mb << 8 * size)
+            value, mask = a | b << 8 * size, ma | mb << 8 * size
+            cpu.store(address, 2 * size, value, mask, element=size)
         if mode:
             _write_back(cpu, xn, cpu.address(xn, offset))
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from corpus.isa.form import Form
 from corpus.isa.table import FORMS
-from targets.spec.controls import Forks
 from targets.spec.cpu import Cpu
 from targets.spec.errors import GuestException, RunFailed, Unpredictable
+from targets.spec.forks import Forks
 from targets.spec.memory import Memory
 from targets.spec.semantics import sve21_mem, sve_gather, sve_mem
 from targets.spec.semantics.registry import SEMANTICS, Semantic

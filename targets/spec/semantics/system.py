@@ -96,13 +96,13 @@ def csel_x(cpu: Cpu, xd: int, xn: int, xm: int, cond: int) -> None:
 
 @semantic("str_x")
 def str_x(cpu: Cpu, xt: int, xn: int, imm: int) -> None:
-    cpu.store(cpu.address(xn, imm), 8, *cpu.x(xt), vector=False)
+    cpu.store(cpu.address(xn, imm), 8, *cpu.x(xt), vector=False, element=8)
 
 
 @semantic("ldr_x")
 def ldr_x(cpu: Cpu, xt: int, xn: int, imm: int) -> None:
     try:
-        cpu.set_x(xt, *cpu.load(cpu.address(xn, imm), 8, vector=False))
+        cpu.set_x(xt, *cpu.load(cpu.address(xn, imm), 8, vector=False, element=8))
     except MmioExit:
         cpu.set_x(xt, 0)  # what the harness's devices read as
         cpu.rules.add("run.mmio-load")

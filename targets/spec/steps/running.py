@@ -11,9 +11,9 @@ from corpus import wire
 from corpus.isa.form import Insn
 from corpus.ops import Run
 from targets.spec import aborts, el2, idregs, protected
-from targets.spec.controls import Forks
 from targets.spec.errno import EBADF, EINTR, EINVAL, ENOEXEC, EPERM
 from targets.spec.errors import Decides, SystemEvent, Unpredictable
+from targets.spec.forks import Forks
 from targets.spec.paths import Path, State, explore, restore, united
 from targets.spec.permitted import Outcome, Part, Permitted
 from targets.spec.rules import in_force
