@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 
@@ -115,6 +116,25 @@ def test_a_run_that_gets_nowhere_moves_the_vcpu(how: str) -> None:
     assert vcpu.aborting is False
 
 
+@pytest.mark.parametrize("how", ["run v0 immediate=yes { }\n", "run v0 {\n    mov x1, #9\n}\n"])
+def test_init_forgets_it(how: str) -> None:
+    model, vcpu = _after(RAN + ABORT + "init v0\nset v0 elr_el1 7\n" + how)
+    assert "init.forgets-aborts" in model.rules
+    assert vcpu.core["elr_el1"] == exact(7)
+    assert vcpu.aborting is False
+    assert vcpu.x[1] == exact(0 if "immediate" in how else 9)
+
+
+def test_where_init_is_known_to_leave_it_nothing_behind_is_judged() -> None:
+    defects = {"init.forgets-aborts": frozenset({Effect.STOP})}
+    case = parse_case(RAN + ABORT + "init v0\nget v0 pc\nrun v0 { }\n")
+    profile = Profile(kernel=OLD, defects=defects)
+    verdict = judge(case, ModelTarget(replace(profile, defects={})).run(case), profile)
+    assert isinstance(verdict, Agree)
+    assert verdict.judged == len(case.ops) - 1
+    assert "init.forgets-aborts is a known defect" in verdict.reason
+
+
 def test_an_serror_beside_it_pends_behind_it() -> None:
     for kernel in (OLD, NEW, NONE):
         _, vcpu = _after(RAN + "set-events v0 serror=yes abort=yes\n", kernel)
@@ -140,8 +160,6 @@ def test_a_reset_by_psci_forgets_it() -> None:
 @pytest.mark.parametrize(
     ("kernel", "text", "then"),
     [
-        (OLD, RAN + ABORT + "init v0\nfinalize v0\n", "run v0 { }"),
-        (OLD, RAN + ABORT + "init v0\nfinalize v0\n", "run v0 immediate=yes { }"),
         ((6, 19), RAN, ABORT),
         (NEW, UP, ABORT),
         (NEW, OFF, ABORT),

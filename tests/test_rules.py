@@ -25,6 +25,8 @@ OTHERWISE_EXERCISED = {
     "init.aarch32-mte": "takes a VM with memory tagging; tests/test_model_mte.py",
     "init.strict-alone": "about a feature of 7.3; tests/test_model_devices.py",
     "events.goes-to-el2": "below EL2; tests/test_model_events.py",
+    "init.forgets-aborts": "on kernels that have aborts pend; tests/test_model_injected_aborts.py",
+    "run.timer-trap": "a loop beside something, at EL0; tests/test_model_waiting.py",
     "legs.agree": "about several legs, and the model is one",
     "exception.no-memory-at-vectors": "takes an INIT between the parts of another thread's run",
     "ending.ok": "about traces, and the model's own always end well",

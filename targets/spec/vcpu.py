@@ -115,7 +115,7 @@ class Vcpu:
     serror_left: bool = False
     """INIT may have dropped that SError."""
     aborting: bool | None = False
-    """Whether its next entry takes an abort of user space's; None where that is not known."""
+    """Whether its next entry takes an abort of user space's; None: INIT came in between."""
     fault: int | None = None
     """The address of the guest's last exit, where that was an access outside RAM."""
     reset_requested: bool = False

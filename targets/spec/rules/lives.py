@@ -36,6 +36,12 @@ TABLE: tuple[Rule, ...] = (
                 "reset.c",
                 "INIT again before FINALIZE puts a written VLS back to the host maximum",
             ),
+            "init.forgets-aborts": (
+                "ABI",
+                "api.rst 4.82; reset.c, of resets by PSCI",
+                "INIT again resets what is to come, too: an abort that user space had injected, and"
+                " that no entry has taken yet, is gone",
+            ),
             "init.stops-timers": (
                 "IMPL",
                 "arm.c, arch_timer.c",

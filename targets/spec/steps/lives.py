@@ -178,7 +178,7 @@ def initialise(world: World, vcpu: Vcpu, features: int, power_off: int) -> Calla
         vcpu.serror_left = (vcpu.run_once or vcpu.el2) and vcpu.serror is not None
         if not vcpu.serror_left:
             vcpu.serror = None
-        if vcpu.aborting:  # 6.1 forgets it for PSCI's resets alone (reset.c)
+        if vcpu.aborting:
             vcpu.aborting = None
         vcpu.reset(world.profile.max_vq)
         if vcpu.refused_for_pmu and not vcpu.run_once:

@@ -30,6 +30,7 @@ PMU_V3_STRICT = 1 << 9
 KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT, KVM_EXIT_ARM_NISV = 6, 24, 28
 _LOOKED = frozenset({"run.stopped", "run.immediate-exit"})
 """How KVM_RUN ends that gets as far as to the loop of entries: it leaves no exception pending."""
+FORGETS_ABORTS = "init.forgets-aborts"
 LATE = "run.late-vcpu-in-protected-mode"
 LATE_INIT = "run.late-init-in-protected-mode"
 
@@ -83,7 +84,7 @@ def enter(
         return _failed("run.not-initialised", ENOEXEC, ENOEXEC, None)
     unfit = _unfit(world, vcpu, immediate, waits)
     if vcpu.aborting is None and (not unfit or unfit.rule in _LOOKED):
-        raise Unpredictable("an abort may have outlived an INIT", Decides.KERNEL)
+        _forget_abort(world, vcpu)
     if unfit:
         if vcpu.aborting and unfit.rule in _LOOKED:
             aborts.take(vcpu, aborts.PENDS)
@@ -210,6 +211,16 @@ def _unfit(world: World, vcpu: Vcpu, immediate: bool, waits: bool) -> Permitted 
     if immediate:
         return _failed("run.immediate-exit", EINTR, 0, 0)
     return None
+
+
+def _forget_abort(world: World, vcpu: Vcpu) -> None:
+    """An INIT came behind an abort that waited for an entry. Raises Unpredictable."""
+    if FORGETS_ABORTS in world.profile.defects:
+        raise Unpredictable(f"{FORGETS_ABORTS} is a known defect of this leg", Decides.NOTHING)
+    world.rules.add(FORGETS_ABORTS)
+    vcpu.aborting = False
+    moved = ("pc", "pstate", "elr_el1", "spsr_el1")
+    vcpu.origins.update(dict.fromkeys(moved, FORGETS_ABORTS))
 
 
 def waits_for_ever(world: World, vcpu: Vcpu) -> Permitted:
