@@ -233,3 +233,32 @@ def test_zcr_of_el1_from_el2_may_leave_what_was_stored_raw(fpcr: int) -> None:
     seen = Observation(0, data=fpcr.to_bytes(4, "little"))
     changed = Trace((*trace.observations[:-1], seen))
     assert isinstance(judge(case, changed, machine), Agree if fpcr else Diverge)
+
+
+@pytest.mark.parametrize(
+    ("features", "access", "off", "like"),
+    [
+        ("sve,has_el2", "mrs x7, zcr_el12", 0x300000, "rdvl x7, #1"),
+        ("sve,has_el2", "msr zcr_el12, x7", 0x30000, "fmov d0, #1.0"),
+        ("sve,has_el2,has_el2_e2h0", "mrs x7, zcr_el1", 0x100, "rdvl x7, #1"),
+        ("sve,has_el2,has_el2_e2h0", "msr zcr_el1, x7", 0x400, "fmov d0, #1.0"),
+    ],
+)
+def test_zcr_of_el1_traps_or_is_in_memory(features: str, access: str, off: int, like: str) -> None:
+    """It traps as another instruction does, or does not."""
+    case, other = (
+        parse_case(
+            f"create v0\ninit v0 features={features}\nfinalize v0\nset v0 cptr_el2 {off:#x}\n"
+            f"set v0 esr_el2 0\nset v0 x7 3\nrun v0 {{\n{code}\n}}\nget v0 esr_el2\n"
+        )
+        for code in (access, like)
+    )
+    passed, trapped = (ModelTarget(NESTED).run(one) for one in (case, other))
+    assert _value(passed.observations[-1]) == 0
+    assert _value(trapped.observations[-1]) != 0
+    for trace in (passed, trapped):
+        verdict = judge(case, trace, NESTED)
+        assert isinstance(verdict, Agree)
+        assert "el2.zcr-in-memory" in verdict.rules
+    *before, _ = trapped.observations
+    assert isinstance(judge(case, Trace((*before, passed.observations[-1])), NESTED), Diverge)

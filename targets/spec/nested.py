@@ -289,14 +289,26 @@ class NestedCpu(Cpu):
             else:
                 self._need_zcr()
         elif real == "zcr_el1":
-            # Backed by memory: hardware may or may not look at the traps before.
-            if not self.vcpu.sve or self._el2_stops(ZEN_SHIFT) or self._el2_stops(FPEN_SHIFT):
-                raise Unpredictable("ZCR_EL1 from EL2 with SVE off")
+            if not self.vcpu.sve:
+                raise Unpredictable("ZCR_EL1 from EL2 of a vcpu without SVE")
+            self._perhaps_trap()
             if not self.loaded:
                 self._perhaps_load()
         if self.loaded:
             self.leave()  # the access may be one that KVM handles
         return real
+
+    def _perhaps_trap(self) -> None:
+        """NV2 has memory stand for ZCR_EL1: by one name hardware looks at traps before, by another
+        it does not, and QEMU looks at both kinds of trap. Raises GuestException, Unpredictable."""
+        units = (ZEN_SHIFT, SVE_TRAP, "el2.trap-zen"), (FPEN_SHIFT, FP_TRAP, "el2.trap-fpen")
+        stops = [(esr, rule) for shift, esr, rule in units if self._el2_stops(shift)]
+        if not stops:
+            return
+        self.rules.add("el2.zcr-in-memory")
+        chosen = self.forks.choose(1 + len(stops))
+        if chosen:
+            raise self._trap(*stops[chosen - 1])
 
     def _fp_alone_stops(self) -> bool:
         return self._el2_stops(FPEN_SHIFT) and not self._el2_stops(ZEN_SHIFT)

@@ -132,6 +132,11 @@ _ROWS: dict[str, tuple[str, str, str]] = {
         "Arm ARM, ZCR_EL2; sys_regs.c",
         "at EL2, ZCR_EL2 is accessible where CPTR_EL2 traps FP but not SVE",
     ),
+    "el2.zcr-in-memory": (
+        "IMPL",
+        "Arm ARM, ZCR_EL1, NVMem",
+        "from EL2, ZCR_EL1 is in memory: what CPTR_EL2 traps of it may be accessible, too",
+    ),
     "el2.hvc": (
         "ARCH",
         "Arm ARM; handle_exit.c",
