@@ -14,7 +14,6 @@ from targets.profile import Profile
 from targets.spec.errno import E2BIG, EINVAL, ENOENT, ENXIO
 
 PMU_V3 = 1 << 3
-HALF_PTRAUTH = parse_case("create v0\ninit v0 features=el1_32bit,ptrauth_address\ninit v0\n")
 STOPPED_LATER = parse_case("create v0\ninit v0\ninit v0 features=sve,power_off\n")
 
 
@@ -61,7 +60,8 @@ def test_what_a_vcpu_with_other_features_takes_of_a_migration_is_not_judged(
 
 def test_a_vcpu_may_have_sve_after_an_init_of_an_old_kernel_that_failed() -> None:
     case = parse_case(
-        "create v0\ncreate v1\ninit v0\ninit v1 features=sve,ptrauth_address\ninit v1\n"
+        "create v0\ncreate v1\ninit v0\ninit v1 features=sve,ptrauth_address\n"
+        "init v1 features=none\n"
     )
     profile = Profile(kernel=(6, 1))
     verdict = judge(case, ModelTarget(profile).run(case), profile)
@@ -69,14 +69,26 @@ def test_a_vcpu_may_have_sve_after_an_init_of_an_old_kernel_that_failed() -> Non
     assert verdict.judged == 4
 
 
-@pytest.mark.parametrize(("kernel", "judged"), [((6, 1), 2), ((6, 12), 3)])
+@pytest.mark.parametrize(("kernel", "err"), [((6, 1), EINVAL), ((6, 12), 0)])
+@pytest.mark.parametrize("second", ["v0", "v1"])
 def test_a_refused_init_fixes_the_register_width_of_old_vms(
-    kernel: tuple[int, int], judged: int
+    kernel: tuple[int, int], err: int, second: str
 ) -> None:
-    profile = Profile(kernel=kernel)
-    verdict = judge(HALF_PTRAUTH, ModelTarget(profile).run(HALF_PTRAUTH), profile)
-    assert isinstance(verdict, Agree)
-    assert verdict.judged == judged
+    refused = "create v0\ncreate v1\ninit v0 features=el1_32bit,ptrauth_address\n"
+    other = parse_case(f"{refused}init {second}\ninit {second} features=el1_32bit\n")
+    assert errs(other, kernel) == [0, 0, EINVAL, err, 0 if err else EINVAL]
+
+
+def test_a_refused_init_that_is_of_another_width_leaves_no_sve() -> None:
+    wide = "init v1 features=el1_32bit,sve,ptrauth_address\n"
+    case = parse_case(f"create v0\ncreate v1\ninit v0\n{wide}init v1 features=none\nfinalize v1\n")
+    assert errs(case, (6, 1)) == [0, 0, 0, EINVAL, 0, EINVAL]
+
+
+def test_with_sve_asked_for_it_does_not_matter_that_it_was_left() -> None:
+    refused = "create v0\ninit v0 features=sve,ptrauth_generic\n"
+    case = parse_case(f"{refused}init v0 features=sve\nfinalize v0\n")
+    assert errs(case, (6, 1)) == [0, EINVAL, 0, 0]
 
 
 @pytest.mark.parametrize(("kernel", "err"), [((6, 1), 22), ((6, 12), 0)])

@@ -71,7 +71,7 @@ class Vcpu:
     initialised_late: bool = False
     """It was there, but had no INIT yet, when the first vcpu of the VM ran."""
     tainted: bool = False
-    """A failed INIT may have made it a vcpu with SVE, on a kernel that does not take that back."""
+    """A failed INIT has made it a vcpu with SVE, on a kernel that does not take that back."""
     left_over: int = 0
     """What a failed INIT asked for, which the next one has, too, on such a kernel."""
     features: int = 0
@@ -225,9 +225,9 @@ class Vm:
     signalled: bool = False
     """Whether a stranger's signal may come while a vcpu runs."""
     ran_once: bool = False
-    width_taken: bool = False
-    """A failed INIT may have decided between 32 and 64 bits, on a kernel that does not take
-    that back."""
+    width: int | None = None
+    """EL1_32BIT or 0, as an INIT that failed has decided, on a kernel that does not take that
+    back; None: none has."""
     fixed: bool = False
     """EL2 registers have lost the bits that the VM's vcpus do not have."""
     ids: dict[str, Set] = field(default_factory=dict)

@@ -31,7 +31,7 @@ def set_events(world: World, op: SetEvents) -> Permitted:
         return vcpu
     if not vcpu.initialised:
         if op.abort:
-            if world.vm.features is None and not world.vm.width_taken:
+            if world.vm.features is None and world.vm.width is None:
                 world.rules.add("events.abort-before-init")
             raise Unpredictable("an abort that user space injects is not modelled", Decides.KERNEL)
         return Permitted("events.not-initialised", tuple(map(Outcome, (ENOEXEC, 0, EINVAL))))

@@ -77,11 +77,9 @@ def init(world: World, op: Init) -> Permitted:
     vcpu = world.vcpu(op.vcpu)
     if isinstance(vcpu, Permitted):
         return vcpu
-    if vcpu.tainted or world.vm.width_taken:
-        raise Unpredictable(
-            "an INIT that failed left a part of its features behind", Decides.KERNEL
-        )
     asked = op.features | vcpu.left_over
+    if vcpu.tainted and not asked & FEATURE_SVE:
+        raise Unpredictable("an INIT that failed left SVE behind", Decides.KERNEL)
     if vcpu.left_over:
         world.rules.add("init.has-left-over")
     features = asked & ~POWER_OFF
@@ -134,9 +132,8 @@ def refuses(
             return fails("init.power-off-per-call", EINVAL)
         world.rules.add("init.power-off-per-call")
     if features & PTRAUTH not in (0, PTRAUTH):
-        # 6.1's kvm_reset_vcpu calls kvm_set_vm_width first, then kvm_vcpu_enable_sve.
-        vm.width_taken |= vm.features is None and not takes_back
-        vcpu.tainted |= bool(features & FEATURE_SVE) and not takes_back
+        if not takes_back and not vcpu.initialised:
+            _leave_behind(vm, vcpu, features)
         return fails("init.half-ptrauth", EINVAL)
     if features & EL1_32BIT and vm.mte:
         return fails("init.aarch32-mte", EINVAL)
@@ -146,12 +143,23 @@ def refuses(
         return fails("init.aarch32-el2", EINVAL)
     if vcpu.initialised and features != vcpu.features:
         return fails("init.features-changed", EINVAL)
+    if vm.width not in (None, features & EL1_32BIT):
+        return fails("init.vm-wide-width", EINVAL)
     if vm.features is not None and features != vm.features:
         if in_force("init.vm-wide-features", profile.kernel):
             return fails("init.vm-wide-features", EINVAL)
         if (features ^ vm.features) & EL1_32BIT:
             return fails("init.vm-wide-width", EINVAL)
     return None
+
+
+def _leave_behind(vm: Vm, vcpu: Vcpu, features: int) -> None:
+    """6.1's kvm_reset_vcpu calls kvm_set_vm_width first, which may refuse, then
+    kvm_vcpu_enable_sve; neither is taken back when the INIT fails."""
+    if vm.width is None:
+        vm.width = (features if vm.features is None else vm.features) & EL1_32BIT
+    if vm.width == features & EL1_32BIT:
+        vcpu.tainted |= bool(features & FEATURE_SVE)
 
 
 def initialise(world: World, vcpu: Vcpu, features: int, power_off: int) -> Callable[[], None]:
