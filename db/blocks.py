@@ -16,7 +16,7 @@ from corpus.case import Case
 from db import records as r
 from db import schema as s
 from db import sightings
-from db.rows import leg_record
+from db.rows import chunks, leg_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +145,11 @@ def mark(db: Session, campaign_id: int | None) -> tuple[int, int]:
 
 def case_texts(db: Session, ids: Iterable[str]) -> Mapping[str, str]:
     """The text of stored cases by id."""
-    query = select(s.CaseRow).where(s.CaseRow.id.in_(set(ids)))
-    return {row.id: row.text for row in db.scalars(query)}
+    return {
+        row.id: row.text
+        for some in chunks(sorted(set(ids)))
+        for row in db.scalars(select(s.CaseRow).where(s.CaseRow.id.in_(some)))
+    }
 
 
 def _leg(campaign: s.Campaign, name: str) -> s.Leg:

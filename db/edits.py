@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from db import records as r
 from db import schema as s
 from db import types as t
+from db.rows import chunks
 
 _KINDS: dict[str, type[s.Base]] = {
     "bucket": s.Bucket,
@@ -37,9 +38,6 @@ _SUMS = {"count", "reproduced", "attempts", "deviated", "agreed", "passes"}
 
 _SOFT = {"first_seen", "last_seen", "retested"}
 """Columns that say when: they are put back only if nothing was seen since."""
-
-_MANY = 500
-"""Rows per statement: SQLite limits the values that one may name."""
 
 _HISTORY = {"bucket": "id", "note": "bucket_id", "kinship": "bucket_id"}
 """Kinds whose rows belong to a bucket's history -> the column that names the bucket."""
@@ -98,7 +96,7 @@ class Change:
         self._before.setdefault(key, {})[name] = before
         self._after.setdefault(key, {})[name] = value
         self._db.flush()
-        for some in _chunks(ids):
+        for some in chunks(ids):
             _update(self._db, _KINDS[kind], some, {name: value})
 
     def concerns(self, *bucket_ids: int) -> None:
@@ -205,7 +203,7 @@ def _check_many(
     db: Session, number: int, kind: str, ids: Sequence[int], name: str, value: Any
 ) -> None:
     table = _KINDS[kind]
-    for some in _chunks(ids):
+    for some in chunks(ids):
         same = getattr(table, name) == value
         query = select(func.count()).select_from(table).where(_pk(table).in_(some), same)
         if db.scalars(query).one() != len(some):
@@ -295,8 +293,3 @@ def renamed(key: str, new: Mapping[str, Mapping[int, int]]) -> str | None:
     found = [new.get(table, {}).get(number) for number in ids]
     known = [number for number in found if number is not None]
     return f"{kind} {_spelt(known)}" if len(known) == len(ids) else None
-
-
-def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(ids), _MANY):
-        yield ids[start : start + _MANY]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from corpus import tracecode
 from corpus.case import decode
@@ -10,8 +12,18 @@ from corpus.trace import Trace
 from db import records as r
 from db import schema as s
 
+T = TypeVar("T")
+
+MANY = 500
+"""Rows per statement: SQLite limits the values that one may name."""
 LOG_LIMIT = 1 << 18
 """Characters of a log that are kept: both ends, since a crash's cause comes first."""
+
+
+def chunks(ids: Sequence[T]) -> Iterator[Sequence[T]]:
+    """As many as one statement may name, at a time."""
+    for start in range(0, len(ids), MANY):
+        yield ids[start : start + MANY]
 
 
 def cut(log: str) -> str:

@@ -134,6 +134,11 @@ def test_incidents_are_listed_and_counted(cli: Cli, tmp_path: Path) -> None:
     assert rows[1].endswith(ORIGINAL.id[:12])
     first, *_ = json.loads(cli("incidents", "--campaign", "1", "--json").output)
     assert (first["kind"], first["log"], first["case"]) == ("lost", "lab: QEMU was killed\n", None)
+    assert first["text"] is None
+    assert parse_case(cli("incidents", "--case", ORIGINAL.id[:12]).output) == ORIGINAL
+    nothing = cli("incidents", "--case", "zzz")
+    assert (nothing.exit_code, nothing.stdout) == (2, "")
+    assert "an id that begins with 'zzz'" in nothing.stderr
     assert cli("incidents", "--campaign", "9").exit_code == 2
     said = cli("list").output.splitlines()[-1]
     assert said == "Incidents: 1 lost, 1 panic; `vcpufuzz triage incidents` lists them."

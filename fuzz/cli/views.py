@@ -59,8 +59,8 @@ def incident_row(incident: IncidentView) -> tuple[str, ...]:
     )
 
 
-def incident_json(incident: IncidentView) -> dict[str, Any]:
-    """An incident for machines."""
+def incident_json(incident: IncidentView, text: str | None) -> dict[str, Any]:
+    """An incident for machines. `text`: of its case, if it has one."""
     return {
         "campaign": incident.campaign_id,
         "when": incident.created.isoformat(),
@@ -68,6 +68,7 @@ def incident_json(incident: IncidentView) -> dict[str, Any]:
         "kind": incident.kind,
         "place": incident.place,
         "case": incident.case_id,
+        "text": text,
         "investigating": incident.investigating,
         "log": incident.log,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from db.store import Store
 from db.suspects import Suspect
 from fuzz.cli import views as found_views
 from fuzz.cli.console import print_bold
+from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.plain_options import db_option, json_option
 from fuzz.cli.table import print_table
 from fuzz.cli.triage import views
@@ -217,30 +218,46 @@ def _print_rest(groups: Sequence[Group]) -> None:
 
 @triage.command()
 @click.option("--campaign", type=click.IntRange(1), help="Only of this one.")
+@click.option("--case", "wanted", metavar="ID", help="Print this case of one, for `exec`.")
 @json_option
 @db_option
-def incidents(url: str, campaign: int | None, as_json: bool) -> None:
+def incidents(url: str, campaign: int | None, wanted: str | None, as_json: bool) -> None:
     """List what broke the legs' machines, and what did not show again, oldest first.
 
     A machine that somebody killed is lost through no fault of a case. A panic, a warning or
     a hang is a finding, too. Those that were provoked while a finding was followed up are
     marked as investigating. What a leg did wrong with a case once and not again is unconfirmed,
-    and no finding; --json tells what it was.
+    and no finding; --json tells what it was, and --case prints the case.
 
     \b
     Example:
       vcpufuzz triage incidents --json
+      vcpufuzz triage incidents --case 5aeba6b67d48 >once.case
     """
     with Store.read(url) as store:
         if campaign is not None:
             store.campaign(campaign)
         found = store.incidents(campaign)
-    if as_json:
-        click.echo(json.dumps([found_views.incident_json(one) for one in found], indent=2))
+        texts = store.case_texts({one.case_id for one in found if one.case_id})
+    if wanted is not None:
+        click.echo(_beginning_with(wanted, texts), nl=False)
+    elif as_json:
+        told = [found_views.incident_json(one, texts.get(one.case_id or "")) for one in found]
+        click.echo(json.dumps(told, indent=2))
     elif found:
         print_table(found_views.INCIDENT_COLUMNS, [found_views.incident_row(one) for one in found])
     else:
         click.echo("No machine broke, and all that was suspected showed again.")
+
+
+def _beginning_with(wanted: str, texts: Mapping[str, str]) -> str:
+    """The text of the one case whose id does. Raises UserError."""
+    having = [text for number, text in texts.items() if number.startswith(wanted)]
+    if len(having) != 1:
+        several = f"{len(having)} cases" if having else "No case"
+        why = f"{several} of an incident with an id that begins with {wanted!r}."
+        raise UserError(why, Exit.USAGE)
+    return having[0]
 
 
 @triage.command()
