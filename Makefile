@@ -33,8 +33,8 @@ test: setup
 
 # Tests that boot QEMU are marked: see tests/labguard.py. Laws are tried with fewer examples.
 test-fast: setup
-	VCPUFUZZ_TEST_SEEDS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not lab and not slow' \
-		--hypothesis-profile fast $(ARGS)
+	VCPUFUZZ_TEST_SEEDS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --hypothesis-profile fast \
+		-m 'not lab and not slow and not long' $(ARGS)
 
 mutation: setup
 	PYTHONPATH=tests $(BIN)/python -m mutation $(ARGS)

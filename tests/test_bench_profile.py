@@ -38,7 +38,7 @@ def test_time_belongs_to_the_innermost_stage() -> None:
     assert told.cases_per_second == round(2 / 16, 1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_shows_every_stage() -> None:
     arguments = ["bench", "--profile", "--legs", "model", "--cases", "20", "--json"]
     result = CliRunner().invoke(main, arguments)

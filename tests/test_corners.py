@@ -79,7 +79,7 @@ def test_a_hunting_leg_sees_every_defect_in_its_witness() -> None:
     assert all(cases <= index + 1 for index, cases in found)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_hunt_for_many_finds_each_as_a_hunt_for_one_does() -> None:
     many = search(Plan(seed=1, count=12, cases=120)).found
     assert many
@@ -110,7 +110,7 @@ def test_detection_is_a_mean_of_searches() -> None:
     assert all(rate.low < rate.found / 2 < rate.high for rate in told)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_tells_all_of_it(tmp_path) -> None:  # type: ignore[no-untyped-def]
     picture = tmp_path / "corners.svg"
     arguments = ["bench", "--corners", "--count", "8", "--budget", "60", "--json", "--plot"]

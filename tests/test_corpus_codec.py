@@ -31,7 +31,7 @@ def test_a_long_case_says_so_in_its_first_byte(data: bytes) -> None:
 
 @settings(max_examples=300)
 @given(cases)
-@pytest.mark.slow
+@pytest.mark.long
 def test_round_trips(case: Case) -> None:
     assert decode(case.encoded) == case
     if case.ops:

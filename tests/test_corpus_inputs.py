@@ -141,7 +141,7 @@ def campaign(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_campaign_begins_with_the_texts_of_its_corpus(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()

@@ -90,7 +90,7 @@ def rules_of(folder: Path) -> set[object]:
     return set().union(*(bringing.of(case) for case in shelf.read([folder]).cases.values()))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_minimising_keeps_all_that_a_corpus_brings(tmp_path: Path) -> None:
     rng = random.Random(4)
     cases = [fresh(rng) for _ in range(60)] + list(kept_cases("seeds"))

@@ -48,7 +48,7 @@ def test_memory_will_do() -> None:
         assert store.buckets() == ()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_processes_may_open_a_new_database_at_once(tmp_path: Path) -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[2]); from db.store import Store;"

@@ -253,7 +253,7 @@ while True:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_process_loses_nothing_it_had_stored(url: str) -> None:
     here = Path(__file__).parent
     feeder = subprocess.Popen(

@@ -31,14 +31,14 @@ EASY = settings(
 
 @EASY
 @given(cases())
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_drawn_is_a_case_that_travels(case: Case) -> None:
     assert decode(case.encoded) == case
     assert len(case.ops) <= MAX_OPS
     assert isinstance(MODEL.run(case).observations, tuple)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_drawn_cases_come_to_many_rules_and_instructions() -> None:
     rules: set[str] = set()
 
@@ -113,7 +113,7 @@ def test_a_campaign_needs_no_atheris_and_keeps_what_is_new(tmp_path: Path) -> No
     assert told["corpus"] == len(kept)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_flags_of_libfuzzer_are_refused(tmp_path: Path) -> None:
     done = vcpufuzz(tmp_path, "--engine", "hypothesis", "--", "-max_len=64")
     assert done.returncode == 2

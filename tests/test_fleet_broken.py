@@ -49,7 +49,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
     return made
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_new_head_with_a_new_bucket_is_bisected(tree: Tree, tmp_path: Path) -> None:
     head = grown(Branch(tree.path, "HEAD"))
     assert head.leg == f"kvm:linux@{head.version}:vhe"
@@ -97,7 +97,7 @@ def test_what_was_seen_on_the_lab_and_on_a_worker_s_own_kvm_is_asked_of_each(
         assert list(dispatch.retests(10)) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_search_goes_on_where_it_was_lost(
     tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -212,7 +212,7 @@ def test_two_processes_may_write_a_case_at_once(
     assert one.get([case.id]) == [case]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_features_have_the_same_number_in_every_process() -> None:
     features = "[('op', 'init', 0, ''), 3]"
     code = f"from fuzz.fleet.corpus import numbered; print(sorted(numbered({features})))"

@@ -85,7 +85,7 @@ def test_what_is_no_cluster_is_a_sentence(text: str) -> None:
         place(text)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_tls_and_certificates_go_together(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="takes --tls-ca"):
         place("tls://h:1")

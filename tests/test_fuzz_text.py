@@ -22,7 +22,7 @@ def fuzz(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_short_run_finds_nothing(tmp_path: Path) -> None:
     done = fuzz("--runs", "1500", "--seed", "7", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]

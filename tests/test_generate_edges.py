@@ -47,7 +47,7 @@ def test_every_group_accesses_each_edge_of_the_data() -> None:
     assert DRAWS / 2 < outlive < DRAWS
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_only_guests_with_tagged_memory_ask_for_checks_of_it() -> None:
     """Any other comes to no end, and costs a leg the time that a run may take."""
     steering = Steering(0)

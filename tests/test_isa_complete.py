@@ -49,7 +49,7 @@ def _pattern(form: Form) -> tuple[int, int]:
     return fixed, lowest & fixed
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_table_is_complete() -> None:
     patterns = {
         _pattern(form) for form in FORMS.values() if len(form.words) == 1 and form.name != ANY

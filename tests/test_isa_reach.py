@@ -39,7 +39,7 @@ def test_what_is_no_instruction_of_the_table_is_not_decoded() -> None:
     assert decode(0x0001_0000) is None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_operands_take_every_legal_value() -> None:
     rng = random.Random(7)
     owners: dict[int, str] = {}
@@ -73,7 +73,7 @@ def _kinds() -> dict[tuple[str, str, tuple[int, ...]], list[tuple[Form, int]]]:
     return kinds
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_generation_reaches_every_value_of_every_register() -> None:
     rng = random.Random(8)
     reached: dict[tuple[str, int], set[int]] = defaultdict(set)

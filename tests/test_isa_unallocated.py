@@ -31,7 +31,7 @@ def words(count: int) -> list[int]:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_assembler_knows_a_word_that_is_called_unallocated() -> None:
     drawn = words(400)
     assert not disassembled(drawn, "all")

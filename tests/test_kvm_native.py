@@ -42,7 +42,7 @@ def test_probe_and_case_on_this_machine() -> None:
         transport.close()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_extension_compiles_for_arm64(tmp_path: Path) -> None:
     """Against this machine's headers; tests/test_native_in_lab.py takes arm64's and runs it."""
     headers = [Path(sysconfig.get_paths()["include"])]
@@ -53,7 +53,7 @@ def test_extension_compiles_for_arm64(tmp_path: Path) -> None:
     assert struct.unpack_from("<H", magic_and_machine, 18) == (183,)  # EM_AARCH64
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_extension_that_does_not_compile_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(TransportError, match=r"^the executor for arm64 .*pyconfig\.h[^\n]*$"):
         build_native.cross_compile(CROSS_COMPILER, [], ".so", tmp_path)

@@ -127,7 +127,7 @@ def test_a_leg_that_is_not_in_the_lab_has_no_floor() -> None:
         bench._lab(NativeTransport(), "kvm:native")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bench_without_kvm() -> None:
     args = ["bench", "--json", "--legs", "model,mutant:finalize-twice", "--cases", "8"]
     result = CliRunner().invoke(main, args)
@@ -184,7 +184,7 @@ def test_cases_share_a_vm_only_when_asked(leg: WireTarget) -> None:
     assert unpack_response(answer) == fresh.observations
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_nothing_is_instrumented_but_what_is_named() -> None:
     script = (
         "from fuzz.worker.instrument import traced_model; from targets.spec.model import Model\n"

@@ -132,7 +132,7 @@ def test_divergences_in_shared_vms_are_confirmed_in_fresh_ones() -> None:
     assert set(leg.asked[1:]) == {"fresh"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_campaign_may_share_vms_and_still_finds(tmp_path: Path) -> None:
     args = ["run", "--reuse-vms", "--cases", "300", "--legs", "model,mutant:finalize-twice"]
     place = ["--db", f"sqlite:///{tmp_path}/vf.db", "--json", str(tmp_path / "totals.json")]

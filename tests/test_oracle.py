@@ -54,7 +54,7 @@ def trace_of(case: Case, profile: Profile, chooser: random.Random | None = None)
 
 @settings(max_examples=400, deadline=None)
 @given(cases, profiles, seeds)
-@pytest.mark.slow
+@pytest.mark.long
 def test_any_sequence_of_permitted_choices_is_accepted(
     case: Case, profile: Profile, seed: int
 ) -> None:

@@ -55,7 +55,7 @@ def test_there_are_enough_and_each_says_something() -> None:
     assert all(rule.source and rule.cls in ("ARCH", "ABI", "IMPL") for rule in RULES.values())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_generated_cases_reach_the_rules() -> None:
     rng = random.Random(20)
     # tests/test_model_el2.py, test_journey.py, test_model_devices.py, test_model_protected.py and
@@ -111,7 +111,7 @@ def test_a_machine_reaches_the_rules_about_what_it_has() -> None:
     assert not {"vcpu.create", "host.prctl", "init.unsupported-feature", "sve.z"} & beyond
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_rule_that_a_trace_was_held_to_is_out_of_reach() -> None:
     rng = random.Random(4)
     for number in range(1500):

@@ -205,7 +205,7 @@ def test_the_books_tell_what_is_probably_the_same(store: Store) -> None:
     assert len(store.proposals()) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_campaign_finds_out_what_was_fixed(store: Store) -> None:
     finding = stored(store, LEG)
     options = CampaignOptions(("model", "model:zero"), seconds=60, cases=30, seed=1)

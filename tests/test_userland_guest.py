@@ -174,7 +174,7 @@ def test_what_of_the_packages_goes_in() -> None:
     assert not any(image.is_kept(path) for path in left_out)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_directories_come_before_what_they_hold(tmp_path: Path) -> None:
     entries = image._entries(packages.fetch(), find_compiler(), tmp_path)
     seen = {"."}

@@ -69,7 +69,7 @@ def test_what_cannot_be_is_one_sentence(
     assert not Path("none.db").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_says_where_it_is_and_ends_when_asked(url: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         with served(url) as (address, process):

@@ -41,7 +41,7 @@ def _links(text: str) -> set[str]:
     return {one for one in found if not one.startswith("/?since")}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_link_leads_somewhere(client: TestClient) -> None:
     todo, seen, kinds = list(PLAIN), set(PLAIN), dict[str, int]()
     while todo:

@@ -46,7 +46,7 @@ def test_every_seeded_defect_is_held() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(KEPT))
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_minimal_case_is_exactly_this(name: str) -> None:
     found = minimal(name, parse_case(KEPT[name]["witness"]))
     assert format_case(found.minimal) == KEPT[name]["minimal"]
