@@ -192,3 +192,4 @@ def _effect(word: str, line: int, path: Path) -> Effect:
 
 
 FPSR_RULE, SYNDROME_RULE = "fpsr.cumulative", "mte.syndrome"
+ABORT_RULE, FORGETS_ABORTS_RULE = "events.abort-pends", "init.forgets-aborts"

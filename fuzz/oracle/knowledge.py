@@ -9,14 +9,24 @@ from typing import Protocol
 
 from corpus.case import Case
 from corpus.isa.table import FORMS
-from corpus.kept import FPSR_RULE, SYNDROME_RULE, Described, Effect, KeptCase, load_kept
+from corpus.kept import (
+    ABORT_RULE,
+    FORGETS_ABORTS_RULE,
+    FPSR_RULE,
+    SYNDROME_RULE,
+    Described,
+    Effect,
+    KeptCase,
+    load_kept,
+)
 from corpus.store import kept_files
 from fuzz.oracle.culprit import responsible
 from fuzz.oracle.verdict import Diverge
 from targets.profile import Profile
 
-_SPOILING = (*(f"isa.{form}" for form in FORMS), FPSR_RULE, SYNDROME_RULE)
-"""Rules about what an instruction leaves behind, which a campaign goes on from."""
+_OTHERS = FPSR_RULE, SYNDROME_RULE, ABORT_RULE, FORGETS_ABORTS_RULE
+_SPOILING = (*(f"isa.{form}" for form in FORMS), *_OTHERS)
+"""Rules about what an instruction, or an abort, leaves behind, which a campaign goes on from."""
 
 
 class Machine(Described, Protocol):

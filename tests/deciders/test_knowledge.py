@@ -13,7 +13,17 @@ from corpus.domain import TextError
 from corpus.fault import Fault, FaultKind
 from corpus.headers import KINDS
 from corpus.isa.table import FORMS
-from corpus.kept import FPSR_RULE, SYNDROME_RULE, Effect, KeptCase, Known, load_kept
+from corpus.kept import (
+    ABORT_RULE,
+    FORGETS_ABORTS_RULE,
+    FPSR_RULE,
+    SYNDROME_RULE,
+    Effect,
+    Example,
+    KeptCase,
+    Known,
+    load_kept,
+)
 from corpus.text import parse_case
 from db.records import LegRecord
 from fuzz.oracle.knowledge import NOTHING, Knowledge
@@ -70,8 +80,19 @@ def test_what_a_defect_spoils_is_looked_up_by_pattern_and_adds_up() -> None:
 def test_what_a_defect_spoils_beside_instructions_are_rules() -> None:
     every = Knowledge([kept(Known("emulator", "*", Effect.FPSR))]).spoiled(EMULATOR)
     others = {rule for rule in every if not rule.startswith("isa.")}
-    assert others == {FPSR_RULE, SYNDROME_RULE}
+    assert others == {FPSR_RULE, SYNDROME_RULE, ABORT_RULE, FORGETS_ABORTS_RULE}
     assert others <= set(RULES)
+
+
+def test_what_is_recorded_of_aborts_is_not_held_against_a_leg_again() -> None:
+    knowledge = Knowledge.shipped()
+    for release, rules in (
+        ("6.1.176-1", {ABORT_RULE, FORGETS_ABORTS_RULE}),
+        ("6.12.107", {FORGETS_ABORTS_RULE}),
+        ("7.2.1", set()),
+    ):
+        leg = Example("kvm", {"release": release, "mode": "vhe"})
+        assert {ABORT_RULE, FORGETS_ABORTS_RULE} & knowledge.spoiled(leg).keys() == rules
 
 
 def test_a_leg_is_known_by_what_it_is_and_not_by_its_name() -> None:
