@@ -14,7 +14,7 @@ from corpus.ops import CreateGic, CreateVcpu, HostRun, Run
 from corpus.text import format_case, parse_case
 from corpus.wire import OTHER_SLOT, Stranger
 from fuzz.generate import random_case
-from fuzz.generate.served import SHARE, can_be, with_served
+from fuzz.generate.served import SHARE, can_be, with_served, woken
 from fuzz.generate.strangers import Beside, accompanied
 from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Agree
@@ -112,3 +112,20 @@ def test_the_same_case_always_becomes_the_same_and_only_once() -> None:
 def test_where_it_would_not_be_judged_it_is_left_alone(text: str) -> None:
     assert variants(f"{LIFE}{RUN}")
     assert not variants(text)
+
+
+@pytest.mark.parametrize(
+    ("having", "instead"),
+    [
+        ("init v0\ncreate-gic\n", "mmio-loop #70"),
+        ("init v0 features=sve,has_el2\n", "spin-loop #64"),
+        ("init v0\nmigrate v0 features=has_el2\n", "spin-loop #64"),
+        ("init v0\n", "wfi-loop #70"),
+    ],
+)
+def test_nobody_waits_where_nothing_wakes_him(having: str, instead: str) -> None:
+    text = (
+        f"create v0\n{having}run v0 {{{{\nhvc-loop #3\n{{}}\n}}}}\nhost-run v0 {{{{\n{{}}\n}}}}\n"
+    )
+    case = parse_case(text.format("wfi-loop #70", "wfi-loop #70"))
+    assert woken(case) == parse_case(text.format(instead, instead))

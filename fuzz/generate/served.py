@@ -13,7 +13,7 @@ from dataclasses import replace
 from corpus.blocks import has_block
 from corpus.case import MAX_OPS, Case
 from corpus.isa.form import Insn
-from corpus.isa.system import HVC_LOOP, MMIO_LOOP, WFI_LOOP
+from corpus.isa.system import HVC_LOOP, MMIO_LOOP, SPIN_LOOP, WFI_LOOP
 from corpus.isa.table import insn
 from corpus.ops import (
     FEATURE_PMU,
@@ -34,6 +34,7 @@ from targets.profile import Profile
 SHARE = 0.25
 """How many of the cases with calls, or waits, beside which something goes on have this instead."""
 _FOR = frozenset({HVC_LOOP, WFI_LOOP})
+_MOST_SPINS = 64
 
 
 def can_be(machines: Sequence[Profile]) -> bool:
@@ -55,6 +56,36 @@ def with_served(case: Case) -> Case:
     ops = list(map(_reading, case.ops))
     ops.insert(rng.choice(places), CreateGic())
     return replace(case, ops=tuple(ops))
+
+
+def woken(case: Case) -> Case:
+    """`case`, in which no guest waits for its timer beside an interrupt controller, as vcpus with
+    EL2 have one, too: nothing would wake it before the time of a run is up, after 2 s."""
+    made = any(isinstance(op, CreateGic) for op in case.ops)
+    if not made and not any(_has_el2(op) for op in case.ops):
+        return case
+    ops = tuple(_waking(op, made) for op in case.ops)
+    return replace(case, ops=ops) if ops != case.ops else case
+
+
+def _has_el2(op: Op) -> bool:
+    return isinstance(op, Init | Migrate) and bool(op.features & HAS_EL2)
+
+
+def _waking(op: Op, made: bool) -> Op:
+    if not isinstance(op, Run | HostRun):
+        return op
+    if not any(each.form.name == WFI_LOOP for each in op.program):
+        return op
+    return replace(op, program=tuple(_awake(each, made) for each in op.program))
+
+
+def _awake(each: Insn, made: bool) -> Insn:
+    if each.form.name != WFI_LOOP:
+        return each
+    if made:
+        return insn(MMIO_LOOP, *each.args)
+    return insn(SPIN_LOOP, min(each.args[0], _MOST_SPINS))
 
 
 def _in_first_vm(op: Op) -> bool:

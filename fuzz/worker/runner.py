@@ -180,7 +180,7 @@ class Mutators:
 
     def _fitting(self, child: Case) -> Case:
         """`child` with more of what the machines have, and less of what is not judged on them."""
-        child = staying.in_time(child)
+        child = served.woken(staying.in_time(child))
         child = arriving.to_its_own(child) if self._takes_others else child
         child = copies.with_few(child) if self._few_copies else child
         child = newer.with_newer(child, self._newer) if self._newer else child
