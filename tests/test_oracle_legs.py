@@ -209,7 +209,7 @@ def test_other_kernels_may_answer_otherwise_but_not_run_otherwise() -> None:
 
 
 def test_nothing_is_known_of_a_vcpu_that_was_never_initialised() -> None:
-    case = parse_case("create v0\ninit v0 features=sve,ptrauth_address\ninit v0\n")
+    case = parse_case("create v0\ninit v0 features=sve,ptrauth_address\ninit v0 features=none\n")
     profile = Profile(kernel=(6, 1))
     verdict = judge(case, _trace(case, {}, profile), profile)
     assert isinstance(verdict, Agree)

@@ -325,7 +325,10 @@ class Session:
         self.tell_incidents()
         found = self._investigator.follow(suspicion)
         if isinstance(found, Dropped):
-            self._unconfirmed(suspicion, found)
+            if suspicion.verdict.fault:  # its incident is told already
+                self._note(f"{suspicion.name}: {found.why}")
+            else:
+                self._unconfirmed(suspicion, found)
             if found.harness:
                 self._followed[rough] -= 1
                 self.tally.infra_errors += 1

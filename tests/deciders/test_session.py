@@ -278,6 +278,21 @@ def test_each_fault_is_followed_up_and_told_with_what_ran_before() -> None:
     assert heard.incidents[0] == ("kvm:a", Incident(WARN, "log", CASE, (Ran(OTHER),)), False)
 
 
+def test_what_broke_a_machine_once_is_no_second_incident() -> None:
+    def script(case: Case, turn: int) -> Trace:
+        if turn:
+            return sound(case)
+        leg.told = [Incident(WARN, "log", case)]
+        return broken(WARN)
+
+    leg = Scripted("kvm:a", script)
+    heard = Heard()
+    heard.session([leg]).execute(CASE.encoded)
+    assert (heard.found, heard.unconfirmed) == ([], [])
+    assert len(heard.incidents) == 1
+    assert "did not show again" in heard.notes[-1]
+
+
 def test_incidents_during_an_investigation_are_marked_and_no_leg_is_down_for_them() -> None:
     def script(case: Case, turn: int) -> Trace:
         leg.boots += 1
