@@ -282,9 +282,10 @@ def test_what_broke_a_machine_once_is_no_second_incident() -> None:
     def script(case: Case, turn: int) -> Trace:
         if turn:
             return sound(case)
-        leg.told = [Incident(WARN, "log", case)]
-        return broken(WARN)
+        leg.told = [Incident(crash, "log", case)]
+        return broken(crash)
 
+    crash = Fault(FaultKind.CRASH, "f")
     leg = Scripted("kvm:a", script)
     heard = Heard()
     heard.session([leg]).execute(CASE.encoded)
