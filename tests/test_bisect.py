@@ -34,6 +34,8 @@ from targets.mutants import MUTANTS
 from targets.profile import Profile
 from targets.transport import TransportError
 
+pytestmark = pytest.mark.long
+
 CASE = "create v0\ninit v0 features=sve,psci_0_2\nfinalize v0\nfinalize v0\n"
 
 WORDS = {"bad": SHOWS, "other": OTHER, "silent": UNJUDGED, "late": ABSENT}
@@ -90,7 +92,6 @@ def _tree(tmp_path: Path, texts: Sequence[str]) -> Tree:
     return tree
 
 
-@pytest.mark.long
 def test_the_breaking_commit_of_twenty(tmp_path: Path, case: Path, tried: list[str]) -> None:
     tree = _tree(tmp_path, ["fine"] * 12 + ["bad"] * 8)
     before = tree.everything()
@@ -114,7 +115,6 @@ def test_the_fixing_commit(tmp_path: Path, case: Path) -> None:
     assert {one["subject"]: one["modes"] for one in told["tried"]}["C3"] == {"vhe": "shows"}
 
 
-@pytest.mark.long
 def test_the_kernels_that_it_built_are_not_kept_unless_asked(tmp_path: Path, case: Path) -> None:
     tree = _tree(tmp_path, ["fine", "fine", "bad", "bad"])
     before = TreeBuilder(tree.path, Flavour())
@@ -223,7 +223,6 @@ def test_a_tree_without_git_has_no_revisions(tmp_path: Path, case: Path) -> None
     assert "is no git repository" in result.stderr
 
 
-@pytest.mark.long
 def test_stopped_and_started_again_it_goes_on(tmp_path: Path, case: Path, tried: list[str]) -> None:
     tree = _tree(tmp_path, ["fine"] * 4 + ["bad"] * 4)
     middle = tree.git("rev-parse", "HEAD~4")

@@ -39,6 +39,8 @@ from targets.kvm.remote.session import Service
 from targets.legs import open_leg, open_legs
 from targets.transport import TransportError
 
+pytestmark = pytest.mark.long
+
 KEY = "correct horse battery"
 SMALL = pack_request([WireOp(Kind.CREATE_VCPU)])
 WITH_FAKES = {

@@ -28,6 +28,8 @@ from targets import catalogue
 from targets.catalogue import Offer, State
 from targets.legs import open_leg
 
+pytestmark = pytest.mark.long
+
 Cli = Callable[..., Result]
 
 _QUIET = [Observation(0)] * 3

@@ -31,6 +31,8 @@ from targets.profile import Profile
 from targets.spec.model import Model
 from targets.spec.vcpu import Vcpu
 
+pytestmark = pytest.mark.long
+
 PROFILE = Profile()
 COUNT = 80
 CORNERS = list(draw_all(1, COUNT, PROFILE))
@@ -79,7 +81,6 @@ def test_a_hunting_leg_sees_every_defect_in_its_witness() -> None:
     assert all(cases <= index + 1 for index, cases in found)
 
 
-@pytest.mark.long
 def test_a_hunt_for_many_finds_each_as_a_hunt_for_one_does() -> None:
     many = search(Plan(seed=1, count=12, cases=120)).found
     assert many
@@ -110,7 +111,6 @@ def test_detection_is_a_mean_of_searches() -> None:
     assert all(rate.low < rate.found / 2 < rate.high for rate in told)
 
 
-@pytest.mark.long
 def test_the_command_tells_all_of_it(tmp_path) -> None:  # type: ignore[no-untyped-def]
     picture = tmp_path / "corners.svg"
     arguments = ["bench", "--corners", "--count", "8", "--budget", "60", "--json", "--plot"]

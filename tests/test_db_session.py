@@ -22,6 +22,8 @@ from db.schema import REVISION, VERSION_TABLE, Base
 from db.session import _connect_args, connect, masked, parse_url, shown
 from db.store import Store, StoreError
 
+pytestmark = pytest.mark.long
+
 
 def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
     engine, _ = connect(f"sqlite:///{tmp_path}/t.db")
@@ -48,7 +50,6 @@ def test_memory_will_do() -> None:
         assert store.buckets() == ()
 
 
-@pytest.mark.long
 def test_processes_may_open_a_new_database_at_once(tmp_path: Path) -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[2]); from db.store import Store;"

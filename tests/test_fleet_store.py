@@ -27,6 +27,8 @@ from db.records import (
 from db.store import Store
 from db.work import Delivery, Sighting, SliceRecord, State, Told, Wish
 
+pytestmark = pytest.mark.long
+
 SLICE = SliceRecord("a" * 64, "campaign", "kvm:6.12", {"legs": ["model", "kvm:6.12"], "seed": 3})
 OTHER = replace(RECORD, signature=replace(SIGNATURE, register_class="p"))
 
@@ -78,7 +80,6 @@ def findings(store: Store) -> int:
     return sum(len(store.finding_lines(one.id)) for one in store.buckets(BucketFilter()))
 
 
-@pytest.mark.long
 def test_what_a_slice_tells_is_kept_as_if_the_campaign_had_told_it(store: Store) -> None:
     assert store.plan_slices([SLICE]) == 1
     store.begin_slice(SLICE.id)
@@ -201,7 +202,6 @@ def test_a_smaller_case_of_another_bucket_is_a_finding_of_its_own(store: Store) 
     assert store.finding(line.id).campaign_id == campaign
 
 
-@pytest.mark.long
 def test_a_store_has_one_fleet(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.fleet() is None
     with pytest.raises(NotFound, match="no fleet"):

@@ -36,6 +36,8 @@ from fuzz.report.combined import combined
 from targets.model.target import ModelTarget
 from targets.profile import Profile
 
+pytestmark = pytest.mark.long
+
 LEG = ModelTarget(Profile())
 Z, X = regs.Z_IDS, regs.X_IDS
 LIFE: list[Op] = [CreateVcpu(0), Init(0), SetVls(0, 31), Finalize(0)]
@@ -103,7 +105,6 @@ def test_what_was_least_met_is_chosen_more_often() -> None:
     assert evenly.count(16) < 1.7 * 800 / 16
 
 
-@pytest.mark.long
 def test_combined_cases_have_much_at_once() -> None:
     rng = random.Random(2)
     cases = [combined_case(rng, Chooser(rng)) for _ in range(200)]
@@ -133,7 +134,6 @@ def test_the_register_least_set_at_a_length_is_set_next() -> None:
     assert not unseen.sets.any()
 
 
-@pytest.mark.long
 def test_combined_cases_set_each_register_that_only_holds_a_value() -> None:
     met = []
     for steered in (True, False):
@@ -149,7 +149,6 @@ def test_combined_cases_set_each_register_that_only_holds_a_value() -> None:
     assert met[0] > met[1] > 32 * 16 / 4  # each Z at each length
 
 
-@pytest.mark.long
 def test_any_set_of_features_is_met() -> None:
     rng = random.Random(4)
     made = (combined_case(rng, Chooser(rng), 0) for _ in range(1500))
@@ -185,7 +184,6 @@ def test_pairs_are_stored_and_told() -> None:
     assert all(row.missing or row.met == row.possible for row in rows.values())
 
 
-@pytest.mark.long
 def test_the_command_tells_what_campaigns_combined(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'v.db'}"
     runner = CliRunner()

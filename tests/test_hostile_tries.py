@@ -28,6 +28,8 @@ from fuzz.cli.main import COMMANDS, main
 from fuzz.cli.plain_options import OutputPath
 from fuzz.printable import printable
 
+pytestmark = pytest.mark.long
+
 LONG = "x" * 5000
 ODD = "\x1b[31m\u202e\x9bü漢"
 
@@ -411,7 +413,6 @@ def test_the_tries_are_many_and_the_commands_work_without(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [name for name, _ in _commands()] + ["", "triage", "lab"])
-@pytest.mark.long
 def test_bad_command_lines_end_with_a_sentence(folder: Path, command: str) -> None:
     before = _state(folder)
     failed = []
@@ -437,7 +438,6 @@ CHARSETS = ("ascii", "latin-1", "utf-8", "koi8-r")
 
 
 @pytest.mark.parametrize("charset", CHARSETS)
-@pytest.mark.long
 def test_whatever_the_size_and_encoding_all_is_said(folder: Path, charset: str) -> None:
     for words in PRINTING:
         wide = CliRunner(charset=charset).invoke(main, words, env={"COLUMNS": "500"})
@@ -452,7 +452,6 @@ def test_whatever_the_size_and_encoding_all_is_said(folder: Path, charset: str) 
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-", "2>/dev/full"])
-@pytest.mark.long
 def test_closed_streams_are_no_error(folder: Path, closed: str) -> None:
     vcpufuzz = Path(sys.executable).with_name("vcpufuzz")
     lines = ("triage list", 0), ("triage show B9", 2), ("nosuch", 2)

@@ -37,6 +37,8 @@ from targets.model.target import ModelTarget
 from targets.profile import Profile
 from targets.transport import TransportError
 
+pytestmark = pytest.mark.long
+
 
 def test_rates_are_medians_and_the_ratio_is_of_turns() -> None:
     assert bench.pace([100.0, 300.0, 200.0], [50.0, 300.0, 150.0]) == bench.Pace(200, 150, 0.75)
@@ -127,7 +129,6 @@ def test_a_leg_that_is_not_in_the_lab_has_no_floor() -> None:
         bench._lab(NativeTransport(), "kvm:native")
 
 
-@pytest.mark.long
 def test_bench_without_kvm() -> None:
     args = ["bench", "--json", "--legs", "model,mutant:finalize-twice", "--cases", "8"]
     result = CliRunner().invoke(main, args)
@@ -184,7 +185,6 @@ def test_cases_share_a_vm_only_when_asked(leg: WireTarget) -> None:
     assert unpack_response(answer) == fresh.observations
 
 
-@pytest.mark.long
 def test_nothing_is_instrumented_but_what_is_named() -> None:
     script = (
         "from fuzz.worker.instrument import traced_model; from targets.spec.model import Model\n"

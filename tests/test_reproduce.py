@@ -38,6 +38,8 @@ from targets.kvm.lab.image import find_compiler
 from targets.model.target import ModelTarget, clear, keep
 from targets.spec.sets import Set
 
+pytestmark = pytest.mark.long
+
 MACHINE = reference(0xFFFF)
 FILES = [path for folder in ("regressions", "seeds", "known") for path in kept_files(folder)]
 
@@ -235,7 +237,6 @@ def texts() -> dict[str, str]:
     return found
 
 
-@pytest.mark.long
 def test_the_case_stands_on_top_and_comments_end_where_they_should() -> None:
     for text in texts().values():
         head, _, rest = text.partition("\n */\n")
@@ -275,7 +276,6 @@ def _defined(text: str) -> set[str]:
     return set(re.findall(r"^static [\w ]*?\**(\w+)\(", text, re.MULTILINE))
 
 
-@pytest.mark.long
 def test_a_program_has_only_the_parts_that_it_calls() -> None:
     for text in (*texts().values(), *more_texts()):
         for name in _defined(text):
@@ -379,7 +379,6 @@ def test_every_register_of_read_all_has_a_name_in_c() -> None:
     assert {register(row.id) for row in regs.REGISTERS.values()} >= set(names)
 
 
-@pytest.mark.long
 def test_every_function_that_a_program_calls_is_in_it() -> None:
     known = {name for part in PARTS for name in _defined(part.read_text())}
     for text in (*texts().values(), *more_texts()):
@@ -416,7 +415,6 @@ def test_both_deviating_legs_have_to_fail() -> None:
     assert not reproduces(some, ["a", "b"])
 
 
-@pytest.mark.long
 def test_a_directory_of_selftests_builds(tmp_path: Path) -> None:
     """With the rules that lib.mk of the kernel's selftests has for such programs."""
     home = tmp_path / "selftests" / "kvm_sve"

@@ -18,6 +18,8 @@ from targets.base import Incident, Ran, Target, WireTarget
 from targets.legs import open_leg
 from targets.transport import UnknownTicket
 
+pytestmark = pytest.mark.long
+
 CHEAP = [name for name in RIGS if name != "lab"]
 COMPUTED = ["model", "model:zero", "model:turns", "mutant:finalize-twice"]
 CASES = [parse_case(f"create v0\ninit v0\nset v0 x{n} {n:#x}\nget v0 x{n}\n") for n in range(12)]

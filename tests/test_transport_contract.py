@@ -13,6 +13,8 @@ from corpus.fault import FaultKind
 from corpus.trace import Ending
 from targets.transport import Loss, Reply, Transport, UnknownTicket
 
+pytestmark = pytest.mark.long
+
 FROM_OUTSIDE = [signal.SIGKILL, signal.SIGTERM]
 
 
