@@ -7,7 +7,7 @@ So the sequence of cases elsewhere is as if there were none.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from corpus.blocks import has_block
@@ -35,6 +35,7 @@ SHARE = 0.25
 """How many of the cases with calls, or waits, beside which something goes on have this instead."""
 _FOR = frozenset({HVC_LOOP, WFI_LOOP})
 _MOST_SPINS = 64
+"""The most that a loop may be told to spin."""
 
 
 def can_be(machines: Sequence[Profile]) -> bool:
@@ -53,7 +54,7 @@ def with_served(case: Case) -> Case:
     places = _places(case.ops)
     if not places:
         return case
-    ops = list(map(_reading, case.ops))
+    ops = [_exchanged(op, _reading, _FOR) if _in_first_vm(op) else op for op in case.ops]
     ops.insert(rng.choice(places), CreateGic())
     return replace(case, ops=tuple(ops))
 
@@ -64,7 +65,7 @@ def woken(case: Case) -> Case:
     made = any(isinstance(op, CreateGic) for op in case.ops)
     if not made and not any(_has_el2(op) for op in case.ops):
         return case
-    ops = tuple(_waking(op, made) for op in case.ops)
+    ops = tuple(_exchanged(op, _reading if made else _spinning) for op in case.ops)
     return replace(case, ops=ops) if ops != case.ops else case
 
 
@@ -72,19 +73,23 @@ def _has_el2(op: Op) -> bool:
     return isinstance(op, Init | Migrate) and bool(op.features & HAS_EL2)
 
 
-def _waking(op: Op, made: bool) -> Op:
-    if not isinstance(op, Run | HostRun):
+def _exchanged(op: Op, instead: Callable[[Insn], Insn], forms: Collection[str] = (WFI_LOOP,)) -> Op:
+    """An op with something else in place of some loops."""
+    if not isinstance(op, Run | HostRun) or not _has_any(op, forms):
         return op
-    if not any(each.form.name == WFI_LOOP for each in op.program):
-        return op
-    return replace(op, program=tuple(_awake(each, made) for each in op.program))
+    program = tuple(instead(each) if each.form.name in forms else each for each in op.program)
+    return replace(op, program=program)
 
 
-def _awake(each: Insn, made: bool) -> Insn:
-    if each.form.name != WFI_LOOP:
-        return each
-    if made:
-        return insn(MMIO_LOOP, *each.args)
+def _has_any(op: Run | HostRun, forms: Collection[str]) -> bool:
+    return any(each.form.name in forms for each in op.program)
+
+
+def _reading(each: Insn) -> Insn:
+    return insn(MMIO_LOOP, *each.args)
+
+
+def _spinning(each: Insn) -> Insn:
     return insn(SPIN_LOOP, min(each.args[0], _MOST_SPINS))
 
 
@@ -93,11 +98,7 @@ def _in_first_vm(op: Op) -> bool:
 
 
 def _has_loop(op: Op) -> bool:
-    return (
-        isinstance(op, Run | HostRun)
-        and _in_first_vm(op)
-        and any(each.form.name in _FOR for each in op.program)
-    )
+    return isinstance(op, Run | HostRun) and _in_first_vm(op) and _has_any(op, _FOR)
 
 
 def _excludes(op: Op) -> bool:
@@ -121,13 +122,3 @@ def _places(ops: Sequence[Op]) -> list[int]:
     }
     places = range(made[-1] + 1 if made else 0, runs[0] + 1)
     return [place for place in places if place not in inside]
-
-
-def _reading(op: Op) -> Op:
-    if not (isinstance(op, Run | HostRun) and _has_loop(op)):
-        return op
-    return replace(op, program=tuple(map(_read, op.program)))
-
-
-def _read(each: Insn) -> Insn:
-    return insn(MMIO_LOOP, *each.args) if each.form.name in _FOR else each

@@ -175,18 +175,27 @@ def test_a_child_is_cut_to_what_libfuzzer_takes_and_known_when_it_comes_back() -
         assert runner.take(cut).case == case_of(cut)
 
 
+class Steered:
+    """Gives one case."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.shares: list[float] = []
+
+    def child(self, share: float, beside: object) -> Case:
+        self.shares.append(share)
+        return self.case
+
+
+def test_no_child_waits_until_the_time_of_a_run_is_up() -> None:
+    text = "create v0\ninit v0\ncreate-gic\nrun v0 {{\n{}-loop #{}\n}}\n"
+    steering = Steered(parse_case(text.format("wfi", 900)))
+    mutators = Mutators(Runner([Scripted("kvm:a")]), steering=steering)  # type: ignore[arg-type]
+    assert mutators.mutate(b"", 4096, 1) == parse_case(text.format("mmio", 10)).encoded
+
+
 def test_with_steering_children_are_its_own() -> None:
-    class Steered:
-        """Gives one case."""
-
-        def __init__(self) -> None:
-            self.shares: list[float] = []
-
-        def child(self, share: float, beside: object) -> Case:
-            self.shares.append(share)
-            return CASE
-
-    steering = Steered()
+    steering = Steered(CASE)
     runner = Runner([Scripted("kvm:a")])
     mutators = Mutators(runner, steering=steering)  # type: ignore[arg-type]
     assert mutators.mutate(b"", 4096, 1) == CASE.encoded

@@ -238,12 +238,13 @@ def incidents(url: str, campaign: int | None, wanted: str | None, as_json: bool)
         if campaign is not None:
             store.campaign(campaign)
         found = store.incidents(campaign)
-        texts = store.case_texts({one.case_id for one in found if one.case_id})
+        shows_cases = as_json or wanted is not None
+        texts = store.case_texts(one.case_id or "" for one in found) if shows_cases else {}
     if wanted is not None:
         click.echo(_beginning_with(wanted, texts), nl=False)
     elif as_json:
-        told = [found_views.incident_json(one, texts.get(one.case_id or "")) for one in found]
-        click.echo(json.dumps(told, indent=2))
+        rows = [found_views.incident_json(one, texts.get(one.case_id or "")) for one in found]
+        click.echo(json.dumps(rows, indent=2))
     elif found:
         print_table(found_views.INCIDENT_COLUMNS, [found_views.incident_row(one) for one in found])
     else:
