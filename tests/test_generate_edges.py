@@ -50,10 +50,9 @@ def test_every_group_accesses_each_edge_of_the_data() -> None:
 @pytest.mark.long
 def test_only_guests_with_tagged_memory_ask_for_checks_of_it() -> None:
     """Any other comes to no end, and costs a leg the time that a run may take."""
-    steering = Steering(0)
-    asks = 0
-    for _ in range(600):
-        case = steering.child(0.2)
+    steering, rng, asks = Steering(0), random.Random(3), 0
+    cases = (random_case(rng) if n % 2 else steering.child(0.2) for n in range(800))
+    for case in cases:
         tagged = EnableCap(MTE) in case.ops
         for op in case.ops:
             if isinstance(op, Run | HostRun):

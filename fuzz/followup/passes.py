@@ -14,7 +14,7 @@ from corpus.isa.form import Insn
 from corpus.isa.system import unsynchronised
 from corpus.isa.table import FORMS
 from corpus.opfields import fields_of, simpler_op
-from corpus.ops import GetReg, Op, ReadAll, Run
+from corpus.ops import GetReg, Init, Migrate, Op, ReadAll, Run
 from corpus.registers import REGISTERS
 
 
@@ -136,6 +136,20 @@ def lower_slots(case: Case) -> Iterator[Case]:
             yield replace(case, ops=tuple(_moved(op, swap) for op in case.ops))
 
 
+def share_features(case: Case) -> Iterator[Case]:
+    """Simpler features of all vcpus that have the same: of one INIT alone they mostly cannot
+    change, as the next one with others is refused."""
+    asking = [(index, op) for index, op in enumerate(case.ops) if isinstance(op, Init | Migrate)]
+    domain = next(field.domain for field in fields_of(Init) if field.name == "features")
+    for features in dict.fromkeys(op.features for _, op in asking):
+        alike = [index for index, op in asking if op.features == features]
+        for simpler in domain.simpler(features) if len(alike) > 1 else ():
+            changed = list(case.ops)
+            for index in alike:
+                changed[index] = replace(case.ops[index], **{"features": simpler})
+            yield replace(case, ops=tuple(changed))
+
+
 _SLOTS = ("vcpu", "to")
 """Fields that name a slot."""
 
@@ -172,6 +186,7 @@ PASSES: tuple[Callable[[Case], Iterator[Case]], ...] = (
     join_runs,
     look_closer,
     lower_slots,
+    share_features,
     simplify_fields,
     simplify_operands,
     drop_requirement,

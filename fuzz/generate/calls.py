@@ -47,7 +47,7 @@ from corpus.values import Pattern
 from corpus.wire import Ask
 from fuzz.generate.facts import CONTROLS, LENGTHS, class_of
 from fuzz.generate.programs import MIDDLE, random_program, source
-from fuzz.generate.registers import draw_value, malformed, random_pstate
+from fuzz.generate.registers import FILLS, draw_value, malformed, random_pstate
 from targets.spec.vcpu import RESET_SYSREGS, SCTLR_RESET
 
 Maker: TypeAlias = Callable[[random.Random, int], list[Op]]
@@ -136,19 +136,69 @@ def _drawn(kind: type[Op], slot: int = 0) -> Maker:
     return make
 
 
-def _bad_init(rng: random.Random, _: int) -> list[Op]:
-    """INIT with other features, unknown ones, or another target."""
-    roll = rng.random()
-    if roll < 0.2:
-        return _drawn(Init)(rng, 0)
-    if roll < 0.7:
-        return [Init(0, FEATURE_SVE ^ 1 << rng.choice(list(FEATURE_BITS.values())))]
-    return [Init(0, FEATURE_SVE | 1 << rng.randrange(7 * 32))]
+def _any_of(*makers: Maker) -> Maker:
+    """One of several, evenly: each is another reason to refuse a call."""
+
+    def make(rng: random.Random, number: int) -> list[Op]:
+        return rng.choice(makers)(rng, number)
+
+    return make
 
 
-def _malformed(rng: random.Random, _: int) -> list[Op]:
-    reg = malformed(rng)
-    return [GetReg(0, reg) if rng.random() < 0.4 else SetReg(0, reg, draw_value(rng))]
+def _calls(draw: Callable[[random.Random], Op]) -> Maker:
+    return lambda rng, _: [draw(rng)]
+
+
+_PTRAUTH_HALVES = [1 << FEATURE_BITS[name] for name in ("ptrauth_address", "ptrauth_generic")]
+
+_bad_init = _any_of(
+    _calls(lambda rng: Init(0, FEATURE_SVE ^ 1 << rng.choice(list(FEATURE_BITS.values())))),
+    _calls(lambda rng: Init(0, FEATURE_SVE | 1 << rng.randrange(7 * 32))),
+    _calls(lambda rng: Init(0, FEATURE_SVE | rng.choice(_PTRAUTH_HALVES))),
+    _calls(lambda rng: Init(0, FEATURE_SVE, rng.randrange(1, 7))),
+    _drawn(Init),
+)
+"""INIT with other features, unknown ones, half of those that go together, another target."""
+
+_bad_finalize = _any_of(
+    _calls(lambda rng: Finalize(0)),
+    _calls(lambda rng: Finalize(0, rng.choice((0, 1, 2, 3, 5, 9)))),
+    _drawn(Finalize),
+)
+"""FINALIZE once more, or of something else."""
+
+_TOO_LONG = 1 << LENGTHS[-1]
+
+_bad_lengths = _any_of(
+    _calls(lambda rng: SetVls(0, 0)),
+    _calls(lambda rng: SetVls(0, _TOO_LONG << rng.randrange(48) | rng.choice((1, _TOO_LONG - 1)))),
+    _calls(lambda rng: SetVls(0, (1 << rng.choice(LENGTHS)) - 1)),
+    _drawn(SetVls),
+)
+"""No length, one that no host has, those of some host (after FINALIZE), any."""
+
+
+def _with(draw: Callable[[random.Random], int]) -> tuple[Maker, Maker]:
+    """GET and SET of a register id that is drawn."""
+    return (
+        lambda rng, _: [GetReg(0, draw(rng))],
+        lambda rng, _: [SetReg(0, draw(rng), draw_value(rng))],
+    )
+
+
+_CORE_IDS = tuple(row.id for row in regs.REGISTERS.values() if row.kind == "core")
+_MALFORMED = tuple(
+    map(
+        _with,
+        (
+            malformed,
+            lambda rng: rng.choice(FILLS) | rng.randrange(1, 32),
+            lambda rng: rng.choice(_CORE_IDS) + rng.choice((1, 1, 2, 3)),
+            lambda rng: rng.choice((*FILLS, *_CORE_IDS)) ^ 1 << rng.randrange(56, 64),
+        ),
+    )
+)
+"""Ids that are nearly right: of any kind, of a slice, within a core register, of no arm64 vcpu."""
 
 
 def _syndrome(rng: random.Random) -> tuple[int, int]:
@@ -202,8 +252,33 @@ def _on_nobody(rng: random.Random, _: int) -> list[Op]:
     return _drawn(kind, 2)(rng, 0)
 
 
-CALLS: tuple[tuple[tuple[str, bool], Maker], ...] = (
-    *(row for row in _accesses() if not row[0][1]),
+Rows: TypeAlias = tuple[tuple[tuple[str, bool], Maker], ...]
+
+_NUMBERED = frozenset({"z", "p", "x", "v"})
+"""Classes of many registers, each of which is to be read now and then."""
+
+
+def _accepted(sve: bool) -> Rows:
+    """Accesses to what a vcpu has, with SVE or without."""
+    others = ("v",) if sve else ("z", "p", "ffr", "zcr_el1", "vls")
+    rows = (((call, False), make) for (call, _), make in _accesses() if call not in _NEVER)
+    return tuple(row for row in rows if row[0][0].split()[1] not in (*others, *HIDDEN))
+
+
+_NEVER = frozenset({"set vls", "set id"})
+"""Accesses that are always refused here."""
+
+
+def _usual(sve: bool) -> tuple[tuple[int, Rows], ...]:
+    accepted = _accepted(sve)
+    return (
+        (11, tuple(row for row in accepted if row[0][0].split()[1] not in _NUMBERED)),
+        (2, tuple(row for row in accepted if row[0][0].split()[1] in _NUMBERED)),
+        (7, _OTHERS),
+    )
+
+
+_OTHERS: Rows = (
     (("get-vls", False), lambda rng, _: [GetVls(0)]),
     (("get-mp", False), lambda rng, _: [GetMp(0)]),
     (("set-mp", False), lambda rng, _: [SetMp(0, 5), *_unless(rng, 0.2, SetMp(0, 0))]),
@@ -215,7 +290,10 @@ CALLS: tuple[tuple[tuple[str, bool], Maker], ...] = (
     (("reg-list", False), lambda rng, _: [RegList(0, rng.choice((1024, EXACT)))]),
     (("read-all", False), lambda rng, _: [ReadAll(0)]),
     (("preferred-target", False), lambda rng, _: [PreferredTarget()]),
-    (("read-mem", False), lambda rng, _: [ReadMem(MIDDLE + 256 * rng.randrange(-1, 2), 256)]),
+    (
+        ("read-mem", False),
+        lambda rng, _: [ReadMem(MIDDLE + 256 * rng.randrange(-1, 2), 256)],
+    ),
     (("write-mem", False), lambda rng, _: [WriteMem(MIDDLE, draw_value(rng), 256)]),
     (("run", False), lambda rng, _: [Run(0, 0, random_program(rng, rng.choice((0, 2))))]),
     (
@@ -225,7 +303,9 @@ CALLS: tuple[tuple[tuple[str, bool], Maker], ...] = (
     (("migrate", False), lambda rng, _: [Migrate(0, 2, FEATURE_SVE), ReadAll(2)]),
     (("create", False), lambda rng, _: [CreateVcpu(1)]),
 )
-"""Calls that succeed where nothing is in their way."""
+
+CALLS = {sve: _usual(sve) for sve in (False, True)}
+"""Calls that succeed where nothing is in their way, with weights; of vcpus with SVE and without."""
 
 
 def _unless(rng: random.Random, share: float, op: Op) -> list[Op]:
@@ -234,30 +314,60 @@ def _unless(rng: random.Random, share: float, op: Op) -> list[Op]:
 
 _TOO_FEW = (0, 1, 43, 75, 92, 93, 94, ONE_LESS, ONE_LESS, ONE_LESS)
 
-FAILING: tuple[tuple[tuple[str, bool], Maker], ...] = (
-    *(row for row in _accesses() if row[0][1]),
-    *(
-        ((f"{kind.word} {name}", True), _faulting(kind, name))
-        for kind in (GetReg, SetReg)
-        for name in _BY_CLASS
-        if name not in HIDDEN and name not in STOPS_JUDGING
+_REFUSED = tuple(row for row in _accesses() if row[0][1])
+_OF_OTHERS = tuple(row for row in _REFUSED if row[0][0].split()[1] not in (*HIDDEN, "id"))
+
+
+def _other_sve(rng: random.Random, _: int) -> list[Op]:
+    """An ID register that denies what the vcpu has, or has what it denies."""
+    return [SetReg(0, regs.REGISTERS["id_aa64pfr0_el1"].id, draw_value(rng))]
+
+
+FAILING: tuple[tuple[int, Rows], ...] = (
+    (
+        4,
+        tuple(
+            ((f"{kind.word} {name}", True), _faulting(kind, name))
+            for kind in (GetReg, SetReg)
+            for name in _BY_CLASS
+            if name not in HIDDEN and name not in STOPS_JUDGING
+        ),
     ),
-    (("get other", True), _malformed),
-    (("set other", True), _malformed),
-    (("finalize", True), _drawn(Finalize)),
-    (("set-vls", True), _drawn(SetVls)),
-    (("init", True), _bad_init),
-    (("reg-list", True), lambda rng, _: [RegList(0, rng.choice(_TOO_FEW))]),
-    (("set-mp", True), _drawn(SetMp)),
-    (("set-events", True), _bad_events),
-    (("attr", True), _bad_attr),
-    (("enable-cap", True), _bad_cap),
-    (("filter", True), _drawn(SmcccFilter)),
-    (("create", True), lambda rng, _: [CreateVcpu(0)]),
-    (("run", True), lambda rng, _: [Run(0, 1, ())]),
-    (("get-vls", True), _on_nobody),
+    (2, tuple(row for row in _REFUSED if row[0][0].split()[1] in HIDDEN)),
+    (2, (*_OF_OTHERS, (("set id", True), _any_of(dict(_REFUSED)["set id", True], _other_sve)))),
+    (
+        2,
+        (
+            (("get other", True), _any_of(*(get for get, _ in _MALFORMED))),
+            (("set other", True), _any_of(*(put for _, put in _MALFORMED))),
+        ),
+    ),
+    (
+        4,
+        (
+            (("finalize", True), _bad_finalize),
+            (("set-vls", True), _bad_lengths),
+            (("init", True), _bad_init),
+            (("reg-list", True), lambda rng, _: [RegList(0, rng.choice(_TOO_FEW))]),
+            (("set-mp", True), _drawn(SetMp)),
+            (("create", True), lambda rng, _: [CreateVcpu(0)]),
+            (("run", True), lambda rng, _: [Run(0, 1, ())]),
+            (("get-vls", True), _on_nobody),
+        ),
+    ),
+    (
+        1,
+        (
+            (("set-events", True), _bad_events),
+            (("attr", True), _bad_attr),
+            (("enable-cap", True), _bad_cap),
+            (("filter", True), _drawn(SmcccFilter)),
+        ),
+    ),
 )
-"""Calls that usually fail."""
+"""Calls that usually fail, with weights: buffers that fault, registers that are hidden, those that
+this vcpu has not or that refuse what is written, ids of none, calls about the vcpu, and about what
+is around it. There are many registers and few other calls: by weight neither is rare."""
 
 
 EARLY: tuple[Early, ...] = (

@@ -8,7 +8,7 @@ least seen together.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -39,7 +39,16 @@ from corpus.ops import (
 from corpus.values import Pattern
 from fuzz.generate import edges
 from fuzz.generate import el2 as of_el2
-from fuzz.generate.calls import CALLS, EARLY, FAILING, HIDDEN, PMU_READY, STOPS_JUDGING
+from fuzz.generate.calls import (
+    CALLS,
+    EARLY,
+    FAILING,
+    HIDDEN,
+    PMU_READY,
+    STOPS_JUDGING,
+    Maker,
+    Rows,
+)
 from fuzz.generate.facts import CONTROLS, LENGTHS, MODE, MODES, Tracker
 from fuzz.generate.lives import out_of_place
 from fuzz.generate.looks import Lives, look, with_looks
@@ -57,7 +66,9 @@ from fuzz.generate.programs import (
     synchronised_soon,
     system_access,
 )
+from fuzz.generate.reached import reached
 from fuzz.generate.registers import draw_value
+from fuzz.generate.results import Results
 from fuzz.generate.signing import enabled_keys
 from targets.spec.cpu import BASE_CAPS, FP_CAPS
 
@@ -74,7 +85,16 @@ _ANY_FEATURES = 0.25
 """How often it has any set of those instead, so that each three of them meet."""
 _POWER_OFF = 1 << FEATURE_BITS["power_off"]
 _ENDING = frozenset({"svc", "brk", "udf", "hvc", "eret_to", "eret_el2_to", ANY})
-_CALLS, _FAILING = ((list(dict(rows)), dict(rows)) for rows in (CALLS, FAILING))
+
+
+def _drawn_by(table: Sequence[tuple[int, Rows]]) -> tuple[list[_Kind], list[int]]:
+    """Calls to draw from, and their weights."""
+    return [(list(dict(rows)), dict(rows)) for _, rows in table], [weight for weight, _ in table]
+
+
+_Kind = tuple[list[tuple[str, bool]], dict[tuple[str, bool], Maker]]
+_CALLS = {sve: _drawn_by(table) for sve, table in CALLS.items()}
+_FAILING = _drawn_by(FAILING)
 _LENGTHS_OF_CODE = (0, 8, 20, 36, MAX_PROGRAM, MAX_PROGRAM)
 
 
@@ -114,7 +134,7 @@ def combined_case(rng: random.Random, chooser: Chooser, el2_share: float = of_el
     if sve and rng.random() < 0.75:
         longest = chooser.pick("longest VL", LENGTHS, draft.around())
         draft.do(SetVls(0, (1 << longest) - 1))
-    for _ in range(rng.choice((0, 0, 1, 1, 2))):
+    for _ in range(rng.choice((0, 1, 1, 2, 3))):
         draft.do(*rng.choice(EARLY)(rng))
     if sve and rng.random() < 0.97:
         draft.do(Finalize(0))
@@ -149,7 +169,7 @@ def _last(rng: random.Random) -> list[Op]:
 
 def _features(rng: random.Random, el2_share: float) -> int:
     evenly = rng.random() < _ANY_FEATURES
-    features = FEATURE_SVE if rng.random() < (0.7 if evenly else 0.94) else 0
+    features = FEATURE_SVE if rng.random() < (0.7 if evenly else 0.92) else 0
     for share, bits in _SHARES:
         if rng.random() < (0.5 if evenly else share):
             features |= bits
@@ -176,9 +196,9 @@ def _round(draft: _Draft, features: int) -> None:
         draft.do(*of_el2.controls(rng, 0))
     if features & _POWER_OFF and rng.random() < 0.5:
         draft.do(SetMp(0, 0))
-    for _ in range(rng.randrange(1, 7)):
+    for _ in range(rng.randrange(1, 9)):
         if draft.room > 2:
-            draft.do(*_call(draft))
+            draft.do(*_call(draft, bool(features & FEATURE_SVE)))
     if rng.random() < 0.8:
         draft.do(Run(0, 0, _program(draft, features)))
     if features & of_el2.HAS_EL2 and rng.random() < 0.5:
@@ -215,6 +235,9 @@ _HOLD = {
 """With SVE and without, the registers that take any value, which does nothing else."""
 
 
+_USUAL_MODES = (5, 5, 0, 0, None)
+
+
 def _controls(draft: _Draft) -> None:
     rng, chooser = draft.rng, draft.chooser
     if rng.random() < 0.7:
@@ -227,7 +250,10 @@ def _controls(draft: _Draft) -> None:
         if rng.random() < 0.35:
             draft.do(_set(name, _bits(draft, name)))
     if rng.random() < 0.3:
-        mode = 5 if rng.random() < 0.4 else chooser.pick("mode", MODES, draft.around())
+        # Of the modes in which guests run, EL0 is the one that they seldom come to by themselves.
+        mode = rng.choice(_USUAL_MODES)
+        if mode is None:
+            mode = chooser.pick("mode", MODES, draft.around())
         draft.do(_set("pstate", 0x3C0 | mode | _bits(draft, "pstate")))
 
 
@@ -243,10 +269,11 @@ def _set(name: str, value: int) -> SetReg:
     return SetReg(0, _ID[name], Pattern("int", value))
 
 
-def _call(draft: _Draft) -> list[Op]:
+def _call(draft: _Draft, sve: bool) -> list[Op]:
     """A call with drawn fields: of a few kinds, the one least seen with what is around."""
     rng, chooser = draft.rng, draft.chooser
-    keys, makers = _FAILING if rng.random() < 0.35 else _CALLS
+    kinds, weights = _FAILING if rng.random() < 0.35 else _CALLS[sve]
+    keys, makers = rng.choices(kinds, weights)[0]
     key = chooser.pick("call", keys, draft.tracker.next(0))
     number = chooser.pick("number", range(32), draft.around())
     return makers[key](rng, number)
@@ -264,7 +291,7 @@ def _program(draft: _Draft, features: int) -> tuple[Insn, ...]:
         and not _is_at_el0(draft)
     ):
         code += enabled_keys(rng)
-    want = rng.choice(_LENGTHS_OF_CODE)
+    want, results = rng.choice(_LENGTHS_OF_CODE), Results()
     drawn = partial(_form, rng, _WITH_SVE if longest or rng.random() < 0.1 else _WITHOUT_SVE)
     while len(code) < want:
         if rng.random() < IDIOMS / 2:
@@ -273,9 +300,17 @@ def _program(draft: _Draft, features: int) -> tuple[Insn, ...]:
         form = draft.chooser.form(drawn, longest, effective)
         if is_memory(form):
             code += memory_access(rng, form)
+        elif form.name in ("mrs", "msr"):
+            code.append(system_access(rng, form))
         else:
-            draw = system_access if form.name in ("mrs", "msr") else random_insn
-            code.append(draw(rng, form))
+            code.append(results.spared(rng, random_insn(rng, form)))
+    code = reached(
+        rng,
+        code,
+        sve=longest > 0,
+        pauth=features & FEATURE_PTRAUTH == FEATURE_PTRAUTH,
+        at_el0=_is_at_el0(draft),
+    )
     if features & of_el2.HAS_EL2:
         return of_el2.program(rng, tuple(code), MAX_PROGRAM)
     whole = tuple(synchronised_soon(rng, code)[:MAX_PROGRAM])
@@ -289,7 +324,7 @@ def _enabling(draft: _Draft) -> float:
     instruction runs none of the others: EL0 cannot enable them, others need it at most once."""
     if _is_at_el0(draft):
         return 0.1
-    return 0.3 if draft.tracker.control(0, "cpacr_el1") & _ON == _ON else 0.9
+    return 0.3 if draft.tracker.control(0, "cpacr_el1") & _ON == _ON else 0.95
 
 
 def _is_at_el0(draft: _Draft) -> bool:

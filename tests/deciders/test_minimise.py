@@ -12,7 +12,7 @@ from strategies import cases
 
 from corpus import registers as regs
 from corpus.case import Case
-from corpus.ops import Finalize, GetReg, Init, ReadAll, Run, SetReg
+from corpus.ops import Finalize, GetReg, Init, Migrate, ReadAll, Run, SetReg
 from corpus.text import format_op, parse_case
 from fuzz.followup import passes
 from fuzz.followup.minimise import Minimizer, ShrinkPass, backwards
@@ -125,6 +125,27 @@ def test_vcpus_move_to_lower_slots_with_all_their_ops() -> None:
     assert minimal.ops[0] == case_of("create v0\n").ops[0]
 
 
+def test_features_get_simpler_in_all_that_ask_for_the_same() -> None:
+    text = "init v0 features=sve,psci_0_2\nget v0 x0\ninit v1 features=sve\n"
+    case = case_of(f"{text}migrate v0 to=v2 features=sve,psci_0_2\n")
+    found = list(passes.share_features(case))
+    assert case_of(f"{text}migrate v0 to=v2\n".replace(",psci_0_2", "")) in found
+    for candidate in found:
+        first, *kept, last = candidate.ops
+        assert isinstance(first, Init)
+        assert isinstance(last, Migrate)
+        assert first.features == last.features < 1 << 7
+        assert kept == list(case.ops[1:3])
+    assert not list(passes.share_features(case_of(text)))
+    refused_alone = case_of("init v0 features=sve,psci_0_2\ninit v0 features=sve,psci_0_2\n")
+
+    def alike(one: Case) -> bool:
+        return len({op.features for op in one.ops if isinstance(op, Init)}) == 1 < len(one.ops)
+
+    minimal = Minimizer(alike, 99, 60).minimize(refused_alone)
+    assert minimal.ops == case_of("init v0\ninit v0\n").ops
+
+
 def test_fields_are_simplified_one_by_one_but_not_of_runs() -> None:
     case = case_of("set v1 z3 0xab*\nrun v1 {\n nop\n}\nfinalize v0 what=7\n")
     found = list(passes.simplify_fields(case))
@@ -161,7 +182,7 @@ def test_what_is_asked_of_the_host_is_dropped_last() -> None:
     assert list(passes.drop_requirement(Case((A,)))) == []
     assert [one.__name__ for one in PASSES] == [
         *("drop_ops", "drop_instructions", "join_runs", "look_closer", "lower_slots"),
-        *("simplify_fields", "simplify_operands", "drop_requirement"),
+        *("share_features", "simplify_fields", "simplify_operands", "drop_requirement"),
     ]
 
 

@@ -103,7 +103,7 @@ class Hunt:
             return False
         began = time.monotonic()
         paths = [ROOT / path for path in sorted({one.path for one in self._mutants})]
-        known = covering.observed(session.items, paths, ROOT)
+        known = covering.observed(session.items, paths, ROOT, self._jobs)
         print(f"{len(known.seconds)} tests in {time.monotonic() - began:.0f} s", flush=True)
         for test in sorted(known.failed):
             print(f"fails without a mutant: {test}")

@@ -6,6 +6,7 @@ import ast
 import itertools
 import os
 import pickle
+import shutil
 import sys
 import tempfile
 import time
@@ -60,28 +61,47 @@ class Covering:
         return self.importers.get(mutant.path, set()).union(*lines.values()), False
 
 
-def observed(items: Sequence[pytest.Item], paths: Sequence[Path], root: Path) -> Covering:
-    """Run tests and see what they come to: those of each file in a process of their own, so that
-    here everything stays as it was collected. Of a file whose process did not come to its end all
-    tests count as failed."""
+def observed(
+    items: Sequence[pytest.Item], paths: Sequence[Path], root: Path, jobs: int
+) -> Covering:
+    """Run tests and see what they come to: those of each file in a process of their own, `jobs` of
+    these side by side, so that here everything stays as it was collected. Of a file whose process
+    did not come to its end all tests count as failed."""
     names = [str(path.relative_to(root)) for path in paths]
     found = Covering(importers=_importers(items, names))
-    for _, group in itertools.groupby(items, key=lambda item: item.path):
-        tests = list(group)
-        with tempfile.TemporaryDirectory(prefix="vcpufuzz-mutation-") as folder:
-            told = Path(folder) / "covering"
-            if not (pid := os.fork()):
-                try:
-                    os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
-                    told.write_bytes(pickle.dumps(_observe(tests, paths, root)))
-                finally:
-                    os._exit(0)
-            os.waitpid(pid, 0)
-            if told.exists():
-                found.add(pickle.loads(told.read_bytes()))
-            else:
-                found.failed |= {item.nodeid for item in tests}
+    waiting = [list(group) for _, group in itertools.groupby(items, key=lambda item: item.path)]
+    running: dict[int, tuple[Path, list[pytest.Item]]] = {}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            folder = Path(tempfile.mkdtemp(prefix="vcpufuzz-mutation-"))
+            running[_start(waiting[0], paths, root, folder)] = folder, waiting.pop(0)
+        pid, _ = os.wait()
+        folder, tests = running.pop(pid)
+        told = folder / TOLD
+        if told.exists():
+            found.add(pickle.loads(told.read_bytes()))
+        else:
+            found.failed |= {item.nodeid for item in tests}
+        shutil.rmtree(folder, ignore_errors=True)
     return found
+
+
+TOLD = "covering"
+"""In a process's folder: what it found out."""
+
+
+def _start(items: Sequence[pytest.Item], paths: Sequence[Path], root: Path, folder: Path) -> int:
+    sys.stdout.flush()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.environ["PYTEST_DEBUG_TEMPROOT"] = os.environ["TMPDIR"] = str(folder)
+            tempfile.tempdir = None
+            (folder / "part").write_bytes(pickle.dumps(_observe(items, paths, root)))
+            (folder / "part").rename(folder / TOLD)
+        finally:
+            os._exit(0)
+    return pid
 
 
 def _observe(items: Sequence[pytest.Item], paths: Sequence[Path], root: Path) -> Covering:
