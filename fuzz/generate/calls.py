@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
 from corpus import registers as regs
 from corpus.fields import FEATURE_BITS
-from corpus.isa.pauth import KEY_ENABLES
 from corpus.opfields import fields_of
 from corpus.ops import (
     EAGER_SPLIT,
@@ -45,85 +44,21 @@ from corpus.ops import (
 )
 from corpus.values import Pattern
 from corpus.wire import Ask
-from fuzz.generate.facts import CONTROLS, LENGTHS, class_of
-from fuzz.generate.programs import MIDDLE, random_program, source
-from fuzz.generate.registers import FILLS, draw_value, malformed, random_pstate
-from targets.spec.vcpu import RESET_SYSREGS, SCTLR_RESET
-
-Maker: TypeAlias = Callable[[random.Random, int], list[Op]]
-Early: TypeAlias = Callable[[random.Random], list[Op]]
-
-STOPS_JUDGING = frozenset({"sctlr_el1"})
-"""Registers after whose SET to anything a run is not judged."""
-
-HIDDEN = frozenset(
-    row.name
-    for row in regs.REGISTERS.values()
-    if row.kind == "sysreg" and row.name not in RESET_SYSREGS
+from fuzz.generate.accesses import (
+    BY_CLASS,
+    HIDDEN,
+    MALFORMED,
+    STOPS_JUDGING,
+    Maker,
+    Row,
+    accesses,
+    faulting,
 )
-_BY_CLASS: dict[str, list[regs.Register]] = {}
-for _register in regs.REGISTERS.values():
-    _BY_CLASS.setdefault(class_of(_register.id), []).append(_register)
-SIZES = tuple(sorted({regs.size_of(row.id) for row in regs.REGISTERS.values()}))
+from fuzz.generate.facts import LENGTHS
+from fuzz.generate.programs import MIDDLE, random_program, source
+from fuzz.generate.registers import draw_value
 
-
-def value_for(rng: random.Random, name: str) -> Pattern:
-    """Contents for a register: what its class makes of them, single bits, or anything."""
-    roll = rng.random()
-    if name in CONTROLS and name != "pstate" and roll < 0.7:
-        bits = CONTROLS[name]
-        return Pattern("int", sum(rng.sample(bits, rng.randrange(1, len(bits) + 1))))
-    if name == "pstate":
-        return random_pstate(rng)
-    if name == "sctlr_el1":
-        enables = sum(bit for bit in KEY_ENABLES.values() if rng.random() < 0.8)
-        return Pattern("int", SCTLR_RESET | enables)
-    if roll < 0.3:
-        return Pattern("noise", rng.randrange(1 << 16))
-    if roll < 0.5:
-        return Pattern("int", 1 << rng.randrange(64))
-    if roll < 0.65:
-        return Pattern("ones", rng.randrange(1, 257))
-    return draw_value(rng)
-
-
-def _edge(rng: random.Random, reg: int) -> int:
-    """How much of a buffer for a register is mapped: around each size, and each length."""
-    size = min(regs.size_of(reg), 256)
-    around = (0, 1, size // 2, size - 1, 16 * rng.choice(LENGTHS), 2 * rng.choice(LENGTHS))
-    return min(max(0, rng.choice(around) + rng.choice((0, 0, -1, 1))), size - 1)
-
-
-def _row(rows: Sequence[regs.Register], number: int) -> regs.Register:
-    return rows[number % len(rows)]
-
-
-def _accesses() -> Iterator[tuple[tuple[str, bool], Maker]]:
-    for name, rows in _BY_CLASS.items():
-        fails = name in HIDDEN or name == "v"
-
-        def get(_: random.Random, number: int, rows: list[regs.Register] = rows) -> list[Op]:
-            return [GetReg(0, _row(rows, number).id)]
-
-        def put(rng: random.Random, number: int, rows: list[regs.Register] = rows) -> list[Op]:
-            row = _row(rows, number)
-            return [SetReg(0, row.id, value_for(rng, row.name))]
-
-        yield (f"get {name}", fails), get
-        yield (f"set {name}", fails or name in ("vls", "id")), put
-
-
-def _faulting(kind: type[GetReg | SetReg], name: str) -> Maker:
-    rows = _BY_CLASS[name]
-
-    def make(rng: random.Random, number: int) -> list[Op]:
-        row = _row(rows, number)
-        edge = _edge(rng, row.id)
-        if kind is GetReg:
-            return [GetReg(0, row.id, edge)]
-        return [SetReg(0, row.id, value_for(rng, row.name), edge)]
-
-    return make
+Early: TypeAlias = Callable[[random.Random], list[Op]]
 
 
 def _drawn(kind: type[Op], slot: int = 0) -> Maker:
@@ -178,29 +113,6 @@ _bad_lengths = _any_of(
 """No length, one that no host has, those of some host (after FINALIZE), any."""
 
 
-def _with(draw: Callable[[random.Random], int]) -> tuple[Maker, Maker]:
-    """GET and SET of a register id that is drawn."""
-    return (
-        lambda rng, _: [GetReg(0, draw(rng))],
-        lambda rng, _: [SetReg(0, draw(rng), draw_value(rng))],
-    )
-
-
-_CORE_IDS = tuple(row.id for row in regs.REGISTERS.values() if row.kind == "core")
-_MALFORMED = tuple(
-    map(
-        _with,
-        (
-            malformed,
-            lambda rng: rng.choice(FILLS) | rng.randrange(1, 32),
-            lambda rng: rng.choice(_CORE_IDS) + rng.choice((1, 1, 2, 3)),
-            lambda rng: rng.choice((*FILLS, *_CORE_IDS)) ^ 1 << rng.randrange(56, 64),
-        ),
-    )
-)
-"""Ids that are nearly right: of any kind, of a slice, within a core register, of no arm64 vcpu."""
-
-
 def _syndrome(rng: random.Random) -> tuple[int, int]:
     """Of an SError: whether it has one, and which."""
     told = rng.randrange(2)
@@ -252,7 +164,7 @@ def _on_nobody(rng: random.Random, _: int) -> list[Op]:
     return _drawn(kind, 2)(rng, 0)
 
 
-Rows: TypeAlias = tuple[tuple[tuple[str, bool], Maker], ...]
+Rows: TypeAlias = tuple[Row, ...]
 
 _NUMBERED = frozenset({"z", "p", "x", "v"})
 """Classes of many registers, each of which is to be read now and then."""
@@ -261,7 +173,7 @@ _NUMBERED = frozenset({"z", "p", "x", "v"})
 def _accepted(sve: bool) -> Rows:
     """Accesses to what a vcpu has, with SVE or without."""
     others = ("v",) if sve else ("z", "p", "ffr", "zcr_el1", "vls")
-    rows = (((call, False), make) for (call, _), make in _accesses() if call not in _NEVER)
+    rows = (((call, False), make) for (call, _), make in accesses() if call not in _NEVER)
     return tuple(row for row in rows if row[0][0].split()[1] not in (*others, *HIDDEN))
 
 
@@ -314,7 +226,7 @@ def _unless(rng: random.Random, share: float, op: Op) -> list[Op]:
 
 _TOO_FEW = (0, 1, 43, 75, 92, 93, 94, ONE_LESS, ONE_LESS, ONE_LESS)
 
-_REFUSED = tuple(row for row in _accesses() if row[0][1])
+_REFUSED = tuple(row for row in accesses() if row[0][1])
 _OF_OTHERS = tuple(row for row in _REFUSED if row[0][0].split()[1] not in (*HIDDEN, "id"))
 
 
@@ -327,9 +239,9 @@ FAILING: tuple[tuple[int, Rows], ...] = (
     (
         4,
         tuple(
-            ((f"{kind.word} {name}", True), _faulting(kind, name))
+            ((f"{kind.word} {name}", True), faulting(kind, name))
             for kind in (GetReg, SetReg)
-            for name in _BY_CLASS
+            for name in BY_CLASS
             if name not in HIDDEN and name not in STOPS_JUDGING
         ),
     ),
@@ -338,8 +250,8 @@ FAILING: tuple[tuple[int, Rows], ...] = (
     (
         2,
         (
-            (("get other", True), _any_of(*(get for get, _ in _MALFORMED))),
-            (("set other", True), _any_of(*(put for _, put in _MALFORMED))),
+            (("get other", True), _any_of(*(get for get, _ in MALFORMED))),
+            (("set other", True), _any_of(*(put for _, put in MALFORMED))),
         ),
     ),
     (

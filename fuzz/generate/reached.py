@@ -24,7 +24,7 @@ def reached(
         form = each.form
         return (
             (not sve and (form.cap not in _WITHOUT_SVE or _is_of(each, "zcr_el1")))
-            or (not pauth and form.cap == "pauth")
+            or (not pauth and form.group == "pauth")
             or (at_el0 and (form.name in _PRIVILEGED or _is_privileged(each)))
         )
 
