@@ -1,7 +1,9 @@
 """`make mutation`: every mutant of the deciding modules against the tests that come to it.
 
-    python -m mutation [--module GLOB]... [--again] [--every N] [--seconds S] [--list] [TESTS...]
+    python -m mutation [--module GLOB]... [--again] [--anew] [--every N] [--seconds S] [--list]
+        [TESTS...]
 
+It takes hours; ended at any time, it goes on where it was, as long as no file changes.
 Ends with 1 when a mutant survives that `survivors.toml` does not list, when that file lists what
 no longer is, or when fewer than WANTED percent were killed.
 """
@@ -13,6 +15,7 @@ import contextlib
 import importlib
 import json
 import os
+import shutil
 import sys
 import time
 from collections import Counter
@@ -25,6 +28,7 @@ import pytest
 from mutation import covering, survivors
 from mutation.forks import Fate, Forks, Trial
 from mutation.operators import Mutant, mutants
+from mutation.remembered import Remembered
 
 ROOT = Path(__file__).resolve().parents[2]
 WANTED = 95.0
@@ -55,6 +59,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m mutation", description=__doc__)
     parser.add_argument("--module", action="append", default=[], help="only modules like this")
     parser.add_argument("--again", action="store_true", help="only what survived last time")
+    parser.add_argument("--anew", action="store_true", help="forget what an earlier hunt found out")
     parser.add_argument("--every", type=int, default=1, help="one of so many, for a quick look")
     parser.add_argument("--list", action="store_true", help="only list the mutants")
     parser.add_argument(
@@ -68,7 +73,11 @@ def main(argv: Sequence[str]) -> int:
     if args.list:
         print(*found, sep="\n")
         return 0
-    hunt = Hunt(found, args.jobs, args.seconds)
+    question = (args.marks, str(args.seconds), *args.tests)
+    remembered = Remembered(LAST.parent, ROOT, question)
+    if args.anew:
+        shutil.rmtree(remembered.folder, ignore_errors=True)
+    hunt = Hunt(found, args.jobs, args.seconds, remembered)
     os.chdir(ROOT)
     pytest.main(
         ["-q", "-s", "-m", args.marks, "-p", "no:cacheprovider", *args.tests], plugins=[hunt]
@@ -78,8 +87,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _mutants(globs: Sequence[str], *, again: bool) -> list[Mutant]:
-    paths = sorted({path for glob in DECIDING for path in ROOT.glob(glob)})
-    names = [str(path.relative_to(ROOT)) for path in paths]
+    names = [str(path.relative_to(ROOT)) for path in _deciding()]
     wanted = [n for n in names if not globs or any(fnmatchcase(n, glob) for glob in globs)]
     found = [one for name in wanted for one in mutants(name, (ROOT / name).read_text())]
     if again:
@@ -88,11 +96,18 @@ def _mutants(globs: Sequence[str], *, again: bool) -> list[Mutant]:
     return found
 
 
+def _deciding() -> list[Path]:
+    return sorted({path for glob in DECIDING for path in ROOT.glob(glob)})
+
+
 class Hunt:
     """A pytest plugin that runs mutants in place of tests."""
 
-    def __init__(self, found: Sequence[Mutant], jobs: int, seconds: float) -> None:
+    def __init__(
+        self, found: Sequence[Mutant], jobs: int, seconds: float, remembered: Remembered
+    ) -> None:
         self._mutants, self._jobs, self._seconds = found, jobs, seconds
+        self._remembered = remembered
         self.fates: dict[Mutant, Fate] = {}
         self.uncovered: set[Mutant] = set()
 
@@ -102,8 +117,7 @@ class Hunt:
         if session.testsfailed:
             return False
         began = time.monotonic()
-        paths = [ROOT / path for path in sorted({one.path for one in self._mutants})]
-        known = covering.observed(session.items, paths, ROOT, self._jobs)
+        known = self._covering(session.items)
         print(f"{len(known.seconds)} tests in {time.monotonic() - began:.0f} s", flush=True)
         for test in sorted(known.failed):
             print(f"fails without a mutant: {test}")
@@ -111,8 +125,9 @@ class Hunt:
         print(f"{len(self._mutants)} mutants, {len(trials)} of which tests come to", flush=True)
         _import({covering.module_of(one.path) for one in self._mutants}, known.libraries)
         forks = Forks({item.nodeid: item for item in session.items}, ROOT, self._jobs)
-        for trial, fate in forks.run(trials):
+        for trial, fate in forks.run(self._untried(trials)):
             self.fates[trial.mutant] = fate
+            self._remembered.keep_fate(trial.mutant, fate)
             if fate is Fate.SURVIVED:
                 print(f"{len(self.fates)}: {trial.mutant}  [{len(trial.tests)} tests]", flush=True)
             elif fate is Fate.TIMEOUT:
@@ -120,6 +135,24 @@ class Hunt:
             elif len(self.fates) % 200 == 0:
                 print(f"{len(self.fates)} after {time.monotonic() - began:.0f} s", flush=True)
         return True
+
+    def _covering(self, items: Sequence[pytest.Item]) -> covering.Covering:
+        """Of all modules that are mutated, so that the next hunt has it whichever it is for."""
+        known = self._remembered.covering()
+        if known is None:
+            known = covering.observed(items, _deciding(), ROOT, self._jobs)
+            self._remembered.keep_covering(known)
+        return known
+
+    def _untried(self, trials: Sequence[Trial]) -> Sequence[Trial]:
+        """Those whose fate is not known; that of the others is noted."""
+        fates = self._remembered.fates()
+        left = [trial for trial in trials if trial.mutant.key not in fates]
+        tried = (trial.mutant for trial in trials if trial.mutant.key in fates)
+        self.fates.update((mutant, fates[mutant.key]) for mutant in tried)
+        if self.fates:
+            print(f"of {len(self.fates)} the fate is known from before", flush=True)
+        return left
 
     def _trial(self, mutant: Mutant, known: covering.Covering) -> Trial | None:
         tests, here = known.tests_of(mutant)
