@@ -74,15 +74,18 @@ def observed(
     while waiting or running:
         while waiting and len(running) < jobs:
             folder = Path(tempfile.mkdtemp(prefix="vcpufuzz-mutation-"))
-            running[_start(waiting[0], paths, root, folder)] = folder, waiting.pop(0)
-        pid, _ = os.wait()
-        folder, tests = running.pop(pid)
-        told = folder / TOLD
-        if told.exists():
-            found.add(pickle.loads(told.read_bytes()))
-        else:
-            found.failed |= {item.nodeid for item in tests}
-        shutil.rmtree(folder, ignore_errors=True)
+            tests = waiting.pop(0)
+            running[_start(tests, paths, root, folder)] = folder, tests
+        for pid, (folder, tests) in tuple(running.items()):
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                del running[pid]
+                told = folder / TOLD
+                if told.exists():
+                    found.add(pickle.loads(told.read_bytes()))
+                else:
+                    found.failed |= {item.nodeid for item in tests}
+                shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.02)
     return found
 
 
