@@ -56,7 +56,7 @@ def compare(
 ) -> Compared:
     """Hold twins against each other from where the model stopped on them. A larger group
     may tell which of two legs is the odd one."""
-    if any(map(leaves_to_chance, case.ops)):
+    if leaves_to_chance(case):
         return Compared()
     legs: set[str] = set()
     worst: Mapping[str, Diverge] = {}

@@ -19,6 +19,7 @@ from corpus.ops import (
     ReadMem,
     RegList,
     Run,
+    SetReg,
     Threads,
 )
 from corpus.readgroups import READ_GROUPS
@@ -39,13 +40,36 @@ _LOW = 16
 """Bytes of a vector register that no kernel may clear."""
 
 
-def leaves_to_chance(op: Op) -> bool:
-    """Whether what comes of a case with this op is no fact: which of two threads came first,
-    whether an exception saved SS of PSTATE for a debugger that steps, and which tag the guest is
-    given at random."""
+def leaves_to_chance(case: Case) -> bool:
+    """Whether what comes of a case is no fact: which of two threads came first, whether an
+    exception saved SS of PSTATE for a debugger that steps, which tag the guest is given at random,
+    and which numbers it asked for."""
+    return any(map(_is_chance, case.ops)) or _asks_for_random_numbers(case)
+
+
+def _is_chance(op: Op) -> bool:
     if isinstance(op, Run | HostRun):
         return any(insn.form.name == "irg" for insn in op.program)
     return isinstance(op, Threads) or (isinstance(op, Disturb) and op.by == Stranger.STEP)
+
+
+_RANDOM_NUMBERS = 0x53
+"""Low half of TRNG_RND32 and TRNG_RND64 (SMCCC TRNG 1.0, DEN0098)."""
+_CONSTANTS = frozenset({"movz", "movk"})
+
+
+def _asks_for_random_numbers(case: Case) -> bool:
+    """Whether some guest calls its hypervisor, and the function's number is anywhere."""
+    code = [i for op in case.ops if isinstance(op, Run | HostRun) for i in op.program]
+    if not any(insn.form.name == "hvc" for insn in code):
+        return False
+    named = (insn.args[1] for insn in code if insn.form.name in _CONSTANTS)
+    sets = (op.value.expand(2) for op in case.ops if isinstance(op, SetReg) and op.reg == _X0)
+    given = (int.from_bytes(value, "little") for value in sets)
+    return _RANDOM_NUMBERS in (*named, *given)
+
+
+_X0 = regs.REGISTERS["x0"].id
 
 
 def answer(op: object, seen: Observation) -> Facts:

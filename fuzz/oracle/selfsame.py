@@ -65,7 +65,7 @@ class Retold:
 def retellings(case: Case, trace: Trace) -> Iterator[Retold]:
     """Every way in which the case, which ran well and left `trace`, can be told otherwise; none
     where what comes of it is chance."""
-    if any(map(leaves_to_chance, case.ops)):
+    if leaves_to_chance(case):
         return
     if trace.ending is Ending.OK and len(trace.observations) == len(case.ops):
         for retell in _RETELL:

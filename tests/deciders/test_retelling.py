@@ -424,13 +424,37 @@ def test_what_is_chance_is_not_told_otherwise(around: str, is_chance: bool) -> N
     case = parse_case(UP + around.format("get v0 x1\nrun v0 {\nundef-loop #3\n}\n") + "get v0 x1\n")
     seen = Trace(tuple(Observation(0, 0, bytes(8)) for _ in case.ops))
     assert bool(list(retellings(case, seen))) != is_chance
-    assert any(map(leaves_to_chance, case.ops)) == is_chance
+    assert leaves_to_chance(case) == is_chance
 
 
 def test_a_tag_that_is_given_at_random_is_chance() -> None:
     for line, is_chance in (("irg x1, x2, x3", True), ("addg x1, x2, #16, #3", False)):
         for run in ("run v0", "host-run v0 vl=16"):
             case = parse_case(f"{UP}get v0 x1\n{run} {{\n{line}\n}}\nget v0 x1\n")
-            assert any(map(leaves_to_chance, case.ops)) == is_chance
+            assert leaves_to_chance(case) == is_chance
             seen = Trace(tuple(Observation(0, 0, bytes(8)) for _ in case.ops))
             assert bool(list(retellings(case, seen))) != is_chance
+
+
+ASKED = "mov x0, #83\nmovk x0, #33792, lsl #16"
+
+
+@pytest.mark.parametrize(
+    ("given", "program", "is_chance"),
+    [
+        ("", f"{ASKED}\nhvc #0", True),
+        ("", f"{ASKED}\nnop", False),
+        ("", f"{ASKED.replace('83', '84')}\nhvc #0", False),
+        ("set v0 x0 0x84000053\n", "hvc #0", True),
+        ("set v0 x1 0x84000053\n", "hvc #0", False),
+        ("set v0 x0 0x84000054\n", "hvc #0", False),
+    ],
+)
+def test_numbers_that_a_guest_asked_for_are_chance(
+    given: str, program: str, is_chance: bool
+) -> None:
+    for run in ("run v0", "host-run v0 vl=16"):
+        case = parse_case(f"{UP}{given}get v0 x1\n{run} {{\n{program}\n}}\nget v0 x1\n")
+        assert leaves_to_chance(case) == is_chance
+        seen = Trace(tuple(Observation(0, 0, bytes(8)) for _ in case.ops))
+        assert bool(list(retellings(case, seen))) != is_chance
