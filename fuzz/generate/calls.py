@@ -282,6 +282,12 @@ this vcpu has not or that refuse what is written, ids of none, calls about the v
 is around it. There are many registers and few other calls: by weight neither is rare."""
 
 
+_QUIET: tuple[Op, ...] = (
+    *(GetMp(0), SetMp(0, 0), PreferredTarget(), ReadAll(0), ReadMem(MIDDLE, 256)),
+    WriteMem(MIDDLE, Pattern("fill", 7), 256),
+)
+"""Calls that nothing refuses, and that change nothing others ask about."""
+
 EARLY: tuple[Early, ...] = (
     lambda rng: [SetReg(0, rng.choice((*regs.Z_IDS, *regs.P_IDS)), draw_value(rng))],
     lambda rng: [GetReg(0, rng.choice((*regs.Z_IDS, *regs.P_IDS)))],
@@ -294,7 +300,8 @@ EARLY: tuple[Early, ...] = (
     lambda rng: [GetVls(0)],
     lambda rng: _bad_init(rng, 0),
     lambda rng: [CreateVcpu(0)],
-    lambda rng: [GetMp(0)],
+    lambda rng: [rng.choice(_QUIET)],
+    lambda rng: [rng.choice(_QUIET)],
     lambda rng: [GetEvents(0)],
     lambda rng: _attr(rng, 0),
 )
