@@ -42,7 +42,7 @@ from fuzz.followup.steady import (
 )
 from fuzz.followup.surer import TIMES, Told, given_time, in_company, once, ways
 from fuzz.followup.suspicion import Departure, Shown, Suspicion
-from fuzz.oracle.attribution import akin
+from fuzz.oracle.attribution import akin, alike
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge
 from targets.base import Target
@@ -778,3 +778,154 @@ def test_what_seldom_shows_while_the_clock_runs_is_kept_as_it_does() -> None:
     first, *others = [op for op in found.minimal.ops if isinstance(op, Disturb)]
     assert others == [first] * len(others)
     assert len(others) > 4
+
+
+# -- few tries, counted -------------------------------------------------------------------------
+
+
+def saying(*told: Trace) -> tuple[steady._Counting, Worth]:
+    """Runs whose outcomes are these, one by one, of a suspicion of what Struck shows."""
+    shown = Struck(0, 1 << 30, 1)
+    suspicion = suspect(shown)
+    leg = Scripted(LEG, lambda _case, turn: told[turn])
+    return steady._Counting(suspicion, Everywhere([leg])), suspicion
+
+
+SHOWS, SOUND, BREAKS = wrong(CASE, 6), sound(CASE), broken(PANIC)
+OTHER = wrong(CASE, 8)
+"""A register of another kind is wrong."""
+
+
+def test_a_machine_that_breaks_all_the_time_is_given_up() -> None:
+    counting, _ = saying(SOUND, OTHER, *[BREAKS] * 5)
+    assert [counting.once(Told(CASE)) for _ in range(6)] == [False] * 6
+    with pytest.raises(steady._Breaks, match=f"^{PANIC}$"):
+        counting.once(Told(CASE))
+
+
+def test_one_that_showed_it_once_is_not() -> None:
+    counting, suspicion = saying(SHOWS, *[BREAKS] * 9)
+    assert [counting.once(Told(suspicion.case)) for _ in range(10)] == [True, *[False] * 9]
+
+
+def test_what_it_shows_is_not_about_the_same_as_itself() -> None:
+    counting, suspicion = saying(SHOWS, OTHER)
+    assert counting.once(Told(CASE))
+    assert not counting.once(Told(CASE))
+    assert not counting.akin
+    rare = Departure(CASE, LEG, replace(suspicion.verdict, rule="sve.rare"))
+    leg = Scripted(LEG, lambda _case, turn: (SHOWS, OTHER)[turn])
+    counting = steady._Counting(rare, Everywhere([leg]))
+    assert not counting.once(Told(CASE))
+    assert not counting.once(Told(CASE))
+    assert [alike(one, suspicion.verdict) for one in counting.akin] == [True]
+
+
+def test_what_does_not_stay_by_instructions_is_not_made_small_there() -> None:
+    class Fleeting(Worth):
+        def settle(self, case: Case, legs: Everywhere) -> Shown | None:
+            return None
+
+    running = Struck(600_000, 800_000, 1)
+    suspicion = Fleeting(CASE, LEG, suspect(running).verdict)
+    counting = Everywhere([Struck(2_000_000, 2_400_000, 1)])
+    found = steadied(suspicion, Everywhere([running]), counting, lambda one, _: one.case)
+    assert (found.shown, found.again) == (None, False)
+    assert found.why == "and at no delay by instructions"
+
+
+def test_what_settled_once_stands_where_it_does_not_again() -> None:
+    class Once(Worth):
+        left = 1
+
+        def settle(self, case: Case, legs: Everywhere) -> Shown | None:
+            self.left -= 1
+            return super().settle(case, legs) if self.left >= 0 else None
+
+        def at(self, shown: Shown) -> Suspicion:
+            return self
+
+    running = Struck(600_000, 800_000, 1)
+    suspicion = Once(CASE, LEG, suspect(running).verdict)
+    suspicion.most = 100
+    counting = Everywhere([Struck(2_000_000, 2_400_000, 1)])
+    found = steadied(suspicion, Everywhere([running]), counting, lambda one, _: one.case, False)
+    assert found.again
+
+
+def test_of_what_seldom_shows_the_last_that_did_is_kept() -> None:
+    """And what is made small is the case, not that done many times in a row."""
+    every_other, running = Struck(2_000_000, 2_400_000, 2), Struck(600_000, 800_000, 1)
+    given: list[Case] = []
+    shorter = [
+        Case(tuple(op for at, op in enumerate(CASE.ops) if at not in gone))
+        for gone in ((3,), (3, 4), (3, 4, 8))
+    ]
+
+    def minimal(suspicion: Suspicion, shows: Callable[[Case], bool]) -> Case:
+        (after,) = delays(suspicion.case)
+        given.append(suspicion.case)
+        for case in shorter:
+            ops = (replace(op, after=after) if isinstance(op, Disturb) else op for op in case.ops)
+            given.append(Case(tuple(ops)))
+            assert shows(given[-1])
+        return given[-1]
+
+    suspicion = suspect(running, 100)
+    legs = Everywhere([running]), Everywhere([every_other])
+    found = steadied(suspicion, *legs, minimal)
+    assert len(given[0].ops) == len(CASE.ops)
+    assert found.small
+    assert found.small.case == given[-1]
+    assert found.shown, "and sought where it was found, unless told otherwise"
+
+
+def test_where_some_thing_else_would_do_only_the_first_is_tried() -> None:
+    running, counting = Struck(600_000, 800_000, 1), Struck(2_000_000, 2_400_000, 1)
+    first = suspect(running)
+    asked: list[Diverge] = []
+
+    class Asked(Departure):
+        def akin(self, verdict: Diverge) -> Suspicion | None:
+            asked.append(verdict)
+            return None
+
+    rare = Asked(CASE, LEG, replace(first.verdict, rule="sve.rare"))
+    legs = Everywhere([running]), Everywhere([counting])
+    assert not steadied(rare, *legs, lambda one, _: one.case).again
+    assert len(asked) == 1
+
+
+def test_few_delays_are_tried_of_what_is_done_many_times() -> None:
+    tried: dict[int, int] = {}
+    for times in (1, 2, 4, 16):
+        told = list(relocations(Told(CASE, times), lambda _: True))
+        tried[times] = len(told)
+    assert tried[1] == tried[2] > tried[4] == tried[16] == 15, "one of sixteen comes twice"
+
+
+def test_three_delays_are_counted_and_where_parts_are_alike_the_fewest_do() -> None:
+    counted: list[Told] = []
+
+    def count(one: Told) -> Often:
+        counted.append(one)
+        return Often(5, 20)
+
+    assert surest_of([Told(CASE)], lambda _: True, count) == counted[0]
+    assert len(counted) == 3
+    assert fewest(Told(CASE, 16), count) == (Told(CASE, 1), Often(5, 20))
+
+
+def test_where_it_was_found_it_is_done_once_then_four_times_then_as_often_as_may_be() -> None:
+    running = Struck(600_000, 800_000, 1)
+    suspicion, tried = suspect(running), set[int]()
+
+    class Never(Worth):
+        def shows(self, case: Case, legs: Everywhere) -> bool:
+            tried.add(once(case).times)
+            return False
+
+    never = Never(CASE, LEG, suspicion.verdict)
+    small = Case((*CASE.ops[:3], *CASE.ops[5:7]))
+    assert steady._here(never, small, Everywhere([running])) is None
+    assert tried == {1, 4, 16}
