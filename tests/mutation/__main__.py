@@ -43,7 +43,7 @@ DECIDING = (
     *(f"targets/spec/{n}.py" for n in ("defects", "sets", "world")),
     *("targets/base.py", "targets/kind.py"),
     *(f"corpus/{n}.py" for n in ("kept", "fault", "tracecode")),
-    *("db/sightings.py", "db/store.py", "fuzz/cli/run.py"),
+    *("db/retests.py", "db/sightings.py", "db/store.py", "fuzz/cli/run.py"),
 )
 QUICK = "not lab and not slow"
 TEST_SECONDS = 10.0
