@@ -929,3 +929,18 @@ def test_where_it_was_found_it_is_done_once_then_four_times_then_as_often_as_may
     small = Case((*CASE.ops[:3], *CASE.ops[5:7]))
     assert steady._here(never, small, Everywhere([running])) is None
     assert tried == {1, 4, 16}
+
+
+def test_what_is_made_small_is_done_once_however_often_it_is_run() -> None:
+    running, counting = InARow(600_000, 800_000, 1), InARow(2_000_000, 2_400_000, 4)
+    given: list[Case] = []
+
+    def minimal(suspicion: Suspicion, _shows: Callable[[Case], bool]) -> Case:
+        given.append(suspicion.case)
+        return suspicion.case
+
+    legs = Everywhere([running]), Everywhere([counting])
+    found = steadied(suspect(running, 100), *legs, minimal)
+    assert found.small
+    assert found.small.times > 1
+    assert [len(case.ops) for case in given] == [len(CASE.ops)]
