@@ -119,6 +119,15 @@ def test_what_no_leg_here_can_run_is_not_told(store: Store) -> None:
     assert told.ran == []
 
 
+def test_what_is_due_travels(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "due"
+    due = [Due(stored(store, LEG), ("kvm:a", "model"))]
+    travel.write_due(path, due)
+    assert travel.read_due(str(path)) == due
+    assert travel.read_due("") == []
+    assert travel.UNCONFIRMED == "unconfirmed", "as databases have it"
+
+
 def test_a_session_runs_it_on_the_legs_that_it_has(store: Store) -> None:
     legs = open_legs(["mutant:finalize-twice", "model"])
     session = Session(legs, None, *(lambda _: None,) * 3)

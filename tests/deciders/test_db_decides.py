@@ -617,6 +617,42 @@ def test_a_leg_that_never_deviated_fixes_nothing(db: Session, campaign: s.Campai
     assert votes(db)[OLD.name] == (1, 0, 0)
 
 
+def test_only_releases_that_ran_are_told_and_no_more_than_there_is_room_for(
+    db: Session, campaign: s.Campaign
+) -> None:
+    sightings.store_finding(db, campaign, RECORD)
+    gone = r.RetestRecord("kvm:gone", 0, 0, "gone", OLD)
+    nameless = r.RetestRecord("kvm:other", 0, 3, "said")
+    fixed, returned, _ = retest(db, gone, nameless, passed(tried=3))
+    assert (fixed, returned) == (True, False)
+    assert bucket(db).fixed_in == "6.12.9"
+    many = [r.LegRecord(f"kvm:{n}", "kvm", {"release": f"6.{n}.{'9' * 30}"}) for n in range(10, 20)]
+    bucket(db).status = r.Status.NEW.value
+    retest(db, passed(tried=3), *(passed(leg, 1) for leg in many))
+    assert len(bucket(db).fixed_in) == 200
+
+
+def test_whoever_ran_it_again_and_where_is_noted(db: Session, campaign: s.Campaign) -> None:
+    sightings.store_finding(db, campaign, RECORD)
+    newer = r.LegRecord(KVM.name, "kvm", {"release": "6.12.99", "mode": "vhe"})
+    retests.add(db, bucket(db), 1, [passed(OLD), passed(newer, seen=1)], campaign.id)
+    rows = db.scalars(select(s.Retest)).all()
+    assert {x.campaign_id for x in rows} == {campaign.id}
+    of = {name: vote.leg_id for name, vote in lifecycle.votes_of(db, 1).items()}
+    assert of[OLD.name] == sightings.leg_row(db, OLD).id
+    assert of[KVM.name] == sightings.leg_row(db, newer).id != sightings.leg_row(db, KVM).id
+
+
+def test_what_shows_is_not_fixed_whatever_passes_then(db: Session, campaign: s.Campaign) -> None:
+    sightings.store_finding(db, campaign, RECORD)
+    assert retest(db, passed(seen=1), passed(tried=9)) == (False, False, "new")
+
+
+def test_what_nobody_deviated_in_is_not_fixed_by_passing(db: Session, campaign: s.Campaign) -> None:
+    sightings.store_finding(db, campaign, replace(RECORD, deviating=()))
+    assert retest(db, passed(tried=9)) == (False, False, "new")
+
+
 def test_who_is_due_comes_longest_first(db: Session, campaign: s.Campaign) -> None:
     for rule in "abcdef":
         signature = replace(SIGNATURE, rule=rule)
@@ -630,6 +666,9 @@ def test_who_is_due_comes_longest_first(db: Session, campaign: s.Campaign) -> No
     moment = now() - timedelta(days=3)
     assert retests.due(db, moment, 9) == [3, 6, 2, 4]
     assert retests.due(db, moment, 2) == [3, 6]
+    bucket(db, 2).retested = moment
+    db.flush()
+    assert retests.due(db, moment, 9) == [3, 6, 4]
 
 
 def test_the_matrix_keeps_the_latest_of_each_leg(db: Session, campaign: s.Campaign) -> None:
