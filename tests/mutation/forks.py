@@ -120,14 +120,16 @@ class Forks:
         if trial.here:
             try:
                 self._exchange(trial.mutant)
-            except ValueError:  # other free variables than before
+            except ValueError:  # such as other free variables than before
                 return _anew(trial, self._root, end)
             return self._as_collected(trial.tests, end)
         return _anew(trial, self._root, end)
 
     def _exchange(self, mutant: Mutant) -> None:
-        """Give every function of the module that has other code now this other code."""
+        """Give every function of the module that has other code now this other code. Raises
+        ValueError where that cannot be, or there is none."""
         path = str(self._root / mutant.path)
+        exchanged = 0
         for code in _codes(compile(mutant.text, path, "exec")):
             name = code.co_qualname
             # What a function has made already is there, too: lambdas and functions in it.
@@ -137,6 +139,9 @@ class Forks:
             if mutant.scope == name or apart:
                 for function in self._functions.get((path, name), ()):
                     function.__code__ = code
+                    exchanged += 1
+        if not exchanged:
+            raise ValueError(f"no function of {mutant.path} is {mutant.scope}")
 
     def _as_collected(self, tests: Sequence[str], end: _EndAtOnce) -> Fate:
         items = [self._items[test] for test in tests]
@@ -209,6 +214,7 @@ class _Loader(importlib.abc.InspectLoader):
 
 def _functions(root: Path) -> Mapping[tuple[str, str], list[FunctionType]]:
     """Every function of the program there is, by file and qualified name."""
+    gc.unfreeze()  # some collected test may have started the command line, which freezes
     found: dict[tuple[str, str], list[FunctionType]] = {}
     for one in gc.get_objects():
         if isinstance(one, FunctionType) and one.__code__.co_filename.startswith(str(root)):
