@@ -35,6 +35,7 @@ NEEDS = {
     "predicate-permute-odd": 8,
     "shift-long-keeps-tail": 8,
     "str-short-steps": 7,
+    "reinit-keeps-z": 7,
     "zcr-el2-uncapped-below": 11,
 }
 """Ops that the smallest case of a mutant takes where it is more than LARGEST."""
