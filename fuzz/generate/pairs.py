@@ -166,8 +166,8 @@ class Met(NamedTuple):
 
 
 class Chooser:
-    """Draws values: often the one of a few that is least covered together with what a case has
-    so far. Without `pairs`, evenly."""
+    """Draws values for one case: often the one of a few that is least covered together with what
+    the case has so far. Without `pairs`, evenly."""
 
     FEW, FEW_FORMS = 4, 12
     """There are many more forms than values of any factor."""
@@ -175,6 +175,7 @@ class Chooser:
     def __init__(self, rng: random.Random, pairs: Pairs | None = None) -> None:
         self.rng = rng
         self._pairs = pairs
+        self._forms: dict[tuple[int, int], list[int]] = {}
 
     def pick(self, factor: str, values: Sequence[T], around: NDArray[np.int64]) -> T:
         """One of `values` of `factor`."""
@@ -188,13 +189,18 @@ class Chooser:
         """An instruction form, for a vcpu with these vector lengths in quadwords."""
         if self._pairs is None or self.rng.random() < 0.25:
             return draw()
-        counts = self._pairs.forms
+        counts = self._executed(self._pairs, longest, effective)
+        drawn = (draw() for _ in range(self.FEW_FORMS))
+        return min(drawn, key=lambda form: counts[FORM_INDEX[form.name]])
 
-        def covered(form: Form) -> int:
-            row = counts[FORM_INDEX[form.name]]
-            return int(row[LONGEST + longest]) + int(row[EFFECTIVE + effective])
-
-        return min((draw() for _ in range(self.FEW_FORMS)), key=covered)
+    def _executed(self, pairs: Pairs, longest: int, effective: int) -> list[int]:
+        """How often each form was, at these lengths. While a case is drawn nothing is counted."""
+        found = self._forms.get((longest, effective))
+        if found is None:
+            at = pairs.forms[:, LONGEST + longest].astype(np.int64)
+            found = (at + pairs.forms[:, EFFECTIVE + effective]).tolist()
+            self._forms[longest, effective] = found
+        return found
 
     def register(self, ids: Sequence[int], longest: int) -> int:
         """A register to SET, of a vcpu with this longest vector length in quadwords."""
