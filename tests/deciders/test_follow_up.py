@@ -29,6 +29,7 @@ from fuzz.oracle.knowledge import Knowledge
 from fuzz.oracle.selfsame import READING
 from fuzz.oracle.verdict import Agree
 from targets.base import Ran
+from targets.transport import TransportError
 
 WARN = Fault(FaultKind.WARN, "f", True)
 ONE, TWO, LAST = (parse_case("create v0\n" * n) for n in (1, 2, 3))
@@ -231,6 +232,7 @@ def test_of_what_is_known_well_enough_only_the_bucket_is_told() -> None:
         (WARN, "ending.warn@g", True),
         (None, "finalize.sve", True),
         (Fault(FaultKind.CRASH, "", False), "ending.ok", True),
+        (Fault(FaultKind.CRASH, "", False), "ending.crash", True),
     ],
 )
 def test_a_break_that_is_recorded_is_stored_as_it_is(
@@ -306,6 +308,17 @@ def test_what_has_no_fewer_ops_is_not_asked_again() -> None:
     one = Told(LAST, showing=lambda case: case == LAST)
     follow(one)
     assert one.log.count("settle") == 0
+
+
+def test_what_loses_its_machine_is_not_what_is_sought() -> None:
+    def lost(case: Case) -> bool:
+        if case == LAST:
+            return True
+        raise TransportError("gone")
+
+    found, _ = follow(Told(LAST, showing=lost))
+    assert isinstance(found, FindingRecord)
+    assert found.minimal == LAST
 
 
 def test_where_showing_costs_a_machine_few_ops_are_not_asked(
