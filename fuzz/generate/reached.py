@@ -23,7 +23,7 @@ def reached(
     def ends(each: Insn) -> bool:
         form = each.form
         return (
-            (not sve and (form.cap not in _WITHOUT_SVE or _is_of(each, "zcr_el1")))
+            (not sve and (form.cap not in _WITHOUT_SVE or _name(each) == "zcr_el1"))
             or (not pauth and form.group == "pauth")
             or (at_el0 and (form.name in _PRIVILEGED or _is_privileged(each)))
         )
@@ -45,10 +45,6 @@ def _name(each: Insn) -> str:
     if place is None:
         return ""
     return each.form.operands[place].domain.format(each.args[place])
-
-
-def _is_of(each: Insn, name: str) -> bool:
-    return _name(each) == name
 
 
 def _is_privileged(each: Insn) -> bool:

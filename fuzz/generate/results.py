@@ -10,9 +10,7 @@ from corpus.isa.form import Insn
 SHARE = 0.6
 """How often a result that would be written over another goes elsewhere."""
 
-_FILES = {"z": "vector", "v": "vector", "h": "vector", "s": "vector", "d": "vector"} | {
-    "p": "predicate"
-}
+_FILES = {**dict.fromkeys("zvhsd", "vector"), "p": "predicate"}
 """The register file by the first letter of an operand: Z registers have V registers in them.
 General registers are left alone, as they hold addresses."""
 
