@@ -8,7 +8,7 @@ import pytest
 from mutation.covering import Covering
 from mutation.forks import Fate
 from mutation.operators import Mutant, mutants
-from mutation.remembered import Remembered
+from mutation.remembered import KEPT, Remembered
 
 TEXT = "def f(a, b):\n    return a < b\n"
 
@@ -48,6 +48,17 @@ def test_a_line_that_was_cut_says_nothing(tmp_path: Path) -> None:
     with (one.folder / "fates.jsonl").open("a") as file:
         file.write('["corpus/one.py", "f", "a <')
     assert dict(Remembered(folder, root, []).fates()) == {_first().key: Fate.KILLED}
+
+
+def test_little_is_kept_of_what_was(tmp_path: Path) -> None:
+    root, folder = _tree(tmp_path), tmp_path / "kept"
+    folder.mkdir()
+    (folder / "last.json").write_text("[]")
+    for n in range(KEPT + 2):
+        Remembered(folder, root, [str(n)]).keep_covering(Covering())
+    known = [n for n in range(KEPT + 2) if Remembered(folder, root, [str(n)]).covering()]
+    assert known == [*range(2, KEPT + 2)]
+    assert (folder / "last.json").exists()
 
 
 @pytest.mark.parametrize("changed", ["corpus/one.py", "tests/one.py", "tests/two.py"])

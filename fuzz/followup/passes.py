@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -136,20 +137,6 @@ def lower_slots(case: Case) -> Iterator[Case]:
             yield replace(case, ops=tuple(_moved(op, swap) for op in case.ops))
 
 
-def share_features(case: Case) -> Iterator[Case]:
-    """Simpler features of all vcpus that have the same: of one INIT alone they mostly cannot
-    change, as the next one with others is refused."""
-    asking = [(index, op) for index, op in enumerate(case.ops) if isinstance(op, Init | Migrate)]
-    domain = next(field.domain for field in fields_of(Init) if field.name == "features")
-    for features in dict.fromkeys(op.features for _, op in asking):
-        alike = [index for index, op in asking if op.features == features]
-        for simpler in domain.simpler(features) if len(alike) > 1 else ():
-            changed = list(case.ops)
-            for index in alike:
-                changed[index] = replace(case.ops[index], **{"features": simpler})
-            yield replace(case, ops=tuple(changed))
-
-
 _SLOTS = ("vcpu", "to")
 """Fields that name a slot."""
 
@@ -157,6 +144,22 @@ _SLOTS = ("vcpu", "to")
 def _moved(op: Op, swap: Mapping[int, int]) -> Op:
     slots = {name: getattr(op, name) for name in _SLOTS if hasattr(op, name)}
     return replace(op, **{name: swap.get(slot, slot) for name, slot in slots.items()})
+
+
+def share_features(case: Case) -> Iterator[Case]:
+    """Simpler features of all vcpus that have the same: of one INIT alone they mostly cannot
+    change, as the next one with others is refused."""
+    asking = {index: op for index, op in enumerate(case.ops) if isinstance(op, Init | Migrate)}
+    for features, count in Counter(op.features for op in asking.values()).items():
+        for simpler in _FEATURES.simpler(features) if count > 1 else ():
+            changed = list(case.ops)
+            for index, op in asking.items():
+                if op.features == features:
+                    changed[index] = replace(op, features=simpler)
+            yield replace(case, ops=tuple(changed))
+
+
+_FEATURES = next(field.domain for field in fields_of(Init) if field.name == "features")
 
 
 def simplify_operands(case: Case) -> Iterator[Case]:

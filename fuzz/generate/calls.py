@@ -170,22 +170,23 @@ _NUMBERED = frozenset({"z", "p", "x", "v"})
 """Classes of many registers, each of which is to be read now and then."""
 
 
+def _class(row: Row) -> str:
+    """Of registers, that an access is to."""
+    return row[0][0].split()[1]
+
+
 def _accepted(sve: bool) -> Rows:
-    """Accesses to what a vcpu has, with SVE or without."""
-    others = ("v",) if sve else ("z", "p", "ffr", "zcr_el1", "vls")
-    rows = (((call, False), make) for (call, _), make in accesses() if call not in _NEVER)
-    return tuple(row for row in rows if row[0][0].split()[1] not in (*others, *HIDDEN))
-
-
-_NEVER = frozenset({"set vls", "set id"})
-"""Accesses that are always refused here."""
+    """Accesses to what a vcpu has, with SVE or without, where V registers are not refused."""
+    absent = ("v",) if sve else ("z", "p", "ffr", "zcr_el1", "vls")
+    fine = (row for row in accesses() if not row[0][1] or _class(row) == "v")
+    return tuple(((row[0][0], False), row[1]) for row in fine if _class(row) not in absent)
 
 
 def _usual(sve: bool) -> tuple[tuple[int, Rows], ...]:
     accepted = _accepted(sve)
     return (
-        (11, tuple(row for row in accepted if row[0][0].split()[1] not in _NUMBERED)),
-        (2, tuple(row for row in accepted if row[0][0].split()[1] in _NUMBERED)),
+        (11, tuple(row for row in accepted if _class(row) not in _NUMBERED)),
+        (2, tuple(row for row in accepted if _class(row) in _NUMBERED)),
         (7, _OTHERS),
     )
 
@@ -227,7 +228,7 @@ def _unless(rng: random.Random, share: float, op: Op) -> list[Op]:
 _TOO_FEW = (0, 1, 43, 75, 92, 93, 94, ONE_LESS, ONE_LESS, ONE_LESS)
 
 _REFUSED = tuple(row for row in accesses() if row[0][1])
-_OF_OTHERS = tuple(row for row in _REFUSED if row[0][0].split()[1] not in (*HIDDEN, "id"))
+_OF_OTHERS = tuple(row for row in _REFUSED if _class(row) not in (*HIDDEN, "id"))
 
 
 def _other_sve(rng: random.Random, _: int) -> list[Op]:
@@ -245,7 +246,7 @@ FAILING: tuple[tuple[int, Rows], ...] = (
             if name not in HIDDEN and name not in STOPS_JUDGING
         ),
     ),
-    (2, tuple(row for row in _REFUSED if row[0][0].split()[1] in HIDDEN)),
+    (2, tuple(row for row in _REFUSED if _class(row) in HIDDEN)),
     (2, (*_OF_OTHERS, (("set id", True), _any_of(dict(_REFUSED)["set id", True], _other_sve)))),
     (
         2,

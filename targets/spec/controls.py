@@ -9,6 +9,7 @@ takes is a choice like any other, made once for each instruction that it matters
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
@@ -27,7 +28,7 @@ UNSYNCHRONISED = frozenset(_FIELDS)
 _MOST_VIEWS = 6
 
 
-class Controls(Bus):
+class Controls(Bus, ABC):
     """What of a vcpu decides whether its vector units are open."""
 
     __slots__ = ("loose_keys", "now", "views")
@@ -90,6 +91,6 @@ class Controls(Bus):
             self.views = self.now = (_NOTHING_OLD,)
             self.vl_changed()
 
+    @abstractmethod
     def vl_changed(self) -> None:
         """What governs the vector length may have changed."""
-        raise NotImplementedError

@@ -310,7 +310,7 @@ def test_what_has_no_fewer_ops_is_not_asked_again() -> None:
     assert one.log.count("settle") == 0
 
 
-def test_what_loses_its_machine_is_not_what_is_sought() -> None:
+def test_a_machine_that_is_lost_over_a_smaller_case_ends_nothing() -> None:
     def lost(case: Case) -> bool:
         if case == LAST:
             return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from mutation.operators import Mutant
 
 Key = tuple[str, str, str, str, int]
 _SOURCES = ("corpus", "targets", "fuzz", "db", "tests")
+KEPT = 6
+"""Trees, or questions about them, of which something is known."""
 _SUFFIXES = frozenset({".py", ".c", ".h", ".cc", ".toml", ".case", ".html", ".md", ".json"})
 
 
@@ -33,8 +36,11 @@ class Remembered:
         return found
 
     def keep_covering(self, found: Covering) -> None:
-        """For the next hunt."""
+        """For the next hunt; of trees that were looked at long before, nothing stays."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        others = sorted(self.folder.parent.glob("*/"), key=lambda path: path.stat().st_mtime)
+        for old in others[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
         part = self._covering.with_suffix(".part")
         part.write_bytes(pickle.dumps(found))
         part.rename(self._covering)
