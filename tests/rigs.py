@@ -133,6 +133,8 @@ class ProcessRig(Rig):
     def pause(self, transport: Transport) -> None:
         self._paused = self.pid(transport)
         os.kill(self._paused, signal.SIGSTOP)
+        # Only the thread that takes the signal is woken for it: until then the others go on.
+        os.waitid(os.P_PID, self._paused, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def release(self) -> None:
         with suppress(ProcessLookupError):
