@@ -8,7 +8,7 @@ from corpus.case import Case
 from fuzz.followup.suspicion import CONFIRM_RUNS, Confirmed, Dropped, Shown, Suspicion
 from fuzz.oracle import agreement
 from fuzz.oracle.everywhere import Everywhere, Seen
-from fuzz.oracle.verdict import Agree, Diverge
+from fuzz.oracle.verdict import Diverge
 
 
 class Disagreement(Suspicion):
@@ -44,11 +44,10 @@ class Disagreement(Suspicion):
             if legs.compare(self.case, seen).suspects != self.suspects:
                 return None
         assert seen is not None
-        right = {name: v for name, v in seen.verdicts.items() if isinstance(v, Agree)}
-        return Shown(self.case, self.verdict, seen.traces, {**right, **self.suspects})
+        return Shown(self.case, self.verdict, seen.traces, {**seen.verdicts, **self.suspects})
 
     def shows(self, case: Case, legs: Everywhere) -> bool:
-        return bool(self._again(case, legs))
+        return self._again(case, legs) is not None
 
     def settle(self, case: Case, legs: Everywhere) -> Shown | None:
         last = self._again(case, legs)
@@ -60,14 +59,14 @@ class Disagreement(Suspicion):
     def pattern(self, shown: Shown, legs: Everywhere) -> str:
         return ",".join(self.deviating(shown))  # each differs from others of its kind
 
-    def _again(self, case: Case, legs: Everywhere) -> Mapping[str, Diverge]:
-        """How those that have twins differ on another case, if it is in the same way."""
+    def _again(self, case: Case, legs: Everywhere) -> Mapping[str, Diverge] | None:
+        """How those that have twins differ on another case; None if it is in another way."""
         alike = legs.only([name for group in legs.twins for name in group.names])
         suspects = alike.compare(case, alike.look(case)).suspects
         if suspects.keys() != self.suspects.keys():
-            return {}
+            return None
         a, b = suspects[self.name], self.verdict
-        return suspects if (a.op_word, a.label) == (b.op_word, b.label) else {}
+        return suspects if (a.op_word, a.label) == (b.op_word, b.label) else None
 
 
 def steady_difference(case: Case, seen: Seen, legs: Everywhere) -> Mapping[str, Diverge]:

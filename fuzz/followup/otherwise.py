@@ -38,9 +38,8 @@ class Otherwise(Suspicion):
         return self._once(case, legs) is not None
 
     def settle(self, case: Case, legs: Everywhere) -> Shown | None:
-        every = [self._once(case, legs) for _ in range(CONFIRM_RUNS)]
-        first = every[0]
-        if first is None or any(one is None or one.told != first.told for one in every):
+        first, *others = [self._once(case, legs) for _ in range(CONFIRM_RUNS)]
+        if first is None or any(one is None or one.told != first.told for one in others):
             return None
         seen = legs.look(case)
         return Shown(case, first, seen.traces, {**seen.verdicts, self.name: first})

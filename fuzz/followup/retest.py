@@ -39,13 +39,8 @@ class Again:
 
     def run(self, legs: Sequence[Target]) -> dict[str, Tried]:
         """Once on each leg. What cannot be run is absent; a leg that breaks says so."""
-        able = [leg for leg in legs if self._finding.minimal.min_vq <= leg.profile.max_vq]
-        short = {
-            leg.name: Tried(ABSENT, f"needs vq>={self._finding.minimal.min_vq}")
-            for leg in legs
-            if leg not in able
-        }
-        everywhere = Everywhere(able)
+        needed = self._finding.minimal.min_vq
+        everywhere = Everywhere([leg for leg in legs if needed <= leg.profile.max_vq])
         traces, lost = self._traces(everywhere)
         present = everywhere.only(list(traces))
         verdicts: dict[str, Verdict] = present.judge(self._finding.minimal, traces)
@@ -53,7 +48,8 @@ class Again:
             seen = Seen(traces, verdicts)
             verdicts |= present.compare(self._finding.minimal, seen).suspects
         tried = {name: self._tried(verdict) for name, verdict in verdicts.items()}
-        return {**short, **lost, **tried}
+        short = {leg.name: Tried(ABSENT, f"needs vq>={needed}") for leg in legs}
+        return {**short, **lost, **tried}  # in the order of the legs; what ran says more
 
     def _traces(self, legs: Everywhere) -> tuple[dict[str, Trace], dict[str, Tried]]:
         case = self._finding.minimal
@@ -112,7 +108,7 @@ def _retested(name: str, runs: Sequence[Tried], leg: LegRecord) -> RetestRecord:
     ran = [one for one in runs if one.outcome != ABSENT]
     shows = sum(one.outcome == SHOWS for one in ran)
     others = Counter(one.said for one in runs if one.outcome not in (SHOWS, PASSES))
-    said = others.most_common(1)[0][0] if others else ""
+    said = max(others, key=others.__getitem__, default="")
     # What does something else that is wrong does not get as far: that is no pass.
     judged = all(one.outcome in (SHOWS, PASSES) for one in ran)
     return RetestRecord(name, shows, len(ran), said, leg, judged)

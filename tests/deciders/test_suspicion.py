@@ -527,6 +527,8 @@ def test_a_disagreement_names_all_that_are_in_question() -> None:
     assert shown
     assert one.deviating(shown) == ("kvm:a", "kvm:b")
     assert one.pattern(shown, legs) == "kvm:a,kvm:b"
+    swapped = Disagreement(UNKNOWN, {name: one.suspects[name] for name in ("kvm:b", "kvm:a")})
+    assert swapped.deviating(shown) == ("kvm:a", "kvm:b")
     smaller = parse_case("create v0\ninit v0 features=el1_32bit\nrun v0 { }\nget-mp v0\n")
     assert one.shows(smaller, legs)
     settled = one.settle(smaller, legs)
@@ -536,9 +538,20 @@ def test_a_disagreement_names_all_that_are_in_question() -> None:
     assert one.settle(SMALL, legs) is None
 
 
-def test_another_op_or_other_suspects_are_another_disagreement() -> None:
+def test_what_all_legs_do_is_shown_of_a_disagreement() -> None:
+    a, b, twins = pair(lambda _: 22)
+    shown = differing(twins).steady(Everywhere([a, b, Scripted("c", kind="emulator")]))
+    assert shown
+    assert set(shown.verdicts) == set(shown.traces) == {"kvm:a", "kvm:b", "c"}
+    kinds = {name: type(verdict) for name, verdict in shown.verdicts.items()}
+    assert kinds == {"kvm:a": Diverge, "kvm:b": Diverge, "c": Agree}
+
+
+def test_another_op_or_label_or_other_suspects_are_another_disagreement() -> None:
     _, _, legs = pair(lambda _: 22)
     one = differing(legs)
+    labelled = {name: replace(v, label="stage") for name, v in one.suspects.items()}
+    assert not Disagreement(UNKNOWN, labelled).shows(UNKNOWN, legs)
     other_op = parse_case("create v0\ninit v0 features=el1_32bit\nrun v0 { }\nreg-list v0\n")
     assert not one.shows(other_op, legs)
     c = Scripted("kvm:c", going_on(lambda _: 7))
