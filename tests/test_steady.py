@@ -26,6 +26,7 @@ from fuzz.followup.steady import (
     MOST_BROKEN,
     TRIES,
     Often,
+    Shows,
     StandIns,
     Steadied,
     delays,
@@ -408,6 +409,10 @@ def test_how_many_runs_it_is_worth_to_tell_how_often(most: int, runs: int) -> No
     assert often(suspect(leg, most), CASE, Everywhere([leg])) == Often(runs, runs)
 
 
+def as_it_is(_suspicion: Suspicion, _shows: Shows) -> None:
+    """Nothing is made smaller."""
+
+
 def asked_of(
     counting: Struck, running: Struck, most: int = 1000
 ) -> tuple[Steadied, list[tuple[int, bool]]]:
@@ -415,15 +420,14 @@ def asked_of(
     again: one that shows it, and two that do not."""
     costs: list[tuple[int, bool]] = []
 
-    def minimal(suspicion: Suspicion, shows: Callable[[Case], bool]) -> Case:
+    def minimise(suspicion: Suspicion, shows: Shows) -> None:
         for case in (suspicion.case, PLAIN, suspicion.case):
             before = len(counting.ran)
             told = shows(case)
             costs.append((len(counting.ran) - before, told))
-        return suspicion.case
 
     suspicion = suspect(running, most)
-    return steadied(suspicion, Everywhere([running]), Everywhere([counting]), minimal), costs
+    return steadied(suspicion, Everywhere([running]), Everywhere([counting]), minimise), costs
 
 
 def test_what_comes_again_each_time_has_to_show_each_time() -> None:
@@ -454,9 +458,7 @@ def test_what_does_not_show_where_it_was_found_is_not_kept() -> None:
     suspicion = suspect(running)
     running.cured = True
     counting = Struck(2_000_000, 2_400_000, 1)
-    found = steadied(
-        suspicion, Everywhere([running]), Everywhere([counting]), lambda one, _: one.case
-    )
+    found = steadied(suspicion, Everywhere([running]), Everywhere([counting]), as_it_is)
     assert (found.shown, found.again) == (None, True)
     seldom = "shows in 0 of 20 runs with the clock running, and "
     told = f"{seldom}another case in 20 of 20 by instructions"
@@ -480,7 +482,7 @@ def test_what_shows_but_does_not_stay_where_it_was_found_is_not_kept() -> None:
             return None if legs is there else super().settle(case, legs)
 
     suspicion = Fleeting(CASE, LEG, suspect(running).verdict)
-    found = steadied(suspicion, there, Everywhere([counting]), lambda one, _: one.case)
+    found = steadied(suspicion, there, Everywhere([counting]), as_it_is)
     assert (found.shown, found.again) == (None, True)
 
 
@@ -699,13 +701,13 @@ def test_what_is_about_the_same_will_do_where_it_shows_surely() -> None:
     first = suspect(running)
     rare = Departure(CASE, LEG, replace(first.verdict, rule="sve.rare"))
     legs, steady = Everywhere([running]), Everywhere([counting])
-    found = steadied(rare, legs, steady, lambda one, _: one.case)
+    found = steadied(rare, legs, steady, as_it_is)
     assert found.again
     assert found.suspicion.verdict.rule == first.verdict.rule
     assert found.shown
     assert found.shown.verdict.rule == first.verdict.rule
     other = Departure(CASE, LEG, replace(first.verdict, rule="host.rare"))
-    assert not steadied(other, legs, steady, lambda one, _: one.case).again
+    assert not steadied(other, legs, steady, as_it_is).again
 
 
 def test_what_is_about_the_same() -> None:
@@ -829,7 +831,7 @@ def test_what_does_not_stay_by_instructions_is_not_made_small_there() -> None:
     running = Struck(600_000, 800_000, 1)
     suspicion = Fleeting(CASE, LEG, suspect(running).verdict)
     counting = Everywhere([Struck(2_000_000, 2_400_000, 1)])
-    found = steadied(suspicion, Everywhere([running]), counting, lambda one, _: one.case)
+    found = steadied(suspicion, Everywhere([running]), counting, as_it_is)
     assert (found.shown, found.again) == (None, False)
     assert found.why == "and at no delay by instructions"
 
@@ -849,7 +851,7 @@ def test_what_settled_once_stands_where_it_does_not_again() -> None:
     suspicion = Once(CASE, LEG, suspect(running).verdict)
     suspicion.most = 100
     counting = Everywhere([Struck(2_000_000, 2_400_000, 1)])
-    found = steadied(suspicion, Everywhere([running]), counting, lambda one, _: one.case, False)
+    found = steadied(suspicion, Everywhere([running]), counting, as_it_is, False)
     assert found.again
 
 
@@ -862,18 +864,17 @@ def test_of_what_seldom_shows_the_last_that_did_is_kept() -> None:
         for gone in ((3,), (3, 4), (3, 4, 8))
     ]
 
-    def minimal(suspicion: Suspicion, shows: Callable[[Case], bool]) -> Case:
+    def minimise(suspicion: Suspicion, shows: Shows) -> None:
         (after,) = delays(suspicion.case)
         given.append(suspicion.case)
         for case in shorter:
             ops = (replace(op, after=after) if isinstance(op, Disturb) else op for op in case.ops)
             given.append(Case(tuple(ops)))
             assert shows(given[-1])
-        return given[-1]
 
     suspicion = suspect(running, 100)
     legs = Everywhere([running]), Everywhere([every_other])
-    found = steadied(suspicion, *legs, minimal)
+    found = steadied(suspicion, *legs, minimise)
     assert len(given[0].ops) == len(CASE.ops)
     assert found.small
     assert found.small.case == given[-1]
@@ -892,7 +893,7 @@ def test_where_some_thing_else_would_do_only_the_first_is_tried() -> None:
 
     rare = Asked(CASE, LEG, replace(first.verdict, rule="sve.rare"))
     legs = Everywhere([running]), Everywhere([counting])
-    assert not steadied(rare, *legs, lambda one, _: one.case).again
+    assert not steadied(rare, *legs, as_it_is).again
     assert len(asked) == 1
 
 
@@ -935,12 +936,11 @@ def test_what_is_made_small_is_done_once_however_often_it_is_run() -> None:
     running, counting = InARow(600_000, 800_000, 1), InARow(2_000_000, 2_400_000, 4)
     given: list[Case] = []
 
-    def minimal(suspicion: Suspicion, _shows: Callable[[Case], bool]) -> Case:
+    def minimise(suspicion: Suspicion, _shows: Shows) -> None:
         given.append(suspicion.case)
-        return suspicion.case
 
     legs = Everywhere([running]), Everywhere([counting])
-    found = steadied(suspect(running, 100), *legs, minimal)
+    found = steadied(suspect(running, 100), *legs, minimise)
     assert found.small
     assert found.small.times > 1
     assert [len(case.ops) for case in given] == [len(CASE.ops)]

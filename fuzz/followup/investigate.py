@@ -142,22 +142,19 @@ class Investigator:
                     continue
                 steady = Everywhere([leg], self._legs.knowledge)
                 with suppress(TransportError):
-                    found = steadied(suspicion, self._legs, steady, self._minimal, seen)
+                    found = steadied(suspicion, self._legs, steady, self._minimise, seen)
             if found and found.again:
                 break
         return found
 
-    def _settled(
-        self, suspicion: Suspicion, shown: Shown, small: bool = False
-    ) -> tuple[Suspicion, Shown]:
+    def _settled(self, suspicion: Suspicion, shown: Shown, small: bool) -> tuple[Suspicion, Shown]:
         """The smallest case that shows it, and its cause as that one tells: with less around,
         there is more room to look, and less that may be to blame. A case that is `small` already
         stays: chance would make it one that shows less often. Raises TransportError."""
         for _ in range(TRACINGS):
             smaller = [suspicion.case]
             if not small:
-                shows = partial(self._shows, suspicion, smaller)
-                self._minimal(suspicion, shows, partial(self._is_one_of_enough, suspicion))
+                self._minimise(suspicion, partial(self._shows, suspicion, smaller))
             shown = self._last_shown(suspicion, smaller) or shown
             small = False
             traced = suspicion.at(shown).traced(self._legs)
@@ -206,16 +203,12 @@ class Investigator:
         boot = self._legs.leg(suspicion.name).boot_seconds
         return max(given, min(BOOTS * boot, LONGEST_S))
 
-    def _minimal(
-        self,
-        suspicion: Suspicion,
-        shows: Callable[[Case], bool],
-        will_do: Callable[[Case], bool] = lambda _: False,
-    ) -> Case:
-        """The smallest case found that still shows it; one with few ops, if that `will_do`."""
+    def _minimise(self, suspicion: Suspicion, shows: Callable[[Case], bool]) -> None:
+        """Ask of ever smaller cases whether they show it; no more than of those with fewer ops,
+        where these tell that enough is known of it. Raises TransportError."""
         started = time.monotonic()
         machine = self._legs.machines[suspicion.name]
-        apart = bool(machine.avoid) and not is_avoided(suspicion.case, machine)
+        apart = not is_avoided(suspicion.case, machine)
 
         def still(candidate: Case) -> bool:
             if apart and is_avoided(candidate, machine):
@@ -228,7 +221,7 @@ class Investigator:
         left = max(0.0, self.end + self._minimize_seconds - started)
         minimizer = Minimizer(still, suspicion.runs, min(self._seconds(suspicion), left))
         minimal = minimizer.fewer_ops(suspicion.case)
-        if minimal is suspicion.case or not will_do(minimal):
+        if minimal is suspicion.case or not self._is_one_of_enough(suspicion, minimal):
             minimal = minimizer.minimize(minimal)
         spent = time.monotonic() - started
         by_pass = ", ".join(str(one) for one in minimizer.passes if one.calls)
@@ -236,7 +229,6 @@ class Investigator:
             f"{suspicion.name}: minimised {len(suspicion.case.ops)} to {len(minimal.ops)} ops "
             f"in {minimizer.runs} runs, {spent:.1f} s" + (f" ({by_pass})" if by_pass else "")
         )
-        return minimal
 
 
 def record(

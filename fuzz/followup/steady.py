@@ -213,12 +213,12 @@ def steadied(
     suspicion: Suspicion,
     legs: Everywhere,
     steady: Everywhere,
-    minimal: Callable[[Suspicion, Shows], Case],
+    minimise: Callable[[Suspicion, Shows], None],
     seen: bool = True,
 ) -> Steadied:
     """Make the case of `suspicion` small on `steady`, if it shows there, so that it still shows on
-    `legs`; `minimal` is the smallest case that it finds of those that show it. Few runs tell, where
-    runs are alike; what never showed on `legs` again is sought on `steady` alone. Raises
+    `legs`; `minimise` asks of ever smaller cases whether they show it. Few runs tell, where runs
+    are alike; what never showed on `legs` again is sought on `steady` alone. Raises
     TransportError."""
     counting = _Counting(suspicion, steady)
     try:
@@ -240,7 +240,7 @@ def steadied(
         smaller.append(told)
         return True
 
-    minimal(suspicion.at(replace(settled, case=there.case)), comes_again)
+    minimise(suspicion.at(replace(settled, case=there.case)), comes_again)
     small = last_sure(smaller, counting.counted) if sure else smaller[-1]
     if _worth(suspicion) >= COUNTED_RUNS:
         small = centred(suspicion, small, steady)

@@ -15,7 +15,8 @@ from scripted import Scripted, broken, diverge, earlier, sound
 from corpus.case import Case
 from corpus.fault import Fault, FaultKind
 from corpus.kept import KeptCase, Known
-from corpus.text import parse_case
+from corpus.ops import GetMp
+from corpus.text import format_case, parse_case
 from corpus.trace import Observation, Trace
 from db.records import FindingRecord, SignatureRecord
 from fuzz.followup import investigate
@@ -33,6 +34,7 @@ from targets.transport import TransportError
 
 WARN = Fault(FaultKind.WARN, "f", True)
 ONE, TWO, LAST = (parse_case("create v0\n" * n) for n in (1, 2, 3))
+RUNS = parse_case("create v0\nrun v0 {\n nop\n nop\n}\n")
 
 
 @pytest.fixture
@@ -238,13 +240,15 @@ def test_of_what_is_known_well_enough_only_the_bucket_is_told() -> None:
 def test_a_break_that_is_recorded_is_stored_as_it_is(
     fault: Fault | None, rule: str, small: bool
 ) -> None:
+    """Or as it was traced to."""
     known = KeptCase(Path("one.case"), ONE, (Known("kvm", rule),), "one")
     legs = Everywhere([Scripted("a")], Knowledge([known]))
-    one = Told(showing=lambda case: True)
+    one = Told(TWO, showing=lambda case: True)
     one.verdict = replace(one.verdict, fault=fault, rule=fault.rule if fault else "finalize.sve")
-    found = Investigator(legs, lambda _: None, 30.0).follow(one)
+    found = Investigator(legs, lambda _: None, 30.0).follow(Told(traces=[one]))
     assert isinstance(found, FindingRecord)
-    assert (len(found.minimal.ops) < len(LAST.ops)) is small
+    assert (len(found.minimal.ops) < len(TWO.ops)) is small
+    assert (found.minimal == TWO) is not small
     assert ("shows" in one.log) is small
     assert found.reproduced == (3, 3)
 
@@ -275,31 +279,36 @@ def test_where_the_cause_stays_it_is_not_looked_for_again() -> None:
 def test_what_few_ops_show_to_be_known_well_enough_is_made_no_smaller(
     cause: str, settles: bool, known: bool
 ) -> None:
-    running = parse_case("create v0\nrun v0 {\n nop\n nop\n}\n")
     telling = Told(ONE, cause, settles=settles)
-    inner = Told(running, traces=[telling] * 2, showing=lambda case: case.ops == running.ops[1:])
+    inner = Told(RUNS, traces=[telling] * 2, showing=lambda case: case.ops == RUNS.ops[1:])
     found, (first, *_) = follow(Told(traces=[inner]), lambda bucket: bucket.rule == "smaller")
     assert isinstance(found, SignatureRecord) == known
     assert "drop ops 1/" in first
     assert ("drop instructions" in first) != known
 
 
+def test_what_few_ops_do_not_show_once_more_is_made_smaller() -> None:
+    one = Told(RUNS, settles=False, showing=lambda case: case.ops == RUNS.ops[1:])
+    _, (note,) = follow(one)
+    assert "drop instructions" in note
+
+
 @pytest.mark.parametrize(
-    ("avoids", "avoided", "smallest"), [(True, 2, 3), (True, 3, 1), (False, 2, 1)]
+    ("avoided", "smallest"),
+    [
+        (lambda case: len(case.ops) < 2, 2),
+        (lambda case: len(case.ops) < 3, 3),
+        (lambda case: GetMp(0) not in case.ops, 1),  # it is left out first
+        (lambda case: True, 1),  # so is the case itself
+        (lambda case: False, 1),
+    ],
 )
 def test_a_case_is_not_made_into_one_that_is_kept_from_its_machine(
-    avoids: bool, avoided: int, smallest: int, monkeypatch: pytest.MonkeyPatch
+    avoided: Callable[[Case], bool], smallest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`avoided`: cases of so many ops, or fewer. One that is by itself is made as small as any."""
-    monkeypatch.setattr(
-        investigate, "is_avoided", lambda case, _: avoids and len(case.ops) <= avoided
-    )
-    legs = Everywhere([Scripted("a")])
-    machine = replace(legs.machines["a"], avoid=frozenset({"x"} if avoids else ()))
-    legs.machines = {"a": machine}
-    found = Investigator(legs, lambda _: None, 30.0).follow(
-        Told(LAST, showing=lambda case: bool(case.ops))
-    )
+    monkeypatch.setattr(investigate, "is_avoided", lambda case, _: avoided(case))
+    case = parse_case("create v0\ncreate v1\nget-mp v0\n")
+    found, _ = follow(Told(case, showing=lambda case: bool(case.ops)))
     assert isinstance(found, FindingRecord)
     assert len(found.minimal.ops) == smallest
 
@@ -321,13 +330,20 @@ def test_a_machine_that_is_lost_over_a_smaller_case_ends_nothing() -> None:
     assert found.minimal == LAST
 
 
-def test_where_showing_costs_a_machine_few_ops_are_not_asked(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("restarts", "text"), [(True, ""), (False, "disturb softirq {\n    get v0 z3\n}\n")]
+)
+def test_where_asking_costs_much_few_ops_are_not_asked(
+    monkeypatch: pytest.MonkeyPatch, restarts: bool, text: str
 ) -> None:
-    monkeypatch.setattr(Told, "restarts", True)
-    one = Told(LAST, showing=lambda case: len(case.ops) < 3)
-    follow(one)
+    """Where each showing costs a machine, or chance takes many runs."""
+    monkeypatch.setattr(Told, "restarts", restarts)
+    case = parse_case(f"{text}{format_case(RUNS)}")
+    words = [op.word for op in case.ops if op.word != "create"]
+    one = Told(case, showing=lambda case: [op.word for op in case.ops] == words)
+    _, (note,) = follow(one)
     assert one.log.count("settle") == 1  # what was made small
+    assert "drop instructions" in note
 
 
 def test_a_new_cause_that_does_not_settle_ends_the_search() -> None:
@@ -368,6 +384,7 @@ def tick(clock: list[float], seconds: float = 0.5) -> float:
         (True, 0.5, 5.0, 0.5, 21),
         (True, 11.0, 5.0, 5.0, 45),
         (True, 13.0, 5.0, 5.0, 49),
+        (True, 13.0, 1.0, 5.0, 49),
         (True, 13.0, 0.0, 0.5, 1),
     ],
 )

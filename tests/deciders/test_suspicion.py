@@ -577,6 +577,7 @@ def test_a_confirmed_departure_is_minimised_and_described() -> None:
     assert (found.original, found.reproduced, found.preceding) == (CASE, (3, 3), ())
     assert (found.op_index, found.deviating, found.strict) == (2, ("kvm:a",), True)
     assert (found.expected, found.observed) == ("success", "EINVAL")
+    assert found.culprit == found.signature.rule
     assert found.explanation.startswith("kvm:a: op 2 (finalize): rule finalize")
     assert set(found.traces) == {"kvm:a", "emulator:keep"}
     assert len(found.traces["kvm:a"].observations) == 3
