@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from scripted import Scripted, agree, broken, diverge, sound, wrong
+from scripted import Scripted, agree, broken, diverge, earlier, sound, wrong
 
 from corpus.case import MAX_OPS, Case
 from corpus.fault import Fault, FaultKind
 from corpus.fields import MAX_PROGRAM
 from corpus.isa.system import HVC_LOOP
+from corpus.kept import KeptCase, Known
 from corpus.ops import Disturb, GetReg, Run, SetReg
 from corpus.text import format_case, parse_case
 from corpus.trace import Ending, Trace
 from corpus.wire import Stranger
-from db.records import FindingRecord
+from db.records import Earlier, FindingRecord, SignatureRecord
 from fuzz.followup import steady
 from fuzz.followup.breakage import Breakage
 from fuzz.followup.investigate import Investigator
@@ -45,6 +48,7 @@ from fuzz.followup.surer import TIMES, Told, given_time, in_company, once, ways
 from fuzz.followup.suspicion import Departure, Shown, Suspicion
 from fuzz.oracle.attribution import akin, alike
 from fuzz.oracle.everywhere import Everywhere
+from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.oracle.verdict import Diverge
 from targets.base import Target
 from targets.transport import TransportError
@@ -228,16 +232,20 @@ def test_such_a_leg_may_break() -> None:
     assert "by instructions" not in found.explanation
 
 
-def test_when_time_is_up_nothing_is_booted() -> None:
+@pytest.mark.parametrize(("now", "booted"), [(100.0, [LEG]), (100.5, [])])
+def test_when_time_is_up_nothing_is_booted(
+    monkeypatch: pytest.MonkeyPatch, now: float, booted: list[str]
+) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     leg, asked = Struck(600_000, 800_000, 2), list[str]()
     legs = Everywhere([leg])
     verdict = next(
         v for _ in range(5) if isinstance(v := legs.judge_one(CASE, LEG, leg.run(CASE)), Diverge)
     )
-    late = Investigator(legs, lambda _: None, 0.0, stand_ins=standing_in(asked, leg))
-    late.end = 0.0
+    late = Investigator(legs, lambda _: None, 0.0, stand_ins=standing_in(asked, None))
+    late.end = 100.0
     late.follow(Departure(CASE, LEG, verdict))
-    assert asked == []
+    assert asked == booted
 
 
 @pytest.mark.parametrize(
@@ -654,45 +662,68 @@ def test_where_its_machine_breaks_by_instructions_that_is_said_soon() -> None:
         f"runs with the clock running, and by instructions its machine breaks: {PANIC}"
     )
     assert len(counting.ran) == MOST_BROKEN
+    assert len(found.minimal.ops) < len(CASE.ops), "and it is made small as ever"
+
+
+class Panics(Struck):
+    """What would be spoiled breaks its machine."""
+
+    def _do(self, case: Case, turn: int) -> Trace:
+        return sound(case) if super()._do(case, turn) == sound(case) else broken(PANIC)
+
+
+def broke_once(
+    stand_ins: StandIns,
+    *others: Target,
+    known: Knowledge = NOTHING,
+    enough: Callable[[SignatureRecord], bool] = lambda _: False,
+) -> tuple[Scripted, FindingRecord]:
+    """A leg whose machine broke after another case, and never again, and what comes of it."""
+    leg = Panics(1, 0, 1)
+    legs = Everywhere([leg, *others], known)
+    verdict = legs.judge_one(CASE, LEG, broken(PANIC))
+    assert isinstance(verdict, Diverge)
+    crash = Breakage(CASE, LEG, verdict, broken(PANIC), earlier(PLAIN))
+    found = Investigator(legs, lambda _: None, 30.0, enough, stand_ins).follow(crash)
+    assert isinstance(found, FindingRecord)
+    assert found.original == CASE
+    assert found.reproduced == (0, 17)
+    return leg, found
 
 
 def test_what_broke_a_machine_once_is_sought_by_instructions() -> None:
-    """In a case that is small, beside what other legs do with it."""
-
-    class Panics(Struck):
-        def _do(self, case: Case, turn: int) -> Trace:
-            return sound(case) if super()._do(case, turn) == sound(case) else broken(PANIC)
-
-    running, counting = Panics(1, 0, 1), Panics(2_000_000, 2_400_000, 1)
-    other = Scripted("kvm:other")
-    legs = Everywhere([running, other])
-    verdict = legs.judge_one(CASE, LEG, broken(PANIC))
-    assert isinstance(verdict, Diverge)
-    crash = Breakage(CASE, LEG, verdict, broken(PANIC))
+    """In a case that is small and needs none before it, beside what other legs do with it."""
     asked: list[str] = []
-    investigator = Investigator(legs, lambda _: None, 30.0, stand_ins=standing_in(asked, counting))
-    found = investigator.follow(crash)
-    assert isinstance(found, FindingRecord)
+    other = Scripted("kvm:other", lambda case, turn: broken(PANIC))
+    stand_ins = standing_in(asked, Panics(2_000_000, 2_400_000, 1))
+    leg, found = broke_once(stand_ins, other)
     assert asked == [LEG]
-    assert found.reproduced == (0, 15)
     assert len(found.minimal.ops) < len(CASE.ops)
-    assert found.original == CASE
+    assert found.preceding == ()
     assert set(found.traces) == {LEG, "kvm:other"}
     assert found.traces[LEG].fault == PANIC
-    assert found.deviating == (LEG,)
+    assert found.deviating == (LEG, "kvm:other")
     assert "; shows in 0 of 3 runs with the clock running, and in 3 of 3 by instr" in (
         found.explanation
     )
-    never = Investigator(legs, lambda _: None, 30.0, stand_ins=standing_in([], Panics(1, 0, 1)))
-    as_ever = never.follow(crash)
-    assert isinstance(as_ever, FindingRecord)
-    assert (as_ever.minimal, as_ever.explanation) == (CASE, f"{LEG}: {verdict.explanation}")
-    known = Investigator(
-        legs, lambda _: None, 30.0, lambda _: True, standing_in(asked, counting)
-    ).follow(crash)
-    assert isinstance(known, FindingRecord)
-    assert known.minimal == CASE
-    assert asked == [LEG], "where enough of its kind are known, none is sought"
+    again = [case for case in leg.ran if case not in (CASE, PLAIN)]
+    assert again == [found.minimal] * 3, "to be counted, and not to be sought there"
+
+
+def test_what_broke_a_machine_once_and_does_not_by_instructions_is_stored_as_it_is() -> None:
+    _, found = broke_once(standing_in([], Panics(1, 0, 1)))
+    assert (found.minimal, found.preceding) == (CASE, (Earlier(PLAIN, False),))
+    assert "by instructions" not in found.explanation
+
+
+@pytest.mark.parametrize(("rule", "enough"), [(PANIC.rule_at, False), ("ending.bug@f", True)])
+def test_what_is_known_is_not_sought_by_instructions(rule: str, enough: bool) -> None:
+    asked: list[str] = []
+    known = Knowledge([KeptCase(Path("one.case"), PLAIN, (Known("kvm", rule),), "one")])
+    stand_ins = standing_in(asked, Panics(2_000_000, 2_400_000, 1))
+    _, found = broke_once(stand_ins, known=known, enough=lambda _: enough)
+    assert found.minimal == CASE
+    assert asked == []
 
 
 def test_what_is_about_the_same_will_do_where_it_shows_surely() -> None:
