@@ -117,6 +117,13 @@ def test_one_signature_is_one_bucket(store: Store, campaign: int) -> None:
     }
 
 
+def test_votes_are_listed_by_name(store: Store, campaign: int) -> None:
+    names = [f"kvm:{release}" for release in "hcaegbfd"]
+    traces = dict.fromkeys(names, next(iter(RECORD.traces.values())))
+    bucket = store.add_finding(campaign, replace(RECORD, traces=traces)).bucket_id
+    assert [*store.bucket(bucket).votes] == sorted({*names, *RECORD.deviating})
+
+
 def test_parts_of_a_signature_cannot_run_into_each_other() -> None:
     a = replace(SIGNATURE, oracle="a | b", op_kind="c")
     b = replace(SIGNATURE, oracle="a", op_kind="b | c")

@@ -112,6 +112,18 @@ def test_a_defect_of_uneven_lengths_spoils_flags_too(vq: int, spoils: bool) -> N
     assert join(cpu.vcpu.z[0])[1] == (1 << 2048) - 1
 
 
+@pytest.mark.parametrize(
+    ("el", "mode", "spoils"), [(2, 0x3C8, True), (2, 0x3C9, False), (1, 0x3C4, False)]
+)
+def test_a_defect_of_el2_with_the_stack_of_el0_spoils_nothing_else(
+    el: int, mode: int, spoils: bool
+) -> None:
+    cpu = guest(1)
+    cpu.el, cpu.vcpu.core["pstate"] = el, exact(mode)
+    effects = frozenset({Effect.STACK})
+    assert (worst(cpu, effects, parse_insn("nop")) is Effect.STOP) is spoils
+
+
 def test_a_defect_of_sp_spoils_nothing_else() -> None:
     cpu, effects = guest(1), frozenset({Effect.SP})
     assert worst(cpu, effects, parse_insn("ld1b (z1.b), p0/z, [sp, x2]")) is Effect.STOP

@@ -233,3 +233,7 @@ def test_where_a_window_shows_it_in_some_runs_alone_others_are_looked_into() -> 
         assert timing.often == most
         assert (timing.delay > 300_000) == bool(last)
         assert timing.part == most / 20
+        asked.clear()
+        chance = timing_of(Alone(), case, 0, expected, 20)  # type: ignore[arg-type]
+        assert chance
+        assert chance.window.last < 300_000, "it is the same in each of them"

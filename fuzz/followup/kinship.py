@@ -126,7 +126,7 @@ def _cause(signature: SignatureRecord) -> tuple[str, ...]:
 def _but_for_rule(one: FindingRecord, other: FindingRecord) -> str:
     a, b = one.signature, other.signature
     named = any(rule.startswith("isa.") for rule in (a.rule, b.rule))
-    alike = (a.oracle, a.op_kind, a.register_class) == (b.oracle, b.op_kind, b.register_class)
+    alike = (a.op_kind, a.register_class) == (b.op_kind, b.register_class)
     if named or not alike or not a.register_class or not _shared_leg(one, other):
         return ""
     how = "by another rule" if a.rule != b.rule else "on legs of other kinds, too"
@@ -135,7 +135,7 @@ def _but_for_rule(one: FindingRecord, other: FindingRecord) -> str:
 
 def _but_for_op(one: FindingRecord, other: FindingRecord) -> str:
     a, b = one.signature, other.signature
-    alike = (a.oracle, a.rule, a.register_class) == (b.oracle, b.rule, b.register_class)
+    alike = (a.rule, a.register_class) == (b.rule, b.register_class)
     generic = a.rule == KEEPS or a.rule.startswith("isa.")
     if generic or not alike or not a.register_class or not _shared_leg(one, other):
         return ""
@@ -144,7 +144,7 @@ def _but_for_op(one: FindingRecord, other: FindingRecord) -> str:
 
 def _but_for_register(one: FindingRecord, other: FindingRecord) -> str:
     a, b = one.signature, other.signature
-    alike = (a.oracle, a.op_kind, a.rule) == (b.oracle, b.op_kind, b.rule)
+    alike = (a.op_kind, a.rule) == (b.op_kind, b.rule)
     generic = a.rule == KEEPS or a.rule.startswith("isa.")
     if generic or not alike or not (_classes(a) and _classes(b)) or not _shared_leg(one, other):
         return ""

@@ -84,6 +84,8 @@ def test_what_is_done_many_times_in_a_row_is_the_same_each_time() -> None:
     assert same == [2, 5, 8], "and not at the other op of its kind, or past the end"
     apart = finding(minimal=parse_case(f"create v0\n{once * 2}get v0 z4\n"), op_index=2)
     assert [at for at in range(9) if is_it(apart, "conformance", "finalize.twice", at)] == [2]
+    many = finding(minimal=parse_case(f"create v0\n{once * 3}get v0 z3\n"), op_index=10)
+    assert [at for at in range(13) if is_it(many, "conformance", "finalize.twice", at)] == [10]
     before = finding(minimal=parse_case(f"get v0 z3\n{once}"), op_index=0)
     assert [at for at in range(9) if is_it(before, "conformance", "finalize.twice", at)] == [0]
 

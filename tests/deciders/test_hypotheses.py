@@ -169,6 +169,7 @@ def test_refused_lengths_leave_the_shortest() -> None:
     run = f"set v0 zcr_el1 15\nrun v0 {{\n{ON}rdvl x1, #1\n}}\nget v0 x1\n"
     refused = f"{UP}set-vls v0 1-2\n{run}"
     assert (value(refused), value(refused, SHORTEST)) == (256, 16)
+    assert value(f"{UP}set-vls v0 1-2\nget-vls v0\n", SHORTEST) == 1
     assert value(f"{UP}finalize v0\n{run}", SHORTEST) == 256
     taken = f"create v0\ninit v0 features=sve\nset-vls v0 1-2\nfinalize v0\n{run}"
     assert value(taken, SHORTEST) == 32

@@ -70,7 +70,7 @@ class Granting(Family):
 
     def _permitted_given(self, effect: FindingRecord, cause: SignatureRecord, name: str) -> bool:
         self.asked.append((effect.signature.op_kind, cause.op_kind, name))
-        return cause.op_kind not in self.refused
+        return not {cause.op_kind, cause.rule} & {*self.refused}
 
 
 def reason(
@@ -274,6 +274,8 @@ def test_what_is_granted_is_not_just_what_is_wrong() -> None:
     assert reason(*pair, ()) == ""
     other_op = found(rule="isa.add", op_kind="get", register_class="vector")
     assert reason(other_op, pair[0], ()) == told_of("run", "vector")
+    of_one = found(rule="sve.z", op_kind="run")  # no instruction that went wrong
+    assert reason(of_one, pair[0], ("sve.z",)) == told_of("run", "vector")
 
 
 def test_either_may_follow_from_the_other_on_a_leg_that_did_both() -> None:
@@ -424,6 +426,7 @@ def test_a_look_that_never_came_grants_nothing() -> None:
 def test_looks_at_several_vcpus_follow_one_op() -> None:
     two = "create v1\ninit v1\nfinalize v1\n" + FILLED + RUN
     assert granted(two + "read-all v1\nread-all v0\n")
+    assert not granted(two + "get-mp v0\nread-all v1\nread-all v0\n")
 
 
 def test_only_registers_of_the_cause_s_class_are_granted() -> None:
