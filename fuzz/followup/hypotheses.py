@@ -108,8 +108,8 @@ class _ThoughRefused(Model):
     def step(self, op: Op) -> Permitted:
         permitted = super().step(op)
         vcpu = self.vm.vcpus.get(getattr(op, "vcpu", -1))
-        refused = not permitted.anything and permitted.outcomes[0].err  # in one, so in all
-        if isinstance(op, self._kind) and vcpu is not None and refused:
+        # These are refused in each outcome that they may have, or in none.
+        if isinstance(op, self._kind) and vcpu is not None and permitted.outcomes[0].err:
             self._act(vcpu)
         return permitted
 

@@ -77,17 +77,19 @@ def test_the_same_is_of_the_same_oracle_rule_and_op() -> None:
     assert not is_it(one, "conformance", "finalize.twice", 2)
 
 
+def places(one: FindingView) -> list[int]:
+    """The ops at which a divergence is the one that was found."""
+    return [at for at in range(12) if is_it(one, "conformance", "finalize.twice", at)]
+
+
 def test_what_is_done_many_times_in_a_row_is_the_same_each_time() -> None:
     once = "disturb softirq {\n    get v0 z3\n}\nget v0 z3\n"
-    one = finding(minimal=parse_case(f"create v0\n{once * 3}"), op_index=2)
-    same = [at for at in range(12) if is_it(one, "conformance", "finalize.twice", at)]
-    assert same == [2, 5, 8], "and not at the other op of its kind, or past the end"
+    row = parse_case(f"create v0\n{once * 3}")
+    assert places(finding(minimal=row, op_index=2)) == [2, 5, 8], "not the other op of its kind"
+    assert places(finding(minimal=row, op_index=7)) == [1, 4, 7], "nor past the end"
     apart = finding(minimal=parse_case(f"create v0\n{once * 2}get v0 z4\n"), op_index=2)
-    assert [at for at in range(9) if is_it(apart, "conformance", "finalize.twice", at)] == [2]
-    many = finding(minimal=parse_case(f"create v0\n{once * 3}get v0 z3\n"), op_index=10)
-    assert [at for at in range(13) if is_it(many, "conformance", "finalize.twice", at)] == [10]
-    before = finding(minimal=parse_case(f"get v0 z3\n{once}"), op_index=0)
-    assert [at for at in range(9) if is_it(before, "conformance", "finalize.twice", at)] == [0]
+    assert places(apart) == [2]
+    assert places(finding(minimal=parse_case(f"get v0 z3\n{once}"), op_index=0)) == [0]
 
 
 def test_what_a_verdict_names_comes_before_the_rule_of_the_bucket() -> None:
