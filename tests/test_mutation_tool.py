@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from mutation import __main__ as tool
+from mutation import survivors
 from mutation.covering import Covering
 from mutation.forks import Fate
 from mutation.operators import Mutant, mutants
@@ -68,3 +70,27 @@ def test_nothing_is_known_of_another_tree(tmp_path: Path, changed: str) -> None:
     assert Remembered(folder, root, ["other tests"]).covering() is None
     (root / changed).write_text(TEXT + "\n")
     assert Remembered(folder, root, []).covering() is None
+
+
+def test_which_survivors_are_listed_changes_nothing_that_is_known(tmp_path: Path) -> None:
+    root, folder = _tree(tmp_path), tmp_path / "kept"
+    Remembered(folder, root, []).keep_covering(Covering())
+    (root / "tests" / survivors.FILE.name).write_text("")
+    assert Remembered(folder, root, []).covering() is not None
+
+
+@pytest.mark.parametrize("tried", [False, True])
+def test_a_listed_survivor_is_tried_only_if_asked_for(
+    tmp_path: Path, tried: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tool, "LAST", tmp_path / "last.json")
+    monkeypatch.setattr(survivors, "load", lambda: {_first().key: "a reason"})
+    found = [*mutants("corpus/one.py", TEXT)]
+    known = Remembered(tmp_path / "kept", _tree(tmp_path), [])
+    hunt = tool.Hunt(found, 1, 1.0, known, listed=tried)
+    assert (_first() in hunt.fates) is not tried
+    hunt.fates = dict.fromkeys(found, Fate.KILLED) | hunt.fates
+    assert hunt.tell(complete=False) == 0
+    out = capsys.readouterr().out
+    assert ("is listed, and a test kills it" in out) is tried
+    assert f"{len(found) - (not tried)} of {len(found)} mutants killed" in out

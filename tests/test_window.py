@@ -201,6 +201,7 @@ def test_timing_says_how_often_and_from_when_to_when() -> None:
 def test_the_surest_of_a_windows_delays_is_far_from_its_edges_if_it_can_be() -> None:
     around = Window(1000, 9000)
     assert surest(lambda _: 20, 20, 1500, around) == Timing(5000, 20, 20, around)
+    assert surest(lambda _: 19, 20, 1500, around) == Timing(5000, 19, 20, around), "nearly each"
     gap = {5000: 3, 1500: 12, 3000: 20}
     assert surest(lambda delay: gap[delay], 20, 1500, around) == Timing(3000, 20, 20, around)
     rare = {5000: 3, 1500: 12, 3000: 1, 7000: 13, 4000: 0, 6000: 2, 2000: 14, 8000: 13}

@@ -1,9 +1,10 @@
 """`make mutation`: every mutant of the deciding modules against the tests that come to it.
 
     python -m mutation [--module GLOB]... [--again] [--anew] [--every N] [--seconds S] [--list]
-        [TESTS...]
+        [--listed] [TESTS...]
 
-It takes hours; ended at any time, it goes on where it was, as long as no file changes.
+It takes an hour or two; ended at any time, it goes on where it was, as long as no file changes.
+What `survivors.toml` lists counts as a survivor without being tried, but with `--listed`.
 Ends with 1 when a mutant survives that `survivors.toml` does not list, when that file lists what
 no longer is, or when fewer than WANTED percent were killed.
 """
@@ -62,6 +63,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--anew", action="store_true", help="forget what an earlier hunt found out")
     parser.add_argument("--every", type=int, default=1, help="one of so many, for a quick look")
     parser.add_argument("--list", action="store_true", help="only list the mutants")
+    parser.add_argument("--listed", action="store_true", help="try listed survivors, too")
     parser.add_argument(
         "--seconds", type=float, default=TEST_SECONDS, help="of tests against one mutant"
     )
@@ -77,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
     remembered = Remembered(LAST.parent, ROOT, question)
     if args.anew:
         shutil.rmtree(remembered.folder, ignore_errors=True)
-    hunt = Hunt(found, args.jobs, args.seconds, remembered)
+    hunt = Hunt(found, args.jobs, args.seconds, remembered, listed=args.listed)
     os.chdir(ROOT)
     pytest.main(
         ["-q", "-s", "-m", args.marks, "-p", "no:cacheprovider", *args.tests], plugins=[hunt]
@@ -104,11 +106,21 @@ class Hunt:
     """A pytest plugin that runs mutants in place of tests."""
 
     def __init__(
-        self, found: Sequence[Mutant], jobs: int, seconds: float, remembered: Remembered
+        self,
+        found: Sequence[Mutant],
+        jobs: int,
+        seconds: float,
+        remembered: Remembered,
+        *,
+        listed: bool,
     ) -> None:
         self._mutants, self._jobs, self._seconds = found, jobs, seconds
         self._remembered = remembered
+        self._listed = survivors.load()
         self.fates: dict[Mutant, Fate] = {}
+        if not listed:
+            known = (one for one in found if one.key in self._listed)
+            self.fates.update(dict.fromkeys(known, Fate.SURVIVED))
         self.uncovered: set[Mutant] = set()
 
     @pytest.hookimpl(tryfirst=True)
@@ -121,8 +133,9 @@ class Hunt:
         print(f"{len(known.seconds)} tests in {time.monotonic() - began:.0f} s", flush=True)
         for test in sorted(known.failed):
             print(f"fails without a mutant: {test}")
-        trials = [trial for one in self._mutants if (trial := self._trial(one, known))]
-        print(f"{len(self._mutants)} mutants, {len(trials)} of which tests come to", flush=True)
+        left = [one for one in self._mutants if one not in self.fates]
+        print(f"{len(self._mutants)} mutants, {len(self.fates)} listed", flush=True)
+        trials = [trial for one in left if (trial := self._trial(one, known))]
         _import({covering.module_of(one.path) for one in self._mutants}, known.libraries)
         forks = Forks({item.nodeid: item for item in session.items}, ROOT, self._jobs)
         for trial, fate in forks.run(self._untried(trials)):
@@ -149,9 +162,10 @@ class Hunt:
         fates = self._remembered.fates()
         left = [trial for trial in trials if trial.mutant.key not in fates]
         tried = (trial.mutant for trial in trials if trial.mutant.key in fates)
-        self.fates.update((mutant, fates[mutant.key]) for mutant in tried)
-        if self.fates:
-            print(f"of {len(self.fates)} the fate is known from before", flush=True)
+        known = {mutant: fates[mutant.key] for mutant in tried}
+        self.fates.update(known)
+        if known:
+            print(f"of {len(known)} the fate is known from before", flush=True)
         return left
 
     def _trial(self, mutant: Mutant, known: covering.Covering) -> Trial | None:
@@ -178,11 +192,14 @@ class Hunt:
         print(Counter(fate.name.lower() for fate in self.fates.values()))
         share = 100 * (total - len(alive)) / total
         print(f"{total - len(alive)} of {total} mutants killed: {share:.1f} %")
-        listed = survivors.load()
-        unlisted = sorted((one for one in alive if one.key not in listed), key=str)
+        unlisted = sorted((one for one in alive if one.key not in self._listed), key=str)
         for one in unlisted:
             print(f"survives and is not listed: {one}")
-        gone = sorted(listed.keys() - {one.key for one in self._mutants}) if complete else []
+        for one in sorted((one for one in self.fates if one.key in self._listed), key=str):
+            if one not in alive:
+                print(f"is listed, and a test kills it: {one}")
+        there = {one.key for one in self._mutants}
+        gone = sorted(self._listed.keys() - there) if complete else []
         for key in gone:
             print(f"is listed and no longer there: {key}")
         return int(bool(unlisted or gone) or (complete and share < WANTED))

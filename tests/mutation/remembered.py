@@ -1,4 +1,5 @@
-"""What is known of this very tree already: a hunt takes hours, and may be ended at any time."""
+"""What is known of this very tree already: a hunt takes long, and may be ended at any time. Which
+survivors are listed makes no difference to it."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from mutation import survivors
 from mutation.covering import Covering
 from mutation.forks import Fate
 from mutation.operators import Mutant
@@ -66,7 +68,8 @@ def _digest(root: Path, question: Iterable[str]) -> str:
     digest = hashlib.sha256(json.dumps([*question]).encode())
     for name in _SOURCES:
         for path in sorted((root / name).rglob("*")):
-            if path.suffix in _SUFFIXES and path.is_file() and "__pycache__" not in path.parts:
+            ours = path.suffix in _SUFFIXES and path.name != survivors.FILE.name
+            if ours and path.is_file() and "__pycache__" not in path.parts:
                 digest.update(str(path.relative_to(root)).encode() + b"\0")
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
