@@ -115,7 +115,10 @@ class _ThoughRefused(Model):
 
 
 def _becomes(field: str, value: int) -> Callable[[Vcpu], None]:
-    return lambda vcpu: setattr(vcpu, field, value)
+    def act(vcpu: Vcpu) -> None:
+        setattr(vcpu, field, value)
+
+    return act
 
 
 class _AlwaysOn(Model):

@@ -7,6 +7,8 @@ import pytest
 from corpus.text import parse_case
 from corpus.trace import Observation
 from fuzz.followup.hypotheses import HYPOTHESES
+from fuzz.oracle.conformance import judge
+from fuzz.oracle.verdict import Agree
 from targets.model.target import ModelTarget
 from targets.profile import Profile
 from targets.spec.errno import EINVAL
@@ -82,6 +84,12 @@ def test_the_other_bits_and_vcpus_without_sve_keep_theirs(bit: int) -> None:
     assert value(f"{UP}set v0 zcr_el1 {kept}\n{ACCESS}get v0 zcr_el1\n", name) == kept
     plain = f"create v0\ninit v0\nset v0 x5 7\nrun v0 {{\n{ON}}}\nget v0 x5\n"
     assert value(plain, name) == 7
+    case = parse_case(f"{UP}set v0 zcr_el1 0\n{ACCESS}")
+    wrong = HYPOTHESES[name]
+    trace = ModelTarget(Profile(), make=wrong).run(case)
+    verdict = judge(case, trace, Profile(), wrong)
+    assert isinstance(verdict, Agree)
+    assert "tail.after-exit" in verdict.rules
     # Registers are saved when a guest is left.
     run = f"run v0 {{\n{ON}ptrue p0.b\nadd z1.b, z1.b, #3\n}}\n"
     z1 = f"{UP}set v0 zcr_el1 0\n{run}get v0 z1\n"
