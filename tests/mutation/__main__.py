@@ -137,7 +137,8 @@ class Hunt:
         print(f"{len(self._mutants)} mutants, {len(self.fates)} listed", flush=True)
         trials = [trial for one in left if (trial := self._trial(one, known))]
         _import({covering.module_of(one.path) for one in self._mutants}, known.libraries)
-        forks = Forks({item.nodeid: item for item in session.items}, ROOT, self._jobs)
+        items = {item.nodeid: item for item in session.items}
+        forks = Forks(items, ROOT, self._jobs, known.seconds)
         for trial, fate in forks.run(self._untried(trials)):
             self.fates[trial.mutant] = fate
             self._remembered.keep_fate(trial.mutant, fate)

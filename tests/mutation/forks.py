@@ -26,6 +26,9 @@ KILLER = "killer"
 """In a trial's folder: id of the test that failed."""
 FAR = 4
 """So many of the tests that killed other mutants of the module go first."""
+STUCK_SECONDS, STUCK_TIMES = 5.0, 10.0
+"""A test that takes more of the processor than these seconds, beside so many times what it takes
+without a mutant, comes to no end."""
 
 
 class Fate(Enum):
@@ -49,10 +52,17 @@ class Trial:
 
 
 class Forks:
-    """Runs trials side by side. What killed a mutant is put first against the next ones nearby."""
+    """Runs trials side by side. What killed a mutant is put first against the next ones nearby.
+    `seconds` of the processor that tests take by themselves."""
 
-    def __init__(self, items: Mapping[str, pytest.Item], root: Path, jobs: int) -> None:
-        self._items, self._root, self._jobs = items, root, jobs
+    def __init__(
+        self,
+        items: Mapping[str, pytest.Item],
+        root: Path,
+        jobs: int,
+        seconds: Mapping[str, float],
+    ) -> None:
+        self._items, self._root, self._jobs, self._seconds = items, root, jobs, seconds
         self._functions = _functions(root)
         self._killers: dict[tuple[str, str], list[str]] = {}
         gc.collect()
@@ -116,7 +126,7 @@ class Forks:
             os._exit(status)
 
     def _try(self, trial: Trial, folder: Path) -> Fate:
-        end = _EndAtOnce(folder / KILLER)
+        end = _EndAtOnce(folder / KILLER, self._seconds)
         if trial.here:
             try:
                 self._exchange(trial.mutant)
@@ -153,10 +163,15 @@ class Forks:
 
 
 class _EndAtOnce:
-    """The first failure is enough: its test is told in a file."""
+    """The first failure is enough: its test is told in a file. One that is stuck is ended."""
 
-    def __init__(self, told: Path) -> None:
-        self._told = told
+    def __init__(self, told: Path, seconds: Mapping[str, float]) -> None:
+        self._told, self._seconds = told, seconds
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """A test begins."""
+        limit = STUCK_SECONDS + STUCK_TIMES * self._seconds.get(nodeid, 0.0)
+        signal.setitimer(signal.ITIMER_PROF, limit)  # its signal ends the process
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """One phase of a test is over."""
@@ -233,7 +248,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def _fate(status: int, *, late: bool) -> Fate:
-    if late:
-        return Fate.TIMEOUT
     code = os.waitstatus_to_exitcode(status)
+    if late or code == -signal.SIGPROF:
+        return Fate.TIMEOUT
     return Fate.SURVIVED if code == Fate.SURVIVED.value else Fate.KILLED
