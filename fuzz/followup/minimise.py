@@ -69,7 +69,7 @@ class Minimizer:
     def minimize(self, case: Case) -> Case:
         """The smallest case found; `case` itself if nothing smaller diverges alike."""
         improved = True
-        while improved and not self._spent:
+        while improved:
             improved = False
             for one in self.passes:
                 smaller = self._exhaust(case, one)
@@ -84,7 +84,7 @@ class Minimizer:
     def _exhaust(self, case: Case, one: ShrinkPass) -> Case:
         """Apply one pass again and again while it makes progress."""
         progress = True
-        while progress and not self._spent:
+        while progress:
             progress = False
             for candidate in one.propose(case):
                 if self._spent:

@@ -72,7 +72,7 @@ def _together(case: Case) -> Iterator[Case]:
 def hint(case: Case, leg: Target, profile: Profile) -> Hint | None:
     """Run the case and its neighbours on a leg that records coverage, and compare; None where
     no neighbour agrees. Raises TransportError."""
-    mine = _always(case, leg)
+    mine = frozenset.intersection(*_runs(case, leg))
     best: tuple[int, Case, frozenset[int]] | None = None
     until = time.monotonic() + PATIENCE_S
     for tried, other in enumerate(neighbours(case)):
@@ -81,7 +81,7 @@ def hint(case: Case, leg: Target, profile: Profile) -> Hint | None:
         verdict = judge(other, leg.run(other), profile)
         if not isinstance(verdict, Agree) or verdict.reason:
             continue
-        theirs = _ever(other, leg)
+        theirs = frozenset.union(*_runs(other, leg))
         left = len(mine - theirs)
         if best is None or left < best[0]:
             best = left, other, mine - theirs
@@ -98,18 +98,8 @@ def hint(case: Case, leg: Target, profile: Profile) -> Hint | None:
     return Hint(neighbour, tuple(sorted(entered)), tuple(sorted(shared)))
 
 
-def _always(case: Case, leg: Target) -> frozenset[int]:
-    """Blocks that every run of a case executes."""
-    found: frozenset[int] | None = None
+def _runs(case: Case, leg: Target) -> Iterator[frozenset[int]]:
+    """Blocks that each of some runs of a case executes."""
     for _ in range(TURNS):
         leg.run(case)
-        found = frozenset(leg.blocks) if found is None else found & frozenset(leg.blocks)
-    return found or frozenset()
-
-
-def _ever(case: Case, leg: Target) -> frozenset[int]:
-    found: frozenset[int] = frozenset()
-    for _ in range(TURNS):
-        leg.run(case)
-        found |= frozenset(leg.blocks)
-    return found
+        yield frozenset(leg.blocks)

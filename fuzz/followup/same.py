@@ -17,7 +17,7 @@ def is_it(finding: FindingView, oracle: str, culprit: str, op_index: int) -> boo
     if oracle != finding.oracle:
         return False
     stored = finding.culprit or finding.rule
-    if "@" in culprit or stored.startswith("ending."):
+    if stored.startswith("ending."):
         # A hung machine may be caught anywhere in its loop; older findings name no place.
         kind, _, place = culprit.partition("@")
         known, _, where = stored.partition("@")
