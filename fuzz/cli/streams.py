@@ -69,15 +69,26 @@ def safe_streams() -> Iterator[None]:
     _hold_descriptors()
     _forget_odd_sizes()
     before = sys.stdout, sys.stderr
-    for stream in before:
-        if isinstance(stream, io.TextIOWrapper):
-            # A character that the encoding lacks is no reason to stop.
-            stream.reconfigure(errors="backslashreplace")
-    sys.stdout, sys.stderr = SafeStream(before[0]), SafeStream(before[1], vital=False)
+    sys.stdout = SafeStream(_whole(before[0]))
+    sys.stderr = SafeStream(_whole(before[1]), vital=False)
     try:
         yield
     finally:
         sys.stdout, sys.stderr = before
+
+
+def _whole(stream: TextIO) -> TextIO:
+    """A stream that writes all or says that it could not, whatever its encoding lacks."""
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    # A character that the encoding lacks is no reason to stop.
+    stream.reconfigure(errors="backslashreplace")
+    if not isinstance(stream.buffer, io.RawIOBase):
+        return stream
+    # With PYTHONUNBUFFERED what a full disk takes no more of would be lost without a word.
+    return open(
+        stream.fileno(), "w", 1, stream.encoding, "backslashreplace", newline="", closefd=False
+    )
 
 
 def _hold_descriptors() -> None:
