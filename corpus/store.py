@@ -78,9 +78,12 @@ def keep(directory: Path, case: Case) -> bool:
 
 
 def _read(path: Path) -> bytes:
-    """A file, or enough of it to see that it is too long."""
-    with path.open("rb") as file:
-        return file.read(MAX_SIZE + 1)
+    """A file, or enough of it to see that it is too long. Raises OSError, which names it."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_SIZE + 1)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def kept_files(folder: str) -> list[Path]:

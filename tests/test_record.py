@@ -558,7 +558,7 @@ def test_a_log_that_was_kept_is_written_and_explained(tmp_path: Path, log: Path)
         (("--lab", "9.99:vhe", "--", "vmm"), 2, "names no known kernel"),
         (("--lab", "native", "--", "vmm"), 2, "is no leg of the lab"),
         (("--lab", "6.12:vhe", "--", "./nosuch"), 2, "nosuch: no such file or directory"),
-        (("--lab", "6.12:vhe", "--package", "X Y", "--", "x"), 3, "no name of a Debian package"),
+        (("--lab", "6.12:vhe", "--package", "X Y", "--", "x"), 2, "no name of a Debian package"),
         (("--read", "LOG", "--vm", "7"), 3, "there is no VM 7"),
     ],
 )

@@ -22,7 +22,9 @@ from db.store import Store
 from fuzz.cli.console import console as open_console
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, json_option, kernel_option, legs_option, resolve_legs
+from fuzz.cli.plain_options import COUNT
 from fuzz.cli.repeated import tell
+from fuzz.cli.triage.keys import Key, key
 from fuzz.followup.disagreement import Disagreement, steady_difference
 from fuzz.followup.inquest import run_after
 from fuzz.followup.otherwise import Otherwise, differences
@@ -49,7 +51,7 @@ case_argument = click.argument("file", type=click.Path(exists=True, dir_okay=Fal
     "--times",
     default=1,
     show_default=True,
-    type=click.IntRange(1),
+    type=COUNT,
     help="Run it so often, and say only in how many runs each leg diverges.",
 )
 @json_option
@@ -108,11 +110,11 @@ def diff(file: Path, legs: str, kernel: Path | None, show_all: bool) -> int:
 
 
 @click.command("repro")
-@click.argument("finding", metavar="FINDING")
+@click.argument("finding", callback=key("F"), metavar="FINDING")
 @click.option("--legs", default=None, help="Other legs than those that diverged.")
 @kernel_option
 @db_option
-def repro(finding: str, legs: str | None, kernel: Path | None, url: str) -> int:
+def repro(finding: Key, legs: str | None, kernel: Path | None, url: str) -> int:
     """Run the minimal case of a stored finding again on the legs that diverged.
 
     If it takes other cases before it, they are run first, in order, in a fresh machine.
@@ -122,13 +124,11 @@ def repro(finding: str, legs: str | None, kernel: Path | None, url: str) -> int:
     Example:
       vcpufuzz repro F1
     """
-    number = finding.upper().removeprefix("F")
-    if not number.isdigit():
-        raise UserError(f"{finding!r} is not a finding such as F12.", Exit.USAGE)
+    number = finding[1]
     if not Store.exists(url):
         raise UserError(f"there is no F{number}: there is no database {shown(url)}.", Exit.USAGE)
     with Store.read(url) as store:
-        stored = store.finding(int(number))
+        stored = store.finding(number)
         # What legs are said to differ from is other legs.
         others = store.traces(stored.id) if stored.oracle == Disagreement.oracle else []
     twins = [view.leg.name for view in others if KINDS[view.leg.kind].kernel]

@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from corpus.domain import TextError
 from fuzz import stopping
 from fuzz.cli.errors import Exit, UserError, stopped
-from fuzz.cli.plain_options import OUTPUT_FILE
+from fuzz.cli.inputs import read_within
+from fuzz.cli.plain_options import COUNT, LARGEST, OUTPUT_FILE
+from fuzz.cli.together import use_of
 from fuzz.output import STDOUT, write
+
+MOST = 1 << 30
+"""Bytes of a log that is read."""
 
 if TYPE_CHECKING:
     from targets.kvm.recorder.recorded import Recorded
@@ -46,8 +52,10 @@ if TYPE_CHECKING:
     default=0,
     help="Tell COMMAND to end after so many; 0: never, but in the lab after 60.",
 )
-@click.option("--vm", type=click.IntRange(1), help="Which VM, from 1 on.  [default: the first run]")
-@click.option("--vcpu", type=click.IntRange(0), help="Which vcpu, by id.  [default: the first]")
+@click.option("--vm", type=COUNT, help="Which VM, from 1 on.  [default: the first run]")
+@click.option(
+    "--vcpu", type=click.IntRange(0, LARGEST), help="Which vcpu, by id.  [default: the first]"
+)
 @click.option("--log", type=OUTPUT_FILE, help="Keep the recorder's log in this file.")
 @click.option(
     "--read",
@@ -81,9 +89,12 @@ def record(
     from fuzz.record.written import NotRecorded, written  # noqa: PLC0415
 
     _check(command, leg, packages, brought, kept)
+    if kept is not None and out.exists() and out.samefile(kept):
+        raise UserError(f"{out}: it is the log that is read, which would be lost.", Exit.USAGE)
+    use_of({"": ("seconds",), "--lab": ("seconds",), "--read": ()})
     number = 0
     if kept is not None:
-        text = kept.read_text("utf-8", "replace")
+        text = read_within(kept, MOST).decode("utf-8", "replace")
     else:
         done, number = _recorded(command, leg, seconds, packages, brought)
         text = with_leg(done.log, done.leg)
@@ -92,8 +103,10 @@ def record(
     try:
         told = read(text)
         case = written(told, vm, vcpu)
+    except TextError as error:
+        raise TextError(f"{kept}: {error}" if kept else str(error)) from None
     except NotRecorded as error:
-        raise UserError(str(error)) from None
+        raise UserError(f"{kept}: {error}" if kept else str(error)) from None
     write(out, case.text)
     to_people = out == STDOUT
     remarks = sum(case.remarks.values())

@@ -23,7 +23,7 @@ from fuzz.cli.duration import Duration
 from fuzz.cli.errors import Exit, UserError, stopped
 from fuzz.cli.feedback_option import feedback_option
 from fuzz.cli.options import db_option, kernel_option, legs_option, resolve_legs
-from fuzz.cli.plain_options import OUTPUT_DIRECTORY, OUTPUT_FILE, STDOUT
+from fuzz.cli.plain_options import COUNT, OUTPUT_DIRECTORY, OUTPUT_FILE, STDOUT
 from fuzz.cli.screen import Screen, open_screen, print_summary, write_json
 from fuzz.output import OutputError
 from fuzz.stopping import Stopped
@@ -43,7 +43,7 @@ class FailOn(StrEnum):
 
 @click.command()
 @click.option("--time", "seconds", type=Duration(), default=None, help="How long: 90s, 10m, 2h.")
-@click.option("--cases", type=click.IntRange(1), default=None, help="How many cases at most.")
+@click.option("--cases", type=COUNT, default=None, help="How many cases at most.")
 @legs_option
 @kernel_option
 @click.option(

@@ -17,7 +17,7 @@ from corpus.text import format_case, format_op
 from fuzz import output
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import resolve_legs
-from fuzz.cli.plain_options import OUTPUT_FILE, STDOUT
+from fuzz.cli.plain_options import COUNT, OUTPUT_FILE, STDOUT
 from fuzz.followup.steady import (
     ALIKE_RUNS,
     RESTARTS,
@@ -43,7 +43,7 @@ from targets.legs import default_kvm, open_leg
     "--runs",
     default=20,
     show_default=True,
-    type=click.IntRange(1),
+    type=COUNT,
     help="Of each kind; 3 by instructions where each costs a restart.",
 )
 @click.option(

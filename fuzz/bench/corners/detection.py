@@ -88,8 +88,7 @@ def rates(defects: Sequence[Defect], budget: int, searches: int) -> list[Rate]:
     told: list[Rate] = []
     for size in sorted({d.predicates for d in defects}):
         group = [d for d in defects if d.predicates == size]
-        for step in _STEPS:
-            cases = max(1, round(budget * step))
+        for cases in sorted({max(1, round(budget * step)) for step in _STEPS}):
             found = found_within(group, cases, searches)
             bounds = wilson(found, len(group))
             told.append(Rate(size, cases, len(group), round(found, 2), *_rounded(bounds)))

@@ -14,6 +14,7 @@ from fuzz.cli.fleet.options import (
     tls_options,
     wants_json,
 )
+from fuzz.cli.plain_options import LARGEST
 
 
 @click.command()
@@ -27,7 +28,7 @@ from fuzz.cli.fleet.options import (
 @click.option(
     "--memory",
     "memory",
-    type=click.IntRange(256),
+    type=click.IntRange(256, LARGEST),
     default=None,
     metavar="MB",
     help="What slices may take together.  [default: all of this machine]",

@@ -13,6 +13,7 @@ from corpus.text import format_case
 from db.store import Store
 from fuzz import output
 from fuzz.cli.errors import Exit, UserError
+from fuzz.cli.inputs import read_within
 from fuzz.cli.plain_options import OUTPUT_FILE, STDOUT, db_option, json_option
 from fuzz.cli.triage.keys import (
     Key,
@@ -138,9 +139,7 @@ def import_(url: str, file: Path, actor: str, as_json: bool) -> None:
     Example:
       vcpufuzz triage import b3.vcpufuzz
     """
-    if file.stat().st_size > LARGEST:
-        raise UserError(f"{file} is larger than {LARGEST >> 30} GiB", Exit.USAGE)
-    data = file.read_bytes()
+    data = read_within(file, LARGEST)
     with Store.open(url) as store:
         done = store.import_(data, str(file), actor)
     if as_json:

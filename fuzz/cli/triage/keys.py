@@ -11,6 +11,7 @@ import click
 from db.session import shown
 from db.store import Store
 from fuzz.cli.errors import Exit, UserError
+from fuzz.cli.plain_options import WORD
 
 Key = tuple[str, int]
 _Callback = Callable[[click.Context, click.Parameter, str], Key]
@@ -74,9 +75,12 @@ class Moment(click.ParamType[datetime]):
                 now = datetime.now(UTC)
                 return now + span if self._ahead else now - span
             found = datetime.fromisoformat(text)
+            # In UTC a moment may be before the first year or behind the last.
+            return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is neither a day such as 2026-01-31 nor a time such as 2d.")
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
+            self.fail(
+                f"{value!r} is neither a day such as 2026-01-31 nor a time such as 2d.", param, ctx
+            )
 
 
 def existing(url: str) -> Store:
@@ -88,5 +92,10 @@ def existing(url: str) -> Store:
 
 bucket_argument = click.argument("bucket", callback=key("B"))
 actor_option = click.option(
-    "--as", "actor", default="", metavar="NAME", help="Who does this; by default, the user."
+    "--as",
+    "actor",
+    default="",
+    metavar="NAME",
+    type=WORD,
+    help="Who does this; by default, the user.",
 )

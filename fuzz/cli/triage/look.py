@@ -20,7 +20,7 @@ from db.suspects import Suspect
 from fuzz.cli import views as found_views
 from fuzz.cli.console import print_bold
 from fuzz.cli.errors import Exit, UserError
-from fuzz.cli.plain_options import db_option, json_option
+from fuzz.cli.plain_options import COUNT, WORD, db_option, json_option
 from fuzz.cli.table import print_table
 from fuzz.cli.triage import views
 from fuzz.cli.triage.keys import Moment, key
@@ -56,15 +56,17 @@ def triage() -> None:
     type=click.Choice([status.value for status in Status]),
     help="Only these; may be given several times.",
 )
-@click.option("--leg", default="", metavar="PATTERN", help="Where such a leg deviates.")
-@click.option("--rule", default="", metavar="PATTERN", help="Where such a rule is broken.")
+@click.option("--leg", default="", metavar="PATTERN", type=WORD, help="Where such a leg deviates.")
+@click.option(
+    "--rule", default="", metavar="PATTERN", type=WORD, help="Where such a rule is broken."
+)
 @click.option(
     "--suspect", type=click.Choice([who.value for who in Suspect]), help="Whose fault it may be."
 )
-@click.option("--campaign", type=click.IntRange(1), help="What this one saw.")
+@click.option("--campaign", type=COUNT, help="What this one saw.")
 @click.option("--since", type=Moment(), help="Seen since: 2026-01-31, 12h, 2d.")
-@click.option("--owner", default=None, help="Whose they are; '' for those of nobody.")
-@click.option("--text", default="", help="Where it says that.")
+@click.option("--owner", default=None, type=WORD, help="Whose they are; '' for those of nobody.")
+@click.option("--text", default="", type=WORD, help="Where it says that.")
 @click.option("--strict/--lenient", "strict", default=None, help="Only this class.")
 @click.option("--muted", is_flag=True, help="Only what a mute covers.")
 @click.option(
@@ -217,7 +219,7 @@ def _print_rest(groups: Sequence[Group]) -> None:
 
 
 @triage.command()
-@click.option("--campaign", type=click.IntRange(1), help="Only of this one.")
+@click.option("--campaign", type=COUNT, help="Only of this one.")
 @click.option("--case", "wanted", metavar="ID", help="Print this case of one, for `exec`.")
 @json_option
 @db_option
@@ -357,7 +359,7 @@ def _print_preceding(finding: FindingView) -> None:
 
 @triage.command()
 @click.argument("bucket", callback=key("B"), default="0")
-@click.option("--limit", type=click.IntRange(1), default=30, show_default=True)
+@click.option("--limit", type=COUNT, default=30, show_default=True)
 @json_option
 @db_option
 def history(url: str, bucket: tuple[str, int], limit: int, as_json: bool) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from corpus.domain import TextError
 from targets.cache import cache_dir
 from targets.entry import Entry
 from targets.kvm.lab import kernels
 from targets.kvm.lab.apt import AptRoot
 from targets.kvm.lab.userland.packages import SUITE
 from targets.kvm.lab.userland.tree import below
-from targets.transport import TransportError
 
 LIBC = "libc6"
 LEFT_OUT = (
@@ -26,10 +26,10 @@ LEFT_OUT = (
 
 def tree(names: Sequence[str]) -> Path:
     """The packages with all they depend on, as the root of a file system; downloaded if not
-    kept. Raises TransportError."""
+    kept. Raises TransportError, and TextError for what is no name."""
     wrong = next((name for name in names if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]+", name)), None)
     if wrong is not None:
-        raise TransportError(f"{wrong!r} is no name of a Debian package.")
+        raise TextError(f"{wrong!r} is no name of a Debian package")
     wanted = sorted({LIBC, *names})
     entry = Entry(
         cache_dir() / "userland" / "programs" / f"{SUITE}-{'-'.join(wanted)}",
