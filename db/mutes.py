@@ -23,6 +23,9 @@ def add(db: Session, record: r.MuteRecord, actor: str) -> int:
     for version in (record.low, record.high):
         if version and not _version(version):
             raise r.Refused(f"{version!r} is no version such as 6.12")
+    low, high = _version(record.low), _version(record.high)
+    if high and low[: len(high)] > high:
+        raise r.Refused(f"no version is since {record.low} and up to {record.high}")
     if record.expires is not None and record.expires <= now():
         raise r.Refused(f"a mute until {record.expires:%Y-%m-%d} would be over already")
     change = Change(db, "mute", actor)

@@ -56,8 +56,8 @@ def test_nothing_seen_is_told_as_that() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--only", "x"], "go with --buckets"),
-        (["--kernels"], "go with --buckets"),
+        (["--only", "x"], "goes with --buckets"),
+        (["--kernels"], "goes with --buckets"),
         (["--buckets", "--only", "no-such"], "no defect is called like no-such"),
         (["--buckets", "--kernels", "--only", "no-such"], "no defect is called like no-such"),
     ],

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -25,7 +26,7 @@ from test_db_store import KVM, MODEL, RECORD
 from db.store import Store
 from fuzz.cli.duration import Duration
 from fuzz.cli.main import COMMANDS, main
-from fuzz.cli.plain_options import OutputPath
+from fuzz.cli.plain_options import OutputPath, Word
 from fuzz.printable import printable
 
 pytestmark = pytest.mark.long
@@ -33,7 +34,21 @@ pytestmark = pytest.mark.long
 LONG = "x" * 5000
 ODD = "\x1b[31m\u202e\x9bü漢"
 
-NO_NUMBER = ("", " ", "x", "1.5", "0x10", "1e3", "--", "1 2", "NaN", ODD, LONG)
+NO_NUMBER: tuple[str, ...] = (
+    "",
+    " ",
+    "x",
+    "1.5",
+    "0x10",
+    "1e3",
+    "--",
+    "1 2",
+    "NaN",
+    ODD,
+    LONG,
+    "²",
+)
+NO_NUMBER += (str(1 << 31), str(1 << 63), "9" * 5000)
 NO_DURATION: tuple[str, ...] = (
     "",
     " ",
@@ -51,7 +66,18 @@ NO_DURATION: tuple[str, ...] = (
 )
 NO_DURATION += ("9" * 400, "9" * 400 + "d", "٣s", "1,5s", "1s1s", ODD, LONG)
 NO_FILE = ("", "nofile", "/proc/nowhere/x", "junk.case/x", "loop", LONG, ODD, "\udcff")
-NO_OUTPUT = ("", ".", "/", "/nodir/x", "/proc/nowhere/x", "junk.case/x", "loop", LONG, "socket")
+NO_OUTPUT: tuple[str, ...] = (
+    "",
+    ".",
+    "/",
+    "/nodir/x",
+    "/proc/nowhere/x",
+    "junk.case/x",
+    "loop",
+    LONG,
+    "socket",
+)
+NO_OUTPUT += ("vcpufuzz.db",)
 NO_DIRECTORY = ("", "junk.case", "junk.case/x", "/proc/nowhere", "loop", LONG)
 NO_LEGS: tuple[str, ...] = (
     "",
@@ -69,7 +95,34 @@ NO_LEGS += ("mutant:nope", "emulator:maybe", "emulator:keep:vq=0", "emulator:kee
 NO_LEGS += ("emulator:keep:vq=", "kvm:9.99:vhe", "kvm:6.12:odd", "kvm:6.12:vhe:vq=0", "kvm:tcp=")
 NO_LEGS += ("kvm:tcp=host", "kvm:tcp=host:99999", "kvm:tcp=:1:2:3", "kvm:6.12:vhe:vq=x", "x*y?z")
 NO_LEGS += ("kvm:junk.case:odd", "model,kvn", "[", ODD, LONG, "\udcff", "model,model:keep:x")
-NO_BUCKET = ("", "B", "x", "B-1", "-1", "B1.5", "BF1", "B" + "9" * 30, "B1e3", "٣", ODD)
+NO_MOMENT: tuple[str, ...] = (
+    "",
+    "x",
+    "2026-13-01",
+    "2026-02-30",
+    "5y",
+    "9999999h",
+    "999999w",
+    "-1d",
+    ODD,
+    LONG,
+)
+NO_MOMENT += ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
+NO_BUCKET: tuple[str, ...] = (
+    "",
+    "B",
+    "x",
+    "B-1",
+    "-1",
+    "B1.5",
+    "BF1",
+    "B" + "9" * 30,
+    "B1e3",
+    "٣",
+    ODD,
+)
+NO_BUCKET += ("²", "F²", "9" * 5000, "F" + "9" * 5000, f"F{1 << 63}")
+NO_WORD = ("x" * 256, "\udcff", "\ud800x")
 NO_DATABASE: tuple[str, ...] = (
     "",
     " ",
@@ -157,7 +210,7 @@ BASE: dict[str, tuple[str, ...]] = {
     "fleet simulate": ("--legs", "model"),
     "fleet bundle": ("setup", "--scheduler", "fuzz.example", "--corpus", "s3://b/c"),
     "rules": (),
-    "isa": ("--only", "ret", "--legs", "model"),
+    "isa": ("--check", "--only", "ret", "--legs", "model"),
     "bench": ("--legs", "model"),
     "window": ("beside.case", "--leg", "model"),
     "web": ("--listen", "127.0.0.1:0"),
@@ -223,7 +276,7 @@ def _bad_values(name: str, param: click.Parameter) -> tuple[str, ...]:
     if name == "triage promote" and param.name == "name":
         return ("../x", "a/b", "..", ".", "/x", LONG)
     if kind.name == "when":
-        return ("", "x", "2026-13-01", "2026-02-30", "5y", "9999999h", "999999w", "-1d", ODD, LONG)
+        return NO_MOMENT
     if param.name == "url":
         # Where nothing was found yet there is nothing to list, which is no error.
         return NO_DATABASE if name == "triage list" else NO_DATABASE + NOT_THERE
@@ -235,6 +288,8 @@ def _bad_values(name: str, param: click.Parameter) -> tuple[str, ...]:
         return NO_METRICS
     if (name, param.name) == ("fleet start", "corpus"):
         return NO_CORPUS
+    if isinstance(kind, Word):
+        return NO_WORD
     if isinstance(kind, Duration):
         return NO_DURATION
     if isinstance(kind, OutputPath):
@@ -274,6 +329,12 @@ def _tries() -> Iterator[Try]:
                 for value in _bad_values(name, param):
                     at = [one.name for one in arguments].index(param.name)
                     yield Try(name, (*base[:at], "--", value, *base[at + 1 : len(arguments)]))
+    yield from CONTRADICTIONS
+    for name, command in _commands():
+        files = [p.opts[0] for p in command.params if p.type.name == "file" and p.opts[0][0] == "-"]
+        for one, other in pairwise(option for option in files if _writes(command, option)):
+            yield Try(name, (*BASE[name], f"{one}=twice.svg", f"{other}=twice.svg"))
+            yield Try(name, (*BASE[name], f"{one}=-", f"{other}=-"))
     for name in ("exec", "diff", "replay"):
         for file in ("junk.case", "nul.case", "odd.case", "cut.case", "."):
             if (name, file) != ("replay", "."):
@@ -287,6 +348,59 @@ def _tries() -> Iterator[Try]:
     yield Try("triage", ("nosuch",))
     yield Try("lab", (ODD,))
 
+
+def _writes(command: click.Command, option: str) -> bool:
+    kind = next(p.type for p in command.params if option in p.opts)
+    return isinstance(kind, OutputPath)
+
+
+CONTRADICTIONS = tuple(
+    Try(command, tuple(line.split()))
+    for command, lines in {
+        "bench": (
+            *("--corners --ablation", "--corners --profile", "--buckets --corners --keep k"),
+            *("--profile --plot x.svg", "--ablation --plot x.svg", "--plot x.svg --legs model"),
+            *("--corners --legs model", "--corners --rounds 3", "--corners --cases 5"),
+            *("--profile --count 3", "--legs model --budget 3", "--legs model --searches 3"),
+            *("--buckets --legs model", "--corners --no-kernel-coverage", "--ablation --rounds 2"),
+        ),
+        "coverage": (
+            *("--pairs --unjudged", "--pairs --html h", "--pairs --area x", "--pairs --leg model"),
+            *("--unjudged --html h", "--unjudged --area x", "--html h --area x"),
+            *("--unjudged --campaign 99", "--pairs --campaign 99"),
+        ),
+        "isa": (
+            *("--vq 3", "--draws 3", "--strict", "--together 2", "--seed 2", "--legs model"),
+            "--check --db vcpufuzz.db --legs model --only ret",
+        ),
+        "record": (
+            *("--read vmm.log --seconds 3", "--read vmm.log --out vmm.log"),
+            *("--read vmm.log --log x --out x", "--read junk.case", "--read nul.case"),
+        ),
+        "review": (
+            "--base good.case --kernel good.case --mail --json",
+            "--base good.case --kernel good.case --jobs 2",
+        ),
+        "triage mute": (
+            *("--end 1 --reason y", "--end 1 --until 4w", "--end 1 --rule x"),
+            *(f"--rule x --reason y --from {low} --to 6.1" for low in ("6.12", "6.2.1", "7")),
+        ),
+        "triage export": ("F1 vcpufuzz.db --force", "F1 x --strace x", "F1 --c x --strace x"),
+        "triage report": ("F1 --no-run --output vcpufuzz.db",),
+        "run": ("--legs model --cases 1 --json vcpufuzz.db",),
+        **dict.fromkeys(
+            ("exec", "diff", "replay", "corpus stats"),
+            ("good.case --legs model,emulator:keep --kernel good.case",),
+        ),
+        "repro": ("F1 --legs model --kernel good.case",),
+        "corpus export": ("--kselftest new emptydir", "--kselftest new junk.case"),
+        "corpus import": ("into junk.case", "into odd.case nul.case"),
+        "corpus merge": ("into junk.case",),
+        "corpus minimize": ("into junk.case",),
+    }.items()
+    for line in lines
+)
+"""What would be ignored, lost or for nothing."""
 
 FLAGS = (
     *("-seed=abc", "-seed=1", "-runs=5", "-fork=1", "-merge=1", "-help=1", "-jobs=2", "-workers=2"),
@@ -317,6 +431,7 @@ def _prepare(folder: Path) -> None:
     (folder / "cut.case").write_text("create v0\nrun v0 {\n  mov x0, #1\n")
     (folder / "vmm.log").write_text('{"kind":"command","argv":["vmm"]}\n')
     (folder / "loop").symlink_to("loop")
+    (folder / "emptydir").mkdir()
     with Store.open(str(folder / "vcpufuzz.db")) as store:
         campaign = store.begin_campaign(7, [MODEL, KVM], {})
         store.add_finding(campaign, RECORD)
@@ -462,6 +577,44 @@ def test_closed_streams_are_no_error(folder: Path, closed: str) -> None:
         )
         assert done.returncode == code, (command, done)
         assert "rror:" not in done.stderr or "Error: There is no" in done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_does_not_fit_is_never_cut_without_a_word(
+    folder: Path, unbuffered: str
+) -> None:
+    vcpufuzz = Path(sys.executable).with_name("vcpufuzz")
+    for words in (("--help",), ("exec", "good.case", "--legs", "model", "--json")):
+        with (folder / "cut").open("w") as cut:
+            done = subprocess.run(
+                ["prlimit", "--fsize=10", vcpufuzz, *words],
+                cwd=folder,
+                env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+                stdout=cut,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert (done.returncode, "too large" in done.stderr) == (3, True), done
+    (folder / "cut").unlink()
+
+
+def test_a_file_among_others_that_is_no_case_is_no_success(folder: Path) -> None:
+    words = ["corpus", "import", "kept", "good.case", "junk.case"]
+    done = CliRunner().invoke(main, words)
+    assert (done.exit_code, "passed over junk.case" in done.stderr) == (2, True)
+    assert "1 of 1 cases written" in done.stdout
+    shutil.rmtree(folder / "kept")
+
+
+@pytest.mark.parametrize("name", ["/proc/self/mem", "junk.case"])
+def test_what_cannot_be_read_is_named(folder: Path, name: str) -> None:
+    for words in (
+        *(("exec", name, "--legs", "model"), ("record", "--read", name, "--out", "x")),
+        *(("triage", "import", name), ("corpus", "export", "--kselftest", "x", name)),
+    ):
+        done = CliRunner().invoke(main, words)
+        assert name in done.stderr, words
 
 
 def test_a_terminal_of_sixty_columns_cuts_nothing(

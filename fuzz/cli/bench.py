@@ -15,8 +15,9 @@ from fuzz.bench import driver as benchdriver
 from fuzz.bench import measure as measuring
 from fuzz.cli.errors import UserError
 from fuzz.cli.options import json_option, resolve_legs
-from fuzz.cli.plain_options import OUTPUT_FILE
+from fuzz.cli.plain_options import COUNT, LARGEST, OUTPUT_FILE
 from fuzz.cli.table import Column, print_table
+from fuzz.cli.together import use_of
 from targets.catalogue import State, offers
 from targets.legs import default_kvm
 
@@ -34,6 +35,16 @@ class _Line(msgspec.Struct, frozen=True):
     say: str = ""
     failed: str = ""
     report: measuring.Report | None = None
+
+
+_USES = {
+    "": ("legs", "cases", "rounds", "seed", "kernel_coverage"),
+    "--corners": ("seed", "count", "budget", "searches", "plot", "keep"),
+    "--ablation": ("seed", "count", "budget", "searches", "keep"),
+    "--profile": ("legs", "cases", "seed"),
+    "--buckets": ("cases", "seed", "kernels", "only"),
+}
+"""By what is measured, the options that it takes."""
 
 
 def _picture(_ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path | None:
@@ -62,7 +73,7 @@ def default_legs() -> tuple[str, ...]:
     help="How many; 60 by default, and 300 with --buckets.",
 )
 @click.option("--rounds", type=click.IntRange(1, 100), default=7, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--seed", type=click.IntRange(0, LARGEST), default=1, show_default=True)
 @click.option(
     "--kernel-coverage/--no-kernel-coverage",
     default=True,
@@ -100,7 +111,7 @@ def default_legs() -> tuple[str, ...]:
 )
 @click.option(
     "--budget",
-    type=click.IntRange(1),
+    type=COUNT,
     default=60000,
     show_default=True,
     help="Cases that each drawn defect is hunted for.",
@@ -165,10 +176,7 @@ def bench(
       vcpufuzz bench --buckets --kernels --cases 200 --json
       vcpufuzz bench --ablation --count 100 --budget 3000 --searches 5
     """
-    if (kernels or only != "*") and not buckets:
-        raise click.UsageError("--kernels and --only go with --buckets.")
-    if keep and not (corners or ablation):
-        raise click.UsageError("--keep goes with --corners and --ablation.")
+    use_of(_USES)
     if buckets:
         from fuzz.cli.bench_buckets import CASES, bench_buckets  # noqa: PLC0415
 

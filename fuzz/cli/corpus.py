@@ -109,7 +109,7 @@ def stats(
     }
     if as_json:
         click.echo(json.dumps(told, indent=2))
-        return Exit.OK
+        return _code(found, places)
     click.echo(
         f"{told['cases']} cases, {told['bytes']} bytes, {told['ops_median']} ops each (median);"
         f" {found.again} files say a case again, {len(found.refused)} say none"
@@ -121,7 +121,7 @@ def stats(
         click.echo(f"{told['not_run']} cases take a longer vector length than the legs have")
     columns = (Column("Op"), Column("Times", "right"))
     print_table(columns, [(word, str(count)) for word, count in ops.most_common()])
-    return Exit.OK
+    return _code(found, places)
 
 
 @corpus.command()
@@ -142,7 +142,7 @@ def merge(
     Example:
       vcpufuzz corpus merge kept other/kept --legs model,kvm:6.12:vhe
     """
-    there = _read([into]) if into.is_dir() else shelf.Shelf()
+    there = _found([into]) if into.is_dir() else shelf.Shelf()
     found = _read(places)
     for name in there.cases.keys() & found.cases.keys():
         del found.cases[name]
@@ -152,7 +152,8 @@ def merge(
     have.update(*(features.pop(name, ()) for name in there.cases))
     chosen = adding(features, _sizes(found), have)
     written = _put(into, [found.cases[name] for name in chosen])
-    return _tell(as_json, into, written, len(found.cases), len(there.cases) + written)
+    _tell(as_json, into, written, len(found.cases), len(there.cases) + written)
+    return _code(found, places)
 
 
 @corpus.command()
@@ -180,7 +181,8 @@ def minimize(
     features = _features(found.cases, by, legs, kernel)
     chosen = smallest(features, _sizes(found))
     written = _put(into, [found.cases[name] for name in chosen])
-    return _tell(as_json, into, written, len(found.cases), written)
+    _tell(as_json, into, written, len(found.cases), written)
+    return _code(found, places)
 
 
 @corpus.command("import")
@@ -196,7 +198,8 @@ def import_(into: Path, places: tuple[Path, ...], as_json: bool) -> int:
     """
     found = _read(places)
     written = _put(into, list(found.cases.values()))
-    return _tell(as_json, into, written, len(found.cases), None)
+    _tell(as_json, into, written, len(found.cases), None)
+    return _code(found, places)
 
 
 @corpus.command()
@@ -231,7 +234,10 @@ def export(places: tuple[Path, ...], into: Path, lengths: str, as_json: bool) ->
 
     if into.is_dir() and any(into.iterdir()):
         raise UserError(f"{into}: it is not empty, so the selftests have no place.", Exit.USAGE)
-    files = [file for place in places for file in _case_files(place)] or kept_files("regressions")
+    files = [file for place in places for file in _case_files(place)]
+    if places and not files:
+        raise UserError(f"{_named(places)} holds no .case file.", Exit.USAGE)
+    files = files or kept_files("regressions")
     machine = reference(parse_vqs(lengths))
     made = selftests([load_kept(file) for file in files], into.absolute().name, machine)
     into.mkdir(parents=True, exist_ok=True)
@@ -251,11 +257,29 @@ def _case_files(place: Path) -> list[Path]:
     return sorted(place.rglob("*.case")) if place.is_dir() else [place]
 
 
+def _named(places: Sequence[Path]) -> str:
+    return ", ".join(map(str, places))
+
+
 def _read(places: Sequence[Path]) -> shelf.Shelf:
+    """All cases that are there. Raises UserError where there are files, and none is a case."""
+    found = _found(places)
+    if found.refused and not found.cases:
+        raise UserError(f"{_named(places)}: no case is in it.", Exit.USAGE)
+    return found
+
+
+def _found(places: Sequence[Path]) -> shelf.Shelf:
     found = shelf.read(places)
     for why in found.refused:
         click.echo(f"vcpufuzz: passed over {why}", err=True)
     return found
+
+
+def _code(found: shelf.Shelf, places: Sequence[Path]) -> Exit:
+    """In a directory may lie what is no case; a file that was named has to be one."""
+    named = tuple(f"{place}: " for place in places if not place.is_dir())
+    return Exit.USAGE if any(why.startswith(named) for why in found.refused) else Exit.OK
 
 
 def _sizes(found: shelf.Shelf) -> dict[str, int]:
@@ -288,10 +312,9 @@ def _put(into: Path, cases: Sequence[Case]) -> int:
     return sum(keep(into, case) for case in cases)
 
 
-def _tell(as_json: bool, into: Path, written: int, of: int, total: int | None) -> int:
+def _tell(as_json: bool, into: Path, written: int, of: int, total: int | None) -> None:
     if as_json:
         click.echo(json.dumps({"written": written, "of": of, "total": total}))
     else:
         holds = "" if total is None else f"; it holds {total}"
         click.echo(f"{written} of {of} cases written to {into}{holds}")
-    return Exit.OK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -13,8 +13,9 @@ from db.store import Store
 from fuzz import output
 from fuzz.cli.coverage_pairs import show_pairs
 from fuzz.cli.errors import Exit, UserError
-from fuzz.cli.plain_options import OUTPUT_DIRECTORY, db_option, json_option
+from fuzz.cli.plain_options import COUNT, OUTPUT_DIRECTORY, db_option, json_option
 from fuzz.cli.table import Column, print_table
+from fuzz.cli.together import use_of
 from fuzz.report.reached import MARKS_S, AreaSeen, LegSeen, summarise
 from fuzz.report.reached import as_json as leg_json
 from fuzz.report.reached_html import pages
@@ -42,6 +43,14 @@ _CAMPAIGNS = (
     *(Column(f"{s} s" if s < 60 else f"{s // 60} min", "right") for s in MARKS_S),
 )
 _EXAMPLES = 3
+_USES = {
+    "": ("leg", "campaign"),
+    "--area": ("leg", "campaign"),
+    "--html": ("leg", "campaign"),
+    "--unjudged": ("leg", "campaign"),
+    "--pairs": ("campaign",),
+}
+"""By what is shown, the options that it takes."""
 _UNJUDGED = (
     Column("Leg"),
     Column("Executions", "right"),
@@ -54,7 +63,7 @@ _UNJUDGED = (
 @click.command()
 @click.option("--leg", metavar="NAME", help="Only this leg.")
 @click.option("--area", metavar="AREA", help="Every function of an area, such as guest.c.")
-@click.option("--campaign", type=click.IntRange(1), help="Only what this campaign reached.")
+@click.option("--campaign", type=COUNT, help="Only what this campaign reached.")
 @click.option(
     "--html",
     metavar="DIR",
@@ -99,6 +108,7 @@ def coverage(
       vcpufuzz coverage --unjudged --campaign 3
       vcpufuzz coverage --pairs
     """
+    use_of(_USES)
     if stops:
         _show_unjudged(url, leg, campaign, as_json)
         return
@@ -116,6 +126,8 @@ def coverage(
                 " records it.",
                 Exit.USAGE,
             )
+        if area is not None:
+            legs = _of_area(legs, area)
         if html is not None:
             _write_html(html, legs, store)
     if as_json:
@@ -131,7 +143,7 @@ def coverage(
 def _show_unjudged(url: str, leg: str | None, campaign: int | None, as_json: bool) -> None:
     """Of one campaign, the last one unless it is named."""
     with Store.read(url) as store:
-        campaigns = [c for c in store.campaigns() if campaign in (None, c.id)]
+        campaigns = [store.campaign(campaign)] if campaign else store.campaigns()
     legs = unjudged(campaigns[0].statistics) if campaigns else []
     legs = [one for one in legs if leg in (None, one.leg)]
     if not legs:
@@ -180,14 +192,18 @@ def _area_row(area: AreaSeen) -> tuple[str, ...]:
     return area.name, str(area.reached), str(len(area.functions)), str(area.blocks), shown
 
 
-def _show_area(legs: Sequence[LegSeen], name: str) -> None:
+def _of_area(legs: Sequence[LegSeen], name: str) -> list[LegSeen]:
+    """The legs that have an area, each with that alone. Raises UserError."""
     known = list(dict.fromkeys(area.name for leg in legs for area in leg.areas))
     if name not in known:
         raise UserError(f"there is no area {name}; there are {', '.join(known)}", Exit.USAGE)
+    parts = [(leg, tuple(area for area in leg.areas if area.name == name)) for leg in legs]
+    return [replace(leg, areas=areas) for leg, areas in parts if areas]
+
+
+def _show_area(legs: Sequence[LegSeen], name: str) -> None:
     for leg in legs:
-        area = next((a for a in leg.areas if a.name == name), None)
-        if area is None:
-            continue
+        (area,) = leg.areas
         click.echo(f"{leg.name}, {name}: {area.reached} of {len(area.functions)} functions")
         rows = []
         for function in area.functions:

@@ -21,7 +21,9 @@ _COLUMNS = (
 
 
 def show_pairs(store: Store, campaign: int | None, as_json: bool) -> None:
-    """Of one campaign, or of all together. Raises UserError."""
+    """Of one campaign, or of all together. Raises UserError, NotFound."""
+    if campaign:
+        store.campaign(campaign)
     stored = [
         c.statistics["combinations"]
         for c in store.campaigns()

@@ -35,12 +35,17 @@ kernel_option = click.option(
 def resolve_legs(text: str, kernel: Path | None) -> tuple[str, ...]:
     """Leg names from `--legs`, with `--kernel` put in. Raises UserError."""
     names = [name for name in _split(text) if name]
-    if kernel is not None:
-        image = str(kernel.absolute())
+    image = str(kernel.absolute()) if kernel else ""
+    if image:
         if ":" in image or "," in image:
             raise UserError(f"{image}: a kernel's path must not hold ':' or ','.", Exit.USAGE)
         names = [_with_kernel(name, image) for name in names]
     names = [leg for name in names for leg in _expand(name, kernel)]
+    if image and not any(f":{image}" in name for name in names):
+        raise UserError(
+            f"--kernel takes the place of a kvm leg's kernel, and {text!r} has none of the lab.",
+            Exit.USAGE,
+        )
     if not names:
         raise UserError("no leg is named: give --legs at least one.", Exit.USAGE)
     try:

@@ -125,6 +125,8 @@ def review(
       vcpufuzz review --base HEAD~1 --tree ~/linux --time 5m
       vcpufuzz review --base before/Image --kernel after/Image --mail --html review.html
     """
+    if mail and as_json:
+        raise click.UsageError("--mail and --json exclude each other.")
     sides = _sides(base, new, tree, Flavour((), with_llvm, fragments), jobs or 0)
     with Store.open(url) as store, redirect_stdout(sys.stderr), open_screen() as screen:
         reviewer = Reviewer(
@@ -164,8 +166,8 @@ def _sides(
     if tree is None:
         if new is None:
             raise UserError("--kernel names the kernel to review, and is missing.", Exit.USAGE)
-        if flavour != Flavour():
-            raise UserError("--with-llvm and --config are about a --tree.", Exit.USAGE)
+        if flavour != Flavour() or jobs:
+            raise UserError("--with-llvm, --config and --jobs are about a --tree.", Exit.USAGE)
         return _image(base), _image(new)
     builder = TreeBuilder(tree, flavour, jobs=jobs, say=_say)
     revisions = builder.revision(base), builder.revision(new)

@@ -18,8 +18,9 @@ from db.session import shown
 from db.store import Store
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.options import db_option, json_option, legs_option, resolve_legs
-from fuzz.cli.plain_options import DEFAULT_DB
+from fuzz.cli.plain_options import DEFAULT_DB, LARGEST
 from fuzz.cli.table import Column, print_table
+from fuzz.cli.together import use_of
 from fuzz.followup.cause import is_tail
 from fuzz.generate import el2
 from fuzz.oracle.everywhere import Everywhere
@@ -58,6 +59,10 @@ def rules(as_json: bool, url: str) -> None:
     _say_per_leg(used, set(RULES), "rules")
 
 
+_USES = {"": ("url",), "--check": ("draws", "vqs", "together", "strict", "seed", "legs")}
+"""Options of `isa` that only printing the table takes, and those of `--check`."""
+
+
 @click.command()
 @json_option
 @db_option
@@ -67,7 +72,7 @@ def rules(as_json: bool, url: str) -> None:
 @click.option("--together", type=click.IntRange(1, 16), default=4, help="Forms a case.")
 @click.option("--strict", is_flag=True, help="With --check: also report known defects.")
 @click.option("--only", default="", help="Forms whose name or group contains this.")
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--seed", type=click.IntRange(-LARGEST, LARGEST), default=1, show_default=True)
 @legs_option
 def isa(
     as_json: bool,
@@ -91,6 +96,7 @@ def isa(
       vcpufuzz isa --json
       vcpufuzz isa --check --vq 3 --legs emulator:keep,kvm
     """
+    use_of(_USES)
     forms = [f for f in FORMS.values() if only in f.name or only in f.group]
     if not forms:
         raise UserError(f"no form's name or group contains {only!r}.", Exit.USAGE)

@@ -8,8 +8,9 @@ from datetime import datetime
 import click
 
 from db.records import BucketView, MuteRecord, Status
-from fuzz.cli.plain_options import db_option, json_option
+from fuzz.cli.plain_options import COUNT, WORD, db_option, json_option
 from fuzz.cli.table import print_table
+from fuzz.cli.together import use_of
 from fuzz.cli.triage import views
 from fuzz.cli.triage.keys import (
     Key,
@@ -35,7 +36,9 @@ def _report(as_json: bool, said: str, *buckets: BucketView) -> None:
 @bucket_argument
 @click.argument("new_status", type=click.Choice([s.value for s in Status]))
 @click.option("--of", "of", metavar="BUCKET", default="", help="duplicate: of which.")
-@click.option("--in", "fixed_in", metavar="VERSION", default="", help="fixed: since when.")
+@click.option(
+    "--in", "fixed_in", metavar="VERSION", default="", type=WORD, help="fixed: since when."
+)
 @actor_option
 @json_option
 @db_option
@@ -93,7 +96,7 @@ def note(url: str, bucket: Key, text: str, actor: str, as_json: bool) -> None:
 
 @click.command()
 @bucket_argument
-@click.argument("name")
+@click.argument("name", type=WORD)
 @actor_option
 @json_option
 @db_option
@@ -197,13 +200,21 @@ def same(url: str, bucket: Key, other: Key, different: bool, actor: str, as_json
 
 
 @click.command()
-@click.option("--rule", default="*", show_default=True, metavar="PATTERN", help="Of which rules.")
-@click.option("--leg", default="*", show_default=True, metavar="PATTERN", help="Of which legs.")
-@click.option("--from", "low", default="", metavar="VERSION", help="Kernels since, e.g. 6.1.")
-@click.option("--to", "high", default="", metavar="VERSION", help="Kernels up to, e.g. 6.12.")
+@click.option(
+    "--rule", default="*", show_default=True, metavar="PATTERN", type=WORD, help="Of which rules."
+)
+@click.option(
+    "--leg", default="*", show_default=True, metavar="PATTERN", type=WORD, help="Of which legs."
+)
+@click.option(
+    "--from", "low", default="", metavar="VERSION", type=WORD, help="Kernels since, e.g. 6.1."
+)
+@click.option(
+    "--to", "high", default="", metavar="VERSION", type=WORD, help="Kernels up to, e.g. 6.12."
+)
 @click.option("--until", type=Moment(ahead=True), help="When it expires: 2026-12-31, 4w.")
 @click.option("--reason", default="", help="Why nobody wants to hear of it.")
-@click.option("--end", type=click.IntRange(1), help="End the mute of that number instead.")
+@click.option("--end", type=COUNT, help="End the mute of that number instead.")
 @actor_option
 @json_option
 @db_option
@@ -228,9 +239,8 @@ def mute(
       vcpufuzz triage mute --rule 'isa.fmmla*' --leg 'kvm:6.1:*' --until 4w --reason "old QEMU"
       vcpufuzz triage mute --end 2
     """
+    use_of({"": ("rule", "leg", "low", "high", "until", "reason"), "--end": ()})
     new = rule != "*" or leg != "*" or low or high
-    if new and end is not None:
-        raise click.UsageError("Either begin a mute or end one.")
     if new and not reason.strip():
         raise click.UsageError("Say why, with --reason: others will ask.")
     if not new and (until or reason):
@@ -254,7 +264,7 @@ def mute(
 
 
 @click.command()
-@click.argument("number", type=click.IntRange(1), required=False)
+@click.argument("number", type=COUNT, required=False)
 @actor_option
 @json_option
 @db_option
