@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 from sqlalchemy import (
     URL,
@@ -26,7 +27,7 @@ from sqlalchemy import (
     select,
     table,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SAWarning
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from db.records import Gone, StoreError
@@ -108,6 +109,10 @@ def in_words(url: URL) -> Iterator[None]:
                 told = sentence.format(db=shown(url), why=why, busy=BUSY_SECONDS)
                 raise StoreError(told) from error
         raise StoreError(f"{shown(url)}: {why or type(error).__name__}") from error
+    except json.JSONDecodeError as error:
+        raise StoreError(
+            f"{shown(url)} is damaged: a document in it is no JSON: {error}"
+        ) from error
 
 
 def _without_password(url: URL, why: str) -> str:
@@ -125,11 +130,17 @@ def connect(text: str) -> tuple[Engine, URL]:
         if not path.absolute().parent.is_dir():
             raise StoreError(f"the directory of the database {path} does not exist")
     try:
-        engine = create_engine(
-            url,
-            json_serializer=partial(json.dumps, default=str),
-            connect_args=_connect_args(url),
-        )
+        with catch_warnings():
+            # SQLAlchemy only warns of what it leaves out, such as mode=ro, and writes then.
+            simplefilter("error", SAWarning)
+            engine = create_engine(
+                url,
+                json_serializer=partial(json.dumps, default=str),
+                connect_args=_connect_args(url),
+            )
+    except SAWarning as warning:
+        said = str(warning).partition(";")[0]
+        raise StoreError(f"{shown(url)}: {said}") from None
     except (ArgumentError, NoSuchModuleError, TypeError):
         raise StoreError(f"{shown(url)}: this kind of database is not supported") from None
     except ImportError as error:

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,16 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     path.write_text("these are my notes, and they are rather longer than a header\n" * 20)
     with pytest.raises(StoreError, match=r"notes\.txt is not an SQLite database"):
         Store.open(str(path))
+
+
+def test_a_damaged_document(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    with Store.open(str(path)) as store:
+        store.begin_campaign(7, [], {})
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE campaigns SET options = '{'")
+    with Store.read(str(path)) as store, pytest.raises(StoreError, match=r"t\.db is damaged"):
+        store.campaigns()
 
 
 def test_a_damaged_database(tmp_path: Path) -> None:
