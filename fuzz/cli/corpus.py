@@ -238,7 +238,10 @@ def export(places: tuple[Path, ...], into: Path, lengths: str, as_json: bool) ->
     if places and not files:
         raise UserError(f"{_named(places)} holds no .case file.", Exit.USAGE)
     files = files or kept_files("regressions")
-    machine = reference(parse_vqs(lengths))
+    vqs = parse_vqs(lengths)
+    if not vqs:
+        raise UserError("--lengths names no vector length.", Exit.USAGE)
+    machine = reference(vqs)
     made = selftests([load_kept(file) for file in files], into.absolute().name, machine)
     into.mkdir(parents=True, exist_ok=True)
     for name, text in made.files.items():

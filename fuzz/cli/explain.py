@@ -29,7 +29,7 @@ def explain(file: Path, leg: str | None, as_json: bool) -> int:
       vcpufuzz explain corpus/regressions/traps-order.case
       vcpufuzz explain mine.case --leg kvm:6.1:nvhe
     """
-    from fuzz.cli.options import resolve_legs  # noqa: PLC0415
+    from fuzz.cli.options import resolve_leg  # noqa: PLC0415
     from fuzz.report.remarks import remarks_of, short  # noqa: PLC0415
     from fuzz.report.walk import any_machine, folded, lines, walk  # noqa: PLC0415
     from targets.legs import open_leg  # noqa: PLC0415
@@ -38,8 +38,7 @@ def explain(file: Path, leg: str | None, as_json: bool) -> int:
     case, remarks = document.case, remarks_of(document)
     profile = any_machine(case)
     if leg is not None:
-        (name, *_) = resolve_legs(leg, None)
-        with open_leg(name) as opened:
+        with open_leg(resolve_leg(leg, "a case is explained for one leg")) as opened:
             profile = opened.profile
     steps = list(walk(case, profile, remarks))
     if as_json:

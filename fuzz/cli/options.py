@@ -55,6 +55,15 @@ def resolve_legs(text: str, kernel: Path | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def resolve_leg(text: str, why: str) -> str:
+    """The one leg that is named; `why` there is only one, as the end of a sentence. Raises
+    UserError."""
+    names = resolve_legs(text, None)
+    if len(names) > 1:
+        raise UserError(f"{', '.join(names)}: {why}.", Exit.USAGE)
+    return names[0]
+
+
 def _expand(name: str, kernel: Path | None) -> list[str]:
     """The legs that a pattern stands for; a name stands for itself. Raises UserError."""
     if not is_pattern(name):

@@ -149,7 +149,7 @@ def _recorded(
 ) -> tuple[Recorded, int]:
     """What was recorded, and the signal that asked for an end meanwhile, or 0. Raises UserError,
     TransportError."""
-    from fuzz.cli.options import resolve_legs  # noqa: PLC0415
+    from fuzz.cli.options import resolve_leg  # noqa: PLC0415
     from targets.kvm.recorder import lab, recorded  # noqa: PLC0415
 
     number = 0
@@ -158,7 +158,8 @@ def _recorded(
             done = recorded.run(command, seconds, lambda: asked.number)
         number = asked.number
     else:
-        (name, *_) = resolve_legs(leg if leg.startswith("kvm:") else f"kvm:{leg}", None)
+        name = leg if leg.startswith("kvm:") else f"kvm:{leg}"
+        name = resolve_leg(name, "COMMAND is run on one leg")
         done = lab.run(name, command, seconds or lab.LIMIT_S, packages, brought)
         click.echo(done.output, nl=False, err=True)
     done.check(command[0])

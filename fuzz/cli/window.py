@@ -16,7 +16,7 @@ from corpus.store import load_case
 from corpus.text import format_case, format_op
 from fuzz import output
 from fuzz.cli.errors import Exit, UserError
-from fuzz.cli.options import resolve_legs
+from fuzz.cli.options import resolve_leg
 from fuzz.cli.plain_options import COUNT, OUTPUT_FILE, STDOUT
 from fuzz.followup.steady import (
     ALIKE_RUNS,
@@ -68,14 +68,12 @@ def command(file: Path, name: str | None, runs: int, save: Path | None) -> int:
             f"{file} has neither a stranger nor a second thread: there is no delay in it.",
             Exit.USAGE,
         )
-    legs = resolve_legs(default_kvm() if name is None else name, None)
-    if len(legs) > 1:
-        raise UserError(f"{', '.join(legs)}: a window is sought on one leg.", Exit.USAGE)
+    leg = resolve_leg(default_kvm() if name is None else name, "a window is sought on one leg")
     to_standard_output = save == STDOUT
     with redirect_stdout(sys.stderr if to_standard_output else sys.stdout):
         told = once(case)
-        shown = _tell(legs[0], told, runs)
-        steady = _steadily(legs[0], told.case, runs)
+        shown = _tell(leg, told, runs)
+        steady = _steadily(leg, told.case, runs)
     if save and steady:
         output.write(save, format_case(steady.told.whole))
     elif save:

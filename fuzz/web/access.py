@@ -6,7 +6,7 @@ import hmac
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -42,7 +42,7 @@ class Access:
 
 
 def access(
-    listen: Address, password: bytes = b"", user_header: str = "", names: Iterable[str] = ()
+    listen: Address, password: bytes = b"", user_header: str = "", names: Sequence[str] = ()
 ) -> Access:
     """How visitors are let in at an address. Raises AccessError where everybody on a network
     would be."""
@@ -55,8 +55,17 @@ def access(
             f"{listen} can be reached from other machines: give --password-file FILE,"
             " or --trust-proxy-header NAME behind a proxy that knows its users"
         )
+    for name in names:
+        if not _may_be_called(name):
+            raise AccessError(f"{name!r} is no name of a host such as fuzz.example")
     own = (*("localhost", listen.host, socket.gethostname()), *names)
     return Access(frozenset(name.lower() for name in own), password, user_header)
+
+
+def _may_be_called(name: str) -> bool:
+    """Whether a browser may say a name as that of a host: without a port, a scheme or a path."""
+    words = re.fullmatch(r"[\w-]+(\.[\w-]+)*\.?", name)
+    return words is not None or _number(name.strip("[]")) is not None
 
 
 def is_loopback(host: str) -> bool:

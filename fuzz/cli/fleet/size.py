@@ -67,6 +67,7 @@ def simulate(
       vcpufuzz fleet simulate --workers 1000
       vcpufuzz fleet simulate --workers 5000 --slice 10m --json
     """
+    from db.session import shown  # noqa: PLC0415
     from db.store import Store  # noqa: PLC0415
     from fuzz.fleet import measure, slices  # noqa: PLC0415
     from fuzz.fleet.simulate import capacity, sizes  # noqa: PLC0415
@@ -78,6 +79,10 @@ def simulate(
     if url is not None:
         with Store.read(url) as store:
             done = store.finished_slices(None, 500)
+    if scratch:
+        with Store.open(scratch) as store:
+            if store.campaigns() or store.finished_slices(None, 1):
+                raise UserError(f"--scratch-db: {shown(scratch)} is not empty.", Exit.USAGE)
     try:
         report = measure.sample(measure.LEGS, SAMPLE_S)
     except SliceFailed as error:

@@ -15,6 +15,7 @@ from fuzz import output
 from fuzz.cli.errors import Exit, UserError
 from fuzz.cli.inputs import read_within
 from fuzz.cli.plain_options import OUTPUT_FILE, STDOUT, db_option, json_option
+from fuzz.cli.together import use_of
 from fuzz.cli.triage.keys import (
     Key,
     actor_option,
@@ -80,8 +81,7 @@ def export(
         raise click.UsageError("Say where to: FILE, --c FILE or --strace FILE.")
     if (program or calls) and kind != "F":
         raise click.UsageError("--c and --strace take a finding, such as F12.")
-    if (legs is not None or no_run) and program is None:
-        raise click.UsageError("--legs and --no-run go with --c.")
+    use_of({"": (), "--c": ("legs", "no_run", "actor")})
     name = "all" if kind == "*" else f"{kind}{number}"
     told: dict[str, object] = {"what": name}
     if file is not None:
@@ -202,6 +202,8 @@ def promote(
     from corpus.store import ROOT  # noqa: PLC0415
     from fuzz.report.promote import PromoteError, known_text, regression_text  # noqa: PLC0415
 
+    if form != "known" and effect != "result":
+        raise click.UsageError("--effect goes with --as known.")
     with Store.read(url) as store:
         view = store.bucket(bucket[1])
         finding = store.finding(store.best_finding(bucket[1]))

@@ -43,12 +43,12 @@ def key(kinds: str) -> _Callback:
 def keys(
     kinds: str,
 ) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], tuple[int, ...]]:
-    """A callback that reads several keys of one kind."""
+    """A callback that reads several keys of one kind, each once."""
 
     def read(
         _ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]
     ) -> tuple[int, ...]:
-        return tuple(parse_key(text, kinds)[1] for text in texts)
+        return tuple(dict.fromkeys(parse_key(text, kinds)[1] for text in texts))
 
     return read
 
