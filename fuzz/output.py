@@ -56,8 +56,8 @@ def check(path: Path) -> None:
         found = _stat(path)
         if found is None:
             target = Path(os.path.realpath(path))
-            with tempfile.TemporaryFile(dir=target.parent):
-                return
+            _probe(target.parent)
+            return
         if stat.S_ISDIR(found.st_mode):
             raise OutputRefused(f"{path}: it is a directory, so it cannot be written")
         if stat.S_ISSOCK(found.st_mode):
@@ -78,13 +78,18 @@ def check_directory(path: Path) -> None:
             there = there.parent
         if not there.is_dir():
             raise OutputRefused(f"{path}: {there} is a file, so nothing can be written below it")
-        with tempfile.TemporaryFile(dir=there) as probe:
-            probe.write(bytes(4096))
-            probe.flush()
+        _probe(there)
     except (OSError, ValueError) as error:
         raise OutputRefused(
             f"{path}: {_why(error)}, so nothing can be written there", error
         ) from None
+
+
+def _probe(directory: Path) -> None:
+    """Raises OSError if a directory takes no file, or the disk nothing."""
+    with tempfile.TemporaryFile(dir=directory) as probe:
+        probe.write(bytes(4096))
+        probe.flush()
 
 
 def replaces(path: Path) -> bool:

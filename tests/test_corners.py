@@ -178,6 +178,19 @@ def test_searches_that_were_kept_are_not_made_again(tmp_path: Path) -> None:
     assert [keeping(path, ran)(Plan(1, 3, 1000, n)).found[0] for n in (1, 4)] == [1, 4]
 
 
+def test_a_search_that_cannot_be_kept_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "searches"
+    kept = keeping(path, lambda _: Search({0: 1}, 1.0, 1))
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(OSError, match="searches"):
+        kept(Plan(1, 3, 1000, 1))
+    path.rmdir()
+    path.symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"No space left on device: .*searches"):
+        kept(Plan(1, 3, 1000, 2))
+
+
 @pytest.mark.parametrize("text", ["dear diary\n", "dear diary", '{"plan":1}\n'])
 def test_what_is_no_kept_search_is_told_and_left_alone(text: str, tmp_path: Path) -> None:
     path = tmp_path / "notes"

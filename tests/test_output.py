@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -89,6 +90,17 @@ try:
 except OutputError as error:
     print(error)
 """
+
+
+def test_a_full_disk_is_known_before_the_work(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(OutputRefused, match="file too large, so it cannot be written"):
+            check(tmp_path / "new")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("linked", [False, True])

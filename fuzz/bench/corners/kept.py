@@ -28,8 +28,12 @@ def keeping(path: Path, search: Callable[[Plan], Search]) -> Callable[[Plan], Se
         key = msgspec.json.encode(plan)
         if key not in done:
             done[key] = search(plan)
-            with path.open("ab") as file:
-                file.write(msgspec.json.encode(Kept(plan, done[key])) + b"\n")
+            line = msgspec.json.encode(Kept(plan, done[key])) + b"\n"
+            try:
+                with path.open("ab") as file:
+                    file.write(line)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(path)) from None
         return done[key]
 
     return kept
