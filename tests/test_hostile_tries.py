@@ -393,6 +393,10 @@ CONTRADICTIONS = tuple(
         "explain": ("good.case --leg model,emulator:keep", "good.case --leg m*"),
         "window": ("beside.case --leg model,emulator:keep",),
         "fleet simulate": ("--legs model --scratch-db vcpufuzz.db", "--scratch-db junk.db"),
+        "fleet start": tuple(
+            f"local:1 --legs model --corpus kept {alone}"
+            for alone in ("--webhook-file good.case", "--morning 5", "--watch-time 5m")
+        ),
         "web": tuple(f"--listen 127.0.0.1:0 --host {name}" for name in ("http://x/", "x:1", "a/b")),
         "triage list": tuple(f"--db sqlite:///vcpufuzz.db?{what}" for what in ("mode=ro", "x=1")),
         "triage report": ("F1 --no-run --output vcpufuzz.db",),

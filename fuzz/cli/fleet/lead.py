@@ -20,6 +20,7 @@ from fuzz.cli.fleet.options import (
 )
 from fuzz.cli.fleet.watch_options import watch_options
 from fuzz.cli.options import db_option, legs_option, resolve_legs
+from fuzz.cli.together import only_with
 
 if TYPE_CHECKING:
     from fuzz.fleet.heads import Branch
@@ -97,6 +98,7 @@ def start(
     from fuzz.fleet.publish import HookError, Publisher, hook  # noqa: PLC0415
     from fuzz.fleet.watch import Rhythm, watching  # noqa: PLC0415
 
+    only_with(("watch_seconds", "morning", "reports", "hook_file"), "--watch", "--branch")
     where = place_of(cluster, tls_ca, tls_cert, tls_key)
     asked = Asked(resolve_legs(legs, None), slice_seconds, floor / 100, seed)
     numbers = Metrics()
