@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from corpus.domain import TextError, quoted
+from corpus.headers import VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +51,5 @@ def parse_expiry(text: str) -> Expiry:
 
 def _numbers(version: str) -> tuple[int, ...]:
     """6.12.73+deb13 -> (6, 12, 73)."""
-    match = re.match(r"\d+(?:\.\d+)*", version)
+    match = re.match(VERSION, version)
     return tuple(map(int, match[0].split("."))) if match else ()

@@ -42,6 +42,9 @@ class _Syntax:
 _KIND = f"({'|'.join(KINDS)})"
 _WHERE = f"; KIND is {' or '.join(KINDS)}"
 
+VERSION = r"[0-9]{1,9}(?:\.[0-9]{1,9})*"
+"""Pattern of a version; int() takes no number of thousands of digits."""
+
 _EXAMPLE = re.compile(rf"{_KIND}\s+([\w.]+=\S+(?:\s+[\w.]+=\S+)*)")
 
 _HEADERS: dict[str, _Syntax] = {
@@ -52,7 +55,7 @@ _HEADERS: dict[str, _Syntax] = {
     ),
     "expires": _Syntax(
         "DAY, or KEY=VERSION",
-        re.compile(r"(\d{4}-\d\d-\d\d|[\w.]+=\d+(?:\.\d+)*)"),
+        re.compile(rf"(\d{{4}}-\d\d-\d\d|[\w.]+={VERSION})", re.ASCII),
         "; DAY is like 2027-12-31",
     ),
     "matches": _Syntax("KIND KEY=VALUE...", _EXAMPLE, _WHERE),

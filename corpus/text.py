@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 from typing import Any
@@ -28,7 +28,7 @@ from corpus.domain import TextError, nearest, quoted
 from corpus.fields import MAX_PROGRAM, CodeDomain, PartDomain, SpanDomain
 from corpus.headers import Header, is_header, read_headers
 from corpus.isa.form import Insn
-from corpus.isa.table import parse_insn
+from corpus.isa.table import SPELLINGS, parse_insn
 from corpus.lines import Closing, Comment, Dividing, Statement, statements
 from corpus.nesting import PARTS, SPANS, Begun
 from corpus.opfields import OpField, fields_of
@@ -181,7 +181,7 @@ def _parse_op(statement: Statement) -> Op:
     try:
         places = _PLACES.get(word)
         if places is None:
-            raise TextError(f"{quoted(word)} is no op{nearest(word, OPS) or _all_ops()}")
+            raise TextError(f"{quoted(word)} is no op{_meant(word)}")
         if statement.block is not None and not places.code and not statement.opens:
             raise TextError(f"{word} takes no block")
         if places.kind in SPANS and not statement.opens:
@@ -191,12 +191,17 @@ def _parse_op(statement: Statement) -> Op:
     except TextError as error:
         raise TextError(f"line {statement.number}: {error}") from None
     if places.code:
-        values[places.code] = _program(statement.block or [])
+        values[places.code] = _program(statement)
     return places.kind(**values)
 
 
-def _all_ops() -> str:
-    return f": {', '.join(OPS)}"
+def _meant(word: str) -> str:
+    """What may have been meant by a word where an op has to be."""
+    if word.startswith("}"):
+        return ": no brace is open here"
+    if word in SPELLINGS:
+        return " but an instruction, which stands in the braces of a run"
+    return nearest(word, OPS) or f": {', '.join(OPS)}"
 
 
 def _named(words: list[str], places: _Places) -> dict[str, Any]:
@@ -238,11 +243,14 @@ def _how(places: _Places) -> str:
     return f": it is written {usage(places.kind)}"
 
 
-def _program(lines: Iterable[tuple[int, str]]) -> tuple[Insn, ...]:
+def _program(statement: Statement) -> tuple[Insn, ...]:
     program: list[Insn] = []
-    for number, text in lines:
+    for number, text in statement.block or ():
         if text := text.strip():
             try:
+                if (word := text.split()[0]) in OPS:
+                    open_since = f"is the brace of line {statement.number} closed?"
+                    raise TextError(f"{quoted(word)} is an op and no instruction: {open_since}")
                 if len(program) == MAX_PROGRAM:
                     raise TextError(f"a run has at most {MAX_PROGRAM} instructions")
                 program.append(parse_insn(text))

@@ -121,7 +121,7 @@ def test_two_lists_have_braces_each() -> None:
     [
         ("disturb thread\nget-mp v0\n", "line 1: disturb needs a block"),
         ("get-mp v0\ndisturb thread {\n", "line 2: the brace is never closed"),
-        ("}\n", "line 1: '}' is no op"),
+        ("}\n", "line 1: '}' is no op: no brace is open here"),
         ("disturb thread { get-mp v0 }\n", "line 1: 'get-mp v0 }': an op in a block has a line"),
         ("disturb ghost {\n}\n", "line 1: .* none of softirq, thread, signal, move"),
         ("disturb thread after=16777216 {\n}\n", "a delay is 0 to 16777215 ns"),

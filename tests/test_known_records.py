@@ -92,6 +92,8 @@ def test_a_record_is_believed_until_it_expires(
         ("# expires: soon", "write '# expires: DAY, or KEY=VERSION'"),
         ("# expires: 2026-13-01", "line 3: '2026-13-01' is no day such as 2027-12-31"),
         ("# expires: release=new", "write"),
+        ("# expires: release=" + "9" * 5000, "write"),
+        ("# expires: release=٣", "write"),
         ("# matches: release=6.12", "write '# matches: KIND KEY=VALUE...'"),
         ("# differs: kvm", "write"),
     ],

@@ -93,6 +93,7 @@ COMPLAINTS = {
     "craete v0": "line 1: 'craete' is no op; nearest: create",
     "frobnicate v0": "line 1: 'frobnicate' is no op: create, ",
     "CREATE v0": "line 1: 'CREATE' is no op; nearest: create",
+    "create v0\nmov x0, #1": "line 2: 'mov' is no op but an instruction, which stands in",
     "create": "line 1: create needs a vcpu: it is written create <vcpu>",
     "create v0 v1": "line 1: create does not take 'v1': it is written create <vcpu>",
     "create v0 v1=3": "line 1: create has no field 'v1='",
@@ -142,6 +143,8 @@ COMPLAINTS = {
     "run v0 {\n ld1b {z1.d, p0/z, [x1]\n}": "line 2: 'ld1b {z1.d, p0/z, [x1]': the list of regi",
     "run v0 { ld1b {{z1.d}}, p0/z, [x1] }": "the list of registers is not closed",
     "run v0 { ld1b {z1.d; isb }": "the list of registers is not closed",
+    "create v0\nrun v0 {\n isb\nget v0 z0\n}": "line 4: 'get' is an op and no instruction: "
+    "is the brace of line 2 closed?",
     "run v0 { } }": "line 1: '}' may not follow the block",
     "create v0 }": "line 1: create does not take '}'",
     # nothing in it
