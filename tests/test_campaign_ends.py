@@ -152,6 +152,18 @@ def test_a_signal_ends_a_campaign_in_order(
     assert gone(workers)
 
 
+def test_a_signal_before_the_first_case_leaves_a_word(started: Callable[..., Run]) -> None:
+    run = started("--legs", "model,emulator:keep")
+    assert run.process.stdout is not None
+    begun = run.process.stdout.readline()
+    assert begun.startswith(b"#0\tpulse")
+    run.process.send_signal(signal.SIGTERM)
+    out, _ = run.process.communicate(timeout=120)
+    assert run.process.returncode == 128 + signal.SIGTERM
+    assert b"0 cases in 0:00" in out
+    assert run.totals()["ended"] == "terminated"
+
+
 def test_a_second_signal_ends_at_once(started: Callable[..., Run]) -> None:
     run = started()
     wait_for(run.began)

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections import Counter
@@ -23,6 +24,7 @@ from corpus.text import parse_case
 from db.filters import BucketFilter
 from db.store import Store
 from db.work import Sighting, SliceRecord, Told
+from fuzz import stopping
 from fuzz.fleet import corpus as shelf
 from fuzz.fleet import task
 from fuzz.fleet.corpus import CorpusError, CorpusStore
@@ -52,6 +54,17 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report, li
     one = campaign(LEGS[1], LEGS, 7, 5.0, "")
     report = perform(ordered(one, corpus), sighted=seen.append)
     return corpus, report, seen
+
+
+@pytest.mark.slow
+def test_a_signal_ends_a_slice_and_whoever_asked_for_it(tmp_path: Path) -> None:
+    one = campaign(LEGS[1], LEGS, 7, 60.0, "")
+    with stopping.watched():
+        soon = threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGTERM))
+        soon.start()
+        with pytest.raises(stopping.Stopped) as stopped:
+            perform(ordered(one, tmp_path))
+    assert stopped.value.number == signal.SIGTERM
 
 
 @pytest.mark.slow

@@ -15,6 +15,8 @@ from corpus.case import Case
 from corpus.text import format_case, parse_case
 from corpus.trace import Trace
 from db.store import Store
+from fuzz.campaign.campaign import Campaign
+from fuzz.campaign.options import CampaignFailed
 from fuzz.cli import review as command
 from fuzz.cli.errors import Exit
 from fuzz.cli.main import main
@@ -32,6 +34,7 @@ from fuzz.review.book import (
 from fuzz.review.differences import added_up
 from fuzz.review.pair import Pair, first_to_reach, where_of
 from fuzz.review.review import Reviewer, Side
+from fuzz.stopping import Stopped
 from targets.kvm.lab.coverage.changed import Change, How
 from targets.kvm.lab.kernels import Kernel
 from targets.model.target import ModelTarget, clear, keep
@@ -196,6 +199,17 @@ def test_the_same_image_is_not_run(tmp_path: Path) -> None:
         done = Reviewer(_side("x"), _side("x"), store, ["vhe"], 20.0).run()
     assert not done.has_news
     assert done.notes == ["The two are the same Image, to the byte: nothing was run."]
+
+
+@pytest.mark.parametrize(("number", "ends"), [(2, Stopped), (0, CampaignFailed)])
+def test_a_campaign_without_a_case_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, ends: type[BaseException]
+) -> None:
+    monkeypatch.setattr(Campaign, "run", lambda self: setattr(self, "stopped_by", number))
+    with Store.open(f"sqlite:///{tmp_path / 'a.db'}") as store:
+        reviewer = Reviewer(_side("model:keep"), _side("mutant:finalize-twice"), store, ["vhe"], 9)
+        with pytest.raises(ends):
+            reviewer.run()
 
 
 # -- what is printed -------------------------------------------------------------------

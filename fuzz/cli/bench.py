@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import click
@@ -13,6 +11,7 @@ import msgspec
 
 from fuzz.bench import driver as benchdriver
 from fuzz.bench import measure as measuring
+from fuzz.bench.apart import Died, told_by
 from fuzz.cli.errors import UserError
 from fuzz.cli.options import json_option, resolve_legs
 from fuzz.cli.plain_options import COUNT, LARGEST, OUTPUT_FILE
@@ -217,34 +216,20 @@ def bench(
 
 def _measured(plan: measuring.Plan) -> measuring.Report:
     """The report of a measuring process. Raises UserError."""
-    read, write = os.pipe()
-    script = str(Path(benchdriver.__file__))
-    with tempfile.TemporaryFile() as said:
-        wanted = msgspec.json.encode(plan).decode()
-        process = subprocess.Popen(
-            [sys.executable, script, str(write), wanted, str(os.getpid())],
-            pass_fds=(write,),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-        )
-        os.close(write)
-        try:
-            with os.fdopen(read, "rb") as lines:
-                for line in lines:
-                    told = msgspec.json.decode(line, type=_Line)
-                    if told.failed:
-                        raise UserError(told.failed)
-                    if told.report:
-                        return told.report
-                    if sys.stderr.isatty():
-                        click.echo(f"{told.say} ...", err=True)
-        finally:
-            process.kill()
-            process.wait()
-        said.seek(0)
-        last = said.read().decode("utf-8", "replace").strip().splitlines()[-1:]
-    raise UserError(f"the measuring process died: {''.join(last) or 'it said nothing'}")
+    script, wanted = str(Path(benchdriver.__file__)), msgspec.json.encode(plan).decode()
+    try:
+        with told_by(script, wanted, str(os.getpid())) as lines:
+            for line in lines:
+                told = msgspec.json.decode(line, type=_Line)
+                if told.failed:
+                    raise UserError(told.failed)
+                if told.report:
+                    return told.report
+                if sys.stderr.isatty():
+                    click.echo(f"{told.say} ...", err=True)
+    except Died as death:
+        raise UserError(f"the measuring process died: {death}") from None
+    raise AssertionError("unreachable")
 
 
 def _print(report: measuring.Report) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import click
 import msgspec
 
 from fuzz.bench import profiling
+from fuzz.bench.apart import Died, told_by
 from fuzz.cli.errors import UserError
 from fuzz.cli.table import Column, print_table
 
@@ -36,27 +34,11 @@ def bench_profile(legs: Sequence[str], cases: int, seed: int, as_json: bool) -> 
 
 
 def _measured(plan: profiling.Plan) -> profiling.Profile:
-    read, write = os.pipe()
-    arguments = [str(Path(profiling.__file__)), str(write), msgspec.json.encode(plan).decode()]
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
-            [sys.executable, *arguments],
-            pass_fds=(write,),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-        )
-        os.close(write)
-        try:
-            with os.fdopen(read, "rb") as lines:
-                for text in lines:
-                    line = msgspec.json.decode(text, type=profiling.Line)
-                    if line.profile is None:
-                        raise UserError(line.failed)
-                    return line.profile
-        finally:
-            process.kill()
-            process.wait()
-        said.seek(0)
-        last = said.read().decode("utf-8", "replace").strip().splitlines()[-1:]
-    raise UserError(f"the measuring process died: {''.join(last) or 'it said nothing'}")
+    try:
+        with told_by(str(Path(profiling.__file__)), msgspec.json.encode(plan).decode()) as lines:
+            line = msgspec.json.decode(next(lines), type=profiling.Line)
+    except Died as death:
+        raise UserError(f"the measuring process died: {death}") from None
+    if line.profile is None:
+        raise UserError(line.failed)
+    return line.profile

@@ -211,7 +211,7 @@ def _meaning(error: Exception) -> BaseException:
 
 
 def _print_end(campaign: Campaign) -> None:
-    if campaign.began:
+    if campaign.began or campaign.stopped_by:
         print_summary(campaign.status())
 
 

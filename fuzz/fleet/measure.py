@@ -40,12 +40,14 @@ def scheduler_seconds() -> float:
     it is rather less."""
     quiet()
     with (
+        TemporaryDirectory(prefix="vcpufuzz-") as folder,
         LocalCluster(
             n_workers=1,
             threads_per_worker=1,
             processes=False,
             dashboard_address=None,
             silence_logs=logging.CRITICAL,
+            local_directory=folder,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

@@ -37,6 +37,7 @@ from fuzz.followup.retest import Again, matrix, retest
 from fuzz.followup.suspicion import Departure
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.verdict import Diverge
+from fuzz.stopping import Stopped
 from fuzz.suites.bisect import CannotBisect
 from fuzz.suites.replay import Outcome, replay
 from targets.base import Target
@@ -75,7 +76,7 @@ def perform(
     wanted: Callable[[], bool] = lambda: True,
     sighted: Callable[[Sighting], None] = lambda _: None,
 ) -> Report:
-    """Do a slice. Raises SliceFailed."""
+    """Do a slice. Raises SliceFailed, and Stopped where a signal ended it."""
     here = version("vcpufuzz")
     if order.program and order.program != here:
         raise SliceFailed(f"the worker has vcpufuzz {here}, the fleet {order.program}")
@@ -126,6 +127,8 @@ def _campaign(order: Order, around: Around) -> Delivery:
         campaign = Campaign(options, journal, show)
         status = campaign.run()
         told = journal.told
+    if campaign.stopped_by:
+        raise Stopped(campaign.stopped_by)
     # Where it lay means nothing elsewhere.
     told.options = {k: v for k, v in told.options.items() if k != "corpus"} | {
         "snapshot": spec["snapshot"]

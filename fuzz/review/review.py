@@ -23,6 +23,7 @@ from fuzz.review import pair as pairs
 from fuzz.review.book import Differing, KernelSide, Review, ReviewedFunction
 from fuzz.review.differences import added_up
 from fuzz.review.pair import Pair
+from fuzz.stopping import Stopped
 from targets.base import Target
 from targets.kvm.lab import kernels, symbols
 from targets.kvm.lab.coverage import maps
@@ -79,7 +80,8 @@ class Reviewer:
     _differing: list[Differing] = field(default_factory=list)
 
     def run(self) -> Review:
-        """Raises TransportError, CampaignFailed, StoreError."""
+        """Raises TransportError, CampaignFailed, StoreError, and Stopped where a signal came
+        before any case."""
         began = time.monotonic()
         review = Review(
             KernelSide(str(self.base.name), sha256=self.base.kernel.sha256, what=self.base.what),
@@ -177,6 +179,8 @@ class Reviewer:
         campaign = Campaign(options, self.store, self.show)
         campaign.run()
         self.interrupted = campaign.stopped_by
+        if self.interrupted and not campaign.began:
+            raise Stopped(self.interrupted)
         if not campaign.began:
             raise CampaignFailed("no case ran on both")
         return campaign.number
