@@ -343,7 +343,27 @@ def fleet(folder: Path, *more: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
+
+
+@pytest.mark.slow
+def test_the_end_of_its_terminal_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    led = fleet(tmp_path, "--slice", "60s")
+    wait = time.monotonic() + 120
+    while not [*tmp_path.glob("tmp/**/vcpufuzz-*/corpus/*")]:
+        assert time.monotonic() < wait
+        time.sleep(0.1)
+    os.killpg(led.pid, signal.SIGHUP)  # as of a terminal: each process of the job gets it
+    _, said = led.communicate(timeout=60)
+    assert led.returncode == 128 + signal.SIGHUP
+    assert "Traceback" not in said
+    left = {path.name for path in tmp_path.glob("tmp/**/*") if not path.is_dir()}
+    assert left <= {"global.lock", "purge.lock"}
 
 
 @pytest.mark.slow

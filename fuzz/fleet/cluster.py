@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import pickle
 import secrets
+import tempfile
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -17,10 +18,11 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
+from distributed.diskutils import WorkSpace
 
 from db.work import Sighting
 from fuzz.fleet.offers import memory_mb, offered, scratch_directory
-from fuzz.fleet.place import CONNECT_S, ClusterError, Place, knock, quiet, why
+from fuzz.fleet.place import CONNECT_S, ClusterError, Place, knock, quiet, spare_tracker, why
 from fuzz.fleet.slices import Order
 from fuzz.fleet.task import Report, SliceFailed, perform
 
@@ -75,6 +77,7 @@ class Cluster:
         security = self._where.certificates.security() if self._where.certificates else None
         try:
             if self._where.local:
+                spare_tracker()
                 self._local = LocalCluster(
                     n_workers=self._where.local,
                     threads_per_worker=1,
@@ -108,6 +111,8 @@ class Cluster:
             if part is not None:
                 with suppress(Exception):
                     part.close(timeout=5)
+        if local is not None:
+            _sweep()
 
     @property
     def alive(self) -> bool:
@@ -186,9 +191,17 @@ class Cluster:
         return Ended(slice_id, worker, report)
 
 
+def _sweep() -> None:
+    """Throw away what workers that were killed had on disk, as Dask does for whoever begins."""
+    with suppress(OSError):
+        space = WorkSpace(str(scratch_directory() / "dask-scratch-space"))
+        space.new_work_dir(prefix="sweep-").release()
+
+
 def _on_worker(order: Order) -> tuple[str, Report]:
     """A slice, in a thread of a worker."""
     worker = get_worker()
+    tempfile.tempdir = worker.local_directory  # so that nothing stays of a worker that is killed
     key = worker.get_current_task()
 
     def wanted() -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
 import socket
 import ssl
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import dask
@@ -112,6 +114,20 @@ def quiet() -> None:
     for name in (*ours, *logging.root.manager.loggerDict):
         if name.startswith(ours):  # Dask sets a level at each of its own
             logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def spare_tracker() -> None:
+    """Start Python's process that counts semaphores so that a signal to the whole job, as of a
+    terminal's end, does not end it before us, which it takes for a fault and prints."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TO_THE_JOB)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_TO_THE_JOB = (signal.SIGHUP, signal.SIGQUIT)
+"""It heeds neither Ctrl-C nor SIGTERM by itself."""
 
 
 def why(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from distributed import Nanny, rpc
 
 from fuzz import stopping
 from fuzz.fleet.offers import memory_mb, offered, scratch_directory
-from fuzz.fleet.place import CONNECT_S, ClusterError, Place, knock, quiet, why
+from fuzz.fleet.place import CONNECT_S, ClusterError, Place, knock, quiet, spare_tracker, why
 from targets.kvm.remote.address import Address
 
 AGAIN_S = 5.0
@@ -43,6 +43,7 @@ def serve(where: Place, post: Post, say: Callable[..., Any]) -> int:
     """Do slices until a signal ends it; return which. Raises ClusterError if there is no scheduler
     to begin with; one that is lost later is looked for."""
     quiet()
+    spare_tracker()
     with stopping.patiently() as stop:
         asyncio.run(_serve(where, post, say, stop))
     return stop.number
