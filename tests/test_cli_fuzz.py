@@ -78,6 +78,9 @@ def test_a_seeded_defect_is_found_stored_minimised_and_reproduced(
     again = vcpufuzz("repro", f"F{findings[0].id}", "--db", db, cwd=tmp_path)
     assert again.returncode == 77
     assert f"diverges again on {leg}" in again.stdout
+    other = vcpufuzz("repro", f"F{findings[0].id}", "--legs", "model", "--db", db, cwd=tmp_path)
+    assert other.returncode == 0
+    assert f"does not show on model; seen on {leg}, which did not run." in other.stdout
 
 
 def test_totals_add_up(tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def test_the_end_tells_what_is_new_in_full_and_the_rest_in_a_table(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == (
         "6000 cases in 2:00 (50.0/s), 61 rules hit, corpus of 56, "
-        "251 divergences in 13 buckets (2 new)"
+        "251 divergences, 13 buckets (2 new, 10 recorded)"
     )
     assert lines[1:4] == [
         "B3  NEW, strict, suspect: kernel, seen 12 times, probably the same as B2",
@@ -214,7 +214,7 @@ def test_the_dashboard_tells_known_defects_in_a_line(width: int, height: int) ->
 def test_the_end_of_a_clean_campaign(capsys: pytest.CaptureFixture[str]) -> None:
     print_summary(CampaignStatus(elapsed=0.0, cases=1))
     assert capsys.readouterr().out == (
-        "1 case in 0:00 (0.0/s), 0 rules hit, corpus of 0, 0 divergences in 0 buckets (0 new)\n"
+        "1 case in 0:00 (0.0/s), 0 rules hit, corpus of 0, 0 divergences, 0 buckets (0 new)\n"
     )
     assert headline(replace(STATUS, cases=0)).startswith("0 cases in 0:30 (0.0/s)")
 

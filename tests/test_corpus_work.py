@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from corpus.text import format_case, parse_case
 from fuzz.campaign import shelf
 from fuzz.campaign.bring import Bringing
 from fuzz.campaign.distil import adding, smallest
+from fuzz.cli import corpus as command
 from fuzz.cli.main import main
 from fuzz.generate.mutate import fresh
 from targets.model.target import ModelTarget
@@ -118,6 +120,24 @@ def test_merging_adds_only_what_is_new_and_again_nothing(tmp_path: Path) -> None
     assert (code, json.loads(said)) == (0, {"written": 1, "of": 2, "total": 2})
     code, said = vcpufuzz("merge", into, more, "--json")
     assert json.loads(said)["written"] == 0
+
+
+def test_what_another_command_writes_meanwhile_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = texts(tmp_path / "a", LIVES[1]), parse_case(LIVES[2])
+
+    def features(cases: Mapping[str, Case], *_: object) -> dict[str, frozenset[int]]:
+        keep(tmp_path / "into", b)
+        return {name: frozenset({1}) for name in cases}
+
+    monkeypatch.setattr(command, "_features", features)
+    code, said = vcpufuzz("minimize", tmp_path / "into", a)
+    assert (code, "into: it is not empty" in said) == (2, True)
+    (path,) = (tmp_path / "into").iterdir()
+    path.unlink()
+    code, said = vcpufuzz("merge", tmp_path / "into", a, "--json")
+    assert (code, json.loads(said)) == (0, {"written": 1, "of": 1, "total": 2})
 
 
 def test_stats_tell_doubles_and_what_is_no_case(tmp_path: Path) -> None:

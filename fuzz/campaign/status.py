@@ -133,11 +133,14 @@ def headline(status: CampaignStatus) -> str:
     """The campaign in one sentence, for its end."""
     # The recent rate says little when all is over.
     rate = status.cases / status.elapsed if status.elapsed > 0 else 0.0
+    # These are met before the first case, and no divergences of one.
+    recorded = sum(bucket.is_recorded for bucket in status.buckets)
+    kinds = f"{status.new_buckets} new" + (f", {recorded} recorded" if recorded else "")
     return (
         f"{counted(status.cases, 'case')} in {clock(status.elapsed)} ({rate:.1f}/s), "
         f"{counted(status.rules_hit, 'rule')} hit, corpus of {status.corpus}, "
-        f"{counted(status.divergences, 'divergence')} "
-        f"in {counted(len(status.buckets), 'bucket')} ({status.new_buckets} new)"
+        f"{counted(status.divergences, 'divergence')}, "
+        f"{counted(len(status.buckets), 'bucket')} ({kinds})"
     )
 
 

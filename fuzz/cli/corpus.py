@@ -152,7 +152,7 @@ def merge(
     have.update(*(features.pop(name, ()) for name in there.cases))
     chosen = adding(features, _sizes(found), have)
     written = _put(into, [found.cases[name] for name in chosen])
-    _tell(as_json, into, written, len(found.cases), len(there.cases) + written)
+    _tell(as_json, into, written, len(found.cases), len(shelf.read([into]).cases))
     return _code(found, places)
 
 
@@ -175,11 +175,11 @@ def minimize(
     Example:
       vcpufuzz corpus minimize small kept
     """
-    if into.is_dir() and any(into.iterdir()):
-        raise UserError(f"{into}: it is not empty, so the smallest set has no place.", Exit.USAGE)
+    _has_place(into, "the smallest set has")
     found = _read(places)
     features = _features(found.cases, by, legs, kernel)
     chosen = smallest(features, _sizes(found))
+    _has_place(into, "the smallest set has")  # that took a while
     written = _put(into, [found.cases[name] for name in chosen])
     _tell(as_json, into, written, len(found.cases), written)
     return _code(found, places)
@@ -232,8 +232,7 @@ def export(places: tuple[Path, ...], into: Path, lengths: str, as_json: bool) ->
     from corpus.store import kept_files  # noqa: PLC0415
     from fuzz.reproduce.kselftest import reference, selftests  # noqa: PLC0415
 
-    if into.is_dir() and any(into.iterdir()):
-        raise UserError(f"{into}: it is not empty, so the selftests have no place.", Exit.USAGE)
+    _has_place(into, "the selftests have")
     files = [file for place in places for file in _case_files(place)]
     if places and not files:
         raise UserError(f"{_named(places)} holds no .case file.", Exit.USAGE)
@@ -243,6 +242,7 @@ def export(places: tuple[Path, ...], into: Path, lengths: str, as_json: bool) ->
         raise UserError("--lengths names no vector length.", Exit.USAGE)
     machine = reference(vqs)
     made = selftests([load_kept(file) for file in files], into.absolute().name, machine)
+    _has_place(into, "the selftests have")  # that took a while
     into.mkdir(parents=True, exist_ok=True)
     for name, text in made.files.items():
         output.write(into / name, text)
@@ -254,6 +254,12 @@ def export(places: tuple[Path, ...], into: Path, lengths: str, as_json: bool) ->
     else:
         click.echo(f"{programs} of {len(files)} cases written to {into}")
     return Exit.USAGE if made.refused else Exit.OK
+
+
+def _has_place(into: Path, what: str) -> None:
+    """Raises UserError where something else is already."""
+    if into.is_dir() and any(into.iterdir()):
+        raise UserError(f"{into}: it is not empty, so {what} no place.", Exit.USAGE)
 
 
 def _case_files(place: Path) -> list[Path]:

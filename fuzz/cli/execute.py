@@ -143,8 +143,18 @@ def repro(finding: Key, legs: str | None, kernel: Path | None, url: str) -> int:
     _print_logs(ran.traces)
     again = [name for name, verdict in ran.verdicts.items() if isinstance(verdict, Diverge)]
     again = again or list(ran.differ)
-    click.echo(f"F{number} " + (f"diverges again on {', '.join(again)}." if again else "is gone."))
+    click.echo(f"F{number} {_outcome(again, list(ran.verdicts), twins or stored.deviating)}")
     return Exit.DIVERGENCE if again else Exit.OK
+
+
+def _outcome(again: Sequence[str], ran: Sequence[str], seen_on: Sequence[str]) -> str:
+    """What came of a finding. That it is gone only the legs that it was seen on can tell."""
+    if again:
+        return f"diverges again on {', '.join(again)}."
+    others = [name for name in seen_on if name not in ran]
+    if not others:
+        return "is gone."
+    return f"does not show on {', '.join(ran)}; seen on {', '.join(others)}, which did not run."
 
 
 @dataclass(frozen=True, slots=True)
