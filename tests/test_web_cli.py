@@ -101,6 +101,24 @@ def test_it_says_where_it_is_and_ends_when_asked(url: str) -> None:
         assert (process.returncode, out, said) == (0, "", "")
 
 
+@pytest.mark.long
+def test_half_a_request_leaves_no_traceback(url: str) -> None:
+    form = "Content-Type: application/x-www-form-urlencoded\r\n"
+    broken = "Transfer-Encoding: chunked\r\n\r\nzz\r\n"
+    with served(url) as (address, process):
+        host = address.removeprefix("http://").rstrip("/")
+        name, _, port = host.rpartition(":")
+        for rest in (broken, form + broken, form + "Content-Length: 100\r\n\r\nabc"):
+            with socket.create_connection((name, int(port)), timeout=60) as visitor:
+                visitor.sendall(f"POST /undo HTTP/1.1\r\nHost: {host}\r\n{rest}".encode())
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert "Traceback" not in said
+    assert all(line.startswith("vcpufuzz: ") for line in said.splitlines())
+
+
 @pytest.mark.parametrize(
     ("host", "own"),
     [

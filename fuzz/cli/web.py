@@ -66,14 +66,25 @@ def web(
         who = access(where, password, user_header, names)
     except (address.AddressError, AccessError) as error:
         raise UserError(str(error), Exit.USAGE) from None
-    logging.basicConfig(
-        level=logging.DEBUG if debugging() else logging.WARNING, format="vcpufuzz: %(message)s"
-    )
+    logging.basicConfig(level=logging.DEBUG if debugging() else logging.WARNING)
+    for handler in logging.root.handlers:
+        handler.setFormatter(_Sentences("vcpufuzz: %(message)s"))
     try:
         serve(where, url, who, _say)
     except ServerError as error:
         raise UserError(str(error)) from None
     return Exit.OK
+
+
+class _Sentences(logging.Formatter):
+    """Tells of an error what it is, and only who debugs sees where it was."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None or debugging():
+            return super().format(record)
+        said = " ".join(f"{record.getMessage()}: {type(error).__name__}: {error}".split())
+        return super().format(logging.makeLogRecord({"msg": said}))
 
 
 def _say(where: address.Address) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import parse_qs
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -77,7 +77,10 @@ class Guard:
             begun = True
             await send_guarded(message)
 
-        answer = await self._objection(request, visitor) or self._app
+        try:
+            answer = await self._objection(request, visitor) or self._app
+        except ClientDisconnect:  # with half a form: there is nobody to answer
+            return
         try:
             await answer(scope, receive, send_noted)
         except Exception as error:
