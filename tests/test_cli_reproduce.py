@@ -157,6 +157,21 @@ def test_the_regressions_become_selftests(cli: Cli, tmp_path: Path) -> None:
     assert "is not empty" in again.output
 
 
+def test_each_case_becomes_a_selftest_of_its_own(cli: Cli, tmp_path: Path) -> None:
+    files = []
+    for name in ("a b", "a&b", "-a-b-", "é", "<>", "one/twice", "two/twice"):
+        path = tmp_path / "from" / f"{name}.case"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("create v0\n")
+        files.append(str(path))
+    into = tmp_path / "kvm_sve"
+    done = cli("corpus", "export", "--kselftest", str(into), *files)
+    assert (done.exit_code, done.output) == (0, f"7 of 7 cases written to {into}\n")
+    assert {path.name for path in into.glob("*.c")} == {
+        *("a-b.c", "a-b-2.c", "a-b-3.c", "case.c", "case-2.c", "twice.c", "twice-2.c")
+    }
+
+
 def test_a_case_that_c_cannot_say_is_passed_over_and_told(cli: Cli, tmp_path: Path) -> None:
     case = tmp_path / "beside.case"
     case.write_text("create v0\ndisturb signal {\n    init v0\n}\n")

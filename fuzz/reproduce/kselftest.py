@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 
 from corpus.kept import KeptCase
 from fuzz.reproduce.demands import say
@@ -61,9 +62,8 @@ def selftests(kept: Sequence[KeptCase], target: str, profile: Profile) -> Selfte
     files: dict[str, str] = {}
     refused: list[str] = []
     for item in kept:
-        name = re.sub(r"\W+", "-", item.path.stem)
         try:
-            files[f"{name}.c"] = program(say(item.case, profile), [item.about])
+            files[f"{_name(item, files)}.c"] = program(say(item.case, profile), [item.about])
         except Unsayable as why:
             refused.append(f"{item.path}: {why}")
     names = sorted(name.removesuffix(".c") for name in files)
@@ -78,3 +78,10 @@ def selftests(kept: Sequence[KeptCase], target: str, profile: Profile) -> Selfte
         },
         tuple(refused),
     )
+
+
+def _name(item: KeptCase, taken: Container[str]) -> str:
+    """What a program is called: as its case, where no other one is and make can take it."""
+    plain = re.sub(r"\W+", "-", item.path.stem, flags=re.ASCII).strip("-") or "case"
+    numbered = (f"{plain}-{number}" for number in count(2))
+    return next(name for name in chain([plain], numbered) if f"{name}.c" not in taken)
