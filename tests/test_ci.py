@@ -67,6 +67,25 @@ def test_junit_has_a_test_per_file_and_leg(reports: tuple[int, Path, dict[str, A
         assert "/no/such/Image" in case.result[0].message
 
 
+def test_files_of_one_name_are_told_apart_and_run_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder, text in (("a", GOOD), ("b", TWICE), ("c/a", GOOD)):
+        Path(folder).mkdir(parents=True)
+        Path(folder, "x.case").write_text(text)
+    places = ["a/x.case", "b", "c/a", "a", "c/../a/x.case"]
+    args = ["replay", *places, "--legs", "mutant:finalize-twice", "--junit", "r.xml"]
+    done = CliRunner().invoke(main, args)
+    rows = [line.split()[0] for line in done.stdout.splitlines()[1:4]]
+    assert rows == ["a/x", "b/x", "c/a/x"]
+    assert "REGRESSION: b/x.case on mutant" in done.stdout
+    assert "2 ok, 1 REGRESSION" in done.stdout
+    (suite,) = JUnitXml.fromfile("r.xml")
+    names = [case.classname for case in suite]
+    assert names == [f"vcpufuzz.{at}.mutant:finalize-twice" for at in ("a", "b", "c_a")]
+
+
 def test_sarif_is_as_its_schema_says(reports: tuple[int, Path, dict[str, Any]]) -> None:
     _, _, log = reports
     Sarif.model_validate(log)

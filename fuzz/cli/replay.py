@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
 from contextlib import redirect_stdout
@@ -18,6 +19,7 @@ from fuzz.cli.plain_options import OUTPUT_FILE, STDOUT
 from fuzz.cli.screen import write_json
 from fuzz.cli.table import Column, print_table
 from fuzz.report.junit import junit as junit_document
+from fuzz.report.naming import told_apart
 from fuzz.report.sarif import sarif as sarif_document
 from fuzz.suites.replay import Outcome, Result
 from fuzz.suites.replay import replay as run_replay
@@ -118,21 +120,29 @@ def _files(paths: tuple[Path, ...]) -> list[Path]:
         if not inside:
             raise UserError(f"nothing was checked: {path} holds no .case file.")
         found += inside
-    return found
+    once: dict[str, Path] = {}  # however often it is named
+    for path in found:
+        once.setdefault(os.path.realpath(path), path)
+    return list(once.values())
 
 
 def _print(kept: list[KeptCase], legs: list[str], results: list[Result]) -> None:
     by_place = {(r.kept.path, r.leg): r for r in results}
     columns = (Column("Case", wrap=True), *(Column(leg, wrap=True) for leg in legs))
+    names = told_apart([item.path for item in kept])
     rows = [
-        (item.path.stem, *(_word(by_place.get((item.path, leg))) for leg in legs)) for item in kept
+        (
+            str(names[item.path].with_suffix("")),
+            *(_word(by_place.get((item.path, leg))) for leg in legs),
+        )
+        for item in kept
     ]
     rows.append(("bits that may vanish", *(_profile(results, leg) for leg in legs)))
     print_table(columns, rows)
     for result in results:
         if result.outcome in (Outcome.REGRESSION, Outcome.GONE, Outcome.NOT_RUN):
             word = _WORDS[result.outcome]
-            click.echo(f"{word}: {result.kept.path.name} on {result.leg}: {result.explanation}")
+            click.echo(f"{word}: {names[result.kept.path]} on {result.leg}: {result.explanation}")
     counts = Counter(result.outcome for result in results)
     click.echo(", ".join(f"{n} {_WORDS[o]}" for o, n in counts.items()) or "No case was run.")
 
