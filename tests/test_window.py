@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -20,6 +21,7 @@ from fuzz.followup.window import (
     GROWTH,
     SHORTEST_NS,
     STEPS,
+    WINDOWS,
     Timing,
     Window,
     found,
@@ -238,3 +240,40 @@ def test_where_a_window_shows_it_in_some_runs_alone_others_are_looked_into() -> 
         chance = timing_of(Alone(), case, 0, expected, 20)  # type: ignore[arg-type]
         assert chance
         assert chance.window.last < 300_000, "it is the same in each of them"
+
+
+def looked_into(shows: Callable[[int, int], bool]) -> tuple[Timing | None, set[int]]:
+    """What becomes of a stranger after 100,000 ns that `shows` it or not, by its delay and how
+    often that was tried; and the tens of microseconds in which a delay was tried 20 times."""
+    leg = Struck()
+
+    class Alone:
+        legs = (leg,)
+
+        def judge_one(self, _case: Case, _name: str, after: int) -> object:
+            seen = shows(after, leg.asked.count(after))
+            return expected if seen else Agree(2, frozenset(), Choices())
+
+    case = parse_case("disturb softirq after=100000 {\n    get-mp v0\n}\nget-mp v0\n")
+    expected = diverge(rule="a.rule")
+    timing = timing_of(Alone(), case, 0, expected, 20, 5)  # type: ignore[arg-type]
+    often = (delay // 10_000 for delay in leg.asked if leg.asked.count(delay) > 20)
+    return timing, set(often)
+
+
+def test_a_window_that_shows_it_nearly_each_time_is_the_last() -> None:
+    def shows(after: int, tries: int) -> bool:
+        seldom, nearly = 90_000 <= after <= 110_000, 290_000 <= after <= 310_000
+        always = 340_000 <= after <= 360_000
+        return always or (seldom and tries % 6 > 0) or (nearly and tries % 20 > 0)
+
+    timing, tens = looked_into(shows)
+    assert timing
+    assert (timing.often, timing.delay // 10_000) == (19, 30)
+    assert tens == {10, 30}
+
+
+def test_few_windows_are_looked_into() -> None:
+    timing, tens = looked_into(lambda after, tries: after // 10_000 % 2 == 0 and tries % 6 > 0)
+    assert timing
+    assert len(tens) == WINDOWS
