@@ -448,6 +448,10 @@ ASKED = "mov x0, #83\nmovk x0, #33792, lsl #16"
         ("set v0 x0 0x84000053\n", "hvc #0", True),
         ("set v0 x1 0x84000053\n", "hvc #0", False),
         ("set v0 x0 0x84000054\n", "hvc #0", False),
+        ("", "movz x0, #33792, lsl #16\nmovk x0, #83\nhvc #0", True),
+        ("set v0 x0 0x84000153\n", "hvc #0", False),
+        ("set v0 x0 0x53\n", "movk x0, #33792, lsl #16\nhvc #0", True),
+        ("set v0 x0 0x84ff0053\n", "movk x0, #33792, lsl #16\nhvc #0", True),
     ],
 )
 def test_numbers_that_a_guest_asked_for_are_chance(
