@@ -209,7 +209,15 @@ def test_the_surest_of_a_windows_delays_is_far_from_its_edges_if_it_can_be() -> 
     gap = {5000: 3, 1500: 12, 3000: 20}
     assert surest(lambda delay: gap[delay], 20, 1500, around) == Timing(3000, 20, 20, around)
     rare = {5000: 3, 1500: 12, 3000: 1, 7000: 13, 4000: 0, 6000: 2, 2000: 14, 8000: 13}
-    assert surest(lambda delay: rare[delay], 20, 1500, around) == Timing(2000, 14, 20, around)
+    asked: list[int] = []
+
+    def counted(delay: int) -> int:
+        asked.append(delay)
+        return rare[delay]
+
+    best = surest(counted, 20, 1500, around)
+    assert best == Timing(2000, 14, 20, around)
+    assert asked == [*rare], "the farthest from the edges first, and what is known to show it"
     assert surest(lambda _: 0, 20, 7, Window(7, 7)) == Timing(7, 0, 20, Window(7, 7))
 
 

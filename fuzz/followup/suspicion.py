@@ -158,10 +158,6 @@ def _busy(seen: int, tries: int) -> Dropped:
     return Dropped(f"the time of a run was over in {seen} of {tries} runs: {why}")
 
 
-_NOTHING_SHOWN = (False, False)
-"""Of one run: that it does not show, and so is not late either."""
-
-
 class Departure(Suspicion):
     """A leg observed what the specification does not permit."""
 
@@ -184,19 +180,18 @@ class Departure(Suspicion):
         self, legs: Everywhere, note: Callable[[str], None], seconds: float
     ) -> Confirmed | Dropped:
         tries = CONFIRM_RUNS * runs_of(self.case)
-        runs: list[tuple[bool, bool]] = []
+        runs: list[bool | None] = []
         while len(runs) < tries:
             runs.append(self._run_once(self.case, legs))
-            if self._late and runs[-1] == _NOTHING_SHOWN:  # one that is in time tells as much
+            if self._late and runs[-1] is None:  # one that is in time tells as much
                 return _busy(len(runs) - 1, len(runs))
         most = tries * RARE if tries > CONFIRM_RUNS else tries
-        while not any(shows for shows, _ in runs) and len(runs) < most:
+        while not (showed := [late for late in runs if late is not None]) and len(runs) < most:
             runs.append(self._run_once(self.case, legs))
-        tries = len(runs)
-        seen = sum(shows for shows, _ in runs)
+        tries, seen = len(runs), len(showed)
         if not seen:
             return Dropped(f"a divergence did not reproduce ({self.verdict.rule})")
-        if seen < tries and all(late for shows, late in runs if shows):
+        if seen < tries and all(showed):
             return _busy(seen, tries)
         shown = self.settle(self.case, legs)
         if shown is None:  # this time it did not show, but it did before
@@ -219,16 +214,14 @@ class Departure(Suspicion):
         return showings(case, lambda: self._shows_once(case, legs))
 
     def _shows_once(self, case: Case, legs: Everywhere) -> bool:
-        return self._run_once(case, legs)[0]
+        return self._run_once(case, legs) is not None
 
-    def _run_once(self, case: Case, legs: Everywhere) -> tuple[bool, bool]:
-        """Whether it shows, and whether that is a run that was ended since its time was over."""
+    def _run_once(self, case: Case, legs: Everywhere) -> bool | None:
+        """None if it does not show; else whether that is a run that was ended since its time was
+        over."""
         trace = legs.leg(self.name).run(case)
         verdict = legs.judge_one(case, self.name, trace)
-        shows = alike(verdict, self.verdict)
-        if not shows or not isinstance(verdict, Diverge):
-            return _NOTHING_SHOWN
-        return True, late_at(case, trace, verdict.op_index)
+        return late_at(case, trace, verdict.op_index) if alike(verdict, self.verdict) else None
 
     def settle(self, case: Case, legs: Everywhere) -> Shown | None:
         for _ in range(runs_of(case)):

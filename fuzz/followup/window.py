@@ -139,7 +139,7 @@ def surest(counted: Callable[[int], int], runs: int, at: int, around: Window) ->
     eighth = (around.last - around.first) // 8
     eighths = [around.first + number * eighth for number in (4, 2, 6, 3, 5, 1, 7)]
     often: dict[int, int] = {}
-    for delay in dict.fromkeys((eighths[0], at, *eighths[1:])):
+    for delay in dict.fromkeys((eighths[0], at, *eighths)):
         often[delay] = counted(delay)
         if often[delay] >= ENOUGH * runs:
             break

@@ -96,8 +96,8 @@ def _checked_at_first(cpu: Cpu, semantic: Callable[..., None], args: Args) -> No
 
 def _has_a_key(cpu: Cpu) -> bool:
     """Whether SCTLR_ELx certainly enables a key of pointer authentication."""
-    sctlr, mask = join(cpu.vcpu.sys[cpu.sctlr])
-    return bool(sctlr & ~mask & ALL_ENABLES)
+    sctlr, _ = join(cpu.vcpu.sys[cpu.sctlr])
+    return bool(sctlr & ALL_ENABLES)
 
 
 def _reads_its_destination(insn: Insn) -> bool:

@@ -33,6 +33,7 @@ from targets.spec.permitted import Context, Permitted, fails
 from targets.spec.semantics import SEMANTICS
 from targets.spec.sets import Set, exact, unknown
 from targets.spec.stepper import MISSING, Stepper
+from targets.spec.steps.strangers import SINGLE_STEP
 from targets.spec.vcpu import Vcpu
 from targets.spec.world import World, each_vm
 
@@ -652,6 +653,13 @@ def test_a_reset_that_another_vcpu_asked_for_is_done_once() -> None:
     vcpu.x[3] = exact(7)
     world.settle(vcpu)
     assert vcpu.x[3] == exact(7)
+
+
+def test_a_stranger_that_stays_about_is_about_a_vm_that_is_made_later() -> None:
+    world = World(Profile())
+    world.vm.signalled, world.vm.stepped = True, SINGLE_STEP
+    world.turn()
+    assert (world.vm.signalled, world.vm.stepped) == (True, SINGLE_STEP)
 
 
 def test_what_lies_beyond_the_model_is_remembered() -> None:

@@ -12,12 +12,13 @@ from scripted import Scripted, broken, sound, wrong
 from corpus.case import Case
 from corpus.fault import Fault, FaultKind
 from corpus.inputs import case_of
+from corpus.isa.unallocated import NEWER
 from corpus.kept import KeptCase, Known
 from corpus.ops import Finalize
 from corpus.text import parse_case
 from corpus.trace import Observation, Trace
 from db.records import FindingRecord, SignatureRecord
-from fuzz.generate import el2, strangers
+from fuzz.generate import arriving, copies, el2, newer, served, strangers
 from fuzz.generate.mutate import crossed, mutated
 from fuzz.generate.newer import with_newer
 from fuzz.oracle.knowledge import NOTHING, Knowledge
@@ -161,6 +162,32 @@ def test_what_stands_beside_children_is_what_some_machine_has(
         assert runner.machines == [machine]
         Mutators(runner).mutate(b"", 4096, 1)
         assert told.pop() == strangers.Beside.of([machine])
+
+
+@pytest.mark.parametrize("change", ["to_its_own", "with_few", "with_newer", "with_served"])
+def test_a_child_is_changed_for_machines_that_call_for_it(
+    monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    rooms = {"to_its_own": arriving, "with_few": copies, "with_newer": newer, "with_served": served}
+    other = Case(CASE.ops[:1])
+    monkeypatch.setattr(rooms[change], change, lambda *_: other)
+    usual = Profile()
+    told: set[bool] = set()
+    for machine in (
+        *(usual, replace(usual, kernel=(6, 1)), replace(usual, gic=False)),
+        replace(usual, kernel=(6, 1), mode="protected"),
+        replace(usual, lacks=frozenset({NEWER})),
+    ):
+        calls = {
+            "to_its_own": arriving.takes_others([machine]),
+            "with_few": copies.are_doubtful([machine]),
+            "with_newer": bool(newer.share([machine])),
+            "with_served": served.can_be([machine]),
+        }
+        mutators = Mutators(Runner([Scripted("kvm:a", profile=machine)]), lambda child: child)
+        assert (mutators.mutate(CASE.encoded, 4096, 1) == other.encoded) is calls[change]
+        told.add(calls[change])
+    assert told == {False, True}
 
 
 def test_a_child_is_cut_to_what_libfuzzer_takes_and_known_when_it_comes_back() -> None:
