@@ -26,7 +26,7 @@ from fuzz.generate import el2
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.oracle.knowledge import NOTHING, Knowledge
 from fuzz.report.exercised import LAST_CAMPAIGNS, Exercised
-from fuzz.suites.isa import LENGTHS, SuiteResult, Tested, run_suite, suite
+from fuzz.suites.isa import LENGTHS, SuiteCase, SuiteResult, run_suite, suite
 from targets.base import Target
 from targets.legs import open_legs
 from targets.profile import Profile
@@ -188,7 +188,7 @@ class _Checked:
 
 
 def _check(
-    tests: Callable[[float], Iterator[Tested]],
+    tests: Callable[[float], Iterator[SuiteCase]],
     forms: Sequence[Form],
     vqs: Sequence[int],
     names: Sequence[str],

@@ -59,7 +59,7 @@ _DATA = 0xC000
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class SuiteCase:
     """One suite case and the forms it runs, at vector length `vq` quadwords."""
 
     case: Case
@@ -74,7 +74,7 @@ def suite(
     draws: int,
     together: int = 4,
     el2_share: float = 0,
-) -> Iterator[Tested]:
+) -> Iterator[SuiteCase]:
     """Cases that run each form `draws` times at each length, `together` forms a case, on a vcpu
     with EL2 as often as `el2_share` says."""
     for vq in vqs:
@@ -86,7 +86,7 @@ def suite(
                 case = _case(rng, chosen, vq)
                 if el2_share and rng.random() < el2_share:
                     case = el2.beside(rng, case, vq)
-                yield Tested(case, tuple(form.name for form in chosen), vq)
+                yield SuiteCase(case, tuple(form.name for form in chosen), vq)
 
 
 def _case(rng: random.Random, forms: Sequence[Form], vq: int) -> Case:
@@ -148,7 +148,7 @@ def _content(rng: random.Random) -> Pattern:
 class SuiteResult:
     """What one suite case showed on one leg."""
 
-    tested: Tested
+    tested: SuiteCase
     leg: str
     verdict: Verdict
 
@@ -163,7 +163,7 @@ class SuiteResult:
         return self.verdict.reason if isinstance(self.verdict, Agree) else ""
 
 
-def run_suite(tests: Iterator[Tested], legs: Everywhere) -> Iterator[SuiteResult]:
+def run_suite(tests: Iterator[SuiteCase], legs: Everywhere) -> Iterator[SuiteResult]:
     """Run suite cases on the legs whose machine has the length. Raises TransportError."""
     by_length: dict[int, Everywhere] = {}
     for tested in tests:

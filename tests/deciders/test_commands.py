@@ -32,7 +32,7 @@ from fuzz.cli.screen import Screen
 from fuzz.oracle.everywhere import Everywhere
 from fuzz.output import OutputError
 from fuzz.report.exercised import LAST_CAMPAIGNS, in_reach
-from fuzz.suites.isa import LENGTHS, SuiteResult, Tested, run_suite, suite
+from fuzz.suites.isa import LENGTHS, SuiteCase, SuiteResult, run_suite, suite
 from fuzz.worker.feedback import USUAL
 from targets.base import Target
 from targets.profile import Profile
@@ -360,7 +360,7 @@ def test_only_legs_with_the_length_run_a_case() -> None:
 
 
 def test_a_result_tells_what_diverged_or_why_it_was_not_judged() -> None:
-    tested = Tested(Case(()), (), 1)
+    tested = SuiteCase(Case(()), (), 1)
     wrong_one = diverge()
     assert SuiteResult(tested, "a", wrong_one).diverged is wrong_one
     assert SuiteResult(tested, "a", wrong_one).unjudged == ""
@@ -438,7 +438,7 @@ def test_a_check_for_machines_that_finds_nothing(legs: object) -> None:
     ],
 )
 def test_kinds_of_divergence(label: str, bits: int, kind: str) -> None:
-    result = SuiteResult(Tested(Case(()), (), 1), "a", diverge(label=label, wrong=bits))
+    result = SuiteResult(SuiteCase(Case(()), (), 1), "a", diverge(label=label, wrong=bits))
     assert tables._kind(result) == kind
 
 
