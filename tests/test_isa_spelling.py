@@ -223,6 +223,8 @@ def test_usual_ways_to_write(text: str, meant: str) -> None:
         ("ld1w {z0.s}, p0/z, [x0, z1.s, sxtv]", "it is written ld1w {<zt>.s}, <pg>/z, [<xn>, <zm>"),
         ("fmov d0, #0x1e", "it is written fmov"),
         ("fmov d0, #0.3", "'0.3' is none of"),
+        ("fmov z0.s, #0.3", "'0.3' is none of 0.0, or '0.3' is none of 2.0"),
+        ("mov x0, x303", "'x303' is outside x0..x30 or sp"),
         ("fmov d0, #-0.0", "'-0.0' is none of"),
         ("fmov d0, #1e999", "'1e999' is none of"),
         ("and z0.b, z0.b, #0x100", "'0x100' does not fit 8 bits"),

@@ -53,10 +53,15 @@ class GeneralRegister(IntRange):
         if text == self._last:
             return 31
         if text == f"{self.prefix}31":
-            raise TextError(
-                f"{quoted(text)} does not exist: write {self._last.replace('xsp', 'sp')}"
-            )
+            raise TextError(f"{quoted(text)} does not exist: write {self._spoken}")
         return super().parse(text)
+
+    def _span(self) -> str:
+        return f"{self.prefix}0..{self.prefix}30 or {self._spoken}"
+
+    @property
+    def _spoken(self) -> str:
+        return self._last.replace("xsp", "sp")
 
     def format(self, value: int) -> str:
         return self._last if value == 31 else f"{self.prefix}{value}"

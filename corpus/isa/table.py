@@ -137,16 +137,20 @@ def parse_insn(text: str) -> Insn:
     Raises TextError.
     """
     mnemonic, operands = normal(text)
-    complaint = None
+    complaints: dict[str, None] = {}  # by each spelling that the operands fit but for a value
     for reader in _readers(mnemonic):
         try:
             args = reader.read(operands)
         except TextError as error:
-            complaint = complaint or error
+            complaints[str(error)] = None
             continue
         if args is not None:
             return Insn(reader.spelling.form, args)
-    raise TextError(f"{quoted(' '.join(text.split()))}: {complaint or _unlike(mnemonic, operands)}")
+    why = ", or ".join([*complaints][:_MOST_COMPLAINTS]) or _unlike(mnemonic, operands)
+    raise TextError(f"{quoted(' '.join(text.split()))}: {why}")
+
+
+_MOST_COMPLAINTS = 3
 
 
 def _unlike(mnemonic: str, operands: str) -> str:
