@@ -158,6 +158,16 @@ def test_a_screen_that_is_gone_ends_the_campaign_in_order(
     assert done.exit_code == code, done.output
 
 
+@pytest.mark.parametrize(
+    ("began", "stopped_by", "told"), [(True, 0, True), (False, 15, True), (False, 0, False)]
+)
+def test_a_campaign_that_never_began_tells_nothing_unless_it_was_stopped(
+    campaign: type[Fake], began: bool, stopped_by: int, told: bool
+) -> None:
+    campaign.began, campaign.stopped_by = began, stopped_by
+    assert ("3 cases in" in vcpufuzz("run", "--legs", "model").output) is told
+
+
 def test_flags_that_break_a_campaign_are_refused(campaign: type[Fake]) -> None:
     done = vcpufuzz("run", "--legs", "model", "--", "-seed=abc")
     assert done.exit_code == Exit.USAGE
