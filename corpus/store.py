@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from corpus.case import Case
@@ -79,9 +79,15 @@ def keep(directory: Path, case: Case) -> bool:
 
 def _read(path: Path) -> bytes:
     """A file, or enough of it to see that it is too long. Raises OSError, which names it."""
+    with naming(path), path.open("rb") as file:
+        return file.read(MAX_SIZE + 1)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """What goes wrong within is told of this file: an OSError of reading or writing names none."""
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_SIZE + 1)
+        yield
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
 

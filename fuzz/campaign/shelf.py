@@ -21,8 +21,8 @@ class Shelf:
     paths: dict[str, Path] = field(default_factory=dict)
     again: int = 0
     """Files that say a case which another one said before."""
-    refused: list[str] = field(default_factory=list)
-    """Files that say no case, each with the reason."""
+    refused: dict[Path, str] = field(default_factory=dict)
+    """Files that say no case, each with the reason, which names it."""
 
 
 def read(places: Sequence[Path]) -> Shelf:
@@ -33,10 +33,10 @@ def read(places: Sequence[Path]) -> Shelf:
         try:
             case = load_case(path)
         except TextError as error:
-            shelf.refused.append(str(error))
+            shelf.refused[path] = str(error)
             continue
         except OSError as error:
-            shelf.refused.append(f"{path}: {error.strerror or error}")
+            shelf.refused[path] = f"{path}: {error.strerror or error}"
             continue
         if case.id in shelf.cases:
             shelf.again += 1

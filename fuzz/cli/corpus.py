@@ -280,15 +280,14 @@ def _read(places: Sequence[Path]) -> shelf.Shelf:
 
 def _found(places: Sequence[Path]) -> shelf.Shelf:
     found = shelf.read(places)
-    for why in found.refused:
+    for why in found.refused.values():
         click.echo(f"vcpufuzz: passed over {why}", err=True)
     return found
 
 
 def _code(found: shelf.Shelf, places: Sequence[Path]) -> Exit:
     """In a directory may lie what is no case; a file that was named has to be one."""
-    named = tuple(f"{place}: " for place in places if not place.is_dir())
-    return Exit.USAGE if any(why.startswith(named) for why in found.refused) else Exit.OK
+    return Exit.USAGE if found.refused.keys() & {*places} else Exit.OK
 
 
 def _sizes(found: shelf.Shelf) -> dict[str, int]:

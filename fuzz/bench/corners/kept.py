@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from corpus.store import naming
 from fuzz.bench.corners.hunt import Plan
 from fuzz.bench.corners.searches import Search
 
@@ -29,11 +30,8 @@ def keeping(path: Path, search: Callable[[Plan], Search]) -> Callable[[Plan], Se
         if key not in done:
             done[key] = search(plan)
             line = msgspec.json.encode(Kept(plan, done[key])) + b"\n"
-            try:
-                with path.open("ab") as file:
-                    file.write(line)
-            except OSError as error:
-                raise OSError(error.errno, error.strerror, str(path)) from None
+            with naming(path), path.open("ab") as file:
+                file.write(line)
         return done[key]
 
     return kept
