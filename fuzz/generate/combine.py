@@ -37,7 +37,7 @@ from fuzz.generate.facts import CONTROLS, LENGTHS, MODES
 from fuzz.generate.lives import out_of_place
 from fuzz.generate.looks import look, with_looks
 from fuzz.generate.pairs import Chooser
-from fuzz.generate.registers import draw_value
+from fuzz.generate.registers import draw_value, unusual_masks
 
 _ID = {name: row.id for name, row in regs.REGISTERS.items()}
 _PMU_V3 = 1 << FEATURE_BITS["pmu_v3"]
@@ -193,7 +193,7 @@ def _controls(draft: Draft) -> None:
         mode = rng.choice(_USUAL_MODES)
         if mode is None:
             mode = chooser.pick("mode", MODES, draft.around())
-        draft.do(_set("pstate", 0x3C0 | mode | _bits(draft, "pstate")))
+        draft.do(_set("pstate", unusual_masks(rng) | mode | _bits(draft, "pstate")))
 
 
 def _bits(draft: Draft, name: str) -> int:

@@ -44,6 +44,7 @@ from targets.profile import Profile
 from targets.spec import errno
 from targets.spec.cpu import FPCR_STATEFUL, FPSR_STATEFUL, NZCV_SHIFT, ZCR_LEN
 from targets.spec.semantics.system import CPACR_STATEFUL
+from targets.spec.vcpu import OPTIONAL_PSTATE
 
 MODE = 0xF
 LENGTHS = range(1, Profile().max_vq + 1)
@@ -63,7 +64,7 @@ CONTROLS: dict[str, tuple[int, ...]] = {
         ("fpcr", FPCR_STATEFUL),
         ("fpsr", FPSR_STATEFUL),
         ("cpacr_el1", CPACR_STATEFUL),
-        ("pstate", 15 << NZCV_SHIFT),
+        ("pstate", 15 << NZCV_SHIFT | OPTIONAL_PSTATE),
     )
 }
 """Control registers, and their bits with a meaning."""

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from corpus import registers as regs
 from corpus.ops import GetMp, GetReg, Op, RegList, SetMp, SetReg
 from corpus.values import Pattern, PatternDomain
+from fuzz.generate.facts import bits_of
 from fuzz.generate.programs import source
+from targets.spec.vcpu import OPTIONAL_PSTATE, PSTATE_IL
 
 _VALUE = PatternDomain()
 
@@ -51,12 +53,22 @@ _ID_VALUES = tuple(Pattern("int", n) for n in (0, 1, 1 << 32, 1 << 24, 0x11, (1 
 _PSTATE = regs.REGISTERS["pstate"].id
 _MODES = (0x0, 0x4, 0x5, 0x5, 0x8, 0x9, 0xC, 0xD, 0x1, 0x6)
 _AARCH32_MODES = (0x10, 0x11, 0x13, 0x16, 0x1F)
+_MASKS = 0x3C0
+_EACH_MASK, _OPTIONAL = bits_of(_MASKS), bits_of(OPTIONAL_PSTATE)
 
 
 def random_pstate(rng: random.Random) -> Pattern:
-    """A mode with interrupts masked, and sometimes the flags."""
+    """A mode with interrupts masked, and sometimes the flags and what CPUs have or have not."""
     mode = rng.choice(_MODES if rng.random() < 0.93 else _AARCH32_MODES)
-    return Pattern("int", rng.choice((0, 0, rng.randrange(16))) << 28 | 0x3C0 | mode)
+    value = rng.choice((0, 0, rng.randrange(16))) << 28 | unusual_masks(rng) | mode
+    if rng.random() < 0.2:
+        value |= rng.choice(_OPTIONAL)
+    return Pattern("int", value | PSTATE_IL * (rng.random() < 0.05))
+
+
+def unusual_masks(rng: random.Random) -> int:
+    """D, A, I and F of PSTATE: mostly all, sometimes all but one."""
+    return _MASKS ^ (rng.choice(_EACH_MASK) if rng.random() < 0.15 else 0)
 
 
 def malformed(rng: random.Random) -> int:

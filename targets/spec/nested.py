@@ -28,7 +28,7 @@ from targets.spec.forks import Forks
 from targets.spec.memory import Memory
 from targets.spec.rules import in_force
 from targets.spec.sets import either, join, unknown
-from targets.spec.vcpu import OPTIONAL_PSTATE, Vcpu, Vm
+from targets.spec.vcpu import OPTIONAL_PSTATE, PSTATE_IL, Vcpu, Vm
 
 FLAGS_AND_MASKS = 0xF000_03C0
 """NZCV and DAIF of PSTATE."""
@@ -36,7 +36,6 @@ TCPAC = 1 << 31
 """CPTR_EL2: accesses to CPACR_EL1 trap."""
 CPACR_ISS = 3 << 20 | 2 << 17 | 1 << 10
 """CPACR_EL1's encoding in the syndrome of a trapped access: Op0, Op2, CRn."""
-PSTATE_IL = 1 << 20
 """With which each instruction is an exception."""
 _TRAP_BITS = {ZEN_SHIFT: 1 << 8, FPEN_SHIFT: 1 << 10}
 """CPTR_EL2 without VHE: TZ and TFP, by the shift of the field that VHE has instead."""

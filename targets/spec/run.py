@@ -17,6 +17,7 @@ from targets.spec.defects import spoiled, worst
 from targets.spec.el2 import SCTLR_FIXED
 from targets.spec.errno import EINTR, ENOSYS
 from targets.spec.errors import (
+    ILLEGAL_STATE,
     Decides,
     GuestException,
     MmioExit,
@@ -39,6 +40,7 @@ from targets.spec.sets import ZERO, either, exact, join, unknown
 from targets.spec.vcpu import (
     BY_EXCEPTIONS,
     OPTIONAL_PSTATE,
+    PSTATE_IL,
     PSTATE_TCO,
     SCTLR_RESET,
     Vcpu,
@@ -72,7 +74,7 @@ def check_runnable(vcpu: Vcpu, mem: Memory) -> None:
     if vcpu.aarch32:
         raise Unpredictable("AArch32 guests are not modelled", Decides.KERNEL)
     value, mask = join(vcpu.core["pstate"])
-    known = PLAIN_PSTATE | OPTIONAL_PSTATE
+    known = PLAIN_PSTATE | OPTIONAL_PSTATE | (0 if vcpu.el2 else PSTATE_IL)
     loose = NZCV | OPTIONAL_PSTATE
     if mask & ~loose or value & ~known or value & 0xF not in RUNNABLE_MODES:
         raise Unpredictable(f"a run from PSTATE {value:#x} is not modelled", Decides.KERNEL)
@@ -120,7 +122,12 @@ def run(
     enter(vcpu)
     cpu = (NestedCpu if vcpu.el2 else Cpu)(vcpu, profile, mem, rules, vm, forks)
     cpu.pc = join(vcpu.core["pc"])[0]
-    ended = _taken_first(cpu) if vcpu.aborting else _execute(cpu, program)
+    if vcpu.aborting:
+        ended = _taken_first(cpu)
+    elif join(vcpu.core["pstate"])[0] & PSTATE_IL:
+        ended = _illegal_first(cpu)
+    else:
+        ended = _execute(cpu, program)
     vcpu.fault = _fault_address(vcpu, ended)
     cpu.leave()
     if not cpu.loaded:
@@ -220,6 +227,15 @@ def _taken_first(cpu: Cpu) -> Ended:
     vcpu.sys["esr_el1"], vcpu.sys["far_el1"] = esr, far
     vcpu.aborting = False
     return Ended(0, exit_, cpu.rule)
+
+
+def _illegal_first(cpu: Cpu) -> Ended:
+    """What the first instruction gets while PSTATE.IL is set, which user space did: SPSR_EL1 has
+    it then, and PSTATE not any more (Arm ARM, illegal execution state). Raises Unpredictable."""
+    if cpu.returns:
+        raise Unpredictable("a handler that returns with PSTATE.IL", Decides.NOTHING)
+    cpu.rule = "exception.illegal-state"
+    return Ended(0, _take_exception(cpu, GuestException(ILLEGAL_STATE)), cpu.rule)
 
 
 def _step_outlived(cpu: Cpu, insn: Insn) -> None:

@@ -22,7 +22,7 @@ OPTIONAL_PSTATE = 0x03C0_3000
 """SSBS, ALLINT, PAN, UAO, DIT, TCO: kept or dropped, as the CPU has them. None changes what
 the programs here do. Exceptions may set or clear them."""
 
-PSTATE_PAN, PSTATE_TCO = 1 << 22, 1 << 25
+PSTATE_IL, PSTATE_PAN, PSTATE_TCO = 1 << 20, 1 << 22, 1 << 25
 BY_EXCEPTIONS = OPTIONAL_PSTATE & ~PSTATE_PAN
 """What of that an exception to EL1 may change: SCTLR_EL1.SPAN is set, so PAN stays."""
 

@@ -17,9 +17,9 @@ from targets.spec.errors import (
     syndrome,
 )
 from targets.spec.exceptions import write_down
-from targets.spec.nested import PSTATE_IL
 from targets.spec.semantics.registry import semantic
 from targets.spec.sets import exact, join, unknown
+from targets.spec.vcpu import PSTATE_IL
 
 _EL1H = 5
 _RETURN = 18 * 4
