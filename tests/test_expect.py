@@ -11,8 +11,10 @@ from corpus.domain import TextError
 from corpus.kept import load_kept
 from corpus.text import parse_case
 from db.records import LegRecord
+from fuzz.oracle.conformance import judge
 from fuzz.oracle.knowledge import Knowledge
-from targets.model.target import foreseen, is_avoided
+from fuzz.oracle.verdict import Agree
+from targets.model.target import ModelTarget, foreseen, is_avoided
 from targets.profile import Profile
 
 LATE = "run.late-vcpu-in-protected-mode"
@@ -88,6 +90,22 @@ def test_what_cannot_be_predicted_hides_nothing_that_comes_behind_it() -> None:
     assert is_avoided(parse_case(up + behind), avoiding)
     assert not is_avoided(parse_case(up), avoiding)
     assert not is_avoided(parse_case(up + behind), machine)
+
+
+def test_where_a_guest_comes_to_it_by_a_way_that_was_not_foreseen_judging_ends() -> None:
+    """Whether an exception is taken may be the CPU's choice: EL0 may not write keys, EL1 may."""
+    rule = "pauth.in-protected-mode"
+    up = "create v0\ninit v0 features=ptrauth_address,ptrauth_generic\n"
+    machine = Profile(features=0x7F, mode="protected", kernel=(6, 12), avoid=frozenset({rule}))
+    ways = {
+        mode: parse_case(f"{up}set v0 pstate {mode:#x}\nrun v0 {{\nmsr apgakeylo_el1, x0\n}}\n")
+        for mode in (0x3C0, 0x3C5)
+    }
+    assert [is_avoided(case, machine) for case in ways.values()] == [False, True]
+    for mode, case in ways.items():
+        known = judge(case, ModelTarget(replace(machine, avoid=frozenset())).run(case), machine)
+        assert isinstance(known, Agree)
+        assert (known.judged, rule in known.reason) == ((4, False) if mode == 0x3C0 else (3, True))
 
 
 @pytest.mark.parametrize(
