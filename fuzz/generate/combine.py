@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 from corpus import registers as regs
 from corpus.case import Case
@@ -89,7 +90,27 @@ def combined_case(rng: random.Random, chooser: Chooser, el2_share: float = of_el
         draft.do(*_last(rng))
     if rng.random() < _OUT_OF_PLACE:
         out_of_place(rng, draft.ops, features)
-    return Case(tuple(with_looks(rng, draft.ops, 0.35)))
+    ops = exchanged(draft.ops) if second and rng.random() < _ON_SECOND else draft.ops
+    return Case(tuple(with_looks(rng, ops, 0.35)))
+
+
+_ON_SECOND = 0.3
+"""Of the cases with another vcpu, how many have the other one do what this one was to do."""
+
+
+def exchanged(ops: Sequence[Op]) -> list[Op]:
+    """The ops with vcpus 0 and 1 exchanged."""
+    return [
+        replace(op, **{name: 1 - getattr(op, name) for name in _SLOTS if _is_one(op, name)})
+        for op in ops
+    ]
+
+
+_SLOTS = ("vcpu", "to")
+
+
+def _is_one(op: Op, name: str) -> bool:
+    return getattr(op, name, None) in (0, 1)
 
 
 _LAST = 0.03

@@ -1,5 +1,5 @@
-"""Holds Hypothesis's minimal cases against ours: `python -m quality.shrinkers` with
-PYTHONPATH=tests.
+"""Holds Hypothesis's minimal cases against ours: `python -m quality.shrinkers --help` with
+PYTHONPATH=tests:. of the checkout.
 
 Both begin with the case that Hypothesis meets first, and keep to the bucket that it is in. What
 counts is what a person has to read: ops, instructions in them, and characters of the text.
@@ -7,8 +7,7 @@ counts is what a person has to read: ops, instructions in them, and characters o
 
 from __future__ import annotations
 
-import sys
-
+import click
 import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 
@@ -22,8 +21,6 @@ from fuzz.oracle.conformance import judge
 from fuzz.oracle.verdict import Diverge
 from quality.hunting import leg_of, minimal
 from targets.mutants import MUTANTS
-
-EXAMPLES = 5000
 
 
 class Shown:
@@ -62,12 +59,12 @@ def size(case: Case) -> Size:
     return len(case.ops), sum(map(len, programs)), len(format_case(case))
 
 
-def compare(name: str) -> tuple[Size, Size, int] | None:
+def compare(name: str, examples: int) -> tuple[Size, Size, int] | None:
     """Ours, Hypothesis's, and the cases that it ran for that; None if it met the defect in none
-    of EXAMPLES."""
+    of so many examples."""
     shows = Shown(name)
     quiet = settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         database=None,
         deadline=None,
         phases=(Phase.generate, Phase.shrink),
@@ -81,22 +78,25 @@ def compare(name: str) -> tuple[Size, Size, int] | None:
     return size(minimal(name, shows.first).minimal), size(theirs), shows.runs
 
 
-def main(names: list[str]) -> None:
+@click.command()
+@click.option("--examples", default=5000, show_default=True, help="That Hypothesis may draw.")
+@click.argument("names", nargs=-1, type=click.Choice(sorted(MUTANTS)), metavar="[NAME]...")
+def main(examples: int, names: tuple[str, ...]) -> None:
     """Compare for every seeded defect, or those named."""
-    print(f"{'defect':34} {'ours':>14} {'Hypothesis':>14} {'runs':>6}   ops/instructions/text")
+    click.echo(f"{'defect':34} {'ours':>14} {'Hypothesis':>14} {'runs':>6}   ops/instructions/text")
     tally = {"ours": 0, "alike": 0, "Hypothesis": 0, "not met": 0}
     for name in names or sorted(MUTANTS):
-        both = compare(name)
+        both = compare(name, examples)
         if both is None:
             tally["not met"] += 1
-            print(f"{name:34} not met in {EXAMPLES} examples", flush=True)
+            click.echo(f"{name:34} not met in {examples} examples")
             continue
         ours, theirs, runs = both
         tally["alike" if ours == theirs else "ours" if ours < theirs else "Hypothesis"] += 1
         shown = ("/".join(map(str, one)) for one in (ours, theirs))
-        print(f"{name:34} {next(shown):>14} {next(shown):>14} {runs:6}", flush=True)
-    print("smaller: " + ", ".join(f"{who} {count}" for who, count in tally.items()))
+        click.echo(f"{name:34} {next(shown):>14} {next(shown):>14} {runs:6}")
+    click.echo("smaller: " + ", ".join(f"{who} {count}" for who, count in tally.items()))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
