@@ -156,7 +156,7 @@ def load_kept(path: Path, today: date | None = None) -> KeptCase:
         elif header.name == "expires":
             expires.append(_expiry(first, header.number, path))
         elif header.name in examples:
-            examples[header.name].append(_example(first, second))
+            examples[header.name].append(_example(first, second, header.number, path))
     return KeptCase(
         path,
         document.case,
@@ -171,9 +171,14 @@ def load_kept(path: Path, today: date | None = None) -> KeptCase:
     )
 
 
-def _example(kind: str, facts: str) -> Example:
-    pairs = (fact.partition("=") for fact in facts.split())
-    return Example(kind, {key: value for key, _, value in pairs})
+def _example(kind: str, facts: str, line: int, path: Path) -> Example:
+    found: dict[str, str] = {}
+    for fact in facts.split():
+        key, _, value = fact.partition("=")
+        if key in found:
+            raise TextError(f"{path}: line {line}: {key}= is there twice")
+        found[key] = value
+    return Example(kind, found)
 
 
 def _expiry(text: str, line: int, path: Path) -> Expiry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,8 @@ from click.testing import CliRunner
 
 from corpus.domain import TextError
 from corpus.expiry import Expiry
+from corpus.fault import FaultKind
+from corpus.isa.table import FORMS
 from corpus.kept import KeptCase, load_kept
 from corpus.store import kept_files
 from db.records import CampaignView, LegRecord
@@ -20,10 +23,16 @@ from fuzz.oracle.knowledge import Knowledge
 from fuzz.report.health import Standing, health, trials_of
 from fuzz.suites.replay import Outcome, replay
 from targets.legs import open_legs
+from targets.spec.rules import RULES
 
 FILES = kept_files("known")
 BODY = "create v0\ninit v0\nfinalize v0\n"
 DAY = date(2026, 6, 30)
+ALL_RULES = (
+    *RULES,
+    *(f"isa.{form}" for form in FORMS),
+    *(f"ending.{kind}" for kind in FaultKind),
+)
 HEAD = "# machine: release=6.12.*\n# diverges: kvm isa.add_x\n"
 
 
@@ -53,6 +62,20 @@ def test_an_example_is_told_by_what_the_record_asks_for(path: Path) -> None:
     item = load_kept(path)
     asked = {key for key, _ in item.machine}
     assert all(asked <= set(leg.fingerprint) for leg in item.matches)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_record_is_about_rules_that_there_are(path: Path) -> None:
+    item = load_kept(path)
+    for known in (*item.known, *item.avoid):
+        rule = known.rule.partition("@")[0]
+        assert fnmatch.filter(ALL_RULES, rule), known.rule
+
+
+@pytest.mark.parametrize("name", ["matches", "differs"])
+def test_an_example_says_each_thing_once(tmp_path: Path, name: str) -> None:
+    with pytest.raises(TextError, match=r"line 1: mode= is there twice"):
+        kept(tmp_path, f"# {name}: kvm mode=vhe release=6.12.9 mode=nvhe\n{HEAD}")
 
 
 def test_names_of_legs_mean_nothing(tmp_path: Path) -> None:

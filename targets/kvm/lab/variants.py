@@ -54,15 +54,18 @@ class Tree:
         return self._root / build.IMAGE
 
     @contextmanager
-    def edited(self, edit: Edit) -> Iterator[Path]:
-        """The Image with a change, which is taken back afterwards. Raises TransportError."""
-        path = self._root / edit.file
-        before = path.read_text()
-        path.write_text(edit.applied(before))
+    def edited(self, *edits: Edit) -> Iterator[Path]:
+        """The Image with changes, of a file each, which are taken back afterwards. Raises
+        TransportError."""
+        before = {edit.file: (self._root / edit.file).read_text() for edit in edits}
+        after = {edit.file: edit.applied(before[edit.file]) for edit in edits}
         try:
+            for file, text in after.items():
+                (self._root / file).write_text(text)
             yield self.build()
         finally:
-            path.write_text(before)
+            for file, text in before.items():
+                (self._root / file).write_text(text)
 
     def check(self, edits: Sequence[Edit]) -> None:
         """Raises TransportError for a change that does not fit the source."""

@@ -1,0 +1,53 @@
+"""Guards that are drawn for a kernel, and the table of those that a search met."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from cornerguards import FEWEST, MOST, SITES, Guard, Predicate, draw, edits
+from reach_corners import table
+
+GUARDS = draw(3, 120)
+
+
+def test_a_seed_draws_the_same_guards_and_another_one_others() -> None:
+    assert draw(3, 120) == GUARDS
+    assert draw(4, 120) != GUARDS
+    assert draw(3, 60) == GUARDS[:60]
+
+
+def test_each_site_has_as_many_of_each_number_of_predicates() -> None:
+    kinds = Counter((guard.site, len(guard.predicates)) for guard in GUARDS)
+    assert len(kinds) == len(SITES) * (MOST - FEWEST + 1)
+    assert max(kinds.values()) - min(kinds.values()) <= 1
+
+
+def test_no_guard_asks_for_what_cannot_be_at_once() -> None:
+    for guard in draw(5, 600):
+        assert len({one.about for one in guard.predicates}) == len(guard.predicates)
+        assert len({one.sve for one in guard.predicates} - {None}) <= 1, str(guard)
+
+
+def test_each_guard_is_put_at_its_site_and_calls_a_function_that_is_there() -> None:
+    changes = edits(GUARDS)
+    assert len({change.file for change in changes}) == len(changes) == 3
+    text = {change.file: change.old + "".join(old for old, _ in change.more) for change in changes}
+    after = {change.file: change.applied(text[change.file]) for change in changes}
+    for site in SITES:
+        assert site.anchor in after[site.file]
+    everything = "".join(after.values())
+    for guard in GUARDS:
+        assert everything.count(f"\t\t{guard.function}();\n") == 1
+        assert everything.count(f"noinline void {guard.function}(void) {{") == 1
+
+
+def test_the_table_says_when_how_many_were_met_and_which_were_not() -> None:
+    ones = tuple(Predicate(str(n), f"p{n}") for n in range(MOST))
+    guards = [Guard(0, "A", ones[:2]), Guard(1, "A", ones[:2]), Guard(2, "B", ones[:3])]
+    assert list(table(guards, {0: 0, 1: 150}, 400)) == [
+        "predicates         0      100      300      400 cases",
+        "         2    1 of 2   1 of 2   2 of 2   2 of 2",
+        "         3    0 of 1   0 of 1   0 of 1   0 of 1",
+        "         4    0 of 0   0 of 0   0 of 0   0 of 0",
+        "not met: B: p0 && p1 && p2",
+    ]
