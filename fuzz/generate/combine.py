@@ -38,7 +38,7 @@ from fuzz.generate.facts import CONTROLS, LENGTHS, MODES
 from fuzz.generate.lives import out_of_place
 from fuzz.generate.looks import look, with_looks
 from fuzz.generate.pairs import Chooser
-from fuzz.generate.registers import draw_value, unusual_masks
+from fuzz.generate.registers import MODES_OF_32, draw_value, unusual_masks
 
 _ID = {name: row.id for name, row in regs.REGISTERS.items()}
 _PMU_V3 = 1 << FEATURE_BITS["pmu_v3"]
@@ -52,6 +52,10 @@ _SHARES = (
 _ANY_FEATURES = 0.25
 """How often it has any set of those instead, so that each three of them meet."""
 _POWER_OFF = 1 << FEATURE_BITS["power_off"]
+_EL1_32BIT, _NOT_OF_32 = 1 << FEATURE_BITS["el1_32bit"], FEATURE_SVE | FEATURE_PTRAUTH
+_AARCH32 = 0.04
+"""How often a vcpu has AArch32 at EL1. Its registers are judged, and no run of it, so that it
+mostly has none."""
 
 
 def _drawn_by(table: Sequence[tuple[int, Rows]]) -> tuple[list[_Kind], list[int]]:
@@ -90,7 +94,11 @@ def combined_case(rng: random.Random, chooser: Chooser, el2_share: float = of_el
         draft.do(*_last(rng))
     if rng.random() < _OUT_OF_PLACE:
         out_of_place(rng, draft.ops, features)
-    ops = exchanged(draft.ops) if second and rng.random() < _ON_SECOND else draft.ops
+    ops = draft.ops
+    if features & _EL1_32BIT and rng.random() < 0.9:
+        ops = [op for op in ops if not isinstance(op, Run) or op.immediate]
+    if second and rng.random() < _ON_SECOND:
+        ops = exchanged(ops)
     return Case(tuple(with_looks(rng, ops, 0.35)))
 
 
@@ -128,11 +136,14 @@ def _last(rng: random.Random) -> list[Op]:
 
 
 def _features(rng: random.Random, el2_share: float) -> int:
-    evenly = rng.random() < _ANY_FEATURES
+    aarch32 = rng.random() < _AARCH32
+    evenly = aarch32 or rng.random() < _ANY_FEATURES
     features = FEATURE_SVE if rng.random() < (0.7 if evenly else 0.92) else 0
     for share, bits in _SHARES:
         if rng.random() < (0.5 if evenly else share):
             features |= bits
+    if aarch32:
+        return features & ~_NOT_OF_32 | _EL1_32BIT
     return of_el2.features(rng, features) if rng.random() < el2_share else features
 
 
@@ -151,7 +162,7 @@ def _round(draft: Draft, features: int) -> None:
         draft.do(*filling(draft))
     if rng.random() < 0.3:
         _burst(draft, features)
-    _controls(draft)
+    _controls(draft, MODES_OF_32 if features & _EL1_32BIT else _USUAL_MODES)
     if features & of_el2.HAS_EL2:
         draft.do(*of_el2.controls(rng, 0))
     if features & _POWER_OFF and rng.random() < 0.5:
@@ -198,7 +209,8 @@ _HOLD = {
 _USUAL_MODES = (5, 5, 0, 0, None)
 
 
-def _controls(draft: Draft) -> None:
+def _controls(draft: Draft, modes: Sequence[int | None]) -> None:
+    """`modes`: of the vcpu, of which None stands for any that it may have with AArch64."""
     rng, chooser = draft.rng, draft.chooser
     if rng.random() < 0.7:
         # Lengths beyond the vcpu's longest are asked for, too: they are cut to it.
@@ -211,7 +223,7 @@ def _controls(draft: Draft) -> None:
             draft.do(_set(name, _bits(draft, name)))
     if rng.random() < 0.3:
         # Of the modes in which guests run, EL0 is the one that they seldom come to by themselves.
-        mode = rng.choice(_USUAL_MODES)
+        mode = rng.choice(modes)
         if mode is None:
             mode = chooser.pick("mode", MODES, draft.around())
         draft.do(_set("pstate", unusual_masks(rng) | mode | _bits(draft, "pstate")))

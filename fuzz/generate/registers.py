@@ -52,14 +52,15 @@ _ID_VALUES = tuple(Pattern("int", n) for n in (0, 1, 1 << 32, 1 << 24, 0x11, (1 
 
 _PSTATE = regs.REGISTERS["pstate"].id
 _MODES = (0x0, 0x4, 0x5, 0x5, 0x8, 0x9, 0xC, 0xD, 0x1, 0x6)
-_AARCH32_MODES = (0x10, 0x11, 0x13, 0x16, 0x1F)
+MODES_OF_32 = (0x10, 0x11, 0x13, 0x16, 0x1F)
+"""PSTATE's modes of AArch32: User, FIQ, Supervisor, Monitor, which KVM refuses, System."""
 _MASKS = 0x3C0
 _EACH_MASK, _OPTIONAL = bits_of(_MASKS), bits_of(OPTIONAL_PSTATE)
 
 
 def random_pstate(rng: random.Random) -> Pattern:
     """A mode with interrupts masked, and sometimes the flags and what CPUs have or have not."""
-    mode = rng.choice(_MODES if rng.random() < 0.93 else _AARCH32_MODES)
+    mode = rng.choice(_MODES if rng.random() < 0.93 else MODES_OF_32)
     value = rng.choice((0, 0, rng.randrange(16))) << 28 | unusual_masks(rng) | mode
     if rng.random() < 0.2:
         value |= rng.choice(_OPTIONAL)

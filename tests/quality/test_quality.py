@@ -36,6 +36,7 @@ NEEDS = {
     "shift-long-keeps-tail": 8,
     "str-short-steps": 7,
     "reinit-keeps-z": 7,
+    "host-el0-el1-length": 9,
     "zcr-el2-uncapped-below": 11,
 }
 """Ops that the smallest case of a mutant takes where it is more than LARGEST."""
