@@ -31,8 +31,8 @@ from targets.spec.errors import (
     FP_TRAP,
     SVE_TRAP,
     UNDEFINED,
-    Decides,
     GuestException,
+    KnownDefect,
     Unpredictable,
 )
 from targets.spec.forks import Forks
@@ -476,7 +476,7 @@ def access_check(cpu: Cpu, insn: Insn) -> None:
         if may_be_of_sme(insn.form) and not cpu.lacks_sme:
             raise Unpredictable("without SVE2.1, SME may still have this instruction")
         if Effect.STOP in cpu.defects.get(cpu.rule, ()):
-            raise Unpredictable(f"{cpu.rule} is a known defect of this leg", Decides.NOTHING)
+            raise KnownDefect(cpu.rule)
         cpu.rules.add("run.undefined-feature")
         raise GuestException(UNDEFINED)
     if cap in BASE_CAPS:

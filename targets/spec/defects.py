@@ -9,7 +9,7 @@ from corpus.isa.operands import names_sp
 from corpus.isa.pauth import ALL_ENABLES
 from corpus.kept import Effect
 from targets.spec.cpu import FPSR_STATEFUL, Cpu
-from targets.spec.errors import UNDEFINED, Decides, GuestException, Unpredictable
+from targets.spec.errors import UNDEFINED, Decides, GuestException, KnownDefect, Unpredictable
 from targets.spec.sets import Set, join, unknown
 from targets.spec.tags import plain
 
@@ -39,7 +39,7 @@ def spoiled(cpu: Cpu, effect: Effect, semantic: Callable[..., None], insn: Insn)
     """Execute an instruction that the leg is known to get wrong. Raises Unpredictable."""
     args = insn.args
     if effect is Effect.STOP:
-        raise Unpredictable(f"{cpu.rule} is a known defect of this leg", Decides.NOTHING)
+        raise KnownDefect(cpu.rule)
     if effect is Effect.TAGS:
         _checked_at_first(cpu, semantic, args)
         return
@@ -51,7 +51,7 @@ def spoiled(cpu: Cpu, effect: Effect, semantic: Callable[..., None], insn: Insn)
     except GuestException as exception:
         if exception.esr == UNDEFINED:
             raise  # at this vector length there is no result to be wrong
-        raise Unpredictable(f"{cpu.rule} is a known defect of this leg", Decides.NOTHING) from None
+        raise KnownDefect(cpu.rule) from None
     if vcpu.origins.get("ram") == cpu.rule and effect is Effect.RESULT:
         raise Unpredictable(
             f"{cpu.rule}, a known defect of this leg, stored to RAM", Decides.NOTHING
@@ -81,7 +81,7 @@ def _checked_at_first(cpu: Cpu, semantic: Callable[..., None], args: Args) -> No
     """Execute an instruction of which the leg checks no tag but that of the address it begins at,
     accessed or not. Raises Unpredictable where that matters."""
     cpu.asked = cpu.differs = None
-    known = Unpredictable(f"{cpu.rule} is a known defect of this leg", Decides.NOTHING)
+    known = KnownDefect(cpu.rule)
     try:
         semantic(cpu, *args)
     except GuestException as exception:

@@ -28,6 +28,13 @@ class Unpredictable(Exception):
         self.left: tuple[Insn, ...] | None = None
 
 
+class KnownDefect(Unpredictable):
+    """It depends on what the leg is known to get wrong: `rule`."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(f"{rule} is a known defect of this leg", Decides.NOTHING)
+
+
 class GuestException(Exception):
     """A synchronous exception taken to EL1, or to EL2 from there. `esr`: ESR_ELx; `far`:
     FAR_ELx or None.

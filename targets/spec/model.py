@@ -9,7 +9,7 @@ does is in `targets.spec.steps`.
 from __future__ import annotations
 
 from corpus.ops import Op
-from targets.spec.errors import Decides, Unpredictable
+from targets.spec.errors import KnownDefect
 from targets.spec.permitted import Permitted
 from targets.spec.steps import STEPS
 from targets.spec.world import World
@@ -25,5 +25,5 @@ class Model(World):
         self.rules.add(permitted.rule)
         if met := self.rules & self.profile.avoid:
             # Which way a guest took is only known by now: such cases are not kept from the leg.
-            raise Unpredictable(f"{min(met)} is a known defect of this leg", Decides.NOTHING)
+            raise KnownDefect(min(met))
         return permitted

@@ -12,7 +12,7 @@ from corpus.isa.form import Insn
 from corpus.ops import Run
 from targets.spec import aborts, el2, idregs, protected
 from targets.spec.errno import EBADF, EINTR, EINVAL, ENOEXEC, EPERM
-from targets.spec.errors import Decides, SystemEvent, Unpredictable
+from targets.spec.errors import Decides, KnownDefect, SystemEvent, Unpredictable
 from targets.spec.forks import Forks
 from targets.spec.paths import Path, State, explore, restore, united
 from targets.spec.permitted import Outcome, Part, Permitted
@@ -216,7 +216,7 @@ def _unfit(world: World, vcpu: Vcpu, immediate: bool, waits: bool) -> Permitted 
 def _forget_abort(world: World, vcpu: Vcpu) -> None:
     """An INIT came behind an abort that waited for an entry. Raises Unpredictable."""
     if FORGETS_ABORTS in world.profile.defects:
-        raise Unpredictable(f"{FORGETS_ABORTS} is a known defect of this leg", Decides.NOTHING)
+        raise KnownDefect(FORGETS_ABORTS)
     world.rules.add(FORGETS_ABORTS)
     vcpu.aborting = False
     moved = ("pc", "pstate", "elr_el1", "spsr_el1")
