@@ -7,7 +7,7 @@ from functools import cache
 
 from corpus.case import Case
 from corpus.fields import FEATURE_BITS
-from corpus.ops import Init, Run
+from corpus.ops import HostRun, Init, Op, Run
 from fuzz.generate.combine import combined_case
 from fuzz.generate.pairs import Chooser
 
@@ -26,6 +26,10 @@ def _features(case: Case) -> int:
     return next(op.features for op in case.ops if isinstance(op, Init))
 
 
+def _runs(op: Op) -> bool:
+    return isinstance(op, HostRun) or (isinstance(op, Run) and not op.immediate)
+
+
 def test_features_meet_with_aarch32_and_without() -> None:
     sets = {_features(case) for case in _cases()}
     others = [1 << FEATURE_BITS[name] for name in ("psci_0_2", "pmu_v3", "power_off")]
@@ -38,5 +42,5 @@ def test_features_meet_with_aarch32_and_without() -> None:
 def test_few_vcpus_are_of_aarch32_and_they_seldom_run() -> None:
     those = [case for case in _cases() if _features(case) & (AARCH32 | SVE) == AARCH32]
     assert 0.02 < len(those) / DRAWN < 0.06
-    runs = sum(any(isinstance(op, Run) and not op.immediate for op in case.ops) for case in those)
+    runs = sum(any(map(_runs, case.ops)) for case in those)
     assert 0 < runs / len(those) < 0.3

@@ -20,6 +20,7 @@ from corpus.ops import (
     CreateVcpu,
     Finalize,
     GetReg,
+    HostRun,
     Init,
     Op,
     ReadAll,
@@ -96,7 +97,7 @@ def combined_case(rng: random.Random, chooser: Chooser, el2_share: float = of_el
         out_of_place(rng, draft.ops, features)
     ops = draft.ops
     if features & _EL1_32BIT and rng.random() < 0.9:
-        ops = [op for op in ops if not isinstance(op, Run) or op.immediate]
+        ops = [op for op in ops if not _runs(op)]
     if second and rng.random() < _ON_SECOND:
         ops = exchanged(ops)
     return Case(tuple(with_looks(rng, ops, 0.35)))
@@ -112,6 +113,11 @@ def exchanged(ops: Sequence[Op]) -> list[Op]:
         replace(op, **{name: 1 - getattr(op, name) for name in _SLOTS if _is_one(op, name)})
         for op in ops
     ]
+
+
+def _runs(op: Op) -> bool:
+    """Whether the guest comes to execute something."""
+    return isinstance(op, HostRun) or (isinstance(op, Run) and not op.immediate)
 
 
 _SLOTS = ("vcpu", "to")
