@@ -100,17 +100,19 @@ def report(legs: Everywhere, suspicion: Breakage | Departure) -> Case | None:
     return finding.minimal
 
 
+source_option = click.option(
+    *("--source", "folder"),
+    type=click.Path(exists=True, path_type=Path),
+    help="A configured source tree, which is used as it is.",
+)
+
+
 def options(names: Iterable[str]) -> Callable[[Command], Command]:
     """What such a program is asked; `names` of the defects."""
 
     def add(command: Command) -> Command:
         for option in (
-            click.option(
-                "--source",
-                "folder",
-                type=click.Path(exists=True, path_type=Path),
-                help="A configured source tree, which is used as it is.",
-            ),
+            source_option,
             click.option("--seed", default=1, show_default=True),
             click.option("--minutes", default=10.0, help="For each kernel.", show_default=True),
             click.option("--only", multiple=True, type=click.Choice(list(names))),

@@ -7,23 +7,22 @@ predicates were met after how many cases, and which were not.
 
 from __future__ import annotations
 
-import signal
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 from cornerguards import FEWEST, MOST, SOURCE, Guard, draw, edits
-from hunting import kept, seeds
+from hunting import in_tree, kept, seeds, source_option
 
+from corpus.case import Case
 from fuzz.oracle.knowledge import Knowledge
 from fuzz.worker.feedback import USUAL
 from fuzz.worker.marks import Marks
 from fuzz.worker.session import Session
 from fuzz.worker.steering import Steering
 from targets.base import Target
-from targets.kvm.lab.variants import Tree, source_tree
+from targets.kvm.lab.variants import Tree
 from targets.legs import open_legs
 from targets.transport import TransportError
 
@@ -64,67 +63,60 @@ def table(guards: Sequence[Guard], first: dict[int, int], cases: int) -> Iterato
             yield f"not met: {guard}"
 
 
-@contextmanager
-def built(folder: Path | None, guards: Sequence[Guard]) -> Iterator[Path]:
-    """The kernel with them. Raises TransportError."""
-    with nullcontext(Tree(folder, 2)) if folder else source_tree(SOURCE, say=click.echo) as tree:
-        click.echo("building a kernel with the guards")
-        with tree.edited(*edits(guards)) as image, kept(image) as path:
-            yield path
-
-
-def search(image: Path, guards: Sequence[Guard], cases: int, seed: int, feedback: bool) -> None:
-    """Search, and print the table. Raises TransportError."""
-    sources = USUAL if feedback else ()
-    legs = open_legs(["model", f"kvm:{image}:vhe"], coverage=True)
+def search(
+    legs: Sequence[Target], reach: Reach, cases: int, seed: int, sources: Sequence[str]
+) -> None:
+    """Run the seeds and as many cases as that. Raises TransportError."""
     steering = Steering(seed, by_pairs="pairs" in sources)
     session = Session(
         *(legs, Marks(sources), lambda _: None, lambda _: None, lambda _: None),
         knowledge=Knowledge.shipped(),
         steering=steering,
     )
-    reach = Reach(guards, next(leg for leg in legs if leg.name != "model"))
 
-    def run(data: bytes, number: int) -> None:
-        session.execute(data)
+    def run(case: Case, number: int) -> None:
+        session.execute(case.encoded)
         for reached in session.reached:
             reach.note(reached.blocks, number)
         session.reached.clear()
 
     for case in seeds():
-        run(case.encoded, 0)
+        run(case, 0)
     for number in range(1, cases + 1):
-        run(steering.child().encoded, number)
+        run(steering.child(), number)
         if number % EACH == 0:
-            click.echo(f"{number:,} cases: {len(reach.first)} of {len(guards)} met")
+            click.echo(f"{number:,} cases: {len(reach.first)} met")
+
+
+def reach_all(
+    tree: Tree, guards: Sequence[Guard], cases: int, seed: int, sources: Sequence[str]
+) -> bool:
+    """Build the kernel, search, and print the table. Whether all were met."""
+    click.echo("building a kernel with the guards")
+    with tree.edited(*edits(guards)) as image, kept(image) as path, ExitStack() as stack:
+        legs = open_legs(["model", f"kvm:{path}:vhe"], coverage=True)
+        for leg in legs:
+            stack.callback(leg.close)
+        reach = Reach(guards, next(leg for leg in legs if leg.kind == "kvm"))
+        search(legs, reach, cases, seed, sources)
     for line in table(guards, reach.first, cases):
         click.echo(line)
-    for leg in legs:
-        leg.close()
+    return len(reach.first) == len(guards)
 
 
 @click.command()
+@source_option
 @click.option("--seed", default=1, show_default=True, help="Draws the guards.")
 @click.option("--count", default=120, show_default=True, type=click.IntRange(1, 600))
 @click.option("--cases", default=10_000, show_default=True, type=click.IntRange(1))
 @click.option("--search-seed", default=1, show_default=True)
 @click.option("--feedback/--no-feedback", default=True, help="Whether it steers the search.")
-@click.option(
-    *("--source", "folder"),
-    type=click.Path(exists=True, path_type=Path),
-    help="A configured source tree, which is used as it is.",
-)
 def main(
-    seed: int, count: int, cases: int, search_seed: int, feedback: bool, folder: Path | None
+    folder: Path | None, seed: int, count: int, cases: int, search_seed: int, feedback: bool
 ) -> None:
     """Put guards into a kernel and say which are met."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    guards = draw(seed, count)
-    try:
-        with built(folder, guards) as image:
-            search(image, guards, cases, search_seed, feedback)
-    except TransportError as error:
-        raise click.ClickException(str(error)) from error
+    guards, sources = draw(seed, count), USUAL if feedback else ()
+    in_tree(folder, SOURCE, lambda tree: reach_all(tree, guards, cases, search_seed, sources))
 
 
 if __name__ == "__main__":

@@ -117,6 +117,21 @@ def test_a_variant_is_built_with_its_edit_and_taken_back(tmp_path: Path) -> None
     assert tree.build().read_text() == "if (x > 1)\n"
 
 
+def test_a_variant_may_have_edits_of_several_files(tmp_path: Path) -> None:
+    root = make_tree(tmp_path, f"cat a.c b.c > {build.IMAGE}")
+    (root / "b.c").write_text("y = 1\n")
+    with Tree(root, 1).edited(EDIT, replace(EDIT, file="b.c", old="y = 1", new="y = 2")) as image:
+        assert image.read_text() == "if (x >= 1)\ny = 2\n"
+    assert [(root / name).read_text() for name in ("a.c", "b.c")] == ["if (x > 1)\n", "y = 1\n"]
+
+
+def test_a_directory_that_is_no_kernels_source_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TransportError, match=r"has no a\.c"):
+        Tree(tmp_path, 1).check([EDIT])
+    with pytest.raises(TransportError, match=r"has no a\.c"), Tree(tmp_path, 1).edited(EDIT):
+        pytest.fail("there is nothing to use")
+
+
 def test_a_variant_that_does_not_build_is_taken_back(tmp_path: Path) -> None:
     root = make_tree(tmp_path, "echo a.c: error: no; false")
     with pytest.raises(TransportError, match="error: no"), Tree(root, 1).edited(EDIT):

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from cornerguards import FEWEST, MOST, SITES, Guard, Predicate, draw, edits
-from reach_corners import table
+from reach_corners import Reach, table
+
+from targets.codemap import CodeMap, Function
+from targets.model.target import ModelTarget
+from targets.profile import Profile
+from targets.transport import TransportError
 
 GUARDS = draw(3, 120)
 
@@ -39,6 +45,30 @@ def test_each_guard_is_put_at_its_site_and_calls_a_function_that_is_there() -> N
     for guard in GUARDS:
         assert everything.count(f"\t\t{guard.function}();\n") == 1
         assert everything.count(f"noinline void {guard.function}(void) {{") == 1
+
+
+def _leg(names: list[str]) -> ModelTarget:
+    """A leg whose kernel has these functions, 16 bytes each."""
+    leg = ModelTarget(Profile(), "kvm:x:vhe")
+    functions = tuple(Function(16 * n, 16, name, "kvm") for n, name in enumerate(names))
+    leg.code = CodeMap(0, 16 * len(names), functions)
+    return leg
+
+
+def test_a_guard_is_met_when_its_function_is_begun_for_the_first_time() -> None:
+    reach = Reach(GUARDS[:2], _leg(["other", "kvm_met_0", "kvm_met_1"]))
+    reach.note([0, 20], 1)
+    assert reach.first == {}
+    reach.note([0, 32], 3)
+    reach.note([16, 32], 5)
+    assert reach.first == {1: 3, 0: 5}
+
+
+def test_a_kernel_without_the_guards_is_refused() -> None:
+    with pytest.raises(TransportError, match="1 guards are not in the kernel"):
+        Reach(GUARDS[:2], _leg(["other", "kvm_met_0"]))
+    with pytest.raises(TransportError, match="no kernel coverage"):
+        Reach(GUARDS[:2], ModelTarget(Profile(), "kvm:x:vhe"))
 
 
 def test_the_table_says_when_how_many_were_met_and_which_were_not() -> None:

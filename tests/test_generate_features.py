@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from functools import cache
 
+import pytest
+
 from corpus.case import Case
 from corpus.fields import FEATURE_BITS
 from corpus.ops import HostRun, Init, Op, Run
@@ -30,6 +32,7 @@ def _runs(op: Op) -> bool:
     return isinstance(op, HostRun) or (isinstance(op, Run) and not op.immediate)
 
 
+@pytest.mark.long
 def test_features_meet_with_aarch32_and_without() -> None:
     sets = {_features(case) for case in _cases()}
     others = [1 << FEATURE_BITS[name] for name in ("psci_0_2", "pmu_v3", "power_off")]
@@ -39,6 +42,7 @@ def test_features_meet_with_aarch32_and_without() -> None:
         assert some | SVE in sets
 
 
+@pytest.mark.long
 def test_few_vcpus_are_of_aarch32_and_they_seldom_run() -> None:
     those = [case for case in _cases() if _features(case) & (AARCH32 | SVE) == AARCH32]
     assert 0.02 < len(those) / DRAWN < 0.06

@@ -107,24 +107,25 @@ _ON_SECOND = 0.3
 """Of the cases with another vcpu, how many have the other one do what this one was to do."""
 
 
+_SLOTS = ("vcpu", "to")
+"""Fields of ops that name a vcpu."""
+
+
 def exchanged(ops: Sequence[Op]) -> list[Op]:
     """The ops with vcpus 0 and 1 exchanged."""
     return [
-        replace(op, **{name: 1 - getattr(op, name) for name in _SLOTS if _is_one(op, name)})
+        replace(op, **{slot: 1 - getattr(op, slot) for slot in _SLOTS if _is_one(op, slot)})
         for op in ops
     ]
+
+
+def _is_one(op: Op, slot: str) -> bool:
+    return getattr(op, slot, None) in (0, 1)
 
 
 def _runs(op: Op) -> bool:
     """Whether the guest comes to execute something."""
     return isinstance(op, HostRun) or (isinstance(op, Run) and not op.immediate)
-
-
-_SLOTS = ("vcpu", "to")
-
-
-def _is_one(op: Op, name: str) -> bool:
-    return getattr(op, name, None) in (0, 1)
 
 
 _LAST = 0.03

@@ -57,7 +57,7 @@ class Tree:
     def edited(self, *edits: Edit) -> Iterator[Path]:
         """The Image with changes, of a file each, which are taken back afterwards. Raises
         TransportError."""
-        before = {edit.file: (self._root / edit.file).read_text() for edit in edits}
+        before = {edit.file: self._text(edit.file) for edit in edits}
         after = {edit.file: edit.applied(before[edit.file]) for edit in edits}
         try:
             for file, text in after.items():
@@ -70,7 +70,13 @@ class Tree:
     def check(self, edits: Sequence[Edit]) -> None:
         """Raises TransportError for a change that does not fit the source."""
         for edit in edits:
-            edit.applied((self._root / edit.file).read_text())
+            edit.applied(self._text(edit.file))
+
+    def _text(self, file: str) -> str:
+        try:
+            return (self._root / file).read_text()
+        except FileNotFoundError:
+            raise TransportError(f"{self._root} has no {file}, as a kernel's source has.") from None
 
 
 @contextmanager
